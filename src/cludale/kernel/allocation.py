@@ -1,9 +1,43 @@
 """Allocation: which seats an order has, as one value that services hand on whole."""
 
+from collections.abc import Iterable
 from typing import Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from cludale.kernel.events import Event
 from cludale.kernel.flat import Flat
+
+
+class NumberedSeat(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """A seat with a number: its id in the seating plan, what it is called, and the how manieth of its section it is."""
+
+    id: str
+    row: str
+    number: str
+    at: int
+    """From 0, in the order of the plan."""
+    flags: int = 0
+    """1: wheelchair, 2: companion, 4: restricted view; their sum."""
+
+    def __str__(self) -> str:
+        return f"row {self.row}, seat {self.number}"
+
+
+def seats_named(allocation: "Allocation | OrderSeats | None") -> tuple[NumberedSeat, ...]:
+    """The numbered seats of it, if it has any."""
+    if allocation is None or allocation.numbered_seats is UNSET:
+        return ()
+    return allocation.numbered_seats
+
+
+def seats_line(seats: Iterable[NumberedSeat]) -> str:
+    """Seats by their rows, in no language: `C 12, 13; D 4`. Empty for none."""
+    rows: dict[str, list[str]] = {}
+    for seat in seats:
+        rows.setdefault(seat.row, []).append(seat.number)
+    return "; ".join(f"{row} {', '.join(numbers)}" for row, numbers in rows.items())
 
 
 class Allocation(Flat, frozen=True, kw_only=True):
@@ -13,6 +47,9 @@ class Allocation(Flat, frozen=True, kw_only=True):
     section: str
     reservation_id: str
     quantity: int
+    numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
+    """Which, in the order of the tickets. Unset in sections by quantity, and in all that was written before this
+    field existed."""
 
 
 class OrderSeats(Flat, frozen=True, kw_only=True):
@@ -22,6 +59,8 @@ class OrderSeats(Flat, frozen=True, kw_only=True):
     quantity: int
     section: str | None = None
     reservation_id: str | None = None
+    numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
+    """Those that it has; as in Allocation."""
 
     @classmethod
     def of(cls, allocation: Allocation) -> "OrderSeats":
@@ -31,6 +70,7 @@ class OrderSeats(Flat, frozen=True, kw_only=True):
             quantity=allocation.quantity,
             section=allocation.section,
             reservation_id=allocation.reservation_id,
+            numbered_seats=allocation.numbered_seats,
         )
 
     @property
@@ -43,6 +83,7 @@ class OrderSeats(Flat, frozen=True, kw_only=True):
             section=self.section,
             reservation_id=self.reservation_id,
             quantity=self.quantity,
+            numbered_seats=self.numbered_seats,
         )
 
 

@@ -33,6 +33,10 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     """Sold at the box office: other limits hold there than for buyers. None: by a buyer."""
     waits: bool = False
     """Put it on the waiting list, and hold what it is offered there: raises InLine until then."""
+    seats: tuple[str, ...] = ()
+    """The ids of numbered seats, `quantity` of them; none: in a numbered section the best that are free."""
+    wheelchairs: int = 0
+    """How many of the places have to be for wheelchairs, in a numbered section."""
 
 
 class SeatsHeld(msgspec.Struct, frozen=True, gc=False):
@@ -247,6 +251,16 @@ class InLine(RefusedForNow):
         self.section = section
         self.position = position
         self.waiting = waiting
+
+
+class SeatsNotFree(RefusedForNow):
+    """Seats that were named are somebody else's; `notFree` says which, by their ids."""
+
+    def __init__(self, concert_id: str, not_free: Sequence[str]) -> None:
+        super().__init__(
+            f"Of the seats that were named at concert {concert_id!r} these are not free: {', '.join(not_free)}.",
+            notFree=list(not_free),
+        )
 
 
 class PriceTooHigh(RefusedForNow):

@@ -110,7 +110,8 @@ class Header(NamedTuple):
 IDEMPOTENCY_KEY = Header(
     "Idempotency-Key",
     "The same key and body get the same answer, byte for byte, and nothing happens twice. A refusal that time or stock "
-    "undoes (`not-on-sale`, `sale-paused`, `seats-unavailable`, `price-too-high`) is not kept: asked again with its "
+    "undoes (`not-on-sale`, `sale-paused`, `seats-unavailable`, `seats-not-free`, `price-too-high`) is not kept: "
+    "asked again with its "
     "key, the same request may be met.",
     {"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$"},
 )

@@ -20,6 +20,7 @@ COMMANDS = {
     "secrets": "cludale_operations.cli.secrets:app",
     "restore": "cludale_operations.cli.restore:app",
     "concerts": "cludale_operations.cli.concerts:app",
+    "seatplan": "cludale_operations.cli.seatplan:app",
     "codes": "cludale_operations.cli.codes:app",
     "blocks": "cludale_operations.cli.blocks:app",
     "waiting": "cludale_operations.cli.waiting:app",

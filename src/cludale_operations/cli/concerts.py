@@ -62,10 +62,25 @@ def price_of(text: str) -> dict[str, Any]:
 
 def _section(text: str) -> dict[str, Any]:
     parts = text.split(":")
-    if len(parts) not in (3, 4) or not parts[-2].isdecimal():
-        raise typer.BadParameter(f"{text!r} is no section; write floor:400:65.00EUR or floor:Floor:400:65.00EUR")
+    is_numbered = len(parts) > 2 and parts[-2].startswith("@")
+    if len(parts) not in (3, 4) or not (is_numbered or parts[-2].isdecimal()):
+        raise typer.BadParameter(
+            f"{text!r} is no section; write floor:400:65.00EUR or floor:Floor:400:65.00EUR, and "
+            "stalls:@Stalls:65.00EUR for the zone Stalls of a seating plan"
+        )
     name = {"name": parts[1]} if len(parts) == 4 else {}
+    if is_numbered:
+        return {"id": parts[0], **name, "zone": parts[-2][1:], "price": price_of(parts[-1])}
     return {"id": parts[0], **name, "totalSeats": int(parts[-2]), "price": price_of(parts[-1])}
+
+
+def _seat_plan(path: Path) -> Any:
+    """The plan in the file, as the API takes it; the server checks it."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return text if path.suffix.lower() == ".csv" else jsons.loads(text)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{path} can't be read: {error}") from error
 
 
 @app.command()
@@ -94,6 +109,9 @@ def add(
         int | None, typer.Option(min=1, help="The most tickets of one buyer, over all of their orders.")
     ] = None,
     min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None,
+    seat_plan: Annotated[
+        Path | None, typer.Option(help="A seating plan, JSON or CSV, for sections like stalls:@Stalls:65.00EUR.")
+    ] = None,
     pricing: Pricing = None,
     off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
     zone: Annotated[
@@ -126,6 +144,7 @@ def add(
                 "totalSeats": seats,
                 "price": None if price is None else price_of(price),
                 "sections": [_section(each) for each in section] if section else None,
+                **({} if seat_plan is None else {"seatPlan": _seat_plan(seat_plan)}),
                 "onSaleAt": on_sale_at,
                 "offSaleAt": off_sale_at,
                 "zone": zone,
@@ -392,3 +411,38 @@ def list_concerts(
     )
     if not concerts and not json:
         say("Put one on with `cludale concerts add`.")
+
+
+Seats = Annotated[list[str], typer.Argument(help="The ids of seats in the seating plan, all of one section.")]
+_BLOCKED = ("id", "section", "row", "number", "reason")
+
+
+@app.command()
+def block(
+    id: Id,
+    seats: Seats,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, in your own words.")],
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Let nobody have these seats; those that are sold or held are refused by name. Shows all that are blocked."""
+    with Client(url) as client:
+        answer = client.post(f"/concerts/{segment(id)}/seats/block", {"seats": seats, "reason": reason})
+    table(answer["items"], columns=_BLOCKED, as_json=json)
+
+
+@app.command()
+def unblock(id: Id, seats: Seats, *, url: Url = None, json: Json = False) -> None:
+    """Sell blocked seats again. Shows those that are blocked still."""
+    with Client(url) as client:
+        answer = client.post(f"/concerts/{segment(id)}/seats/unblock", {"seats": seats})
+    table(answer["items"], columns=_BLOCKED, as_json=json)
+
+
+@app.command()
+def blocked(id: Id, *, url: Url = None, json: Json = False) -> None:
+    """List the seats that are blocked, with the reasons."""
+    with Client(url) as client:
+        answer = client.get(f"/concerts/{segment(id)}/seats/blocked")
+    table(answer["items"], columns=_BLOCKED, as_json=json)

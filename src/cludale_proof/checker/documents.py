@@ -30,6 +30,7 @@ class Kind(StrEnum):
     AUDIT_HEAD = "audit/head"
     AUDIT_WAITING = "audit/waiting"
     TICKETS = "tickets/order_tickets"
+    SEAT_PLAN = "concerts/seatplan"
     DEAD_LETTER = "delivery/dead_letter"
     CONCERTS_ANSWER = "concerts/answer"
     ORDERS_ANSWER = "orders/answer"
@@ -58,6 +59,45 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     """How often it was committed; the store says so, beside the document. 0: not known."""
 
 
+class NumberedSeat(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """A seat with a number."""
+
+    id: str
+    row: str
+    number: str
+    at: int
+    flags: int = 0
+
+
+class PlanPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """The part of a seating plan that is a section."""
+
+    digest: str
+    zone: str
+    aside: bytes = b""
+
+
+class SeatPlan(_Document, frozen=True, tag="plan"):
+    """A seating plan as it is kept: its JSON, compressed."""
+
+    digest: str
+    body: bytes
+
+
+class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What a numbered section says of its seats, by their places in the plan."""
+
+    plan: str
+    zone: str
+    taken: bytes
+    """A bit each, the first seat's the lowest."""
+    held: Mapping[int, bytes] = {}
+    """Two bytes each, the lower one first, by the second until which they are held."""
+    over: Mapping[int, int] = {}
+    """How often more than once one is taken."""
+    blocked: Mapping[int, str] = {}
+
+
 class PlannedSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A section as scheduled."""
 
@@ -65,6 +105,7 @@ class PlannedSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     total_seats: int
     price: Money
     name: str | None = None
+    plan: PlanPart | None = None
 
 
 class Concert(_Document, frozen=True, tag="concert"):
@@ -115,6 +156,7 @@ class Section(_Document, frozen=True, tag="section"):
     """Seats that are held back, by block."""
     waiting: int = 0
     """Who waits for seats of it."""
+    numbered: SeatMap | None = None
 
     def moment(self, now: datetime) -> datetime:
         """The time there: holds had ended by the one at which it gave seats away, though the clock here is behind."""
@@ -153,6 +195,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Which tickets, where an order has a bill."""
     seller: str | None = None
     """Who gives it back at the box office."""
+    numbers: tuple[int, ...] = ()
+    """Which tickets, where seats have numbers."""
 
 
 class TicketCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -191,6 +235,7 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
 
     tickets: int
     at: datetime
+    numbers: tuple[int, ...] = ()
 
 
 class Reservation(_Document, frozen=True, tag="reservation"):
@@ -212,6 +257,7 @@ class Reservation(_Document, frozen=True, tag="reservation"):
     """Seats that were given back while it was Sold, by part refund."""
     bill: Mapping[str, Any] | None = None
     """What they cost, where there is a price list or a code."""
+    numbered_seats: tuple[NumberedSeat, ...] | None = None
 
     @property
     def kept(self) -> int:
@@ -263,6 +309,7 @@ class Order(_Document, frozen=True, tag="order"):
     resends: int = 0
     bill: Mapping[str, Any] | None = None
     till: Till | None = None
+    numbered_seats: tuple[NumberedSeat, ...] | None = None
     email: str | None = None
     phone: str | None = None
     """Both where an earlier version wrote them, or where whoever tells the checker can open what is sealed."""
@@ -370,6 +417,7 @@ class Seats(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False)
     concert_id: str
     section: str
     quantity: int
+    numbered_seats: tuple[NumberedSeat, ...] | None = None
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -606,6 +654,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     few_left: int | None = None
     place: int | None = None
     waited: bool | None = None
+    numbered_seats: tuple[NumberedSeat, ...] | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -661,6 +710,7 @@ Document = (
     | Payment
     | Notification
     | OrderTickets
+    | SeatPlan
     | KeptAnswer
     | DeadLetter
     | Head
@@ -676,6 +726,7 @@ _TYPES: Mapping[Kind, type[Any]] = {
     Kind.PAYMENT: Payment,
     Kind.NOTIFICATION: Notification,
     Kind.TICKETS: OrderTickets,
+    Kind.SEAT_PLAN: SeatPlan,
     Kind.AUDIT_HEAD: Head,
     Kind.AUDIT_WAITING: Waiting,
     Kind.DEAD_LETTER: DeadLetter,

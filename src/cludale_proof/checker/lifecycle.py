@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from cludale_proof.checker.documents import Event, Fact, Money, TicketCount
+from cludale_proof.checker.documents import Event, Fact, Money, NumberedSeat, TicketCount
 from cludale_proof.checker.findings import Invariant
 
 ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer", "concert-called-off", "cart-incomplete"})
@@ -153,6 +153,14 @@ class ReservationTold(NamedTuple):
     released: Fact | None = None
     returned: Mapping[int, Fact] = {}
     """Some of its seats were given back, by part refund."""
+    moved: Mapping[int, Fact] = {}
+    """It got other seats, by the how manieth time."""
+
+    @property
+    def numbered_seats(self) -> tuple[NumberedSeat, ...] | None:
+        """Those that it has or had last, where they have numbers and that is known."""
+        last = self.moved[max(self.moved)] if self.moved else self.reserved
+        return None if last is None else last.event.data.numbered_seats
 
     @property
     def status(self) -> str:
@@ -165,7 +173,7 @@ class ReservationTold(NamedTuple):
     def facts(self) -> tuple[Fact, ...]:
         """Those that there are."""
         ends = (self.reserved, self.sold, self.released)
-        return (*(fact for fact in ends if fact is not None), *self.returned.values())
+        return (*(fact for fact in ends if fact is not None), *self.returned.values(), *self.moved.values())
 
     @property
     def first(self) -> Event:
@@ -254,7 +262,15 @@ TICKET_EVENTS: Final = frozenset(
 )
 WEBHOOK_EVENTS: Final = ("WebhookCreated", "WebhookChanged", "WebhookStopped", "WebhookDeleted")
 CONCERT_STEPS: Final = ("ConcertChanged", "ConcertPostponed", "ConcertCancelled")
-SECTION_CHANGES: Final = ("SeatsAdded", "SeatsTaken", "PriceChanged", "SeatsHeldBack", "SeatsLetGo")
+SECTION_CHANGES: Final = (
+    "SeatsAdded",
+    "SeatsTaken",
+    "PriceChanged",
+    "SeatsHeldBack",
+    "SeatsLetGo",
+    "SeatsBlocked",
+    "SeatsUnblocked",
+)
 """What becomes of concerts and their sections is judged in `concert_rules.py`, of blocks in `block_rules.py`."""
 CART_EVENTS: Final = ("CartReserved", "CartPaid")
 """They are judged by `cart_rules.py`, with the cart's lines."""
@@ -331,6 +347,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
     tickets: list[Fact] = []
     parts: dict[int, Fact] = {}
     returned: dict[Seats, dict[int, Fact]] = {}
+    moved: dict[Seats, dict[int, Fact]] = {}
     amendments: list[Fact] = []
     resends: dict[int, Fact] = {}
     moves: dict[int, Fact] = {}
@@ -403,7 +420,16 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
             wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", f"nobody knows the event type {kind}", (fact,)))
     told = OrderHistory(
         OrderTold(**order),
-        {key: ReservationTold(**slots, returned=returned.get(key, {})) for key, slots in seats.items()},
+        {
+            key: ReservationTold(
+                slots.get("reserved"),
+                slots.get("sold"),
+                slots.get("released"),
+                returned.get(key, {}),
+                moved.get(key, {}),
+            )
+            for key, slots in seats.items()
+        },
         {id: PaymentTold(**slots) for id, slots in payments.items()},
         {kind: tuple(sent) for kind, sent in notifications.items()},
         {id: tuple(came_back) for id, came_back in bounces.items()},

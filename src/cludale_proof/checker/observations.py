@@ -254,6 +254,7 @@ def concert_claimed(seen: Observation) -> str | None:
 REFUSED_FOR_NOW = frozenset(
     {
         "seats-unavailable",
+        "seats-not-free",
         "price-too-high",
         "total-too-high",
         "code-used-up",

@@ -261,6 +261,9 @@ class _Check:
         if told.reserved is not None:
             wanted["paymentMethod"] = told.reserved.event.data.payment_method
             found["paymentMethod"] = order.payment_method
+            had = [each for (_, _, id), each in self.told.reservations.items() if id == told.reservation_id]
+            if had and had[0].reserved is not None and not had[0].moved:  # of a move it may hear any moment
+                wanted["numberedSeats"], found["numberedSeats"] = had[0].numbered_seats, order.numbered_seats
         yield from self._differing("order", wanted, found, there)
         wishes = (
             len(self.told.requests)
@@ -400,9 +403,13 @@ class _Check:
             wanted["expiresAt"] = told.reserved.event.data.expires_at
             found["expiresAt"] = reservation.expires_at
         wanted["returns"] = {
-            number: (fact.event.data.tickets, fact.event.data.returned_at) for number, fact in told.returned.items()
+            number: (fact.event.data.tickets, fact.event.data.returned_at, fact.event.data.numbers or ())
+            for number, fact in told.returned.items()
         }
-        found["returns"] = {number: (each.tickets, each.at) for number, each in reservation.returns.items()}
+        returns = reservation.returns.items()
+        found["returns"] = {number: (each.tickets, each.at, each.numbers) for number, each in returns}
+        if told.reserved is not None:
+            wanted["numberedSeats"], found["numberedSeats"] = told.numbered_seats, reservation.numbered_seats
         wanted["releasedFor"] = told.released.event.data.reason if told.released is not None else None
         found["releasedFor"] = reservation.released_for
         yield from self._differing(f"reservation {reservation.id}", wanted, found, told.facts)

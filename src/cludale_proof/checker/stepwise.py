@@ -32,6 +32,7 @@ from cludale_proof.checker.documents import (
     Payment,
     PlannedSection,
     Reservation,
+    SeatPlan,
     Section,
     Unreadable,
 )
@@ -57,6 +58,7 @@ from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Desk, Observation, claims_of, concert_claimed, is_refused_for_now
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
 from cludale_proof.checker.price_rules import PriceBook
+from cludale_proof.checker.seat_rules import SeatBook
 from cludale_proof.checker.section_rules import SectionKey, Tally, counts, plans_of
 from cludale_proof.checker.segment_rules import Segments
 from cludale_proof.checker.waiting_rules import Line
@@ -107,6 +109,7 @@ class SafetyChecker:
         """Waiting lists."""
         self._drawn: dict[SectionKey, dict[str, int]] = {}
         """Seats that were held out of blocks."""
+        self._seats = SeatBook(skew)
         self._committed: dict[str, bytes] = {}
         self._case_of_event: dict[str, str] = {}
         self._handled: set[tuple[str, str]] = set()
@@ -161,6 +164,7 @@ class SafetyChecker:
             found += self._blocks_told(key, self._now)
             if (line := self._lines.get(key)) is not None:
                 found += line.counted(self._sections.get(key))
+            found += self._seats.now(key, self._sections.get(key), self._plans.get(key), self._now)
         found += self._look_at(touched)
         return self._keep(found)
 
@@ -385,7 +389,7 @@ class SafetyChecker:
         detail = f"version {write.version} was written over version {before}"
         return [_broken(Invariant.LEGAL_STEPS, "version-gap", f"{write.kind} {write.id}", detail)]
 
-    def _take_document(  # noqa: PLR0912 - a case for each kind of record
+    def _take_document(  # noqa: PLR0911, PLR0912 - a case for each kind of record
         self, write: Write, touched: dict[str, None], sections: dict[SectionKey, None]
     ) -> list[Violation]:
         key = (write.kind, write.partition, write.id)
@@ -424,6 +428,8 @@ class SafetyChecker:
                 sections[(read.concert_id, read.id)] = None
             case Concert():
                 return self._take_concert(before, read)
+            case SeatPlan():
+                return list(self._seats.plan(read))
             case DeadLetter():
                 self._take_letter(read)
             case Head():
@@ -463,6 +469,7 @@ class SafetyChecker:
                 self._case(key_of_reservation(before)).reservations.remove(before)
                 before = None
         tally.add(read)
+        self._seats.reservation(read)
         _exchange(self._case(case).reservations, before, read)
         touched[case] = None
         sections[section] = None

@@ -73,6 +73,9 @@ def _of_the_order(told: OrderHistory) -> Iterator[Wrong]:
             elif data.quantity != paid.event.data.quantity:
                 detail = f"{data.quantity} tickets were issued for {paid.event.data.quantity} seats"
                 yield _wrong("issued-otherwise", detail, paid, fact)
+            elif data.numbered_seats != paid.event.data.numbered_seats:
+                detail = f"tickets are for {data.numbered_seats}, paid were {paid.event.data.numbered_seats}"
+                yield _wrong("issued-otherwise", detail, paid, fact)
         elif fact.event.type == "TicketRevoked" and data.reason == "order-cancelled" and told.order.on_purpose is None:
             yield _wrong("revoked-unasked", "its tickets are void, and nobody cancelled it", fact)
         elif fact.event.type == "TicketRevoked" and data.reason == "given-back":

@@ -51,6 +51,7 @@ from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Claim, Desk, Observation, claims_of, concert_claimed, kept_claim
 from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
 from cludale_proof.checker.price_rules import PriceBook
+from cludale_proof.checker.seat_rules import SeatBook
 from cludale_proof.checker.section_rules import (
     Occupancy,
     SectionKey,
@@ -159,6 +160,7 @@ class _Run:
         """Waiting lists."""
         self._draws: dict[SectionKey, list[tuple[str, datetime, int]]] = {}
         """Seats that were held out of blocks: of which, when, how many."""
+        self._seats = SeatBook(terms.skew)
         self._letters: dict[str, DeadLetter] = {}
         self._on_the_way = 0
         """Committed events that the log does not have yet."""
@@ -259,6 +261,9 @@ class _Run:
         self._prices = {key: plan.price for key, plan in self._plans.items()}
         for section in self._documents(Kind.SECTION, "sections"):
             self._sections[(section.concert_id, section.id)] = section
+        if any(plan.plan is not None for plan in self._plans.values()):
+            for kept in self._documents(Kind.SEAT_PLAN, "seating plans"):
+                self._found(self._seats.plan(kept))
 
     def _read_log(self, cases: Spill) -> None:
         heads: list[Head] = list(self._documents(Kind.AUDIT_HEAD, "log heads"))
@@ -377,6 +382,7 @@ class _Run:
         for reservation in self._documents(Kind.RESERVATION, "reservations"):
             self._tallies.setdefault((reservation.concert_id, reservation.section), Tally()).add(reservation)
             cases.put(key_of_reservation(reservation), reservation)
+            self._seats.reservation(reservation)
             if kept:
                 seats.put(reservation.id, reservation)
         for payment in self._documents(Kind.PAYMENT, "payments"):
@@ -470,6 +476,7 @@ class _Run:
                 self._found(order_rules.once_quiet(case, told, self._terms))
             self._check_ends(told)
             self._occupy(told)
+            self._seats.told(told)
             if case.order is not None:
                 self._found(self._buyers.count(case.order, case.reservations))
             self._check_bills(case, told)
@@ -602,6 +609,8 @@ class _Run:
             self._check_blocks(key, section, told)
         for key, line in self._lines.items():
             self._found(line.judged(self._sections.get(key), self._terms.skew))
+        for key in {*self._seats.sections, *(key for key, plan in self._plans.items() if plan.plan is not None)}:
+            self._found(self._seats.check(key, self._sections.get(key), self._plans.get(key), self._terms.now))
         for key, occupancy in self._occupancies.items():
             plan = self._plans.get(key)
             if plan is not None:

@@ -25,6 +25,7 @@ from cludale.services.concerts.block_api import ChangeBlockOf, HoldSeatsBack, Re
 from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
 from cludale.services.concerts.code_api import ChangeCode, CreateCode
 from cludale.services.concerts.events import ConcertStatus
+from cludale.services.concerts.seat_plan_api import BlockSeatsRequest, UnblockSeatsRequest
 from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder, ShowOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
@@ -59,6 +60,7 @@ _encode = msgspec.json.encode
 _KEY_IN_FLIGHT = b"idempotency-key-in-flight"
 _PERHAPS_LATER = (
     b"seats-unavailable",
+    b"seats-not-free",
     b"code-used-up",
     b"not-on-sale",
     b"buyer-limit-reached",
@@ -468,6 +470,21 @@ class SimulatedClient:
 
         return await self._ask("organizer", "concerts", "PATCH", f"/concerts/{concert_id}", _encode(wanted), None, act)
 
+    async def block(self, concert_id: str, seats: list[str], *, is_blocked: bool) -> RequestOutcome:
+        """POST /concerts/{id}/seats/block, or unblock."""
+        block = BlockSeatsRequest(seats=seats, reason="Mixing desk")
+        unblock = UnblockSeatsRequest(seats=seats)
+
+        async def act(process: Process) -> Response:
+            request = _request(process, None, concert_id)
+            if is_blocked:
+                return await process.seats_api.block_seats(request, block)
+            return await process.seats_api.unblock_seats(request, unblock)
+
+        path = f"/concerts/{concert_id}/seats/{'block' if is_blocked else 'unblock'}"
+        body = _encode(block) if is_blocked else _encode(unblock)
+        return await self._ask("organizer", "concerts", "POST", path, body, None, act)
+
     async def postpone(self, concert_id: str, wanted: PostponeConcert) -> RequestOutcome:
         """POST /concerts/{id}/postpone."""
         return await self._ask(
@@ -632,7 +649,7 @@ class People:
                 return
             await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
 
-    async def _try(self, deed: "Deed") -> RequestOutcome:
+    async def _try(self, deed: "Deed") -> RequestOutcome:  # noqa: PLR0911 - one for each kind
         door, id = self._door, deed.concert_id
         if deed.kind == "cancel":
             return await door.call_off(id, CancelConcert(reason="The singer is ill"))
@@ -640,6 +657,8 @@ class People:
             if deed.number:
                 return await door.postpone(id, PostponeConcert(reason="A storm", date="2027-07-05"))
             return await door.postpone(id, PostponeConcert(reason="A storm", cancel_until="2027-01-07T00:00:00Z"))
+        if deed.kind in ("block", "unblock"):
+            return await door.block(id, [deed.section], is_blocked=deed.kind == "block")
         seen = await door.concert(id)
         if seen.answer is None or seen.status != 200:
             return seen
@@ -736,7 +755,7 @@ class People:
 
     async def _reuse(self, who: str, plan: Plan) -> None:
         """The key of a request with another body."""
-        quantity = plan.wanted.quantity % 4 + 1
+        quantity = (plan.wanted.quantity or 1) % 4 + 1
         wanted = msgspec.structs.replace(plan.wanted, quantity=quantity)
         sold = None if plan.sold is None else msgspec.structs.replace(plan.sold, quantity=quantity)
         cart = None if plan.cart is None else msgspec.structs.replace(plan.cart, user_id="somebody-else")

@@ -20,6 +20,7 @@ from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale.services.orders.cart_api import CartLineWish, PlaceCart
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
+from cludale_proof.simulator.halls import with_halls
 from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
@@ -50,6 +51,8 @@ FILLED = 0.06
 """In how many scenes some order several things at once."""
 SOLD = 0.08
 """In how many scenes some are sold at the box office."""
+NUMBERED = 0.1
+"""How many scenes have sections whose seats have numbers."""
 FREE = 0.1
 """How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
 
@@ -149,7 +152,8 @@ class Deed(NamedTuple):
     concert_id: str
     section: str
     kind: str
-    """`seats`, `price`, `details`, `postpone`, `cancel` or `code`; for a code, `section` is the code."""
+    """`seats`, `price`, `details`, `postpone`, `cancel`, `code`, `block` or `unblock`; `section` is the code, or the
+    seat, where it is about one."""
     number: int
     """Seats more or fewer, or cents, or for how many days it is moved."""
 
@@ -277,6 +281,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     ]
     plans = _with_sellers(plans, span, certain="box office" in themes)
     plans = _with_carts(plans, concerts, span, certain="carts" in themes)
+    concerts, plans, blocking = _with_numbers(concerts, plans, span, certain="numbered seats" in themes)
+    deeds += blocking
     beside = random.Random(f"beside {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if only is None and beside.random() < BESIDE:
         themes = [*themes, beside.choice(BESIDE_OTHERS)]
@@ -470,6 +476,21 @@ def _with_sellers(plans: list[Plan], span: float, *, certain: bool) -> list[Plan
     return [plan._replace(sold=_sold(choices, plan)) if choices.random() < 0.6 else plan for plan in plans]
 
 
+def _with_numbers(
+    concerts: Sequence[ScheduleConcert], plans: Sequence[Plan], span: float, *, certain: bool
+) -> tuple[Sequence[ScheduleConcert], Sequence[Plan], list[Deed]]:
+    """Sections whose seats have numbers, in some scenes, and what the organizer does to single seats."""
+    halls = random.Random(f"halls 8 {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    if halls.random() >= NUMBERED and not certain:
+        return concerts, plans, []
+    concerts, plans, seats = with_halls(halls, concerts, plans)
+    deeds = []
+    for kind in ("block", "block", "unblock") if seats else ():
+        concert, seat = halls.choice(seats)
+        deeds.append(Deed(halls.uniform(0.0, 2 * span), concert, seat, kind, 0))
+    return concerts, plans, deeds
+
+
 def _with_carts(plans: list[Plan], concerts: Sequence[ScheduleConcert], span: float, *, certain: bool) -> list[Plan]:
     """Some want tickets of several concerts or sections at once, all or none."""
     # Of their own, so that a seed stays what it was in all else; by this number those that are noted keep their runs.
@@ -486,7 +507,7 @@ def _filled(choices: random.Random, plan: Plan, concerts: Sequence[ScheduleConce
     wanted = plan.wanted
     first = CartLineWish(
         concert_id=wanted.concert_id,
-        quantity=wanted.quantity,
+        quantity=wanted.quantity or 1,
         section=wanted.section,
         tickets=wanted.tickets,
         code=wanted.code or UNSET,
@@ -517,7 +538,7 @@ def _sold(choices: random.Random, plan: Plan) -> SellAtBoxOffice:
     is_free = method is TillMethod.COMPLIMENTARY
     return SellAtBoxOffice(
         concert_id=wanted.concert_id,
-        quantity=wanted.quantity,
+        quantity=wanted.quantity or 1,
         method=method,
         receipt=f"R-{choices.randint(1, 999)}" if method is TillMethod.TERMINAL else None,
         reason="Press" if is_free else None,

@@ -58,7 +58,7 @@ def _pricing(choices: random.Random, concert: ScheduleConcert, span: float) -> P
     rows: list[PriceRequest] = []
     for section in concert.sections or ():
         until = rfc3339(MORNING + timedelta(seconds=choices.uniform(0.2, 1.5 * span + 1)))
-        first = choices.randint(1, max(1, section.total_seats // 2))
+        first = choices.randint(1, max(1, (section.total_seats or 1) // 2))
         rows += [
             PriceRequest(section=section.id, category="adult", amount=333, name="Early", first=first),
             PriceRequest(section=section.id, category="adult", amount=777, name="Advance", until=until),
@@ -93,7 +93,7 @@ def _told(choices: random.Random, plan: Plan, codes: Sequence[NewCode]) -> Plan:
     counts: dict[str, int] = {}
     if choices.random() < 0.6:
         kinds = ("adult", "child", "member") if code == "CLUB" else ("adult", "child")
-        for _ in range(wanted.quantity):
+        for _ in range(wanted.quantity or 1):
             kind = choices.choice(kinds)
             counts[kind] = counts.get(kind, 0) + 1
     tickets = [TicketCount(category=kind, quantity=count) for kind, count in counts.items()]

@@ -36,6 +36,7 @@ from cludale.services.concerts.api import ConcertsApi
 from cludale.services.concerts.block_api import BlocksApi
 from cludale.services.concerts.change_api import ChangesApi
 from cludale.services.concerts.code_api import CodesApi
+from cludale.services.concerts.seat_plan_api import SeatsApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store
@@ -236,6 +237,14 @@ class Process(Owner):
         self._stops: list[Callable[[], Awaitable[None]]] = []
         inside(self, self._build)
 
+    def _serve_concerts(self, concerts: Concerts) -> None:
+        self.concerts = concerts
+        self.concerts_api = ConcertsApi(concerts, self.store, self.access)
+        self.changes_api = ChangesApi(concerts)
+        self.seats_api = SeatsApi(concerts, concerts.clock)
+        self.codes_api = CodesApi(concerts)
+        self.blocks_api = BlocksApi(concerts, self.store)
+
     def _build(self) -> None:
         machine, around = self.machine, self._around
         limits = around.limits
@@ -263,11 +272,7 @@ class Process(Owner):
                     self.sweeps[manifest.name] = self._watched(f"sweeping {manifest.name}", running.sweep)
         ownership = Ownership(self.programme, self.access.has_one_organizer)
         if "concerts" in self.built:
-            self.concerts: Concerts = self.built["concerts"]
-            self.concerts_api = ConcertsApi(self.concerts, self.store, self.access)
-            self.changes_api = ChangesApi(self.concerts)
-            self.codes_api = CodesApi(self.concerts)
-            self.blocks_api = BlocksApi(self.concerts, self.store)
+            self._serve_concerts(self.built["concerts"])
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
             self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)

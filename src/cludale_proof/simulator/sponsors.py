@@ -38,7 +38,7 @@ def sponsors_of(choices: random.Random, concerts: Sequence[ScheduleConcert], spa
         concert = choices.choice(concerts)
         section = choices.choice(concert.sections or ())
         at = choices.uniform(0.0, span)
-        seats = choices.randint(1, max(1, section.total_seats // 2))
+        seats = choices.randint(1, max(1, (section.total_seats or 0) // 2))
         ends = MORNING + timedelta(seconds=at + choices.choice((1.0, 4.0, 30.0)))
         wanted = HoldSeatsBack(
             section=section.id,

@@ -199,6 +199,18 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.COMMIT_UNKNOWN: 0.04,
         Fault.STORE_SLOW: 0.1,
     },
+    "numbered seats": {
+        Fault.AFTER_THE_SALE: 0.9,
+        Fault.CHARGE_SLOW: 0.3,
+        Fault.CHARGE_LATE: 0.2,
+        Fault.CANCELLED_AT_ONCE: 0.1,
+        Fault.CANCELLED_BY_ORGANIZER: 0.1,
+        Fault.PAID_AGAIN: 0.5,
+        Fault.COMMIT_UNKNOWN: 0.03,
+        Fault.CRASH_AFTER_COMMIT: 0.02,
+        Fault.DELIVERY_TWICE: 0.1,
+        Fault.HOLD_UNANSWERED: 0.1,
+    },
     "webhooks": {
         Fault.WEBHOOK_AWAY: 0.15,
         Fault.WEBHOOK_TROUBLE: 0.15,
@@ -215,6 +227,17 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 BESIDE_OTHERS = ("webhooks", "addresses that are gone", "doors offline")
 """They hinder nothing else: one of them may reign beside what is drawn."""
 ONLY_BY_NAME = frozenset(
-    {"blocks", "box office", "carts", "changes", "prices", "waiting list", "wrong books", "invoices", *BESIDE_OTHERS}
+    {
+        "blocks",
+        "box office",
+        "carts",
+        "changes",
+        "invoices",
+        "numbered seats",
+        "prices",
+        "waiting list",
+        "wrong books",
+        *BESIDE_OTHERS,
+    }
 )
 """They are not drawn with the others, so that seeds keep their runs; some of all runs have them, and each of theirs."""

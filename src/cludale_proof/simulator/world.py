@@ -41,6 +41,7 @@ from cludale_proof.checker.observations import Observation
 from cludale_proof.simulator.clock import MORNING, MachineClock
 from cludale_proof.simulator.delivery import AnswerLost, Broker, BusDown
 from cludale_proof.simulator.faults import Chaos, Fault, Situation
+from cludale_proof.simulator.halls import looked_at
 from cludale_proof.simulator.logs import heard
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop, inside
 from cludale_proof.simulator.memory import Disk, MemoryStore
@@ -118,7 +119,7 @@ class Outcome(NamedTuple):
 def run(seed: int, trace: Trace | None = None, *, themes: Sequence[str] | None = None) -> Outcome:
     """The run of this seed, the same each time; with these themes instead of the seed's own, another run."""
     world = World(seed, trace or Trace(), themes)
-    with heard(world.trace, world.surprised, EXPECTED):
+    with heard(world.trace, world.surprised, EXPECTED), looked_at(world.misplaced):
         try:
             return world.run()
         finally:
@@ -319,6 +320,10 @@ class World:
         """An exception that nobody should see."""
         if not isinstance(error, EXPECTED):
             self._fail([f"surprise: {where}: {error!r}"])
+
+    def misplaced(self, finding: str) -> None:
+        """A party got other seats than the best."""
+        self._fail([f"seats: {finding}"])
 
     def _unheard(self, context: Mapping[str, object]) -> None:
         error = context.get("exception")

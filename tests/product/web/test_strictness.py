@@ -200,7 +200,13 @@ def test_the_description_says_what_is_read_only(served: Served) -> None:
     schemas = served.http.get("/openapi.json").json()["components"]["schemas"]
     assert _read_only(schemas["PlaceOrder"]) >= {"id", "status", "reason", "total", "createdAt", "expiresAt"}
     assert _read_only(schemas["ScheduleConcert"]) >= {"availableSeats", "heldSeats", "soldSeats", "free"}
-    assert _read_only(schemas["SectionRequest"]) == {"availableSeats", "heldSeats", "heldUntil", "prices"}
+    assert _read_only(schemas["SectionRequest"]) == {
+        "availableSeats",
+        "heldSeats",
+        "heldUntil",
+        "prices",
+        "accessibleSeats",
+    }
     assert not _read_only(schemas["OrderView"]) | _read_only(schemas["Money"])
     assert "id" not in _read_only(schemas["ScheduleConcert"])
 

@@ -74,6 +74,13 @@ class World(NamedTuple):
     names: dict[str, str]
 
 
+async def _bought_together(here: Office, wanted: dict[str, Any]) -> dict[str, Any]:
+    """A cart, once it is paid."""
+    cart: dict[str, Any] = (await here.ask("POST", "/orders/carts", None, json=wanted)).json()
+    await here.ask("GET", f"/orders/carts/{cart['id']}?wait=10", cart["accessToken"])
+    return cart
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with office(tmp_path) as here:
@@ -92,8 +99,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             sold = (await here.ask("POST", "/orders/box-office", key, json=at_the_box_office)).json()
             await here.ask("GET", f"/orders/{sold['id']}?wait=10", key)
         lines = {"userId": "u", "lines": [{"concertId": "ours", "quantity": 1}]}
-        cart = (await here.ask("POST", "/orders/carts", None, json=lines)).json()
-        await here.ask("GET", f"/orders/carts/{cart['id']}?wait=10", cart["accessToken"])
+        cart = await _bought_together(here, lines)
         await here.ask("POST", f"/orders/{cancelled['id']}/cancel", cancelled["accessToken"])
         spare = (await here.new_key("read")).partition(".")[0]
         await here.ask("POST", f"/concerts/-/keys/{spare}/revoke")

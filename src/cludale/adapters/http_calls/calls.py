@@ -12,9 +12,10 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial
-from cludale.kernel.allocation import Allocation
+from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.bills import Bill
 from cludale.kernel.buyers import Known
 from cludale.kernel.ids import same_as
@@ -59,6 +60,7 @@ from cludale.ports.seats import (
     SaleEnded,
     SalePaused,
     SeatsHeld,
+    SeatsNotFree,
     SeatsUnavailable,
     SeatsUnreachable,
     SectionNotFound,
@@ -97,6 +99,7 @@ class _Held(msgspec.Struct, rename="camel"):
     event_id: str | None = None
     cancel_until: datetime | None = None
     bill: Bill | None = None
+    seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
 
 
 class _AllHeld(msgspec.Struct):
@@ -204,6 +207,10 @@ class HttpSeats(_Service):
             body["till"] = request.till
         if request.waits:
             body["waits"] = True
+        if request.seats:
+            body["seats"] = request.seats
+        if request.wheelchairs:
+            body["wheelchairs"] = request.wheelchairs
         # The order's id names the hold: asked again, it is the same one.
         answer = await self._ask(
             "POST",
@@ -216,7 +223,11 @@ class HttpSeats(_Service):
             raise _refusal(request, answer)
         held = self._read(answer, _Held, "a reservation", status=201)
         allocation = Allocation(
-            concert_id=request.concert_id, section=held.section, reservation_id=held.id, quantity=held.quantity
+            concert_id=request.concert_id,
+            section=held.section,
+            reservation_id=held.id,
+            quantity=held.quantity,
+            numbered_seats=held.seats,
         )
         return SeatsHeld(allocation, held.price, held.expires_at, held.event_id, held.cancel_until, held.bill)
 
@@ -271,6 +282,7 @@ def _too_dear(request: HoldRequest, problem: dict[str, Any]) -> PriceTooHigh:
 
 _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "seats-unavailable": _unavailable,
+    "seats-not-free": lambda w, p: SeatsNotFree(w.concert_id, msgspec.convert(p["notFree"], list[str])),
     "price-too-high": _too_dear,
     "other-currency": lambda w, p: OtherCurrency(
         w.concert_id, str(p["currency"]), field=str(p["errors"][0]["field"]).partition(".")[0]

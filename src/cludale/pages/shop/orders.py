@@ -12,7 +12,7 @@ from cludale.pages.bills import Line
 from cludale.pages.shop import memory
 from cludale.pages.shop.buying import METHODS
 from cludale.pages.shop.programme import Programme
-from cludale.pages.shop.views import Concert, Invoice, Invoices, Order, PlacedCart
+from cludale.pages.shop.views import Concert, Invoice, Invoices, Order, PlacedCart, seats_line
 from cludale.pages.site import SECURITY, Missing, Site, Visit, checked
 from cludale.web.responses import HTML, Response
 from cludale.web.routing import Route
@@ -204,6 +204,7 @@ class OrderPages:
         order, now = known.order, self._site.now()
         concert = await self._programme.known(order.concert_id)
         sections = {each.id: each.name for each in concert.sections} if concert else {}
+        section, seats = sections.get(order.section or "", order.section or ""), seats_line(order.seats)
         paid_at = "" if order.payment is None else order.payment.at.isoformat()
         ends_at = order.expires_at
         if ends_at is None and order.waiting is not None:
@@ -212,7 +213,7 @@ class OrderPages:
             "order": order,
             "concert": concert,
             "in_cart": cart_of(order.id) or "",
-            "section": sections.get(order.section or "", order.section or ""),
+            "section": f"{section}: {seats}" if seats else section,
             "standing": standing(order),
             "invoices": await self._invoices(visit, known),
             "is_settled": is_settled(order),

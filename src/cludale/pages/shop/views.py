@@ -1,5 +1,6 @@
 """What the shop reads of the API's answers: as much as its pages show. A reader passes over other fields."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -140,6 +141,22 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total: Money | None = None
 
 
+class Seat(msgspec.Struct, frozen=True, rename="camel"):
+    """A seat with a number."""
+
+    id: str
+    row: str
+    number: str
+
+
+def seats_line(seats: Iterable[Seat]) -> str:
+    """Seats by their rows, in no language: `C 12, 13; D 4`."""
+    rows: dict[str, list[str]] = {}
+    for seat in seats:
+        rows.setdefault(seat.row, []).append(seat.number)
+    return "; ".join(f"{row} {', '.join(numbers)}" for row, numbers in rows.items())
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as its buyer sees it."""
 
@@ -160,6 +177,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     refunds: tuple[Refund, ...] = ()
     waiting: Waiting | None = None
     access_token: str = ""
+    seats: tuple[Seat, ...] = ()
+    """Those that it has, where seats have numbers."""
 
 
 class PlacedCart(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -190,6 +209,12 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     admitted_at: datetime | None = None
     code: str | None = None
     access_token: str = ""
+    seat: Seat | None = None
+
+    @property
+    def place(self) -> str:
+        """The section's name, with row and seat where they have numbers."""
+        return self.section_name if self.seat is None else f"{self.section_name}: {seats_line([self.seat])}"
 
 
 class Tickets(msgspec.Struct, frozen=True):

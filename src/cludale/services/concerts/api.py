@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BUYER_KEY, BuyerKeys
 from cludale.kernel.ids import Id, from_key
@@ -39,6 +40,7 @@ from cludale.ports.seats import (
     SaleEnded,
     SalePaused,
     SeatsHeld,
+    SeatsNotFree,
     SeatsUnavailable,
     SectionNotFound,
     TooManyHolds,
@@ -46,10 +48,17 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.changes import check_times
-from cludale.services.concerts.domain import Concert, ConcertExists
+from cludale.services.concerts.domain import Concert, ConcertExists, Section
 from cludale.services.concerts.events import ConcertStatus, Particulars, SectionPlan
 from cludale.services.concerts.price_api import CategoryPrice, PricingRequest, prices_now, shown
 from cludale.services.concerts.price_list import Pricing
+from cludale.services.concerts.seat_plan_api import (
+    PLAN_BODY_BYTES,
+    SEAT_PLAN,
+    SeatPlanRequest,
+    SectionParts,
+    parts_wanted,
+)
 from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.access import Access
@@ -59,6 +68,7 @@ from cludale.web.problems import Problems, ScopeMissing, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
 
 STATUS: Statuses = {
     BuyerLimitReached: 409,
@@ -81,6 +91,7 @@ STATUS: Statuses = {
     SaleEnded: 409,
     SalePaused: 409,
     SeatsUnavailable: 409,
+    SeatsNotFree: 409,
     SectionNotFound: 422,
 }
 
@@ -138,6 +149,11 @@ _HELD_BACK = "kept for a purpose until an end: GET /concerts/{id}/blocks"
 
 _WAITING = "how many orders wait for seats of it: while any does, what comes back is theirs, the first first"
 
+_ZONE_OF = (
+    "the zone of the seating plan that is this section: its seats have numbers. Without one they are sold by quantity"
+)
+_ACCESSIBLE = "of those that are available: wheelchair and companion places, which nobody gets who doesn't ask for them"
+
 _TOO_DEAR = f"must be at most {MAX_PRICE}"
 
 _SEE_UNLISTED = (Scope.CATALOGUE, Scope.READ)
@@ -158,6 +174,8 @@ class SectionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     held_back_seats: Annotated[int, Meta(description=_HELD_BACK)] = 0
     waiting: Annotated[int, Meta(description=_WAITING)] = 0
     price: Money
+    zone: Annotated[str | None, Meta(description=_ZONE_OF)] = None
+    accessible_seats: Annotated[int, Meta(description=_ACCESSIBLE)] = 0
     prices: Annotated[
         list[CategoryPrice], Meta(description="what the next ticket costs, by category, where there is a price list")
     ] = []
@@ -202,6 +220,7 @@ class ConcertView(ConcertSummary, frozen=True, kw_only=True, rename="camel"):
     description: str | None
     picture: str | None
     pricing: Annotated[Pricing | None, Meta(description=_PRICING)] = None
+    seat_plan: Annotated[str | None, Meta(description="the digest of its seating plan, where it has one")] = None
     sections: list[SectionView]
 
 
@@ -212,8 +231,9 @@ class SectionRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
     id: Id
     name: Text | None = None
-    total_seats: Seats
+    total_seats: Annotated[Seats | None, Meta(description="said by the plan where there is a `zone`")] = None
     price: Money
+    zone: Annotated[Text | UnsetType | None, Meta(description=_ZONE_OF)] = UNSET
 
 
 class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -254,18 +274,21 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     pricing: Annotated[PricingRequest | UnsetType | None, Meta(description=_PRICING)] = UNSET
     listed: Annotated[bool, Meta(description="false: found by its id only")] = True
     status: Annotated[ConcertStatus | None, Meta(description="draft, listed or unlisted; instead of `listed`")] = None
+    seat_plan: Annotated[SeatPlanRequest | UnsetType | None, Meta(description=SEAT_PLAN)] = UNSET
 
 
 class Reserve(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Seats to be held."""
 
-    quantity: Quantity
+    quantity: Annotated[Quantity | UnsetType, Meta(description="may be left out where `seats` are named")] = UNSET
     section: Id | None = None
     order_id: Id | None = None
     max_price: Annotated[Money | UnsetType | None, Meta(description=_MAX_PRICE)] = UNSET
     wish: Annotated[PriceWish | UnsetType, Meta(description="which tickets, by what code")] = UNSET
     till: Annotated[Till | UnsetType, Meta(description="for services alone: sold at the box office")] = UNSET
     waits: Annotated[bool | UnsetType, Meta(description="for services alone: on the waiting list")] = UNSET
+    seats: SeatIds | UnsetType = UNSET
+    wheelchairs: Wheelchairs | UnsetType = UNSET
 
 
 class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -281,6 +304,7 @@ class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     cancel_until: Annotated[datetime | None, Meta(description="until when the buyer may cancel the order")] = None
     event_id: Annotated[str | None, Meta(description="the SeatsReserved that says so, if it is new")] = None
     bill: Annotated[Bill | UnsetType, Meta(description="what they cost, where there is a price list or a code")] = UNSET
+    seats: Annotated[tuple[NumberedSeat, ...] | UnsetType, Meta(description="which, where seats have numbers")] = UNSET
 
 
 class Sort(StrEnum):
@@ -328,8 +352,12 @@ class ConcertsApi:
         owned=Owned.MADE,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Put a concert on",
+        description=(
+            "With a `seatPlan`, sections that say their `zone` of it have numbered seats; others are sold by quantity."
+        ),
         replies={201: Reply(ConcertView, "The concert.")},
         refusals=(ConcertExists,),
+        max_body_bytes=PLAN_BODY_BYTES,
     )
     async def schedule_concert(self, request: Request, body: ScheduleConcert) -> Response:
         """201 the concert; with the same key again, the same answer. With an `id` alone: 409 concert-exists."""
@@ -337,13 +365,14 @@ class ConcertsApi:
         most = self._concerts.max_per_order
         if principal.concert_id not in (None, body.id):
             raise ScopeMissing(Scope.CATALOGUE)  # it is for one concert, which is not this one
+        parts = await parts_wanted(self._concerts.seat_plans, body.seat_plan, body.sections or ())
         if key is None:
-            concert = _concert(body, from_key("concert", secrets.token_hex(16)), most, principal.organizer)
+            concert = _concert(body, parts, from_key("concert", secrets.token_hex(16)), most, principal.organizer)
             return view_response(await self._concerts.schedule(concert, cause), 201)
 
         async def schedule() -> Response:
             named = from_key("concert", *_own(principal, key), _encode(body).decode())
-            concert = _concert(body, named, most, principal.organizer)
+            concert = _concert(body, parts, named, most, principal.organizer)
             try:
                 standing = await self._concerts.schedule(concert, cause)
             except ConcertExists:
@@ -431,6 +460,7 @@ class ConcertsApi:
         refusals=(
             ConcertNotFound,
             SeatsUnavailable,
+            SeatsNotFree,
             PriceTooHigh,
             NotOnSale,
             SaleEnded,
@@ -466,7 +496,7 @@ class ConcertsApi:
             buyers = _buyers(request)
         hold = HoldRequest(
             concert_id,
-            body.quantity,
+            seats_wanted(body.quantity, body.seats, body.wheelchairs),
             body.order_id or "",
             body.section,
             request.cause.traceparent,
@@ -475,6 +505,8 @@ class ConcertsApi:
             None if body.wish is UNSET else body.wish,
             till,
             body.waits is True,
+            () if body.seats is UNSET else tuple(body.seats),
+            body.wheelchairs or 0,
         )
         if key is None:
             held = await self._concerts.reserve(hold)
@@ -577,6 +609,8 @@ def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
                 held_back_seats=section.held_back(now),
                 waiting=section.waiting or 0,
                 price=section.price,
+                zone=None if section.numbered is UNSET else section.numbered.zone,
+                accessible_seats=0 if section.numbered is UNSET else _accessible(section, now),
                 prices=prices_now(concert, section, now),
             )
         )
@@ -586,8 +620,13 @@ def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
         description=more.description,
         picture=more.picture,
         pricing=shown(more.pricing, whole=whole),
+        seat_plan=next((plan.plan.digest for plan in concert.sections if plan.plan is not UNSET), None),
         sections=views,
     )
+
+
+def _accessible(section: Section, now: datetime) -> int:
+    return section.available(now) - section.available_to_all(now)
 
 
 def _price_from(concert: Concert, prices: Mapping[str, Money], with_room: AbstractSet[str]) -> Money:
@@ -611,15 +650,16 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
         cancel_until=held.cancel_until,
         event_id=event_id,
         bill=held.bill or UNSET,
+        seats=held.allocation.numbered_seats,
     )
 
 
-def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organizer: str) -> Concert:
+def _concert(request: ScheduleConcert, parts: SectionParts, new_id: str, max_per_order: int, organizer: str) -> Concert:
     """The concert that is asked for. Raises Invalid."""
     zone, status = request.zone, request.status
     if status in (ConcertStatus.POSTPONED, ConcertStatus.CANCELLED):
         raise Invalid(("status", "must be draft, listed or unlisted"))
-    off, plans = request.off_sale_at, tuple(_plans(request))
+    off, plans = request.off_sale_at, tuple(_plans(request, parts))
     particulars = Particulars(
         title=request.title,
         place=request.place,
@@ -651,7 +691,7 @@ def _concert(request: ScheduleConcert, new_id: str, max_per_order: int, organize
     return concert
 
 
-def _plans(request: ScheduleConcert) -> Sequence[SectionPlan]:
+def _plans(request: ScheduleConcert, parts: SectionParts) -> Sequence[SectionPlan]:
     if request.sections is None:
         if request.total_seats is None:
             raise Invalid(("totalSeats", "is required where there are no sections"))
@@ -660,8 +700,13 @@ def _plans(request: ScheduleConcert) -> Sequence[SectionPlan]:
             raise Invalid(("price.amount", _TOO_DEAR))
         return [SectionPlan(id=GENERAL, name="General", total_seats=request.total_seats, price=price)]
     # What the sections say is said again by whoever posts back what a GET answered.
-    seats, prices = sum(each.total_seats for each in request.sections), {each.price for each in request.sections}
-    wrong: list[tuple[str, str]] = []
+    counts = {each.id: parts[each.id][1] if each.id in parts else each.total_seats for each in request.sections}
+    seats, prices = sum(count or 0 for count in counts.values()), {each.price for each in request.sections}
+    wrong: list[tuple[str, str]] = [
+        (f"sections[{i}].totalSeats", "is required where there is no `zone`")
+        for i, each in enumerate(request.sections)
+        if counts[each.id] is None
+    ]
     if request.total_seats not in (None, seats):
         wrong.append(("totalSeats", f"is said by the sections: they have {seats}"))
     if request.price is not None and prices != {request.price}:
@@ -678,7 +723,13 @@ def _plans(request: ScheduleConcert) -> Sequence[SectionPlan]:
     if wrong:
         raise Invalid(*wrong)
     return [
-        SectionPlan(id=each.id, name=each.name or each.id, total_seats=each.total_seats, price=each.price)
+        SectionPlan(
+            id=each.id,
+            name=each.name or each.id,
+            total_seats=counts[each.id] or 0,
+            price=each.price,
+            plan=parts[each.id][0] if each.id in parts else UNSET,
+        )
         for each in request.sections
     ]
 

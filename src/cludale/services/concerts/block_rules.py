@@ -82,6 +82,8 @@ def _hold_back(seating: Seating, wanted: HoldBack, now: datetime) -> Decision[Se
     known = section.its_blocks
     if wanted.block in known:  # asked for again
         return Decision(seating)
+    if section.numbered is not UNSET:
+        raise Invalid(("section", f"{section.id!r} has numbered seats: block them one by one, with `/seats/block`"))
     if len(known) >= MOST_LIVE:
         raise Invalid(("section", f"has {len(known)} blocks already, the most that it can have at once"))
     if wanted.seats > section.available(now):

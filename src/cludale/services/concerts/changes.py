@@ -16,8 +16,17 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.refusals import Invalid, Refusal
 from cludale.kernel.times import rfc3339
-from cludale.ports.seats import CalledOff
-from cludale.services.concerts.domain import ChangeSection, Concert, Seating, Section, blocks_let_go, evolve
+from cludale.ports.seats import CalledOff, SeatsNotFree
+from cludale.services.concerts import numbered
+from cludale.services.concerts.domain import (
+    BlockSeats,
+    ChangeSection,
+    Concert,
+    Seating,
+    Section,
+    blocks_let_go,
+    evolve,
+)
 from cludale.services.concerts.events import (
     ConcertCancelled,
     ConcertChanged,
@@ -27,7 +36,9 @@ from cludale.services.concerts.events import (
     Particulars,
     PriceChanged,
     SeatsAdded,
+    SeatsBlocked,
     SeatsTaken,
+    SeatsUnblocked,
 )
 
 MOST_SEATS = 1_000_000
@@ -288,6 +299,8 @@ def change_section(seating: Seating, wanted: ChangeSection, now: datetime) -> De
 
 
 def _resized(section: Section, total: int, count: int, by: str, now: datetime) -> SeatsAdded | SeatsTaken:
+    if section.numbered is not UNSET:
+        raise Invalid(("totalSeats", f"of section {section.id!r} is said by its seating plan: it has {section.total}"))
     if total < section.taken(now) + section.held_back(now):
         raise SeatsInUse(section, wanted=total, now=now)
     kind = SeatsAdded if total > section.total else SeatsTaken
@@ -299,6 +312,40 @@ def _resized(section: Section, total: int, count: int, by: str, now: datetime) -
         change=count,
         changed_by=by,
     )
+
+
+def block_seats(seating: Seating, wanted: BlockSeats, now: datetime) -> Decision[Seating]:
+    """Nobody gets these seats, or they can be had again; what is so already changes nothing.
+
+    Raises Invalid, SeatsNotFree, CalledOff.
+    """
+    section, hall = seating.section, seating.hall
+    if section.closed is True:
+        raise CalledOff(section.concert_id)
+    if section.numbered is UNSET or hall is None:
+        raise Invalid(("seats", f"the seats of section {section.id!r} have no numbers"))
+    seats = hall.seats(hall.places(wanted.seats))
+    blocked = section.numbered.blocked
+    seats = tuple(seat for seat in seats if (seat.at in blocked) is (wanted.reason is None))
+    if not seats:
+        return Decision(seating)
+    said: dict[str, Any] = {
+        "concert_id": section.concert_id,
+        "section": section.id,
+        "change": section.changes + 1,
+        "changed_by": wanted.changed_by,
+        "numbered_seats": seats,
+    }
+    if wanted.reason is None:
+        event: Event = SeatsUnblocked(**said)
+        return Decision(evolve(seating, event), (event,))
+    free = numbered.free_bits(section.numbered, section.total, section.moment(now).timestamp())
+    if taken := [seat.id for seat in seats if not free >> seat.at & 1]:
+        raise SeatsNotFree(section.concert_id, taken)
+    event = SeatsBlocked(**said, reason=wanted.reason)
+    after = evolve(seating, event)
+    # Holds counted as ended then: a clock that goes back must not bring them to life.
+    return Decision(Seating(replace(after.section, as_of=section.moment(now)), after.reservations), (event,))
 
 
 def close(seating: Seating) -> Decision[Seating]:

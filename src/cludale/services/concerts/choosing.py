@@ -95,7 +95,7 @@ class Room:
 
     def _count(self, place: int, now: datetime) -> None:
         section = self.section(place)
-        self._left[place] = 0 if section.waiting else section.available(now)
+        self._left[place] = 0 if section.waiting else section.available_to_all(now)
         back = section.next_more(now)
         self._left_until[place] = inf if back is None else back.timestamp()
 

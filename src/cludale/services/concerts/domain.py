@@ -4,22 +4,23 @@ Seats are held in sections. A section knows how many seats it has, how many are 
 held until which second; so what is available follows from the time, never from whether anyone swept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel import dates
-from cludale.kernel.allocation import Allocation
+from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.bills import Bill
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER
-from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.kernel.tills import MOST_AT_OFFICE, Till
 from cludale.kernel.times import epoch_second, whole_second_after
 from cludale.ports.prices import UnderTheMinimum
@@ -37,10 +38,11 @@ from cludale.ports.seats import (
     PriceTooHigh,
     SaleEnded,
     SalePaused,
+    SeatsNotFree,
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.services.concerts import blocks, pricing
+from cludale.services.concerts import blocks, numbered, pricing
 from cludale.services.concerts.blocks import Blocks
 from cludale.services.concerts.events import (
     ConcertScheduled,
@@ -52,6 +54,7 @@ from cludale.services.concerts.events import (
     ReleaseReason,
     SaleRefused,
     SeatsAdded,
+    SeatsBlocked,
     SeatsHeldBack,
     SeatsLetGo,
     SeatsOffered,
@@ -60,10 +63,13 @@ from cludale.services.concerts.events import (
     SeatsReturned,
     SeatsSold,
     SeatsTaken,
+    SeatsUnblocked,
     SectionPlan,
     WaitingListJoined,
     WaitingListLeft,
 )
+from cludale.services.concerts.numbered import Hall, NotFree, SeatMap
+from cludale.services.concerts.seating.picking import NotEnoughSeats
 
 
 class ConcertExists(Refusal):
@@ -324,6 +330,8 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
 
     tickets: int
     at: datetime
+    numbers: tuple[int, ...] | UnsetType = UNSET
+    """Which, where seats have numbers: the reservation's first is 1."""
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -355,6 +363,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """By what the bill was made."""
     block: str | UnsetType = UNSET
     """Out of which block they are, if out of one."""
+    numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
+    """Which seats, in a numbered section."""
 
     @property
     def code(self) -> str | None:
@@ -371,10 +381,22 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
         )
 
     @property
+    def kept_seats(self) -> tuple[NumberedSeat, ...]:
+        """Its numbered seats but for those that were given back."""
+        if self.numbered_seats is UNSET or self.returns is UNSET:
+            return self.numbered_seats or ()
+        back = {number for each in self.returns.values() for number in each.numbers or ()}
+        return tuple(seat for number, seat in enumerate(self.numbered_seats, 1) if number not in back)
+
+    @property
     def allocation(self) -> Allocation:
         """Its seats, as they are handed on."""
         return Allocation(
-            concert_id=self.concert_id, section=self.section, reservation_id=self.id, quantity=self.quantity
+            concert_id=self.concert_id,
+            section=self.section,
+            reservation_id=self.id,
+            quantity=self.quantity,
+            numbered_seats=self.numbered_seats,
         )
 
     def is_live(self, now: datetime) -> bool:
@@ -383,10 +405,17 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
 
 
 def check_same_request(
-    held: Reservation, *, quantity: int, section: str | None, terms: pricing.Terms | None = None
+    held: Reservation,
+    *,
+    quantity: int,
+    section: str | None,
+    terms: pricing.Terms | None = None,
+    seats: Sequence[str] = (),
 ) -> None:
     """Is it what is asked for, in the section named, if one is? Raises HeldOtherwise."""
     is_other = terms is not None and held.bill is not UNSET and not _is_for(held.bill, terms, quantity)
+    if seats:
+        is_other = is_other or {seat.id for seat in held.numbered_seats or ()} != set(seats)
     if held.quantity != quantity or section not in (None, held.section) or is_other:
         raise HeldOtherwise(held.order_id or held.id, wanted=quantity, held=held.quantity, section=held.section)
 
@@ -420,6 +449,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     waiting: int | UnsetType = UNSET
     """Who waits for seats of it; unset: nobody ever did."""
 
+    numbered: SeatMap | UnsetType = UNSET
+    """Which seats are whose, where they have numbers."""
+
     @property
     def its_blocks(self) -> Blocks:
         """The blocks that were not let go."""
@@ -442,7 +474,15 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     def available(self, now: datetime) -> int:
         """Seats that can be had at `now`."""
         left = self.total - self.sold - self.held_seats(now)
-        return left if self.blocks is UNSET else left - self.held_back(now)
+        if self.blocks is not UNSET:
+            left -= self.held_back(now)
+        return left if self.numbered is UNSET else left - len(self.numbered.blocked)
+
+    def available_to_all(self, now: datetime) -> int:
+        """Seats that somebody can have at `now` who asks for no wheelchair place."""
+        if self.numbered is UNSET:
+            return self.available(now)
+        return numbered.free_to_all(self.numbered, self.total, self.moment(now).timestamp())
 
     def held_back(self, now: datetime) -> int:
         """Seats that are held back at `now`."""
@@ -472,7 +512,7 @@ def unavailable(concert_id: str, sections: Sequence[Section], *, wanted: int, no
     """Why none of these sections, of which there is at least one, has so many seats."""
     held = [section.held_seats(now) for section in sections]
     waiting = sum(section.waiting or 0 for section in sections)
-    left = [0 if section.waiting else section.available(now) for section in sections]
+    left = [0 if section.waiting else section.available_to_all(now) for section in sections]
     best = max(range(len(sections)), key=left.__getitem__)
     back = [at for section, seats in zip(sections, held, strict=True) if seats and (at := section.next_back(now))]
     return SeatsUnavailable(
@@ -493,7 +533,13 @@ def empty_section(concert: Concert, section: str) -> Section:
 
 def untouched(concert_id: str, plan: SectionPlan) -> Section:
     """The section of this plan before anybody has touched it."""
-    return Section(concert_id=concert_id, id=plan.id, price=plan.price, total=plan.total_seats)
+    section = Section(concert_id=concert_id, id=plan.id, price=plan.price, total=plan.total_seats)
+    if plan.plan is UNSET:
+        return section
+    none_taken = SeatMap(
+        plan=plan.plan.digest, zone=plan.plan.zone, taken=bytes((plan.total_seats + 7) >> 3), aside=plan.plan.aside
+    )
+    return msgspec.structs.replace(section, numbered=none_taken)
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -509,6 +555,8 @@ class Seating(msgspec.Struct, frozen=True, gc=False):
 
     section: Section
     reservations: Mapping[str, Reservation]
+    hall: Hall | None = None
+    """Of a numbered section: where its seats are. It does not change."""
 
 
 def evolve(seating: Seating, event: Event) -> Seating:
@@ -520,7 +568,11 @@ def evolve(seating: Seating, event: Event) -> Seating:
             until = epoch_second(event.expires_at)
             held = dict(section.held)
             held[until] = held.get(until, 0) + seats.quantity
-            section = msgspec.structs.replace(section, held=held)
+            if seats.numbered_seats is UNSET or section.numbered is UNSET:
+                section = msgspec.structs.replace(section, held=held)
+            else:
+                taken = numbered.reserved(section.numbered, seats.numbered_seats, until)
+                section = msgspec.structs.replace(section, held=held, numbered=taken)
             if event.block is not UNSET:
                 drawn = blocks.with_drawn(section.its_blocks, event.block, seats.quantity)
                 section = msgspec.structs.replace(section, blocks=drawn)
@@ -535,6 +587,7 @@ def evolve(seating: Seating, event: Event) -> Seating:
                 bill=event.bill,
                 priced=event.priced,
                 block=event.block,
+                numbered_seats=seats.numbered_seats,
             )
         case SeatsSold():
             before = seating.reservations[event.allocation.reservation_id]
@@ -543,9 +596,9 @@ def evolve(seating: Seating, event: Event) -> Seating:
         case SeatsReturned():
             before = seating.reservations[event.allocation.reservation_id]
             returns = {} if before.returns is UNSET else before.returns
-            back = Returned(tickets=event.tickets, at=event.returned_at)
+            back = Returned(tickets=event.tickets, at=event.returned_at, numbers=event.numbers)
             if before.status is Status.SOLD:  # a log may tell of the release of all of them first
-                section = msgspec.structs.replace(section, sold=section.sold - event.tickets)
+                section = _without(section, before, event)
             reservation = msgspec.structs.replace(before, returns={**returns, event.number: back})
         case SeatsReleased():
             before = seating.reservations[event.allocation.reservation_id]
@@ -559,6 +612,11 @@ def evolve(seating: Seating, event: Event) -> Seating:
         case SaleRefused():
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
+        case SeatsBlocked() | SeatsUnblocked():
+            become = numbered.block if isinstance(event, SeatsBlocked) else numbered.unblock
+            why = (event.reason,) if isinstance(event, SeatsBlocked) else ()
+            blocked = _with_map(section, become, event.numbered_seats, *why)
+            return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations)
         case _:
             section = _changed_by(section, event)
             return seating if section is seating.section else Seating(section, seating.reservations)
@@ -586,14 +644,37 @@ def _given_up(section: Section, reservation: Reservation, status: Status, *, sol
     """The section once these seats are no longer what they were, and `sold` of them are Sold."""
     if status not in NEXT[reservation.status]:
         raise ValueError(f"{reservation.id} can't go from {reservation.status} to {status}")
+    is_numbered = section.numbered is not UNSET
     if reservation.status is not Status.HELD:
-        return msgspec.structs.replace(section, sold=section.sold - reservation.kept + sold)
+        after = msgspec.structs.replace(section, sold=section.sold - reservation.kept + sold)
+        return _with_map(after, numbered.given_back, reservation.kept_seats) if is_numbered else after
     held = dict(section.held)
     until = epoch_second(reservation.expires_at)
     held[until] -= reservation.quantity
     if not held[until]:
         del held[until]
-    return msgspec.structs.replace(section, held=held, sold=section.sold + sold)
+    after = msgspec.structs.replace(section, held=held, sold=section.sold + sold)
+    if not is_numbered:
+        return after
+    become = numbered.sold if status is Status.SOLD else numbered.released
+    return _with_map(after, become, reservation.kept_seats, until)
+
+
+def _without(section: Section, reservation: Reservation, back: SeatsReturned) -> Section:
+    """The section without these sold seats of the reservation."""
+    after = msgspec.structs.replace(section, sold=section.sold - back.tickets)
+    if reservation.numbered_seats is UNSET or back.numbers is UNSET:
+        return after
+    return _with_map(
+        after, numbered.given_back, tuple(reservation.numbered_seats[number - 1] for number in back.numbers)
+    )
+
+
+def _with_map(section: Section, become: Callable[..., SeatMap], *of: Any) -> Section:
+    """The section with what becomes of its seats, if they have numbers."""
+    if section.numbered is UNSET:
+        return section
+    return msgspec.structs.replace(section, numbered=become(section.numbered, *of))
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
@@ -619,6 +700,10 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     """Out of which block of seats that are held back; None: of those that anybody can have."""
     waited: int | None = None
     """The place on the waiting list of whoever gets them; None: they did not wait."""
+    seats: tuple[str, ...] = ()
+    """The ids of numbered seats; none: in a numbered section the best that are free."""
+    wheelchairs: int = 0
+    """How many of the places have to be for wheelchairs."""
 
 
 class Sell(msgspec.Struct, frozen=True, gc=False):
@@ -656,6 +741,8 @@ class Return(msgspec.Struct, frozen=True, gc=False):
     tickets: int
     again: bool = False
     """This was told before: somebody seems not to have heard what came of it."""
+    numbers: tuple[int, ...] = ()
+    """Which tickets, where seats have numbers; none said: the last."""
 
 
 class Expire(msgspec.Struct, frozen=True, gc=False):
@@ -678,7 +765,16 @@ class Close(msgspec.Struct, frozen=True, gc=False):
     """Command: the concert is called off, so nobody gets seats any more."""
 
 
-SectionCommand = ChangeSection | Close
+class BlockSeats(msgspec.Struct, frozen=True, gc=False):
+    """Command: nobody gets these numbered seats, for this reason; None: they can be had again."""
+
+    changed_by: str
+    seats: tuple[str, ...]
+    """Their ids."""
+    reason: str | None
+
+
+SectionCommand = ChangeSection | Close | BlockSeats
 """About the section itself, not about a reservation."""
 Command = Hold | Sell | Cancel | Return | Expire
 
@@ -753,10 +849,7 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
     section = seating.section
     if request.over_at is not None and now >= request.over_at:
         raise ConcertOver(section.concert_id, request.over_at)
-    if request.block is not None:
-        blocks.check_room(section.its_blocks, request.block, request.quantity, now)
-    elif request.quantity > section.available(now) or (section.waiting and request.waited is None):
-        raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
+    seats = _room_for(seating, request, now)
     bill, priced = (UNSET, UNSET) if request.terms is None else _priced(section, request, request.terms, now)
     price = section.price if bill is UNSET else dearest(bill)
     if request.max_amount is not None and price.amount > request.max_amount:
@@ -770,6 +863,7 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
             section=section.id,
             reservation_id=request.reservation_id,
             quantity=request.quantity,
+            numbered_seats=seats,
         ),
         order_id=request.order_id,
         expires_at=whole_second_after(now, request.hold_seconds),
@@ -787,6 +881,26 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
     return Decision(_after(after, gone), (reserved, *gone))
 
 
+def _room_for(seating: Seating, request: Hold, now: datetime) -> tuple[NumberedSeat, ...] | UnsetType:
+    """The numbered seats that somebody gets; unset in a section by quantity, which has room for them.
+
+    Raises BlockNotFound, BlockTooSmall, Invalid, SeatsNotFree, SeatsUnavailable.
+    """
+    section = seating.section
+    if request.block is not None:
+        blocks.check_room(section.its_blocks, request.block, request.quantity, now)
+    elif section.waiting and request.waited is None:
+        raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
+    if section.numbered is not UNSET:
+        return _seats_for(seating, section.numbered, request, now)
+    if request.block is None and request.quantity > section.available(now):
+        raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
+    if request.seats or request.wheelchairs:
+        field = "seats" if request.seats else "wheelchairs"
+        raise Invalid((field, f"the seats of section {section.id!r} have no numbers"))
+    return UNSET
+
+
 def blocks_let_go(section: Section, now: datetime) -> list[SeatsLetGo]:
     """The blocks whose rule says that they go, with so few seats left in the section."""
     few = blocks.few_are_left(section.its_blocks, available=section.available(now), now=now)
@@ -802,6 +916,30 @@ def blocks_let_go(section: Section, now: datetime) -> list[SeatsLetGo]:
         )
         for number, (id, block) in enumerate(few, 1)
     ]
+
+
+def _seats_for(seating: Seating, seats: SeatMap, request: Hold, now: datetime) -> tuple[NumberedSeat, ...]:
+    """The numbered seats that somebody gets. Raises Invalid, SeatsNotFree, SeatsUnavailable."""
+    section, hall = seating.section, _hall_of(seating)
+    free = numbered.free_bits(seats, section.total, section.moment(now).timestamp())
+    try:
+        if request.seats:
+            return numbered.named(hall, free, request.seats, request.wheelchairs)
+        if request.quantity > free.bit_count():
+            raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
+        return numbered.best(hall, free, request.quantity, request.wheelchairs)
+    except NotFree as taken:
+        raise SeatsNotFree(section.concert_id, taken.ids) from None
+    except NotEnoughSeats as few:
+        if few.of != "seats":
+            raise SeatsUnavailable(section.concert_id, wanted=few.wanted, left=few.left, section=section.id) from None
+        raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now) from None
+
+
+def _hall_of(seating: Seating) -> Hall:
+    if seating.hall is None:
+        raise TypeError(f"section {seating.section.id!r} is numbered, and nobody said where its seats are")
+    return seating.hall
 
 
 def _priced(section: Section, request: Hold, terms: pricing.Terms, now: datetime) -> tuple[Bill, Priced]:
@@ -894,12 +1032,12 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
         events.append(_released(ended, ReleaseReason.EXPIRED))
     is_over = sale.over_at is not None and now >= sale.over_at
     # What comes back belongs to those who wait.
-    has_room = seating.section.available(now) >= ended.quantity and not seating.section.waiting
-    if ended.closed or is_over or not sale.seats_again or not has_room:
+    is_refused = ended.closed or is_over or not sale.seats_again or bool(seating.section.waiting)
+    if is_refused or (seats := _seats_again(seating, ended, now)) is None:
         events.append(_refused(ended, sale))
         return _decided(seating, *events)
     # It was paid for at the price of then, whatever seats cost by now.
-    again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}")
+    again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}", numbered_seats=seats)
     if (ended.buyers or ended.code) and (sale.claim_ends is None or now >= sale.claim_ends):
         raise LateSeatsUnclaimed(again, () if ended.buyers is UNSET else ended.buyers)
     events.append(
@@ -921,6 +1059,20 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     late = Seating(after.section, reservations)
     gone = blocks_let_go(late.section, now)
     return Decision(_after(late, gone), [*events, *gone])
+
+
+def _seats_again(seating: Seating, ended: Reservation, now: datetime) -> tuple[NumberedSeat, ...] | UnsetType | None:
+    """The seats for money that came late, unset in a section by quantity; None: there are not enough."""
+    section = seating.section
+    if section.available(now) < ended.quantity:
+        return None
+    if section.numbered is UNSET or ended.numbered_seats is UNSET:
+        return UNSET
+    free = numbered.free_bits(section.numbered, section.total, section.moment(now).timestamp())
+    try:
+        return numbered.same_or_best(_hall_of(seating), free, ended.numbered_seats)
+    except NotEnoughSeats:
+        return None
 
 
 def sale_outlook(seating: Seating, reservation_id: str, *, over_at: datetime, now: datetime) -> SaleOutlook:
@@ -972,18 +1124,31 @@ def give_back(seating: Seating, back: Return, now: datetime) -> Decision[Seating
     if reservation.status is Status.HELD:
         raise UnknownReservation(back.reservation_id)
     before = None if reservation.returns is UNSET else reservation.returns.get(back.number)
+    numbers: tuple[int, ...] | UnsetType = UNSET
+    if reservation.numbered_seats is not UNSET:
+        numbers = _numbers_back(reservation, back) if before is None else before.numbers
     returned = SeatsReturned(
         allocation=reservation.allocation,
         order_id=back.order_id,
         number=back.number,
         tickets=back.tickets,
         returned_at=now if before is None else before.at,
+        numbers=numbers,
     )
     if before is not None:
         return Decision(seating, (returned,), again=True) if back.again else Decision(seating)
     if reservation.status is not Status.SOLD or back.tickets >= reservation.kept:
         return Decision(seating)
     return _decided(seating, returned)
+
+
+def _numbers_back(reservation: Reservation, back: Return) -> tuple[int, ...]:
+    """Which of its tickets are given back: those that are said, else the last that it has."""
+    if back.numbers:
+        return back.numbers
+    kept = set(reservation.kept_seats)
+    seats = reservation.numbered_seats or ()
+    return tuple([number for number, seat in enumerate(seats, 1) if seat in kept][-back.tickets :])
 
 
 def expire(seating: Seating, expiry: Expire, now: datetime) -> Decision[Seating]:

@@ -7,12 +7,21 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cludale.kernel.allocation import Allocation, SeatsEvent
+from cludale.kernel.allocation import Allocation, NumberedSeat, SeatsEvent
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.services.concerts.price_list import Pricing
+
+
+class SeatPlanPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """The part of a seating plan that is a section: the digest of the plan, and the zone of it."""
+
+    digest: str
+    zone: str
+    aside: bytes = b""
+    """Its wheelchair and companion places, two bytes each, the lower one first: nobody gets one who didn't ask."""
 
 
 class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -22,6 +31,8 @@ class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     name: str
     total_seats: int
     price: Money
+    plan: SeatPlanPart | UnsetType = UNSET
+    """Where its seats have numbers; unset, as in all that was written before this field existed: they have none."""
 
 
 class ConcertStatus(StrEnum):
@@ -85,7 +96,7 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     """A concert can be found, if it is listed, and, from `on_sale_at` on, ordered."""
 
     subject_field: ClassVar[str] = "concert_id"
-    data_version: ClassVar[str] = "1.3"
+    data_version: ClassVar[str] = "1.4"
 
     concert_id: str
     artist: str
@@ -173,6 +184,20 @@ class SeatsTaken(SectionStep, frozen=True, kw_only=True):
     seats: int
     total_seats: int
     """Without them."""
+
+
+class SeatsBlocked(SectionStep, frozen=True, kw_only=True):
+    """Nobody gets these numbered seats from now on."""
+
+    numbered_seats: tuple[NumberedSeat, ...]
+    reason: str
+    """The organizer's own words."""
+
+
+class SeatsUnblocked(SectionStep, frozen=True, kw_only=True):
+    """These numbered seats, which were blocked, can be had again."""
+
+    numbered_seats: tuple[NumberedSeat, ...]
 
 
 class PriceChanged(SectionStep, frozen=True, kw_only=True):
@@ -370,6 +395,7 @@ class SeatsSold(SeatsEvent, frozen=True, kw_only=True):
     """The held seats were paid for; they belong to the order."""
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str
     payment_round: int = 0
@@ -384,6 +410,7 @@ class SeatsReleased(SeatsEvent, frozen=True, kw_only=True):
     """The seats can be had again, beside those that could already (`SeatsReturned`)."""
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str | None
     reason: ReleaseReason
@@ -397,6 +424,7 @@ class SeatsReturned(SeatsEvent, frozen=True, kw_only=True):
     """
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str
     number: int
@@ -404,6 +432,9 @@ class SeatsReturned(SeatsEvent, frozen=True, kw_only=True):
     tickets: int
     returned_at: datetime
     """When they could be had again; the same if it is told again."""
+    numbers: tuple[int, ...] | UnsetType = UNSET
+    """Which tickets, where seats have numbers: the first of the allocation's seats is 1. Unset in sections by quantity,
+    and in events written before this field existed."""
     allocation: Allocation
 
 
@@ -411,7 +442,7 @@ class SaleRefused(SeatsEvent, frozen=True, kw_only=True):
     """Money came for a hold that had ended, or for a concert that is called off: it has to go back."""
 
     subject_field: ClassVar[str] = "reservation_id"
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str
     payment_round: int
@@ -438,6 +469,8 @@ TOPIC = Topic(
         SeatsAdded,
         SeatsTaken,
         PriceChanged,
+        SeatsBlocked,
+        SeatsUnblocked,
         CodeCreated,
         CodeChanged,
         SeatsHeldBack,

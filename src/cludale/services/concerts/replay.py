@@ -31,6 +31,7 @@ from cludale.services.concerts.events import (
     WaitingListLeft,
 )
 from cludale.services.concerts.keys import Keys
+from cludale.services.concerts.numbered import seats_told
 from cludale.services.concerts.store import (
     ALL_KEYS,
     BLOCKS,
@@ -65,6 +66,8 @@ def _section(section: Section) -> Mapping[str, object] | None:
     if not (section.sold or section.held or section.changes or section.waiting):
         return None  # as if nobody had touched it: that its concert is called off closes it, and no event of its own
     told = {"total": section.total, "sold": section.sold, "held": dict(section.held), "price": section.price}
+    if section.numbered is not UNSET:
+        told["seats"] = seats_told(section.numbered)
     return told | {"changes": section.changes, "blocks": dict(section.its_blocks), "waiting": section.waiting or 0}
 
 
@@ -88,6 +91,7 @@ def _reservation(reservation: Reservation) -> Mapping[str, object]:
         "bill",
         "priced",
         "block",
+        "numbered_seats",
     )
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
     return _said(reservation, told) | {"returns": returns}

@@ -24,7 +24,7 @@ from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
-    ChangeSection,
+    BlockSeats,
     Close,
     Concert,
     Hold,
@@ -36,10 +36,11 @@ from cludale.services.concerts.domain import (
     UnknownReservation,
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
+from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
 
-_OF_SECTION = ChangeSection | Close | BlockCommand | ListCommand
+_OF_SECTION = SectionCommand | BlockCommand | ListCommand
 """About the section, not about a reservation."""
 
 
@@ -51,16 +52,22 @@ class Sections:
         updates: Updates,
         concert: Callable[[str], Awaitable[Concert]],
         *,
+        hall_of: Callable[[Section], Awaitable[Hall | None]],
         commit_limit: int | None,
     ) -> None:
-        """`concert(id)` gives the concert. `commit_limit` is the most records and inbox entries that the store takes in
-        one commit; None: any number.
+        """`concert(id)` gives the concert, `hall_of(section)` where its numbered seats are. `commit_limit` is the most
+        records and inbox entries that the store takes in one commit; None: any number.
         """
         self.updates = updates
         self._concert = concert
         self.learn: Callable[[Versioned[Section]], None] = lambda _: None
         """Hears how a batch of commands left a section."""
         self._commit_limit = commit_limit
+        self._hall_of = hall_of
+
+    async def hall_of(self, section: Section) -> Hall | None:
+        """Where the seats of the section are; None: they have no numbers."""
+        return None if section.numbered is UNSET else await self._hall_of(section)
 
     async def run_commands(self, key: SectionKey, asked: Sequence[QueuedCommand]) -> Sequence[Result]:
         """Decide for everyone who waits, in as few commits as the store allows."""
@@ -144,11 +151,16 @@ class CommandBatch:
             self._blocks = await self._of.load_blocks(self._key)
         if self._is_list_asked:
             self._waiting = await self._of.load_waiting(self._key)
-        self.fold(section, reservations, self._of.updates.clock.now())
+        hall = await self._of.hall_of(section.state)
+        self.fold(section, reservations, self._of.updates.clock.now(), hall)
         return () if self.commit is None else (self.commit,)
 
     def fold(  # noqa: PLR0915 - one command after the other, each on what the ones before it left
-        self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], now: datetime
+        self,
+        section: Versioned[Section],
+        loaded: dict[str, Versioned[Reservation]],
+        now: datetime,
+        hall: Hall | None = None,
     ) -> None:
         """Decide every waiting command in order, each on what the ones before it left."""
         current = section.state
@@ -167,14 +179,14 @@ class CommandBatch:
                 continue
             if isinstance(asked.command, ListCommand):
                 in_line = in_line or WaitingList(concert_id=self._key.concert_id, section=self._key.section)
-                line = Line(Seating(current, reservations), in_line)
+                line = Line(Seating(current, reservations, hall), in_line)
                 done_list, line = self._of_list(line, asked, events, changed, now)
                 (current, reservations), in_line = (line.seating.section, dict(line.seating.reservations)), line.waiting
                 self.results.append(done_list)
                 continue
-            if isinstance(asked.command, ChangeSection | Close | BlockCommand):
+            if isinstance(asked.command, SectionCommand | BlockCommand):
                 try:
-                    changed_to = _changed(Seating(current, {}), asked.command, now)
+                    changed_to = _changed(Seating(current, {}, hall), asked.command, now)
                 except Refusal as refusal:
                     self.results.append(refusal)
                     continue
@@ -185,7 +197,7 @@ class CommandBatch:
             id = asked.command.reservation_id
             close = near(reservations, id)
             try:
-                decision = domain.decide(Seating(current, close), asked.command, now)
+                decision = domain.decide(Seating(current, close, hall), asked.command, now)
             except (Refusal, UnknownReservation, LateSeatsUnclaimed) as refusal:
                 self.results.append(refusal)
                 continue
@@ -263,6 +275,8 @@ def _changed(seating: Seating, command: SectionCommand | BlockCommand, now: date
         return changes.close(seating)
     if isinstance(command, BlockCommand):
         return block_rules.decide(seating, command, now)
+    if isinstance(command, BlockSeats):
+        return changes.block_seats(seating, command, now)
     return changes.change_section(seating, command, now)
 
 

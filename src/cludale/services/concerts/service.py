@@ -17,7 +17,7 @@ from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal
-from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import CallOffs, Progress
 from cludale.ports.clock import Clock, IdSource
@@ -46,6 +46,7 @@ from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait,
 from cludale.services.concerts.code_service import CodeService, WantedUse
 from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
+    BlockSeats,
     Cancel,
     ChangeSection,
     Close,
@@ -59,6 +60,7 @@ from cludale.services.concerts.domain import (
     Return,
     Seating,
     Section,
+    SectionCommand,
     Sell,
 )
 from cludale.services.concerts.events import ConcertFields, ConcertStatus, ReleaseReason
@@ -67,6 +69,7 @@ from cludale.services.concerts.looks import Looks
 from cludale.services.concerts.pairing_service import PairingService
 from cludale.services.concerts.price_list import NO_PRICING
 from cludale.services.concerts.pricing import Place, Terms, bill, counted
+from cludale.services.concerts.seat_plans import SeatPlans
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
@@ -131,7 +134,7 @@ def quoted(seen: ConcertSnapshot, section: str | None, terms: Terms, quantity: i
     """The quote, in the section named or the cheapest with room. Raises SeatsUnavailable, what `pricing.bill` does."""
     by_id = {each.id: each for each in seen.sections}
     ids = [section] if section is not None else [plan.id for plan in seen.concert.offered(seen.prices)]
-    room = [by_id[id] for id in ids if by_id[id].available(seen.at) >= quantity and not by_id[id].waiting]
+    room = [by_id[id] for id in ids if by_id[id].available_to_all(seen.at) >= quantity and not by_id[id].waiting]
     if not room:
         raise domain.unavailable(seen.concert.id, [by_id[id] for id in ids], wanted=quantity, now=seen.at)
     chosen, now = room[0], room[0].moment(seen.at)
@@ -207,13 +210,16 @@ class Concerts:
         `quotas`: of unpaid orders. `offer_seconds`: how long seats are held for who waited for them.
         """
         self._updates = Updates("concerts", records, clock=clock, ids=ids)
+        self.clock = clock
         self._hold_seconds = hold_seconds
         self.max_per_order = max_per_order
         """The limit of a concert that names none."""
         self._remembered: Recent[str, Known] = Recent(CONCERTS_REMEMBERED)
         self._call_offs = call_offs
         self._admission = admission or AdmissionControl()
-        self._sections = Sections(self._updates, self.concert, commit_limit=commit_limit)
+        self.seat_plans = SeatPlans(self._updates)
+        hall_of = self.seat_plans.hall_of
+        self._sections = Sections(self._updates, self.concert, hall_of=hall_of, commit_limit=commit_limit)
         self.command_queue: BatchingQueue[SectionKey, QueuedCommand, Result] = BatchingQueue(
             self._sections.run_commands, of="commands", refuse=too_many_wait
         )
@@ -373,9 +379,20 @@ class Concerts:
             *(self._ask_section(SectionKey(concert_id, plan.id), Close(), Cause()) for plan in concert.sections)
         )
 
-    async def _ask_section(
-        self, key: SectionKey, command: ChangeSection | Close | BlockCommand, cause: Cause
-    ) -> Section:
+    async def block_seats(
+        self, concert_id: str, seats: Sequence[str], *, reason: str | None, by: str, cause: Cause
+    ) -> None:
+        """Nobody gets these seats of one section, or (without a reason) they can be had again.
+
+        Raises ConcertNotFound, Invalid, SeatsNotFree, CalledOff, Busy.
+        """
+        concert = await self.fresh(concert_id)
+        section = await self.seat_plans.section_with(concert, seats[0])
+        if section is None:
+            raise Invalid(("seats[0]", f"concert {concert_id!r} has no such seat"))
+        await self._ask_section(SectionKey(concert_id, section), BlockSeats(by, tuple(seats), reason), cause)
+
+    async def _ask_section(self, key: SectionKey, command: SectionCommand | BlockCommand, cause: Cause) -> Section:
         (result,) = await self.command_queue.submit(key, (QueuedCommand(command, cause),))
         if not isinstance(result, SectionDone):
             raise _not_done(result)
@@ -475,6 +492,8 @@ class Concerts:
             section = (await self.blocks.show(concert, block)).section
             if request.section not in (None, section):
                 raise BlockNotFound(block)
+        if section is None and (request.seats or request.wheelchairs):
+            section = await self._section_for(concert, request)
         most = None
         if request.max_price is not None:
             domain.check_currency(concert, request.max_price)
@@ -484,6 +503,8 @@ class Concerts:
             reservation_id = self._reservation_id(request)
         order_id, over_at = request.order_id or None, concert.over_at
         command = Hold(reservation_id, order_id, request.quantity, self._hold_seconds, over_at, most, block=block)
+        if request.seats or request.wheelchairs:
+            command = replace(command, seats=request.seats, wheelchairs=request.wheelchairs)
         asked = _Asked(concert, section, request, command, may_be_repeated)
         if request.wish is None and concert.more.pricing is None and not (till and till.is_complimentary):
             result = await self._hold_counted(asked)
@@ -492,6 +513,21 @@ class Concerts:
         held = result.reservation
         price = prices[held.section] if held.price is UNSET else held.price
         return self._held(concert, request, result.reservation, price, result.event_id)
+
+    async def _section_for(self, concert: Concert, request: HoldRequest) -> str:
+        """The section of the seats that are named, or the cheapest with as many wheelchair places. Raises Invalid."""
+        if request.seats:
+            found = await self.seat_plans.section_with(concert, request.seats[0])
+            if found is None:
+                raise Invalid(("seats[0]", f"concert {concert.id!r} has no such seat"))
+            return found
+        (seen,) = await self._standings([concert])
+        by_id = {section.id: section for section in seen.sections}
+        offered = [by_id[plan.id] for plan in concert.offered(seen.prices) if plan.plan is not UNSET]
+        if not offered:
+            raise Invalid(("wheelchairs", f"the seats of concert {concert.id!r} have no numbers"))
+        free = [each for each in offered if each.available(seen.at) - each.available_to_all(seen.at)]
+        return (free or offered)[0].id
 
     async def _hold_priced(self, asked: _Asked) -> Done:
         """Hold seats by the price list, perhaps with a code: its use is claimed before, and taken back where there are
@@ -514,7 +550,11 @@ class Concerts:
         try:
             done = await self._hold_counted(asked._replace(command=command))
             domain.check_same_request(
-                done.reservation, quantity=request.quantity, section=request.section, terms=command.terms
+                done.reservation,
+                quantity=request.quantity,
+                section=request.section,
+                terms=command.terms,
+                seats=request.seats,
             )
         except Refusal:
             if use is not None:
@@ -606,7 +646,8 @@ class Concerts:
         """
         concert = await self.concert(concert_id)
         section, loaded = await self._sections.load(SectionKey(concert.id, section_id), (reservation_id,))
-        seating = Seating(section.state, near({each: known.state for each, known in loaded.items()}, reservation_id))
+        close = near({each: known.state for each, known in loaded.items()}, reservation_id)
+        seating = Seating(section.state, close, await self._sections.hall_of(section.state))
         now = self._updates.clock.now()
         outlook = domain.sale_outlook(seating, reservation_id, over_at=concert.over_at, now=now)
         if outlook.outlook is not Outlook.POSSIBLE:
@@ -634,7 +675,7 @@ class Concerts:
         self, concert: Concert, request: HoldRequest, reservation: Reservation, price: Money, event_id: str | None
     ) -> SeatsHeld:
         """The hold, as this request's response. Raises HeldOtherwise."""
-        domain.check_same_request(reservation, quantity=request.quantity, section=request.section)
+        domain.check_same_request(reservation, quantity=request.quantity, section=request.section, seats=request.seats)
         bill = None if reservation.bill is UNSET else reservation.bill
         if bill is not None:
             price = domain.dearest(bill)
@@ -743,6 +784,7 @@ class Concerts:
             asked.part.number,
             asked.part.tickets,
             again=event.repeated,
+            numbers=asked.part.numbers or (),
         )
 
     HANDLERS: ClassVar[Mapping[type[Event], Callable[["Concerts", Envelope], Awaitable[Command | Leave | None]]]] = {

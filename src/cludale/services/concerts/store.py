@@ -4,6 +4,8 @@ import re
 from typing import NamedTuple
 from unicodedata import normalize
 
+import msgspec
+
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import IndexValue, Kind, Query, Range
@@ -135,6 +137,16 @@ STAFF = AggregateStore(Kind("concerts", "staff", may_lack=True), Staff, identity
 ALL_PAIRINGS = "pairings"
 PAIRINGS = AggregateStore(Kind("concerts", "pairings", may_lack=True), Pairings, identity=lambda _: ALL_PAIRINGS)
 
+
+class KeptPlan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A seating plan: its JSON, compressed by zlib, and the SHA-256 of that JSON."""
+
+    digest: str
+    body: bytes
+
+
+SEAT_PLANS = AggregateStore(Kind("concerts", "seatplan", may_lack=True), KeptPlan, identity=lambda plan: plan.digest)
+
 KINDS = (
     CONCERTS.kind,
     SECTIONS.kind,
@@ -149,6 +161,7 @@ KINDS = (
     SESSIONS.kind,
     STAFF.kind,
     PAIRINGS.kind,
+    SEAT_PLANS.kind,
     IdempotencyKeys.kind_for("concerts"),
 )
 
@@ -159,6 +172,7 @@ BY_ID = (
     SESSIONS.kind,
     STAFF.kind,
     PAIRINGS.kind,
+    SEAT_PLANS.kind,
     IdempotencyKeys.kind_for("concerts"),
 )
 """Those that are read by their ids alone and committed by themselves, without events: a store of keys and values will

@@ -165,7 +165,7 @@ def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...
         raise ConcertOver(section.concert_id, join.over_at)
     if join.quantity > section.total:
         raise OverTheLimit(section.concert_id, wanted=join.quantity, limit=section.total)
-    if not line.waiting.entries and 0 < section.available(now) < join.quantity:
+    if not line.waiting.entries and 0 < section.available_to_all(now) < join.quantity:
         # It is not sold out: nobody keeps the last seats from others by waiting for more than there are.
         raise unavailable(section.concert_id, (section,), wanted=join.quantity, now=now)
     if len(line.waiting.entries) >= MOST_WAITING:
@@ -212,7 +212,7 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
         if len(events) >= 2 * AT_ONCE:
             break
         section: Section = line.seating.section
-        if section.closed is True or section.available(now) < entry.quantity:
+        if section.closed is True or section.available_to_all(now) < entry.quantity:
             continue
         made = _held_for(line.seating, entry, command, now)
         if made is None:

@@ -58,7 +58,7 @@ class WaitingService:
     def learn(self, known: Versioned[Section]) -> None:
         """How a batch of commands left a section."""
         section = known.state
-        if is_waited_for(section) and section.available(self._updates.clock.now()) > 0:
+        if is_waited_for(section) and section.available_to_all(self._updates.clock.now()) > 0:
             self._stirred[SectionKey(section.concert_id, section.id)] = None
 
     async def join(self, request: HoldRequest) -> SeatsHeld:

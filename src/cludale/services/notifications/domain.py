@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from cludale.kernel.allocation import Allocation, OrderSeats, seats_line, seats_named
 from cludale.kernel.bills import Bill
 from cludale.kernel.carts import cart_of, number_of
 from cludale.kernel.decision import Decision
@@ -92,6 +93,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     created_at: datetime
     quantity: int = 0
     section: str | None = None
+    seats_said: str | None = None
+    """Its numbered seats by their rows, `C 12, 13`; None, as in those written before this field existed: they have no
+    numbers."""
     total: Money | None = None
     reason: CancelReason | None = None
     """Of a cancellation."""
@@ -246,6 +250,7 @@ def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Not
         created_at=now,
         quantity=fact.seats.quantity,
         section=fact.seats.section,
+        seats_said=_seats_said(fact.seats),
         note=fact.reason,
         date=None if fact.is_open else fact.date,
         cancel_until=fact.cancel_until,
@@ -303,6 +308,7 @@ def tell(
         created_at=now,
         quantity=seats.quantity,
         section=seats.section,
+        seats_said=_seats_said(seats),
         total=fact.total,
         bill=(fact.bill or None) if isinstance(fact, OrderPaid) else None,
         reason=cancelled.reason if cancelled else None,
@@ -319,6 +325,10 @@ def tell(
         due_at=now if reachable else None,
     )
     return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
+
+
+def _seats_said(seats: Allocation | OrderSeats) -> str | None:
+    return seats_line(seats_named(seats)) or None
 
 
 def _refunded(parts: Sequence[PartRefund]) -> Money | None:
@@ -340,6 +350,7 @@ def tell_once_more(
             created_at=now,
             quantity=seats.quantity,
             section=seats.section,
+            seats_said=_seats_said(seats),
             total=fact.total,
             bill=fact.bill or None,
             payment_id=money.payment_id if money else None,
@@ -366,6 +377,7 @@ def tell_of_part(fact: PartRefunded, *, cause: Cause, now: datetime) -> Decision
             created_at=now,
             quantity=seats.quantity,
             section=seats.section,
+            seats_said=_seats_said(seats),
             returned=seats.quantity - fact.part.held,
             part=fact.part,
             cause=cause,

@@ -304,7 +304,7 @@ def _section(n: Notification, concert: ConcertDetails | None) -> str:
     if not n.section:
         return ""
     name = concert.sections.get(n.section) if concert is not None else None
-    return line(name or n.section)
+    return line(f"{name or n.section}: {n.seats_said}" if n.seats_said else name or n.section)
 
 
 def _subject(made: Values, speech: Speech) -> str:

@@ -112,6 +112,8 @@ class RefundWish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
     seller: str | None = None
     """Who gives it back, if that is somebody who sells; it counts where the order was sold at the box office."""
+    seats: tuple[str, ...] = ()
+    """Which, by the ids of numbered seats, `tickets` of them; none: those at the end."""
 
 
 def refund(order: Order, wish: RefundWish, *, now: datetime) -> Decision[Order]:
@@ -158,8 +160,31 @@ def _part(order: Order, wish: RefundWish, total: Money) -> PartRefund:
         left=Money(left.amount - amount.amount, total.currency),
         held=order.held - wish.tickets,
         of=UNSET if given_back is None else given_back.tickets,
+        numbers=_numbers_back(order, wish),
         seller=UNSET if order.till is None or wish.seller is None else wish.seller,
     )
+
+
+def _numbers_back(order: Order, wish: RefundWish) -> tuple[int, ...] | UnsetType:
+    """Which tickets go back, where seats have numbers: those that are named, else the last in the order of the plan, so
+    that the others stay together. Raises Invalid.
+    """
+    seats = order.seats.numbered_seats
+    if seats is UNSET:
+        if wish.seats:
+            raise Invalid(("seats", "of this order have no numbers: give a `quantity`"))
+        return UNSET
+    if not wish.tickets:
+        return UNSET
+    back = parts.numbers_back(order.refunds)
+    kept = {seat.id: number for number, seat in enumerate(seats, 1) if number not in back}
+    if not wish.seats:
+        places = {number: seats[number - 1].at for number in kept.values()}
+        return tuple(sorted(sorted(places, key=places.__getitem__)[-wish.tickets :]))
+    wrong = [(f"seats[{i}]", "is no seat that the order has") for i, id in enumerate(wish.seats) if id not in kept]
+    if wrong or len(set(wish.seats)) != len(wish.seats):
+        raise Invalid(*(wrong or [("seats", "has one twice")]))
+    return tuple(sorted(kept[id] for id in wish.seats))
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -39,6 +39,7 @@ from cludale.web.keyed import Keyed
 from cludale.web.problems import Problems, Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, route
+from cludale.web.seats import SeatIds, seats_wanted
 
 STATUS: Statuses = {
     BuyerErased: 409,
@@ -53,6 +54,7 @@ STATUS: Statuses = {
 
 
 _WHICH = "which tickets, where the order has several categories"
+_WHICH_SEATS = "which seats, by their ids, where they have numbers; without it those at the end of the order's"
 
 
 class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -62,6 +64,7 @@ class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     tickets: (
         Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=_WHICH)] | UnsetType
     ) = UNSET
+    seats: Annotated[SeatIds, Meta(description=_WHICH_SEATS)] | UnsetType = UNSET
     amount: Annotated[Money, Meta(description="money without tickets; for the organizer only")] | None = None
     reason: Annotated[Text, Meta(description="why; for the organizer only, and needed for money without tickets")] | (
         None
@@ -71,8 +74,10 @@ class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
         """What is wanted; `seller`: by which key or session. Raises Invalid, CommentForOrganizers."""
         of = () if self.tickets is UNSET else tuple(self.tickets)
         tickets = sum(each.quantity for each in of) or self.quantity
+        if self.seats is not UNSET:
+            tickets = seats_wanted(tickets or UNSET, self.seats)
         if (tickets is None) is (self.amount is None):
-            raise Invalid(("quantity", "give either `quantity` or `tickets`, or `amount`, for money only"))
+            raise Invalid(("quantity", "give either `quantity`, `tickets` or `seats`, or `amount`, for money only"))
         if self.quantity not in (None, tickets):
             raise Invalid(("quantity", f"is {self.quantity}, and `tickets` are {tickets}"))
         if who is Who.BUYER:
@@ -85,7 +90,15 @@ class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
             if self.reason is None:
                 raise Invalid(("reason", "is required where money goes back without tickets"))
         by = Party.BUYER if who is Who.BUYER else Party.ORGANIZER
-        return RefundWish(by=by, tickets=tickets or 0, of=of, amount=self.amount, reason=self.reason, seller=seller)
+        return RefundWish(
+            by=by,
+            tickets=tickets or 0,
+            of=of,
+            amount=self.amount,
+            reason=self.reason,
+            seller=seller,
+            seats=() if self.seats is UNSET else tuple(self.seats),
+        )
 
 
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -43,6 +43,7 @@ from cludale.ports.seats import (
     PriceTooHigh,
     SaleEnded,
     SalePaused,
+    SeatsNotFree,
     SeatsUnavailable,
     SectionNotFound,
     TooManyHolds,
@@ -77,6 +78,7 @@ from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.seats import SeatIds, SeatView, Wheelchairs, seat_views, seats_wanted
 
 STATUS: Statuses = {
     BuyerLimitReached: 409,
@@ -105,6 +107,7 @@ STATUS: Statuses = {
     NothingOffered: 409,
     PriceTooHigh: 409,
     SeatsUnavailable: 409,
+    SeatsNotFree: 409,
     SectionNotFound: 422,
     TooLateToCancel: 409,
     UnknownMethod: 422,
@@ -285,6 +288,9 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ]
     box_office: Annotated[TillView | UnsetType, Meta(description="where it was sold at the box office: how")] = UNSET
     waiting: Annotated[WaitingView | UnsetType, Meta(description="of one that is Pending on the waiting list")] = UNSET
+    seats: Annotated[
+        list[SeatView] | UnsetType, Meta(description="where seats have numbers: those of its tickets, in their order")
+    ] = UNSET
 
 
 class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
@@ -300,7 +306,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 
     concert_id: Id
     user_id: UserId
-    quantity: Quantity
+    quantity: Annotated[Quantity | UnsetType, Meta(description="may be left out where `seats` are named")] = UNSET
     section: Id | None = None
     payment_method: PaymentMethod = "card-ok"
     email: Email | None = None
@@ -314,6 +320,8 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     code: Annotated[str, Meta(max_length=64, description="a discount code")] | UnsetType | None = UNSET
     max_total: Annotated[Money | UnsetType | None, Meta(description=MAX_TOTAL)] = UNSET
     waiting_list: Annotated[bool | UnsetType, Meta(description=_WAITING_LIST)] = UNSET
+    seats: SeatIds | UnsetType = UNSET
+    wheelchairs: Wheelchairs | UnsetType = UNSET
 
     @property
     def wish(self) -> PriceWish | None:
@@ -411,6 +419,7 @@ class OrdersApi:
         refusals=(
             ConcertNotFound,
             SeatsUnavailable,
+            SeatsNotFree,
             PriceTooHigh,
             NotOnSale,
             SaleEnded,
@@ -443,7 +452,7 @@ class OrdersApi:
         wanted = OrderRequest(
             concert_id=body.concert_id,
             user_id=body.user_id,
-            quantity=body.quantity,
+            quantity=seats_wanted(body.quantity, body.seats, body.wheelchairs),
             section=body.section,
             payment_method=body.payment_method,
             email=body.email,
@@ -454,7 +463,12 @@ class OrdersApi:
             wish=body.wish,
             address=self.address_of(request),
             waits=body.waiting_list is True,
+            seats=() if body.seats is UNSET else tuple(body.seats),
+            wheelchairs=body.wheelchairs or 0,
         )
+        if wanted.waits and (wanted.seats or wanted.wheelchairs):
+            field = "seats" if wanted.seats else "wheelchairs"
+            raise Invalid((field, "are not waited for: who waits gets the best seats that come back"))
         if wanted.waits and wanted.contact is None:
             raise Invalid(("email", "or `phone` is required on the waiting list: it is told there that seats are back"))
         return await self.placed(request, wanted, body, named="POST /orders")
@@ -681,6 +695,7 @@ def _shown(order: Order, who: Who = Who.BUYER, left: Particulars = NOTHING) -> d
         "refunded": None if order.total is None else Money(parts.refunded(order.refunds), order.total.currency),
         "box_office": UNSET if order.till is None else TillView.of(order.till, who, left),
         "waiting": WaitingView.of(order) if order.waits is not None and order.status is Status.PENDING else UNSET,
+        "seats": seat_views(order.seats.numbered_seats, parts.numbers_back(order.refunds)),
     }
 
 

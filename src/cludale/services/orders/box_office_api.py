@@ -32,6 +32,7 @@ from cludale.ports.seats import (
     OverTheLimit,
     SaleEnded,
     SalePaused,
+    SeatsNotFree,
     SeatsUnavailable,
     SectionNotFound,
 )
@@ -41,6 +42,7 @@ from cludale.web.fields import Email, LanguageTag, Phone, Text, UserId
 from cludale.web.ownership import Ownership
 from cludale.web.responses import Response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
 
 SOLD_TO = "box-office"
 """The `userId` of an order that names none."""
@@ -58,7 +60,7 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     SHOWN_AS: ClassVar = PlacedOrder
 
     concert_id: Id
-    quantity: Annotated[int, Meta(ge=1, le=MOST_AT_OFFICE, description="how many seats")]
+    quantity: Annotated[int, Meta(ge=1, le=MOST_AT_OFFICE, description="how many seats, those in `seats`, if any")]
     method: Annotated[TillMethod, Meta(description=_METHOD)]
     receipt: Receipt | None = None
     reason: Annotated[Text, Meta(description=_REASON)] | None = None
@@ -75,6 +77,8 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     email: Annotated[Email, Meta(description="where the tickets are sent, if anywhere")] | None = None
     phone: Phone | None = None
     language: LanguageTag | None = None
+    seats: SeatIds | UnsetType = UNSET
+    wheelchairs: Wheelchairs | UnsetType = UNSET
 
     def check(self) -> None:
         """Raises Invalid for what does not go together."""
@@ -101,7 +105,7 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
         return OrderRequest(
             concert_id=self.concert_id,
             user_id=self.user_id,
-            quantity=self.quantity,
+            quantity=seats_wanted(self.quantity, self.seats, self.wheelchairs),
             section=self.section,
             payment_method=self.method.value,
             email=self.email,
@@ -117,6 +121,8 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
                 block=self.block or None,
             ),
             why_free=self.reason,
+            seats=() if self.seats is UNSET else tuple(self.seats),
+            wheelchairs=self.wheelchairs or 0,
         )
 
 
@@ -147,6 +153,7 @@ class BoxOfficeApi:
         refusals=(
             ConcertNotFound,
             SeatsUnavailable,
+            SeatsNotFree,
             NotOnSale,
             SaleEnded,
             SalePaused,

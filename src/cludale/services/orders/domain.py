@@ -142,6 +142,10 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It is for somebody on the guest list."""
     waits: bool = False
     """It waits on the waiting list if there are no seats."""
+    seats: tuple[str, ...] = ()
+    """The ids of numbered seats, if some are named."""
+    wheelchairs: int = 0
+    """How many of the places have to be for wheelchairs."""
 
     @property
     def contact(self) -> Contact | None:
@@ -243,6 +247,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """Who gave its money back at the box office when it was cancelled, if that was somebody there."""
     waits: Waits | None = None
     """Of an order that waits for seats on a waiting list, or did; None, as before this field existed: of any other."""
+    wanted_seats: tuple[str, ...] = ()
+    """The ids of numbered seats, if it named some."""
+    wheelchairs: int = 0
+    """How many of its places have to be for wheelchairs."""
     seats: OrderSeats
 
     @property
@@ -474,6 +482,8 @@ def place(request: OrderRequest, *, order_id: str, now: datetime) -> Decision[Or
         wish=request.wish,
         waits=request.waits,
     )
+    if request.seats or request.wheelchairs:
+        order = msgspec.structs.replace(order, wanted_seats=request.seats, wheelchairs=request.wheelchairs)
     return Decision(order, (placed,))
 
 
@@ -491,6 +501,8 @@ def hold_request(order: Order, traceparent: str | None, buyers: BuyerKeys) -> Ho
         order.wish,
         order.till,
         order.waits is not None,
+        order.wanted_seats,
+        order.wheelchairs,
     )
 
 

@@ -39,6 +39,7 @@ from cludale.ports.seats import (
     SaleEnded,
     SalePaused,
     Seats,
+    SeatsNotFree,
     SeatsUnavailable,
     SeatsUnreachable,
     SectionNotFound,
@@ -55,6 +56,7 @@ _log = logging.getLogger(__name__)
 
 _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
     SeatsUnavailable: CancelReason.SOLD_OUT,
+    SeatsNotFree: CancelReason.SOLD_OUT,
     NotOnSale: CancelReason.NOT_ON_SALE,
     NoWaitingList: CancelReason.SOLD_OUT,
     WaitingListFull: CancelReason.SOLD_OUT,

@@ -70,7 +70,7 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
 class TicketReserved(SeatsEvent, frozen=True, kw_only=True):
     """The order has its seats until `expires_at`, and can be paid."""
 
-    data_version: ClassVar[str] = "1.2"
+    data_version: ClassVar[str] = "1.3"
 
     order_id: str
     user_id: str
@@ -145,7 +145,7 @@ class PaymentRequested(Event, frozen=True, kw_only=True):
 class OrderPaid(SeatsEvent, frozen=True, kw_only=True):
     """The order is paid and its seats are sold to it: it is a ticket."""
 
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str
     total: Money
@@ -174,6 +174,9 @@ class PartRefund(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=F
     seller: str | UnsetType = UNSET
     """Who gives the money back at the box office; unset, as in those written before this field existed: nobody there,
     or nobody in particular."""
+    numbers: tuple[int, ...] | UnsetType = UNSET
+    """Which tickets, where seats have numbers: that of the order's first seat is 1. Unset in sections by quantity, and
+    in those written before this field existed."""
 
 
 class OrderCancelled(Event, frozen=True, kw_only=True):
@@ -217,6 +220,8 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
 class OrderMoved(Event, frozen=True, kw_only=True):
     """The concert of this order is moved: its tickets stay valid, and its buyer is told."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     revision: int
     """The change of the concert by which it is moved."""
@@ -242,7 +247,7 @@ class PartRefundRequested(SeatsEvent, frozen=True, kw_only=True):
     `allocation` are all the seats that the order was sold.
     """
 
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str
     part: PartRefund
@@ -277,7 +282,7 @@ class OrderAmended(Event, frozen=True, kw_only=True):
 class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     """The confirmation of a paid order is to be sent once more, as the order is now."""
 
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str
     number: int

@@ -43,6 +43,13 @@ def returned(refunds: Sequence[OrderRefund]) -> int:
     return sum(each.part.tickets for each in refunds)
 
 
+def numbers_back(refunds: Sequence[OrderRefund]) -> frozenset[int]:
+    """The numbers of the tickets that were given back, where seats have numbers."""
+    if not refunds:
+        return frozenset()
+    return frozenset(number for each in refunds for number in each.part.numbers or ())
+
+
 class GivenBack(NamedTuple):
     """Tickets that are given back, and what was paid for them in minor units, with their fees and taxes."""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.ids import Id
 from cludale.kernel.principals import Scope
@@ -26,6 +26,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, route
+from cludale.web.seats import SeatView
 
 PRIVATE = (("cache-control", "private, no-store"),)
 PDF, SVG, PNG = "application/pdf", "image/svg+xml", "image/png"
@@ -72,6 +73,7 @@ class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     valid_until: datetime
     admitted_at: Annotated[datetime | None, Meta(description="when somebody was let in with it last")]
     code: Annotated[str | None, Meta(description=_CODE)]
+    seat: Annotated[SeatView | UnsetType, Meta(description="where seats have numbers")] = UNSET
 
     @classmethod
     def of(cls, shown: Shown, *, is_theirs: bool) -> Self:
@@ -94,6 +96,7 @@ class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             valid_until=shown.hours.until,
             admitted_at=max(came, default=None),
             code=shown.code if is_valid and is_theirs else None,
+            seat=UNSET if shown.seat is None else SeatView.of(shown.seat),
         )
 
 

@@ -19,6 +19,7 @@ import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from cludale.kernel.allocation import NumberedSeat
 from cludale.ports.ticket_keys import TicketKey
 
 EDDSA = -8
@@ -62,9 +63,13 @@ def concert_claim(concert_id: str) -> str:
     return "~" + urlsafe_b64encode(hashlib.sha256(concert_id.encode()).digest()[:9]).decode()
 
 
-def section_claim(section: str) -> str:
-    """How a code names a section: by the beginning of its id. It is for people; no decision hangs on it."""
-    return section[:SECTION_LONGEST]
+def section_claim(section: str, seat: NumberedSeat | None = None) -> str:
+    """How a code names a section: by the beginning of its id, after row and number where seats have them: `C 12 stal`.
+
+    It is for people; no decision hangs on it.
+    """
+    place = section if seat is None else f"{seat.row} {seat.number} {section}"
+    return place[:SECTION_LONGEST]
 
 
 def signed(claims: Claims, key: TicketKey) -> str:

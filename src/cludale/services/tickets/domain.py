@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cludale.kernel.allocation import Allocation
+from cludale.kernel.allocation import Allocation, NumberedSeat, seats_named
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.ids import same_as
@@ -133,6 +133,11 @@ class OrderTickets(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     def quantity(self) -> int:
         """How many there are, valid or not."""
         return 0 if self.allocation is None else self.allocation.quantity
+
+    def seat(self, number: int) -> NumberedSeat | None:
+        """The seat of the ticket with this number; None where seats have none."""
+        seats = seats_named(self.allocation)
+        return seats[number - 1] if 1 <= number <= len(seats) else None
 
     @property
     def numbers(self) -> range:
@@ -275,10 +280,13 @@ def cancel(state: OrderTickets | None, *, order_id: str, concert_id: str, now: d
     return revoke(state, state.valid, reason=RevokeReason.CANCELLED, now=now)
 
 
-def give_back(state: OrderTickets, count: int, *, part: int, now: datetime) -> Decision[OrderTickets]:
+def give_back(
+    state: OrderTickets, count: int, *, part: int, now: datetime, numbers: Sequence[int] = ()
+) -> Decision[OrderTickets]:
     """`count` seats went back with this part refund of the order: so many of its tickets are void, once, at most all.
 
-    First those that nobody was let in with and that are still the buyer's, the highest number first.
+    Where seats have numbers, those that are said; else first those that nobody was let in with and that are still the
+    buyer's, the highest number first.
     """
 
     if part in state.parts:
@@ -288,8 +296,8 @@ def give_back(state: OrderTickets, count: int, *, part: int, now: datetime) -> D
         ticket = state.ticket(number)
         return bool(ticket.moves), ticket.is_transferred, -number
 
-    numbers = sorted(state.valid, key=last)[:count]
-    return revoke(state, numbers, reason=RevokeReason.GIVEN_BACK, now=now, part=part)
+    void = numbers or sorted(state.valid, key=last)[:count]
+    return revoke(state, void, reason=RevokeReason.GIVEN_BACK, now=now, part=part)
 
 
 def revoke(

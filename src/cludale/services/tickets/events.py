@@ -41,6 +41,8 @@ class UndoReason(StrEnum):
 class TicketIssued(SeatsEvent, frozen=True, kw_only=True):
     """An order has its tickets: as many as it has seats, numbered from 1."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     key_id: str
     """Their codes are signed with this key."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from cludale.kernel import dates
+from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.principals import DEFAULT_ORGANIZER
@@ -64,6 +65,16 @@ class Shown(NamedTuple):
         """The section's name."""
         section = "" if self.of.allocation is None else self.of.allocation.section
         return self.concert.sections.get(section, section)
+
+    @property
+    def seat(self) -> NumberedSeat | None:
+        """Its seat, where seats have numbers."""
+        return self.of.seat(self.number)
+
+    @property
+    def place(self) -> str:
+        """The section's name, with row and seat where they have numbers: `Stalls, row C, seat 12`."""
+        return self.section if self.seat is None else f"{self.section}, {self.seat}"
 
 
 class Tickets:
@@ -257,7 +268,7 @@ def _claims(tickets: OrderTickets, number: int, generation: int, hours: Open) ->
         number,
         tickets.quantity,
         generation,
-        codes.section_claim(section),
+        codes.section_claim(section, tickets.seat(number)),
         hours.since,
         hours.until,
     )
@@ -272,7 +283,7 @@ def _page(shown: Shown) -> TicketPage:
         shown.concert.artist,
         shown.concert.date,
         shown.concert.venue,
-        shown.section,
+        shown.place,
         shown.number,
         shown.of.quantity,
         shown.holder,
@@ -292,7 +303,7 @@ def _kept(shown: Shown) -> WalletTicket:
         begins=dates.begins(concert.date, concert.zone),
         valid_until=shown.hours.until,
         venue=concert.venue,
-        section=shown.section,
+        section=shown.place,
         number=shown.number,
         quantity=shown.of.quantity,
         holder=shown.holder,
@@ -320,7 +331,8 @@ def _give_back(event: Envelope, state: OrderTickets | None, now: datetime) -> De
         return None  # money only
     if state is None:
         raise TooEarly
-    return domain.give_back(state, asked.part.tickets, part=asked.part.number, now=now)
+    numbers = asked.part.numbers or ()
+    return domain.give_back(state, asked.part.tickets, part=asked.part.number, now=now, numbers=numbers)
 
 
 def _forget(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:

@@ -1,18 +1,25 @@
 """Seats: held, sold, given back."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Self
 
 import msgspec
 
+from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.decision import Decision
 from cludale.ports.records import Handled
 from cludale.services.concerts import domain as concerts_domain
+from cludale.services.concerts import numbered
 from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
 from cludale.services.concerts.events import ReleaseReason, SeatsReleased
+from cludale.services.concerts.numbered import Hall, SeatMap
+from cludale.services.concerts.seating.index import Line
 from cludale_proof.planted.planting import bug, swap
+
+_NUMBERED = "numbered seats"
 
 
 @bug("seats: what is held counts as available")
@@ -160,3 +167,36 @@ def _(stack: ExitStack) -> None:
         return f"{prefix}-{other.partition('-')[2] or other}.again{asked[0]}"
 
     swap(stack, concerts_service, "same_as", wrong)
+
+
+# -- seats with numbers
+
+
+@bug("numbered seats: an ended hold clears the bits of its seats, though others hold them by now", theme=_NUMBERED)
+def _(stack: ExitStack) -> None:
+    right = numbered.released
+
+    def wrong(seats: SeatMap, those: Sequence[NumberedSeat], until: int) -> SeatMap:
+        after = right(seats, those, until)
+        again = [seat for seat in those if after.taken[seat.at >> 3] >> (seat.at & 7) & 1]
+        return numbered.given_back(after, again)
+
+    swap(stack, numbered, "released", wrong)
+
+
+@bug("numbered seats: money that came late gets its seats again, whosever they are", theme=_NUMBERED)
+def _(stack: ExitStack) -> None:
+    def wrong(hall: Hall, free: int, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
+        return tuple(had)
+
+    swap(stack, numbered, "same_or_best", wrong)
+
+
+@bug("numbered seats: places that leave a seat alone are the first that parties get", theme=_NUMBERED)
+def _(stack: ExitStack) -> None:
+    right, orphan = Line.keys, 1 << 88
+
+    def wrong(self: Line, free: int) -> list[int]:
+        return [key + (2 - 2 * (key // orphan)) * orphan for key in right(self, free)]
+
+    swap(stack, Line, "keys", wrong)
