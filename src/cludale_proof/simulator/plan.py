@@ -477,8 +477,8 @@ def _with_sellers(plans: list[Plan], span: float, *, certain: bool) -> list[Plan
 
 
 def _with_numbers(
-    concerts: Sequence[ScheduleConcert], plans: Sequence[Plan], span: float, *, certain: bool
-) -> tuple[Sequence[ScheduleConcert], Sequence[Plan], list[Deed]]:
+    concerts: list[ScheduleConcert], plans: list[Plan], span: float, *, certain: bool
+) -> tuple[list[ScheduleConcert], list[Plan], list[Deed]]:
     """Sections whose seats have numbers, in some scenes, and what the organizer does to single seats."""
     halls = random.Random(f"halls 8 {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
     if halls.random() >= NUMBERED and not certain:
