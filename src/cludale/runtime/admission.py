@@ -39,8 +39,8 @@ class AdmissionControl:
         self,
         *,
         inside_limit: int = 512,
-        waiting_limit: int = 512,
-        waiting_seconds: float = 5.0,
+        waiting_limit: int = 1_000,
+        waiting_seconds: float = 1.0,
         backlog: Callable[[], int] = lambda: 0,
         backlog_limit: int = 4_000,
     ) -> None:
