@@ -18,8 +18,9 @@ PACE_SECONDS = 1.0
 PACE_SHARE = 0.5
 """Share of the longest wait that the window has where that is more: a pause between two batches is no reason to refuse
 anybody who can be served in time all the same."""
+LEAST_PACE_SECONDS = 0.25
 LEAST_PACE_SHARE = 0.25
-"""Less of the window gives no usable rate."""
+"""A shorter time, or a smaller share of the longest wait, gives no usable rate."""
 EXPECTED_SHARE = 0.5
 """Share of the longest wait that the last in the queue is expected to need: a reserve, because the rate varies."""
 LEAST_WAITING = 64
@@ -39,8 +40,8 @@ class AdmissionControl:
         self,
         *,
         inside_limit: int = 512,
-        waiting_limit: int = 512,
-        waiting_seconds: float = 5.0,
+        waiting_limit: int = 1_000,
+        waiting_seconds: float = 1.0,
         backlog: Callable[[], int] = lambda: 0,
         backlog_limit: int = 4_000,
     ) -> None:
@@ -48,6 +49,7 @@ class AdmissionControl:
         self._waiting_limit = waiting_limit
         self._waiting_seconds = waiting_seconds
         self._window = max(PACE_SECONDS, waiting_seconds * PACE_SHARE)
+        self._least_window = max(LEAST_PACE_SECONDS, waiting_seconds * LEAST_PACE_SHARE)
         self._backlog = backlog
         self._backlog_limit = backlog_limit
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
@@ -129,7 +131,7 @@ class AdmissionControl:
             looks.popleft()
         since, entered = looks[0]
         room = self._waiting_limit
-        if now - since >= self._window * LEAST_PACE_SHARE:
+        if now - since >= self._least_window:
             pace = (self._entered - entered) / (now - since)
             room = min(room, max(LEAST_WAITING, int(pace * self._waiting_seconds * EXPECTED_SHARE)))
         self._room_outside = room

@@ -7,7 +7,7 @@ import pytest
 from tests.patience import until
 
 from cludale.kernel.refusals import Busy
-from cludale.runtime.admission import LEAST_PACE_SHARE, LEAST_WAITING, PACE_SECONDS, PATROL_SECONDS, AdmissionControl
+from cludale.runtime.admission import LEAST_PACE_SECONDS, LEAST_WAITING, PATROL_SECONDS, AdmissionControl
 from cludale.wiring.settings import Settings
 
 
@@ -82,7 +82,7 @@ async def test_when_more_wait_than_the_pace_lets_in_in_time_the_next_is_turned_a
     people = queue(left, admission)
     await people.come("inside", *(f"waiting {n}" for n in range(LEAST_WAITING)))
     assert not admission.turns_away()
-    await asyncio.sleep(PACE_SECONDS * LEAST_PACE_SHARE + 2 * PATROL_SECONDS)  # in which nobody left
+    await asyncio.sleep(LEAST_PACE_SECONDS + 2 * PATROL_SECONDS)  # in which nobody left
     assert admission.waiting == LEAST_WAITING
     assert admission.turns_away()
     with pytest.raises(Busy):
