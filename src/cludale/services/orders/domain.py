@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from cludale.kernel.allocation import Allocation, OrderSeats
+from cludale.kernel.allocation import Allocation, NumberedSeat, OrderSeats
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.carts import cart_of
@@ -174,6 +174,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     expires_at: datetime
     cancel_until: datetime | None = None
     bill: Bill | None = None
+    numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
+    """Which, in a numbered section."""
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):

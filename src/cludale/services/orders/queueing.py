@@ -74,6 +74,7 @@ def offered(order: Order, held: SeatsHeld) -> Order:
         expires_at=held.expires_at,
         cancel_until=held.cancel_until,
         bill=held.bill,
+        numbered_seats=held.allocation.numbered_seats,
     )
     waits = replace(order.waits or Waits(), offer=offer)
     return replace(order, waits=waits, due_at=held.expires_at, tries=order.tries + 1)
@@ -97,6 +98,7 @@ def _held(order: Order, offer: Offer) -> SeatsHeld:
         section=offer.section,
         reservation_id=offer.reservation_id,
         quantity=order.seats.quantity,
+        numbered_seats=offer.numbered_seats,
     )
     return SeatsHeld(allocation, offer.price, offer.expires_at, None, offer.cancel_until, offer.bill)
 

@@ -13,6 +13,7 @@ from cludale.runtime import recent
 from cludale.services.audit import domain as audit_domain
 from cludale.services.audit import service as audit_service
 from cludale.services.audit import store as audit_store
+from cludale.services.audit import walking as audit_walking
 from cludale_proof.planted.planting import bug, swap
 
 
@@ -146,7 +147,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("audit: a seal with another hash is accepted")
 def _(stack: ExitStack) -> None:
-    swap(stack, audit_service, "broken_seal", lambda links, seals: None)
+    swap(stack, audit_walking, "broken_seal", lambda links, seals: None)
 
 
 @bug("audit: what comes again is not looked for in sealed segments", theme="bad delivery")
