@@ -78,7 +78,7 @@ def test_seats_are_chosen_and_bought_and_who_is_too_late_chooses_again(shop: Ser
     assert f'href="{CHOOSE}?section=stalls"' in buyer.get("/shop/concerts/hall").text
     assert "section=floor" not in buyer.get("/shop/concerts/hall").text
     page = buyer.get(f"{CHOOSE}?section=stalls")
-    assert offered(page) == list(range(18)) + [20, 21, 22, 23]
+    assert offered(page) == [*range(18), 20, 21, 22, 23]
     assert "restricted view" in page.text
     # as a form sends it
     page = buyer.get(f"{CHOOSE}?section=stalls&seat=7&seat=8&buy=1")

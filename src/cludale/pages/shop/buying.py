@@ -252,7 +252,7 @@ class Buying:
             choose=_choose_query(wanted, gone),
             unlocked=_unlocked(wanted, quote),
             cart=key,
-            fields=memory.typed(visit) | dict(fields or {}),
+            fields={**memory.typed(visit), **(fields or {})},
             wrong=_NO_WRONG | dict(wrong or {}),
             refusal=refusal,
             methods=METHODS,
