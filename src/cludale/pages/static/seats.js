@@ -23,6 +23,7 @@
     if (seat.getAttribute("href") !== `#map-${shape}`) seat.setAttribute("href", `#map-${shape}`);
   };
   const named = (seat) => [`${seat.parentElement.dataset.row} ${seat.dataset.n}`, ...[1, 2, 4].filter((flag) => seat.dataset.f & flag).map(word)].join(", ");
+  const spoken = (seat, at) => named(seat) + (isFree(at) ? "" : `, ${word("taken")}`);
 
   form.addEventListener("change", ({ target }) => {
     if (target.name !== "seat") return;
@@ -46,12 +47,13 @@
   };
   map.addEventListener("click", ({ target }) => {
     const seat = target.closest("use"), at = places.get(seat);
-    if (at === undefined || (seat.dataset.f & 3 && !form.dataset.accessible) || !isFree(at)) return;
-    boxOf(at).click();
+    if (at === undefined) return;
+    if (isFree(at) && (form.dataset.accessible || !(seat.dataset.f & 3))) boxOf(at).click();
+    else tell(`${spoken(seat, at)}.`);
   });
   map.addEventListener("mouseover", ({ target }) => {
     const seat = target.closest("use");
-    map.title = seat ? named(seat) + (isFree(places.get(seat)) ? "" : `, ${word("taken")}`) : "";
+    map.title = seat ? spoken(seat, places.get(seat)) : "";
   });
 
   const look = async () => {
