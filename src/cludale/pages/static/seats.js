@@ -56,11 +56,14 @@
     map.title = seat ? spoken(seat, places.get(seat)) : "";
   });
 
+  let last = "";
   const look = async () => {
     try {
       const answer = await fetch(map.dataset.free, { cache: "no-cache" });
       if (!answer.ok) return;
       const section = (await answer.json()).sections.find((each) => each.id === map.dataset.section);
+      if (section.free === last) return;
+      last = section.free;
       free = Uint8Array.from(atob(section.free), (each) => each.charCodeAt(0));
     } catch { return; /* asked again */ }
     const gone = [];
