@@ -17,6 +17,11 @@ class Flat(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Base of the values whose fields stand beside those of their carrier. No name may be in both."""
 
 
+def fields_of(value: msgspec.Struct) -> dict[str, object]:
+    """What it says, by field: those that are unset say nothing."""
+    return {name: said for name, said in msgspec.structs.asdict(value).items() if said is not msgspec.UNSET}
+
+
 class FlatJson(Generic[S]):
     """The JSON of one type; of one that carries a Flat value, with that value's fields beside its own.
 

@@ -119,6 +119,14 @@ async def here(tmp_path: Path) -> AsyncIterator[Here]:
         yield found
 
 
+@asynccontextmanager
+async def streamed(here: Here, path: str) -> AsyncIterator[httpx.Response]:
+    """An answer that does not end, which is read as it comes."""
+    own = httpx.AsyncClient(base_url=here.browser.base_url, cookies=here.browser.cookies, timeout=10)
+    async with own as client, client.stream("GET", path) as stream:
+        yield stream
+
+
 async def test_who_may_not_operate_is_told_so_and_nobody_gets_in_unsigned(here: Here) -> None:
     for path in (*PAGES, "/figures", "/events-now", "/sale/then", "/rehearsal-now", "/letters/x"):
         away = await here.get(path)
@@ -159,7 +167,7 @@ async def test_what_happened_is_in_the_overview_and_comes_by_itself(here: Here) 
     assert refused.status_code == 422
     assert "1 in ten minutes" in page
     assert f"<code>{refused.json()['type'].rpartition('/')[2]}</code>" in page
-    async with here.browser.stream("GET", "/staff/console/figures") as stream:
+    async with streamed(here, "/staff/console/figures") as stream:
         assert stream.headers["content-type"] == "text/event-stream"
         assert "set-cookie" not in stream.headers
         line = await anext(stream.aiter_lines())
@@ -178,7 +186,7 @@ async def test_the_last_events_come_by_type_and_concert_and_page_by_page(here: H
     assert onward
     assert "The last events" in (await here.get(f"/events{html.unescape(onward[1])}")).text
     assert "Nothing like this" in (await here.get("/events?type=<script>")).text
-    async with here.browser.stream("GET", "/staff/console/events-now?type=OrderPaid") as stream:
+    async with streamed(here, "/staff/console/events-now?type=OrderPaid") as stream:
         line = await anext(stream.aiter_lines())
     assert json.loads(line.removeprefix("data: ")).count("<li>") == 6
 

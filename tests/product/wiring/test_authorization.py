@@ -88,7 +88,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         acme = await here.new_key(*every, organizer="acme")
         only_ours = await here.new_key(*every, organizer="acme", concertId="ours")
         for id in ("ours", "ours-too"):
-            await here.concert(id, acme, price=PRICE)
+            await here.concert(id, acme, price=PRICE, totalSeats=500)
         await here.concert("theirs", price=PRICE)
         for key in (acme, FIRST_KEY):
             assert (await here.ask("PUT", "/orders/invoices/settings", key, json=INVOICES)).status_code == 200

@@ -31,8 +31,8 @@ class Patch(NamedTuple):
 CHANGED_EVENT = (
     Patch(
         "services/orders/events.py",
-        'it is a ticket."""\n\n    data_version: ClassVar[str] = "1.1"\n',
-        'it is a ticket."""\n\n    data_version: ClassVar[str] = "1.2"\n    channel: str = "box-office"\n',
+        'it is a ticket."""\n\n    data_version: ClassVar[str] = "1.2"\n',
+        'it is a ticket."""\n\n    data_version: ClassVar[str] = "1.3"\n    channel: str = "box-office"\n',
     ),
 )
 """The version after: OrderPaid says more, and says that it does."""

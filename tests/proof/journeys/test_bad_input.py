@@ -10,6 +10,8 @@ import httpx
 import pytest
 from tests.proof.journeys.box_office import BoxOffice
 
+from cludale.services.concerts.seat_plan_api import PLAN_BODY_BYTES
+
 HUGE = 10**30
 MAX_BODY = 2 * 1024 * 1024
 
@@ -130,7 +132,7 @@ def test_a_body_that_can_not_be_read_is_refused(office: BoxOffice, concert: str,
 
 @pytest.mark.parametrize("path", ["/orders", "/concerts", "/concerts/{}/reserve", "/payments", "/audit/replay"])
 def test_a_body_that_is_too_large_is_refused(office: BoxOffice, concert: str, path: str) -> None:
-    content = json.dumps({"userId": "x" * MAX_BODY})
+    content = json.dumps({"userId": "x" * (PLAN_BODY_BYTES if path == "/concerts" else MAX_BODY)})
     try:
         answer = office.http.post(path.format(concert), content=content, headers=office.organizer)
     except httpx.WriteError:

@@ -124,6 +124,7 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
         "availableSeats": 10,
         "heldSeats": 0,
         "soldSeats": 0,
+        "heldBackSeats": 0,
         "priceFrom": PRICE,
         "price": PRICE,
         "free": False,
@@ -139,6 +140,7 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
         "description": None,
         "picture": None,
         "pricing": None,
+        "seatPlan": None,
         "sections": [
             {
                 "id": "general",
@@ -147,7 +149,11 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
                 "availableSeats": 10,
                 "heldSeats": 0,
                 "heldUntil": None,
+                "heldBackSeats": 0,
+                "waiting": 0,
                 "price": PRICE,
+                "zone": None,
+                "accessibleSeats": 0,
                 "prices": [],
             }
         ],

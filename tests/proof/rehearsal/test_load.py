@@ -174,9 +174,9 @@ async def test_an_open_loop_keeps_its_rate_whatever_the_server_does() -> None:
 
 
 async def test_in_an_open_loop_the_first_comes_when_all_connections_stand(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def late(*arguments: Any) -> Connection:
+    async def late(*arguments: Any, **more: Any) -> Connection:
         await asyncio.sleep(0.3)
-        return await connect(*arguments)
+        return await connect(*arguments, **more)
 
     monkeypatch.setattr("cludale_proof.rehearsal.load.connect", late)
     async with served(answer_all) as target:

@@ -485,7 +485,7 @@ class ConcertsApi:
         buyers: BuyerKeys = ()
         till = body.till or None
         if body.waits and principal.kind is not PrincipalKind.SERVICE:
-            raise Invalid(("waits", "is for services alone: POST /orders joins the waiting list"))
+            raise Invalid(("waits", "is for services alone: `POST /orders` with `waitingList` asks for it"))
         if till is not None and principal.kind is not PrincipalKind.SERVICE:
             raise Invalid(("till", "is for services alone: POST /orders/box-office sells at the box office"))
         if principal.kind is not PrincipalKind.SERVICE:

@@ -14,7 +14,7 @@ from cludale.web.routing import Credential, Request, route
 STATUS: Statuses = {OtherOrganizer: 422}
 
 
-class HoldAll(msgspec.Struct, frozen=True):
+class HoldAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The holds of one cart, in the order of its lines."""
 
     holds: Annotated[list[HoldRequest], msgspec.Meta(min_length=1, max_length=MOST_LINES)]

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from cludale.kernel.events import Envelope, Event
+from cludale.kernel.flat import fields_of
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts.events import SeatsReturned
 from cludale.services.orders import carts
@@ -61,7 +60,7 @@ def _told(order: Order) -> Mapping[str, object]:
         "till",
         "back_by",
     )
-    told = {**msgspec.structs.asdict(order.seats), **{name: getattr(order, name) for name in names}}
+    told = {**fields_of(order.seats), **{name: getattr(order, name) for name in names}}
     told["refunds"] = [(each.part, each.at, each.done_at, each.returned_at) for each in order.refunds]
     # An order that was reserved before orders kept this has none, though the log tells of it.
     return told if order.payment is None else {**told, "payment": order.payment}

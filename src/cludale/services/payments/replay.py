@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from cludale.kernel.carts import cart_of
 from cludale.kernel.events import Envelope
+from cludale.kernel.flat import fields_of
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.events import CartReserved, TicketReserved
 from cludale.services.payments import carts
@@ -28,7 +27,7 @@ def _told(payment: Payment) -> Mapping[str, object] | None:
     told["parts"] = [each for each in payment.parts if each.done_at is not None]
     told["mends"] = {each.number: (each.key, each.amount) for each in payment.mends if each.done_at is not None}
     told["shares"] = [_told_of_share(each) for each in payment.shares]
-    return {**told, **msgspec.structs.asdict(payment.allocation)}
+    return {**told, **fields_of(payment.allocation)}
 
 
 def _told_of_share(share: Share) -> Sequence[object]:

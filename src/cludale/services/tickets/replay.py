@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from cludale.kernel.events import Envelope
+from cludale.kernel.flat import fields_of
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.tickets.domain import OrderTickets, evolve
 from cludale.services.tickets.events import TOPIC
@@ -15,7 +16,7 @@ def _comparable(tickets: OrderTickets) -> Mapping[str, object]:
     # what older versions wrote does not say since when a ticket is void
     bare = {"holder": None, "revoked_at": None}
     told = {number: msgspec.structs.replace(each, **bare) for number, each in tickets.changed.items()}
-    return {**msgspec.structs.asdict(tickets), "changed": told, "named": None}
+    return {**fields_of(tickets), "changed": told, "named": None}
 
 
 class TicketsReplay:
