@@ -17,6 +17,7 @@ from tools.screens.console import console
 from tools.screens.desk import desk
 from tools.screens.door import door
 from tools.screens.office import office
+from tools.screens.seats import seats
 from tools.screens.small import shrink
 
 FOLDER = Path(__file__).parents[2] / "docs/screens"
@@ -173,6 +174,7 @@ def main(folder: Path) -> int:
             camera = Camera(browser, served.url, folder)
             shop(camera)
             elsewhere(camera)
+            seats(camera, served.http)
             door(camera, served.http)
             desk(camera, served.http, datetime.now(UTC).replace(microsecond=0))
             office(camera, served.http)

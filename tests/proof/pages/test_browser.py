@@ -242,3 +242,53 @@ def test_a_basket_is_bought_by_keyboard_and_passes_axe(visit: Visit) -> None:
     page.click("#cancel button")
     is_at(page, "cancelled")
     assert wrong == []
+
+
+def test_seats_are_chosen_on_the_map_and_in_the_list_and_pass_axe(shop: Served, visit: Visit) -> None:
+    lines = ["section,row,seat,x,y,category,flags"]
+    lines += [f"Stalls,{row},{seat},{seat * 10},{ord(row) * 12},Stalls," for row in "ABCD" for seat in range(1, 31)]
+    section = {"id": "stalls", "name": "Stalls", "zone": "Stalls", "price": {"amount": 4500, "currency": "EUR"}}
+    body = {"id": "seated", "artist": "Ada", "date": "2099-06-05", "seatPlan": "\n".join(lines), "maxPerOrder": 3}
+    shop.http.post("/concerts", json={**body, "sections": [section]}, headers=shop.organizer).raise_for_status()
+    dark = {"color_scheme": "dark", "viewport": {"width": 320, "height": 640}, "locale": "fr"}
+    small = visit("/shop/concerts/seated/choose?section=stalls", **dark)
+    expect(small.locator("#map use")).to_have_count(120)
+    assert small.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    wrong = violations(small)
+
+    page = visit("/shop/concerts/seated")
+    page.click("text=Choose seats: Stalls")
+    expect(page.locator("#map use[href='#map-free']")).to_have_count(120)
+    page.locator("#map use").nth(15).click()
+    expect(page.locator("input[value='15']")).to_be_checked()
+    expect(page.locator("#sum")).to_have_text("Your seats: A 16 (1/3)")
+    page.focus("input[value='16']")
+    page.keyboard.press("Space")
+    page.locator("summary").nth(1).focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.locator("#map use[href='#map-chosen']")).to_have_count(3)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.locator("#sum")).to_contain_text("At most 3 seats")
+    wrong += violations(page)
+    order = {
+        "concertId": "seated",
+        "userId": "eve",
+        "section": "stalls",
+        "seats": ["Stalls-B-1"],
+        "email": "e@example.com",
+    }
+    shop.http.post("/orders", json=order, headers={"idempotency-key": "eve"}).raise_for_status()
+    expect(page.locator("#sum")).to_contain_text("Others were faster", timeout=9_000)
+    expect(page.locator("#map use").nth(30)).to_have_attribute("href", "#map-taken")
+    expect(page.locator("input[value='30']")).to_be_hidden()
+    page.focus("text=Go on with these seats")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#email")
+    expect(page.locator("#seats")).to_contain_text("A 16, 17")
+    wrong += violations(page)
+    pay(page)
+    is_at(page, "paid")
+    assert wrong == []

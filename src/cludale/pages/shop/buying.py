@@ -5,7 +5,7 @@ The cart's key is the order's idempotency key (memory.py), so whatever is sent t
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -13,11 +13,13 @@ from urllib.parse import urlencode
 from cludale.kernel import mailbox
 from cludale.pages import forms
 from cludale.pages.api import Answer, Refused, path
-from cludale.pages.shop import memory
+from cludale.pages.shop import halls, memory
 from cludale.pages.shop.availability import Sale, sale
+from cludale.pages.shop.halls import WHEELCHAIR, Seat
 from cludale.pages.shop.memory import Cart
 from cludale.pages.shop.programme import Programme
-from cludale.pages.shop.views import Concert, Order, Quote, Section
+from cludale.pages.shop.seats import Halls
+from cludale.pages.shop.views import Concert, Order, Quote, Section, seats_line
 from cludale.pages.site import Missing, Site, Visit
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route
@@ -36,7 +38,9 @@ CODE_REFUSALS = ("code-unknown", "code-over", "code-used-up")
 _NO_WRONG = {"email": "", "phone": "", "card": ""}
 
 
-_CHOSEN = ("section", "quantity", "code")
+_CHOSEN = ("section", "quantity", "seats", "code")
+TYPED_SECONDS = 900
+"""So long what was typed is kept for whoever chooses other seats."""
 
 
 class Wanted(NamedTuple):
@@ -47,12 +51,17 @@ class Wanted(NamedTuple):
     tickets: Mapping[str, int] = {}
     """How many of which category, where that is said."""
     code: str = ""
+    places: Sequence[int] = ()
+    """Which seats, where they were chosen by number."""
+    seats: Sequence[Seat] = ()
+    """The same, with what they are called."""
 
     @property
     def fields(self) -> dict[str, str]:
         """As a form has it."""
         fields = {"section": self.section.id, "quantity": str(self.quantity)}
         fields |= {f"{TICKETS}{id}": str(count) for id, count in self.tickets.items()}
+        fields |= {"seats": halls.packed(self.places)} if self.places else {}
         return fields | ({"code": self.code} if self.code else {})
 
     @property
@@ -63,11 +72,22 @@ class Wanted(NamedTuple):
             body["tickets"] = [{"category": id, "quantity": count} for id, count in self.tickets.items()]
         return body | ({"code": self.code} if self.code else {})
 
+    @property
+    def named(self) -> dict[str, object]:
+        """The seats that were chosen, as the API has them."""
+        if not self.seats:
+            return {}
+        named: dict[str, object] = {"seats": [seat.id for seat in self.seats]}
+        if any(seat.is_accessible for seat in self.seats):
+            named["wheelchairs"] = max(1, sum(bool(seat.flags & WHEELCHAIR) for seat in self.seats))
+        return named
+
 
 class Buying:
     """The pages of a purchase."""
 
-    def __init__(self, site: Site, programme: Programme) -> None:
+    def __init__(self, site: Site, programme: Programme, halls: Halls) -> None:
+        self._halls = halls
         self._site = site
         self._programme = programme
 
@@ -92,10 +112,12 @@ class Buying:
             headers = (self._kept(visit, mine),)
         if mine is None:
             cart = opened or Cart(concert.id, memory.new_key())
-            query = {each: text[:64] for each, text in visit.query.items() if _is_chosen(each)}
+            query = {
+                each: text[: 2_000 if each == "seats" else 64] for each, text in visit.query.items() if _is_chosen(each)
+            }
             headers = () if opened else (self._kept(visit, cart),)
             return self._site.see(visit, f"{_here(concert)}?{urlencode({**query, 'cart': cart.key})}", headers=headers)
-        wanted = wanted_of(concert, visit.query)
+        wanted = await self._wanted(concert, visit.query)
         if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
             return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
         return await self._form(visit, concert, wanted, mine.key, headers=headers)
@@ -109,7 +131,7 @@ class Buying:
         mine = next((each for each in known if each.key == key), None)
         if mine is not None and mine.order_id:
             return self._site.see(visit, f"/shop/orders/{mine.order_id}?again=1")
-        wanted = wanted_of(concert, fields)
+        wanted = await self._wanted(concert, fields)
         if wanted is None:
             return self._site.see(visit, f"/shop/concerts/{concert.id}#tickets")
         wrong = wrong_of(fields)
@@ -132,6 +154,7 @@ class Buying:
             "concertId": concert.id,
             "userId": f"web-{own[40:56]}",
             **wanted.body,
+            **wanted.named,
             "paymentMethod": fields["card"],
             "email": fields["email"],
         }
@@ -168,10 +191,23 @@ class Buying:
         if problem.name in KEPT_REFUSALS:
             cart = Cart(concert.id, memory.new_key())
             key, headers = cart.key, (self._kept(visit, cart),)
+        if problem.name == "seats-not-free":
+            kept = forms.cookie(
+                memory.TYPED, memory.packed_typed(fields), secure=visit.secure, max_age_seconds=TYPED_SECONDS
+            )
+            headers = (*headers, kept)
         if problem.status in (429, 503):
             headers = (*headers, ("retry-after", "2"))
         return await self._form(
-            visit, concert, wanted, key, fields=fields, refusal=problem.name, status=problem.status, headers=headers
+            visit,
+            concert,
+            wanted,
+            key,
+            fields=fields,
+            refusal=problem.name,
+            gone=problem.values.get("notFree") or (),
+            status=problem.status,
+            headers=headers,
         )
 
     async def _quote(self, visit: Visit, concert: Concert, wanted: Wanted) -> Answer:
@@ -187,6 +223,7 @@ class Buying:
         fields: Mapping[str, str] | None = None,
         wrong: Mapping[str, str] | None = None,
         refusal: str = "",
+        gone: Collection[str] = (),
         status: int = 200,
         headers: Headers = (),
     ) -> Response:
@@ -210,9 +247,12 @@ class Buying:
             total=wanted.section.price.times(wanted.quantity) if quote is None else quote.total,
             quote=quote,
             chosen=wanted.fields,
+            seats=seats_line(wanted.seats),
+            gone=seats_line(seat for seat in wanted.seats if seat.id in gone),
+            choose=_choose_query(wanted, gone),
             unlocked=_unlocked(wanted, quote),
             cart=key,
-            fields={"email": "", "phone": "", **(fields or {})},
+            fields={**memory.typed(visit), **(fields or {})},
             wrong=_NO_WRONG | dict(wrong or {}),
             refusal=refusal,
             methods=METHODS,
@@ -223,11 +263,26 @@ class Buying:
         return (
             forms.cookie(memory.ORDERS, tokens, secure=visit.secure),
             self._kept(visit, Cart(concert.id, key, order.id)),
+            *(
+                (forms.cookie(memory.TYPED, "", secure=visit.secure, max_age_seconds=0),)
+                if memory.TYPED in visit.cookies
+                else ()
+            ),
         )
 
     def _kept(self, visit: Visit, cart: Cart) -> tuple[str, str]:
         carts = memory.with_cart(memory.carts(visit), cart)
         return forms.cookie(memory.CARTS, carts, secure=visit.secure, max_age_seconds=7 * 86_400)
+
+    async def _wanted(self, concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
+        """What was chosen, with the names of seats that have such; None for what can't be."""
+        wanted = wanted_of(concert, fields)
+        if wanted is None or not wanted.places:
+            return wanted
+        if wanted.section.zone is None:
+            return None
+        seats = (await self._halls.of(concert, wanted.section)).seats(wanted.places)
+        return None if seats is None else wanted._replace(seats=seats)
 
     async def _concert(self, visit: Visit) -> Concert:
         if not memory.is_id(visit.segment):
@@ -246,13 +301,23 @@ def wanted_of(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
     if len(counts) > MOST_CATEGORIES or not all(memory.is_id(id) and _is_number(text) for id, text in counts.items()):
         return None
     tickets = {id: int(text) for id, text in counts.items() if int(text)}
-    text = str(sum(tickets.values())) if tickets else fields.get("quantity", "")
+    places = halls.places(fields.get("seats", ""))
+    text = str(sum(tickets.values())) if tickets else str(len(places)) if places else fields.get("quantity", "")
     if section is None or not _is_number(text):
         return None
     quantity = int(text)
-    if not 1 <= quantity <= concert.max_per_order:
+    if not 1 <= quantity <= concert.max_per_order or places is None or (places and len(places) != quantity):
         return None
-    return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64])
+    return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64], places)
+
+
+def _choose_query(wanted: Wanted, gone: Collection[str]) -> str:
+    """The query of the page where the seats are chosen, with those of before."""
+    fields = {"section": wanted.section.id, "seats": halls.packed(wanted.places)}
+    lost = halls.packed(seat.at for seat in wanted.seats if seat.id in gone)
+    others = [each.category for each in wanted.section.prices[1:]]
+    fields |= {f"{TICKETS}{id}": str(count) for id, count in wanted.tickets.items() if id in others}
+    return urlencode(fields | ({"gone": lost} if lost else {}))
 
 
 def _is_chosen(name: str) -> bool:

@@ -18,6 +18,7 @@ ORDERS = "orders"
 TICKETS = "tickets"
 CARTS = "carts"
 BASKET = "basket"
+TYPED = "typed"
 MOST_ORDERS = 12
 MOST_CARTS = 8
 
@@ -130,6 +131,17 @@ def with_token(known: Mapping[str, str], id: str, token: str) -> str:
     """The cookie that has this order or ticket, too."""
     every = {id: token, **{other: its for other, its in known.items() if other != id}}
     return "~".join(f"{id}:{token}" for id, token in list(every.items())[:MOST_ORDERS])
+
+
+def typed(visit: Visit) -> Mapping[str, str]:
+    """What was typed into the form of a checkout whose seats were gone, for the form with other seats."""
+    email, _, phone = visit.cookies.get(TYPED, "").partition("~")
+    return {"email": unquote(email)[:254], "phone": unquote(phone)[:31]}
+
+
+def packed_typed(fields: Mapping[str, str]) -> str:
+    """The cookie that has it."""
+    return "~".join(quote(fields.get(name, "")[:254], safe="") for name in ("email", "phone"))
 
 
 def carts(visit: Visit) -> Sequence[Cart]:

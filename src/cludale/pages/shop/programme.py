@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from cludale.pages.api import Api, Refused, path
-from cludale.pages.shop.views import Concert, Found
+from cludale.pages.shop.views import Concert, Found, FreeSeats
 from cludale.pages.site import Missing, checked
 
 FRESH_SECONDS = 1.0
@@ -77,6 +77,7 @@ class Programme:
 
     def __init__(self, api: Api, *, clock: Callable[[], float]) -> None:
         self.concerts: Fresh[Concert] = Fresh(api, Concert, clock=clock)
+        self._seats: Fresh[FreeSeats] = Fresh(api, FreeSeats, clock=clock)
         self._lists: Fresh[Found] = Fresh(api, Found, clock=clock)
 
     def fresh_concert(self, id: str) -> Kept[Concert] | None:
@@ -93,6 +94,10 @@ class Programme:
             return (await self.concert(id)).value
         except (Missing, Refused):
             return None
+
+    async def seats(self, id: str) -> Kept[FreeSeats]:
+        """Which numbered seats of a concert can be had. Raises Missing, Refused, Unreachable."""
+        return await self._seats.get(path("concerts", id, "seats"))
 
     def list(self, **query: Any) -> Awaitable[Kept[Found]]:
         """Those that `GET /concerts` finds. Raises Refused, Unreachable."""

@@ -9,6 +9,7 @@ from cludale.pages.shop.catalogue import Catalogue
 from cludale.pages.shop.live import Live
 from cludale.pages.shop.orders import OrderPages
 from cludale.pages.shop.programme import Programme
+from cludale.pages.shop.seats import Halls, SeatPages
 from cludale.pages.shop.tickets import TicketPages
 from cludale.pages.shop.waiting import WaitingPages
 from cludale.pages.site import Site
@@ -20,10 +21,12 @@ class Shop:
 
     def __init__(self, site: Site) -> None:
         programme = Programme(site.api, clock=time.monotonic)
+        halls = Halls(site)
         self._live = Live(programme, now=site.now)
         self._parts = (
             Catalogue(site, programme, self._live),
-            Buying(site, programme),
+            Buying(site, programme, halls),
+            SeatPages(site, programme, halls),
             BasketPages(site, programme),
             OrderPages(site, programme),
             CartPages(site, programme),

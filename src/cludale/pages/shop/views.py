@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
@@ -49,6 +50,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     held_until: datetime | None = None
     price: Money
     prices: tuple[CategoryPrice, ...] = ()
+    zone: str | None = None
+    """The zone of the seating plan that it is, if its seats have numbers."""
 
     @property
     def priced(self) -> list[tuple[str, Money]]:
@@ -86,12 +89,27 @@ class Concert(Summary, frozen=True, kw_only=True, rename="camel"):
 
     sections: tuple[Section, ...]
     pricing: Pricing | None = None
+    seat_plan: str | None = None
+    """The digest of its seating plan, where seats have numbers."""
 
     @property
     def categories(self) -> dict[str, str]:
         """The names of all that can be had in some section, by id; nothing where there is but one."""
         found = {each.category: each.name for section in self.sections for each in section.prices}
         return found if len(found) > 1 else {}
+
+
+class FreeSection(msgspec.Struct, frozen=True):
+    """Which seats of a section can be had: a bit a seat, the first one's the lowest of the first byte."""
+
+    id: str
+    free: bytes
+
+
+class FreeSeats(msgspec.Struct, frozen=True):
+    """Which numbered seats of a concert can be had."""
+
+    sections: tuple[FreeSection, ...]
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -149,7 +167,21 @@ class Seat(msgspec.Struct, frozen=True, rename="camel"):
     number: str
 
 
-def seats_line(seats: Iterable[Seat]) -> str:
+class Place(Protocol):
+    """Where somebody sits."""
+
+    @property
+    def row(self) -> str:
+        """Its row."""
+        ...
+
+    @property
+    def number(self) -> str:
+        """Its number there."""
+        ...
+
+
+def seats_line(seats: Iterable[Place]) -> str:
     """Seats by their rows, in no language: `C 12, 13; D 4`."""
     rows: dict[str, list[str]] = {}
     for seat in seats:
