@@ -7,6 +7,8 @@ import pytest
 from tests.served import Served, serve
 from tools.fuzz.api import BOUNDED, tried
 
+METHODS = {"get", "post", "put", "patch", "delete"}
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
@@ -29,5 +31,6 @@ def test_the_api_keeps_its_contract_whatever_is_sent(served: Served, tmp_path: P
         seconds=300,
     )
     assert ended.status == 0, ended.said
-    assert ended.operations == 139
+    paths = served.http.get("/openapi.json").json()["paths"]
+    assert ended.operations == sum(len(METHODS & item.keys()) for item in paths.values()) > 100
     assert ended.cases > 300
