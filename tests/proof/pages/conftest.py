@@ -66,7 +66,7 @@ def visit(browser: Browser, shop: Served) -> Iterator[Visit]:
 
     def opened(path: str = "/shop", **options: object) -> Page:
         context = browser.new_context(base_url=shop.url, reduced_motion="reduce", **options)  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", note)

@@ -56,7 +56,7 @@ def phone(browser: Browser, served: Served) -> Iterator[Phone]:
 
     def opened(name: str = "north door", *, concert: str = CONCERT, **options: object) -> Page:
         context = browser.new_context(base_url=served.url, reduced_motion="reduce", **options)  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
