@@ -47,9 +47,8 @@ HELD_BACK = 0.06
 """In how many scenes seats are held back."""
 WAITING = 0.06
 """In how many scenes some wait on waiting lists."""
-FILLED = 0.0
-"""In how many scenes without the theme "carts" some order several things at once: in none as long as one of 150 shows
-an old payment at a line that was cancelled before its cart was charged (seed 137 at 0.06)."""
+FILLED = 0.06
+"""In how many scenes some order several things at once."""
 SOLD = 0.08
 """In how many scenes some are sold at the box office."""
 NUMBERED = 0.1

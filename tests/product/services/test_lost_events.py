@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from tests.product.wiring.platforms import REQUEST, buy, put_on, settings
 
-from cludale.kernel.ids import same_as
 from cludale.ports.bus import Acknowledgement, Delivery, Handler
 from cludale.services.audit.service import Audit
 from cludale.services.manifest import Service
-from cludale.services.orders.domain import Order, PaymentStatus, Status
+from cludale.services.orders.domain import Order, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason
+from cludale.services.payments import carts
 from cludale.services.payments.domain import Payment
 from cludale.services.payments.store import PAYMENTS
 from cludale.wiring.platform import Platform
@@ -74,8 +74,8 @@ class World:
         return await self.platform.orders.order(order.id)
 
     async def payment(self, order: Order) -> Payment | None:
-        found = await PAYMENTS.load(self.platform.store, [same_as("payment", order.id)])
-        return next((each.state for each in found.values()), None)
+        found = await PAYMENTS.load(self.platform.store, [carts.record_id(order.id)])
+        return next((carts.seen_as(each.state, order.id) for each in found.values()), None)
 
     async def ends(self, order: Order, status: Status, payment: PaymentStatus) -> Order:
         """Once the order has come to this end, and nothing of it is left to do."""
@@ -246,6 +246,21 @@ async def test_a_ticket_that_is_cancelled_gives_back_money_and_seats_whoever_doe
         await here.is_told(order, 2)
         told = await here.story(order)
         assert (told["PaymentRefunded"], told["SeatsReleased"]) == (1, 1)
+
+
+@pytest.mark.parametrize("loser", ["payments", "concerts"])
+async def test_a_cart_that_is_cancelled_gives_back_money_and_seats_whoever_misses_one_of_its_lines(
+    tmp_path: Path, loser: str
+) -> None:
+    async with world(tmp_path, (loser, "OrderCancelled")) as here:
+        orders = here.platform.orders
+        wanted = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2)
+        cart = await orders.carts.place([wanted, wanted], cause=REQUEST)
+        await orders.settled_cart(cart.cart.id, wait_seconds=5)
+        await orders.carts.cancel(cart.cart.id, CancelReason.BUYER, cause=REQUEST)
+        for line in cart.orders:
+            await here.ends(line, CANCELLED, PaymentStatus.REFUNDED)
+        assert await here.available() == 10
 
 
 async def test_a_refund_that_orders_does_not_hear_of_is_shown_in_the_end(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 BuyersOf = Callable[[Order, Particulars, str | None], BuyerKeys]
 """Whose tickets an order counts as."""
+Watched = Callable[[Order | None, Decision[Order], datetime], Decision[Order]]
+"""What is decided about an order that was so before, to be compared later if it may have something."""
 
 
 class KnownCart(NamedTuple):
@@ -72,17 +74,20 @@ class Carts(DuePolicy[Cart]):
         privacy: Privacy,
         admission: AdmissionControl,
         buyers: BuyersOf,
+        watched: Watched,
         tell: Callable[[Order], None],
         look_seconds: float,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`tell(order)` is called with each line that changed. `look_seconds`: how long after it was placed, and after
-        its hold, a cart is looked at of which nothing was heard."""
+        """`watched` has a line compared later that may have something. `tell(order)` is called with each line that
+        changed. `look_seconds`: how long after it was placed, and after its hold, a cart is looked at of which nothing
+        was heard."""
         self._updates = updates
         self._seats = seats
         self._privacy = privacy
         self._admission = admission
         self._buyers = buyers
+        self._watched = watched
         self._tell = tell
         self._wait = timedelta(seconds=look_seconds)
         self.due: DueWork[Cart] = DueWork(
@@ -238,7 +243,8 @@ class Carts(DuePolicy[Cart]):
             read = await self._read(cart_id)
             now = self._updates.clock.now()
             found = decide(read, now)
-            after = [found.orders[o.id].state if o.id in found.orders else o for o in read.states]
+            decided = {o.id: self._watched(o, found.orders[o.id], now) for o in read.states if o.id in found.orders}
+            after = [decided[o.id].state if o.id in decided else o for o in read.states]
             known = KnownCart(found.cart, after)
             because = cause or Cause(None, read.cart.state.traceparent)
             puts = [
@@ -249,7 +255,7 @@ class Carts(DuePolicy[Cart]):
             if found.cart is not read.cart.state:
                 puts.append(CARTS.put(found.cart, read.cart.version))
             events: list[Envelope] = []
-            for decision in found.orders.values():
+            for decision in decided.values():
                 events += self._updates.envelopes(decision, because, now)
             at = read.cart.state.created_at if found.again else None
             told = Decision(found.cart, found.events, at=at, again=found.again)

@@ -172,6 +172,7 @@ class Orders:
             privacy=self.privacy,
             admission=self._admission,
             buyers=self._buyers_of,
+            watched=self._watch,
             tell=self._tell,
             look_seconds=cart_look_seconds,
             takes_work=takes_work,
