@@ -37,9 +37,6 @@ CALL_SECONDS = 5.0
 Ask = Callable[[Callable[[Webhooks], Awaitable[Any]]], Awaitable[Any]]
 """Asks whatever process has webhooks. Raises NobodyThere, and what it raises."""
 
-FORGOTTEN = 2
-"""How often an answer 410 may come to nothing: where the store was away, it could not be written down that it ends."""
-
 
 class Receivers:
     """All of them, as a run has them."""
@@ -58,7 +55,6 @@ class Receivers:
         self._known_at = 0.0
         """When the newest secret came; endless while it is being changed."""
         self._gone_at: float | None = None
-        self._posted_when_gone = 0
 
     def check(self, url: str) -> None:
         """Any URL will do."""
@@ -70,9 +66,7 @@ class Receivers:
         if url == STAYS and now > self._known_at + GRACE_SECONDS and not self._is_signed(body, headers):
             self._failed(f"{id} is not signed with the newest secret, known for {now - self._known_at:.1f} s")
         if url == ENDS and self._gone_at is not None and now > self._gone_at + GRACE_SECONDS:
-            self._posted_when_gone += 1
-            if self._posted_when_gone > FORGOTTEN:
-                self._failed(f"{id} is posted to {url}, which answered 410 {now - self._gone_at:.1f} s ago")
+            self._failed(f"{id} is posted to {url}, which answered 410 {now - self._gone_at:.1f} s ago")
         await chaos.lag()
         if chaos.strikes(Fault.WEBHOOK_AWAY, "servers", id):
             raise NotPosted("no connection")

@@ -183,7 +183,8 @@ class Posting(DuePolicy[Delivery]):
             at = self._clock.now()
             return lambda kept, _: deliveries.delivered(kept, answered.status, now=at, limits=self._limits), True
         if answered.status == GONE:
-            await self._stop(endpoint, WebhookStopReason.GONE)
+            if not await self._stop(endpoint, WebhookStopReason.GONE):
+                return self._try_again(GONE, "the endpoint is gone (410), which could not be written down yet"), False
             return self._give_up(GONE, "the endpoint is gone (410)"), False
         not_before = self._rest(endpoint.id, answered)
         await self._endpoint_failed(endpoint)
@@ -207,22 +208,26 @@ class Posting(DuePolicy[Delivery]):
         elif now - endpoint.failing_since >= self._stop_after:
             await self._stop(endpoint, WebhookStopReason.FAILING)
 
-    async def _stop(self, endpoint: Endpoint, reason: WebhookStopReason) -> None:
-        """Stop it. What tells of it is written first, once for each stop, and waits until it is true."""
+    async def _stop(self, endpoint: Endpoint, reason: WebhookStopReason) -> bool:
+        """Stop it, if that can be written. What tells of it is written first, once for each stop, and waits until it is
+        true.
+        """
         now = self._clock.now()
         told = Message(notice.id_of(endpoint), DISABLED, now, endpoint.concert_id or "", "{}")
         delivery = deliveries.new(told, endpoint.id, endpoint.organizer, cause=Cause(), now=now)
-        await self._updates.update(
-            [Change(DELIVERIES, delivery.id, lambda kept, _: Decision(kept or delivery), known=NEW)]
-        )
+        await self._updates.update([Change(DELIVERIES, delivery.id, partial(_once, delivery), known=NEW)])
         if reason is WebhookStopReason.GONE:
-            await self._change(endpoint, lambda kept, at: endpoints.gone(kept, now=at))
+            is_written = await self._change(endpoint, lambda kept, at: endpoints.gone(kept, now=at))
         else:
-            await self._change(endpoint, lambda kept, at: endpoints.failed(kept, stop_after=self._stop_after, now=at))
-        _log.warning("webhook %s of %s was stopped: %s", endpoint.id, endpoint.organizer, reason.value)
-        self._changed()
+            is_written = await self._change(
+                endpoint, lambda kept, at: endpoints.failed(kept, stop_after=self._stop_after, now=at)
+            )
+        if is_written:
+            _log.warning("webhook %s of %s was stopped: %s", endpoint.id, endpoint.organizer, reason.value)
+            self._changed()
+        return is_written
 
-    async def _change(self, endpoint: Endpoint, decide: Callable[[Endpoint, datetime], Decision[Endpoint]]) -> None:
+    async def _change(self, endpoint: Endpoint, decide: Callable[[Endpoint, datetime], Decision[Endpoint]]) -> bool:
         """What came of an attempt, as far as the endpoint goes. If it can't be written, the next one says so."""
 
         def decided(kept: Endpoint | None, now: datetime) -> Decision[Endpoint] | None:
@@ -232,6 +237,8 @@ class Posting(DuePolicy[Delivery]):
             await self._updates.update([Change(ENDPOINTS, endpoint.id, decided)])
         except StoreUnavailable as away:
             _log.warning("what came of an attempt at %s can't be written down: %s", endpoint.id, away)
+            return False
+        return True
 
     async def _notify(self, delivery: Delivery, endpoint: Endpoint) -> Step[Delivery]:
         """Tell whom the endpoint names that it was stopped, by e-mail, or in the log."""
@@ -273,3 +280,8 @@ class Posting(DuePolicy[Delivery]):
     def _leave(self, delivery: Delivery, began: datetime, *, went_well: bool) -> None:
         took = self._clock.now() - began
         self.pacing.leave(delivery.webhook_id, delivery.id, took=took, went_well=went_well)
+
+
+def _once(wanted: Delivery, kept: Delivery | None, _: datetime) -> Decision[Delivery]:
+    """What is wanted, unless it is there: one that failed was given up before what it tells of was true."""
+    return Decision(wanted if kept is None or kept.status is deliveries.Status.FAILED else kept)

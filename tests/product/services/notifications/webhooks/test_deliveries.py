@@ -1,6 +1,7 @@
 """Each event reaches each endpoint that wants it: at least once, marked so once, and not the ones that don't."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -15,6 +16,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.principals import PrincipalKind
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.bus import Acknowledgement
+from cludale.ports.records import Commit, Outcome, StoreUnavailable
 from cludale.services.concerts.events import ConcertScheduled
 from cludale.services.notifications.webhooks import deliveries, endpoints
 from cludale.services.notifications.webhooks.endpoints import MOST_ENDPOINTS, TooManyWebhooks, Wanted, WebhookOff
@@ -175,6 +177,31 @@ async def test_a_delivery_that_a_dead_process_had_claimed_is_posted_by_another(h
     assert len(hooks.servers.got) == 1
     assert [each.status for each in await hooks.all()] == [DELIVERED]
     never.set()
+
+
+async def test_an_endpoint_that_is_gone_ends_though_the_store_was_away_when_it_said_so(
+    hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await hooks.endpoint(email="ops@acme.example")
+    hooks.servers.answers[URL] = 410
+    right, misses = hooks.store.commit, [1]
+
+    async def away(commits: Sequence[Commit]) -> Sequence[Outcome]:
+        about = {put.kind for commit in commits for put in commit.puts}
+        if ENDPOINTS.kind in about and misses:
+            misses.pop()
+            raise StoreUnavailable("the disk is away")
+        return await right(commits)
+
+    monkeypatch.setattr(hooks.store, "commit", away)
+    await hooks.tell(paid())
+    for _ in range(3):  # the notice comes too early; the delivery says again that it is gone; the notice goes
+        await hooks.later(DAY)
+    shown = await hooks.service.one(ACME, made.endpoint.id)
+    assert (shown.status, shown.stopped, misses) == (endpoints.Status.OFF, "gone", [])
+    told = {each.type: each.status for each in await hooks.all()}
+    assert told == {"order.paid": FAILED, "webhook.disabled": DELIVERED}
+    assert len(hooks.mailer.sent) == 1
 
 
 async def test_after_410_nothing_is_posted_and_who_is_named_is_told_once(hooks: Hooks) -> None:
