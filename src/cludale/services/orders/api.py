@@ -80,6 +80,34 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 from cludale.web.seats import SeatIds, SeatView, Wheelchairs, seat_views, seats_wanted
 
+REFUSED_PLACING = (
+    ConcertNotFound,
+    SeatsUnavailable,
+    PriceTooHigh,
+    NotOnSale,
+    SaleEnded,
+    SalePaused,
+    CalledOff,
+    ConcertOver,
+    UnknownMethod,
+    OverTheLimit,
+    UnderTheMinimum,
+    CategoryNotFound,
+    CategoryNotSold,
+    CodeUnknown,
+    CodeOver,
+    CodeUsedUp,
+    TotalTooHigh,
+    BuyerLimitReached,
+    TooManyHolds,
+    HoldsLapsed,
+    OtherCurrency,
+    SectionNotFound,
+    Busy,
+    StoreUnavailable,
+)
+"""Why tickets are not ordered, whatever is ordered with them."""
+
 STATUS: Statuses = {
     BuyerLimitReached: 409,
     TooManyHolds: 409,
@@ -299,6 +327,15 @@ class PlacedOrder(OrderView, frozen=True, kw_only=True, rename="camel"):
     access_token: Annotated[str, Meta(description="the bearer token of this order's routes; shown only here")]
 
 
+def wish_of(
+    tickets: Sequence[TicketCount] | UnsetType, code: str | UnsetType | None, max_total: Money | UnsetType | None
+) -> PriceWish | None:
+    """Which tickets, by what code, for how much at most; None where nothing of that is said."""
+    if tickets is UNSET and not code and not max_total:
+        return None
+    return PriceWish(tickets=() if tickets is UNSET else tuple(tickets), code=code or None, max_total=max_total or None)
+
+
 class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What a buyer orders. `paymentMethod` is the payment provider's name for how it is paid."""
 
@@ -326,10 +363,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     @property
     def wish(self) -> PriceWish | None:
         """Which tickets, by what code, if that is said."""
-        if self.tickets is UNSET and not self.code and not self.max_total:
-            return None
-        tickets = () if self.tickets is UNSET else tuple(self.tickets)
-        return PriceWish(tickets=tickets, code=self.code or None, max_total=self.max_total or None)
+        return wish_of(self.tickets, self.code, self.max_total)
 
 
 class ShowOrder(msgspec.Struct, frozen=True):
@@ -416,35 +450,7 @@ class OrdersApi:
             "Accept-Language says, as far as there are messages in it."
         ),
         replies={201: Reply(PlacedOrder, "The order, Reserved."), 202: Reply(PlacedOrder, "The order, Pending.")},
-        refusals=(
-            ConcertNotFound,
-            SeatsUnavailable,
-            SeatsNotFree,
-            PriceTooHigh,
-            NotOnSale,
-            SaleEnded,
-            SalePaused,
-            CalledOff,
-            ConcertOver,
-            UnknownMethod,
-            OverTheLimit,
-            UnderTheMinimum,
-            CategoryNotFound,
-            CategoryNotSold,
-            CodeUnknown,
-            CodeOver,
-            CodeUsedUp,
-            TotalTooHigh,
-            BuyerLimitReached,
-            TooManyHolds,
-            HoldsLapsed,
-            OtherCurrency,
-            SectionNotFound,
-            NoWaitingList,
-            WaitingListFull,
-            Busy,
-            StoreUnavailable,
-        ),
+        refusals=(*REFUSED_PLACING, SeatsNotFree, NoWaitingList, WaitingListFull),
     )
     async def place_order(self, request: Request, body: PlaceOrder) -> Response:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""

@@ -14,39 +14,17 @@ from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, NotFound, Refusal
 from cludale.ports.payment_gateway import UnknownMethod, check_method
-from cludale.ports.prices import (
-    CategoryNotFound,
-    CategoryNotSold,
-    CodeOver,
-    CodeUnknown,
-    CodeUsedUp,
-    TotalTooHigh,
-    UnderTheMinimum,
-)
-from cludale.ports.records import Put, Records, StoreUnavailable
+from cludale.ports.records import Put, Records
 from cludale.ports.seats import (
-    BuyerLimitReached,
-    CalledOff,
-    ConcertNotFound,
-    ConcertOver,
     HoldEnded,
-    HoldsLapsed,
     LineRefused,
-    NotOnSale,
-    OtherCurrency,
     OtherOrganizer,
-    OverTheLimit,
-    PriceTooHigh,
-    SaleEnded,
-    SalePaused,
-    SeatsUnavailable,
-    SectionNotFound,
-    TooManyHolds,
 )
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.api import (
     MAX_PRICE,
     MAX_TOTAL,
+    REFUSED_PLACING,
     TICKETS,
     OrdersApi,
     OrderView,
@@ -55,6 +33,7 @@ from cludale.services.orders.api import (
     ShowOrder,
     language_of,
     view_of,
+    wish_of,
 )
 from cludale.services.orders.cart_service import KnownCart
 from cludale.services.orders.carts import CartStatus, PartOfCart
@@ -96,10 +75,7 @@ class CartLineWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     @property
     def wish(self) -> PriceWish | None:
         """Which tickets, by what code, if that is said."""
-        if self.tickets is UNSET and not self.code and not self.max_total:
-            return None
-        tickets = () if self.tickets is UNSET else tuple(self.tickets)
-        return PriceWish(tickets=tickets, code=self.code or None, max_total=self.max_total or None)
+        return wish_of(self.tickets, self.code, self.max_total)
 
 
 class CartView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -198,33 +174,7 @@ class CartsApi:
             "it went."
         ),
         replies={201: Reply(PlacedCart, "The cart, Reserved.")},
-        refusals=(
-            ConcertNotFound,
-            SeatsUnavailable,
-            PriceTooHigh,
-            NotOnSale,
-            SaleEnded,
-            SalePaused,
-            CalledOff,
-            ConcertOver,
-            UnknownMethod,
-            OverTheLimit,
-            UnderTheMinimum,
-            CategoryNotFound,
-            CategoryNotSold,
-            CodeUnknown,
-            CodeOver,
-            CodeUsedUp,
-            TotalTooHigh,
-            BuyerLimitReached,
-            TooManyHolds,
-            HoldsLapsed,
-            OtherCurrency,
-            OtherOrganizer,
-            SectionNotFound,
-            Busy,
-            StoreUnavailable,
-        ),
+        refusals=(*REFUSED_PLACING, OtherOrganizer),
     )
     async def place_cart(self, request: Request, body: PlaceCart) -> Response:
         """201 the cart, Reserved, with its lines."""
