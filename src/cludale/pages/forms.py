@@ -70,6 +70,11 @@ def token(seed: str) -> str:
     return hmac.new(seed.encode(), b"cludale form", "sha256").hexdigest()[:40]
 
 
+def whole(text: str, *, most_digits: int = 9) -> int | None:
+    """The number that was typed, of so many digits at most; None for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= most_digits else None
+
+
 def read(request: Request, *, most: int = MAX_FIELDS, most_bytes: int = MAX_FORM_BYTES) -> dict[str, str]:
     """The form's fields, the last of each name, without blanks around their values. Raises FormRefused."""
     check_origin(request)

@@ -196,11 +196,11 @@ def read(fields: dict[str, str]) -> tuple[Asked | None, dict[str, str]]:
     wrong: dict[str, str] = {}
 
     def number(name: str, most: int) -> int:
-        text = fields.get(name, "")
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most and len(text) < 9):
+        typed = forms.whole(fields.get(name, ""), most_digits=8)
+        if typed is None or not 1 <= typed <= most:
             wrong[name] = "number"
             return 1
-        return int(text)
+        return typed
 
     seats, buyers = number("seats", MOST_SEATS), number("buyers", MOST_BUYERS)
     rate = number("rate", MOST_RATE) if fields.get("rate") else None

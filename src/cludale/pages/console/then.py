@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from cludale.kernel.times import parse_time
+from cludale.pages import forms
 from cludale.pages.console.views import Point, Sale
 
 WIDTH, HEIGHT = 640, 200
@@ -72,8 +73,9 @@ def moment(fields: dict[str, str]) -> datetime | None:
     Raises ValueError.
     """
     text = fields.get("at", "")
-    if text.isascii() and text.isdigit() and len(text) <= 14:
-        return _within(datetime.fromtimestamp(int(text) / 1_000, UTC))
+    milliseconds = forms.whole(text, most_digits=14)
+    if milliseconds is not None:
+        return _within(datetime.fromtimestamp(milliseconds / 1_000, UTC))
     if text:
         return parse_time(text)
     if fields.get("day"):

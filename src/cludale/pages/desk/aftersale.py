@@ -200,7 +200,7 @@ def worth(order: Order, body: Mapping[str, Any]) -> Money | None:
 
 
 def _is_count(text: str, field: str, wrong: dict[str, str]) -> bool:
-    if text.isascii() and text.isdecimal() and len(text) < 7:
+    if forms.whole(text, most_digits=6) is not None:
         return True
     wrong[field] = "number"
     return False

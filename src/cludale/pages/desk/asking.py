@@ -144,11 +144,10 @@ def confirm(
 
 def count(fields: Mapping[str, str], name: str, wrong: dict[str, str], *, most_digits: int = 6) -> int:
     """A number that is counted, 0 where nothing was typed; `wrong` is told of a field that has something else."""
-    text = fields.get(name, "")
-    if not text or (text.isascii() and text.isdecimal() and len(text) <= most_digits):
-        return int(text or 0)
-    wrong[name] = "number"
-    return 0
+    number = forms.whole(fields.get(name) or "0", most_digits=most_digits)
+    if number is None:
+        wrong[name] = "number"
+    return number or 0
 
 
 def why(problem: Problem) -> dict[str, str]:

@@ -39,18 +39,17 @@ class Blocks:
     ) -> Response:
         asked = path("concerts", concert.id, "blocks", after=staff.visit.query.get("after"), limit=100)
         found = checked(await staff.ask("GET", asked)).read(views.Blocks)
-        return asking.shown(
+        return asking.form(
             self._site,
             staff,
             "desk/blocks.html",
-            status=422 if wrong else 200,
+            fields,
+            wrong,
             concert=concert,
             zone=None if concert.zone is None else ZoneInfo(concert.zone),
             blocks=found.items,
             following=found.next and path(after=found.next),
             names={each.id: each.name or each.id for each in concert.sections},
-            fields=fields,
-            wrong=wrong,
         )
 
     async def _make(self, staff: Staff) -> Response:
@@ -59,7 +58,7 @@ class Blocks:
         concert, _ = await asking.concert(staff, staff.visit.segment)
         body, wrong = wanted(fields)
         if not wrong:
-            wrong = await self._sent(staff, "POST", path("concerts", concert.id, "blocks"), body)
+            wrong = await _sent(staff, "POST", path("concerts", concert.id, "blocks"), body)
         if not wrong:
             return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/blocks")
         return await self._shown(staff, concert, fields=fields, wrong=wrong)
@@ -70,25 +69,20 @@ class Blocks:
         concert, _ = await asking.concert(staff, staff.visit.segment)
         at, block = path("concerts", concert.id, "blocks"), fields.get("block", "")
         if "release" in fields:
-            wrong = await self._sent(staff, "POST", f"{at}/release", {"block": block})
+            wrong = await _sent(staff, "POST", f"{at}/release", {"block": block})
         else:
-            seats = _number(fields.get("seats", ""))
+            seats = forms.whole(fields.get("seats", ""))
             wrong = {"": "number"} if seats is None else {}
             if not wrong:
-                wrong = await self._sent(staff, "PATCH", at, {"block": block, "seats": seats})
+                wrong = await _sent(staff, "PATCH", at, {"block": block, "seats": seats})
         if not wrong:
             return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/blocks")
         return await self._shown(staff, concert, wrong={"": next(iter(wrong.values()))})
 
-    async def _sent(self, staff: Staff, method: str, at: str, body: Mapping[str, Any]) -> dict[str, str]:
-        """Ask for it; what is wrong with it, by field."""
-        answer = await staff.ask(method, at, body)
-        if answer.status in (404, 409):
-            return {"": answer.problem.detail}
-        if answer.status == 422:
-            return asking.why(answer.problem)
-        checked(answer)
-        return {}
+
+async def _sent(staff: Staff, method: str, at: str, body: Mapping[str, Any]) -> dict[str, str]:
+    """Ask for it; what is wrong with it, by field."""
+    return dict((await asking.send(staff, method, at, body, refused=(404, 409, 422))).wrong)
 
 
 def wanted(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -100,7 +94,7 @@ def wanted(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     for name in ("seats", "hoursBefore", "fewLeft"):
         text = fields.get(name, "")
         if text:
-            body[name] = _number(text)
+            body[name] = forms.whole(text)
             if body[name] is None:
                 wrong[name] = "number"
     if "seats" not in body:
@@ -108,7 +102,3 @@ def wanted(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     if ("endsAt" in body) == ("hoursBefore" in body):
         wrong["endsAt"] = "either" if "endsAt" in body else "needed"
     return body, wrong
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

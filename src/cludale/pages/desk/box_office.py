@@ -94,8 +94,9 @@ class BoxOffice:
             return self._form(staff, concert, fields, wrong)
         if SURE not in fields:
             return await self._ask(staff, concert, fields, body)
-        if fields.get("total", "").isdecimal():
-            body["maxTotal"] = {"amount": int(fields["total"]), "currency": fields.get("currency", "")}
+        total = forms.whole(fields.get("total", ""), most_digits=15)
+        if total is not None:
+            body["maxTotal"] = {"amount": total, "currency": fields.get("currency", "")}
         refused = (*asking.REFUSED, 404)
         sent = await asking.send(
             staff, "POST", path("orders", "box-office"), body, sure=fields[SURE], at=_at_fields, refused=refused

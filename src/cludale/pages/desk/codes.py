@@ -114,8 +114,9 @@ def _limits(fields: Mapping[str, str], wrong: dict[str, str]) -> dict[str, int |
     found: dict[str, int | None] = {}
     for name in LIMITS:
         text = fields.get(name, "")
-        if text and not (text.isascii() and text.isdecimal() and len(text) < 10):
+        number = forms.whole(text)
+        if text and number is None:
             wrong[name] = "number"
         else:
-            found[name] = int(text) if text else None
+            found[name] = number
     return found

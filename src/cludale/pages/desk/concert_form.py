@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cludale.kernel.currencies import minor_digits
 from cludale.kernel.money import Money
+from cludale.pages import forms
 from cludale.pages.desk.views import Concert
 
 TEXTS = ("artist", "title", "venue", "place", "description", "picture", "zone")
@@ -76,7 +77,7 @@ def copied(concert: Concert) -> dict[str, str]:
 
 def rows(fields: Mapping[str, str]) -> list[Row]:
     """The rows of a form, as they were typed."""
-    count = min(int(fields["rows"]) if fields.get("rows", "").isdecimal() else 0, MOST_ROWS)
+    count = min(forms.whole(fields.get("rows", "")) or 0, MOST_ROWS)
     return [
         Row(*(fields.get(f"section-{i}-{part}", "") for part in ("id", "name", "seats", "price"))) for i in range(count)
     ]
@@ -223,10 +224,10 @@ def moment(day: str, hour: str, fields: Mapping[str, str]) -> str | None:
 
 
 def _number(field: str, text: str, wrong: dict[str, str]) -> int:
-    if text.isascii() and text.isdecimal() and len(text) < 10:
-        return int(text)
-    wrong[field] = "number" if text else "needed"
-    return 0
+    number = forms.whole(text)
+    if number is None:
+        wrong[field] = "number" if text else "needed"
+    return number or 0
 
 
 def _price(field: str, text: str, currency: str, wrong: dict[str, str]) -> int:

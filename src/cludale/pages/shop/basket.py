@@ -87,14 +87,14 @@ class BasketPages:
     async def _change(self, visit: Visit) -> Response:
         """So many tickets of this line, or none of it."""
         fields = forms.read(visit.request)
-        known, at, text = memory.basket(visit), fields.get("line", ""), fields.get("quantity", "")
-        if not (at.isdecimal() and int(at) < len(known.lines)):
+        known, at = memory.basket(visit), forms.whole(fields.get("line", ""))
+        if at is None or at >= len(known.lines):
             return self._site.see(visit, HERE)
-        lines, i = list(known.lines), int(at)
-        if "remove" in fields or not text.isdecimal() or not int(text):
-            del lines[i]
+        lines, quantity = list(known.lines), forms.whole(fields.get("quantity", ""))
+        if "remove" in fields or not quantity:
+            del lines[at]
         else:
-            lines[i] = lines[i]._replace(quantity=min(int(text), 999))
+            lines[at] = lines[at]._replace(quantity=min(quantity, 999))
         return self._site.see(visit, HERE, headers=(self._kept(visit, Basket(memory.new_key(), lines)),))
 
     async def _buy(self, visit: Visit) -> Response:
@@ -217,6 +217,7 @@ def _asked(row: Row, shown: str) -> dict[str, object]:
     if row.wanted is not None:
         body |= row.wanted.body
     currency = None if row.concert is None else row.concert.sections[0].price.currency
-    if currency is not None and shown.isascii() and shown.isdecimal() and len(shown) <= 15:
-        body["maxTotal"] = {"amount": int(shown), "currency": currency}
+    amount = forms.whole(shown, most_digits=15)
+    if currency is not None and amount is not None:
+        body["maxTotal"] = {"amount": amount, "currency": currency}
     return body

@@ -161,8 +161,8 @@ class Buying:
         price = wanted.section.price
         if _is_plain(concert, wanted):
             body["maxPrice"] = {"amount": price.amount, "currency": price.currency}
-        elif _is_number(fields.get("total", "")):
-            body["maxTotal"] = {"amount": int(fields["total"]), "currency": price.currency}
+        elif (total := forms.whole(fields.get("total", ""), most_digits=15)) is not None:
+            body["maxTotal"] = {"amount": total, "currency": price.currency}
         if fields.get("phone"):
             body["phone"] = fields["phone"]
         # A header, for whoever changes the language in between sends the same order.
@@ -297,15 +297,14 @@ def _here(concert: Concert) -> str:
 def wanted_of(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
     """What was chosen; None for a section or a number that can't be."""
     section = next((each for each in concert.sections if each.id == fields.get("section")), None)
-    counts = {name.removeprefix(TICKETS): text for name, text in fields.items() if name.startswith(TICKETS)}
-    if len(counts) > MOST_CATEGORIES or not all(memory.is_id(id) and _is_number(text) for id, text in counts.items()):
+    typed = {name.removeprefix(TICKETS): forms.whole(t) for name, t in fields.items() if name.startswith(TICKETS)}
+    if len(typed) > MOST_CATEGORIES or None in typed.values() or not all(map(memory.is_id, typed)):
         return None
-    tickets = {id: int(text) for id, text in counts.items() if int(text)}
+    tickets = {id: count for id, count in typed.items() if count}
     places = halls.places(fields.get("seats", ""))
-    text = str(sum(tickets.values())) if tickets else str(len(places)) if places else fields.get("quantity", "")
-    if section is None or not _is_number(text):
+    quantity = sum(tickets.values()) or len(places or ()) or forms.whole(fields.get("quantity", ""))
+    if section is None or quantity is None:
         return None
-    quantity = int(text)
     if not 1 <= quantity <= concert.max_per_order or places is None or (places and len(places) != quantity):
         return None
     return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64], places)
@@ -323,10 +322,6 @@ def _choose_query(wanted: Wanted, gone: Collection[str]) -> str:
 def _is_chosen(name: str) -> bool:
     """Is this field of a form about which tickets are wanted?"""
     return name in _CHOSEN or name.startswith(TICKETS)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 15
 
 
 def _is_plain(concert: Concert, wanted: Wanted) -> bool:

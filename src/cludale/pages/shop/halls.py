@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cludale.pages import forms
+
 WHEELCHAIR, COMPANION, RESTRICTED_VIEW = 1, 2, 4
 ACCESSIBLE = WHEELCHAIR | COMPANION
 """Seats that are only for who asks for them."""
@@ -158,10 +160,10 @@ def is_free(free: bytes, at: int) -> bool:
 
 def places(text: str) -> list[int] | None:
     """`12.13` → 12, 13; None for what are no places."""
-    parts = text.split(".") if text else []
-    if len(parts) > MOST_NAMED or not all(each.isascii() and each.isdigit() and len(each) <= 5 for each in parts):
+    found = [forms.whole(each, most_digits=5) for each in text.split(".")] if text else []
+    if len(found) > MOST_NAMED or None in found:
         return None
-    return sorted({int(each) for each in parts})
+    return sorted({each for each in found if each is not None})
 
 
 def packed(seats: Iterable[int]) -> str:

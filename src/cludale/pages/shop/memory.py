@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from cludale.kernel.carts import MOST_LINES, cart_of
+from cludale.pages import forms
 from cludale.pages.site import Visit
 
 ORDERS = "orders"
@@ -78,13 +79,15 @@ def basket(visit: Visit) -> Basket:
 
 def _basket_line(text: str) -> BasketLine | None:
     parts = text.split(":")
-    if len(parts) != 5 or not (is_id(parts[0]) and is_id(parts[1]) and parts[2].isdecimal() and len(parts[2]) < 4):
+    if len(parts) != 5 or not (is_id(parts[0]) and is_id(parts[1])):
         return None
+    quantity = forms.whole(parts[2], most_digits=3)
     pairs = [each.partition("=")[::2] for each in parts[3].split("+") if each]
-    if len(pairs) > 50 or not all(is_id(id) and count.isdecimal() and len(count) < 4 for id, count in pairs):
+    counts = {id: forms.whole(count, most_digits=3) for id, count in pairs}
+    tickets = {id: count for id, count in counts.items() if count is not None}
+    if quantity is None or len(pairs) > 50 or len(tickets) < len(counts) or not all(map(is_id, counts)):
         return None
-    tickets = {id: int(count) for id, count in pairs}
-    return BasketLine(parts[0], parts[1], int(parts[2]), tickets, unquote(parts[4])[:64])
+    return BasketLine(parts[0], parts[1], quantity, tickets, unquote(parts[4])[:64])
 
 
 def packed_basket(basket: Basket) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
+from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.assets import FOR_GOOD, VARY
 from cludale.pages.shop import halls, memory
@@ -231,11 +232,10 @@ def _asked(pairs: Sequence[tuple[str, str]], section: Section, hall: Hall) -> As
     ticked = [at for name, text in pairs if name == "seat" for at in halls.places(text) or ()]
     seats = sorted({*known, *ticked})
     rows = next((text for text in (fields.get("go", ""), fields.get("rows", "")) if text.isdigit()), "")
-    group = int(rows) - 1 if rows.isascii() and rows.isdigit() and len(rows) <= 5 else 0
+    group = (forms.whole(rows, most_digits=5) or 1) - 1
     tickets = {
-        each.category: int(text)
+        each.category: forms.whole(fields.get(f"{TICKETS}{each.category}", ""), most_digits=4)
         for each in section.prices[1:]
-        if (text := fields.get(f"{TICKETS}{each.category}", "")).isascii() and text.isdigit() and len(text) <= 4
     }
     return Asked(
         seats if hall.seats(seats) is not None else [],

@@ -87,8 +87,8 @@ class WaitingPages:
 
 def _wrong(concert: Concert, fields: Mapping[str, str]) -> str:
     """Which field is unusable, if one is."""
-    quantity = fields.get("quantity", "")
-    if not (quantity.isascii() and quantity.isdecimal() and 1 <= int(quantity[:6]) <= concert.max_per_order):
+    quantity = forms.whole(fields.get("quantity", ""))
+    if quantity is None or not 1 <= quantity <= concert.max_per_order:
         return "quantity"
     if len(concert.sections) > 1 and fields.get("section") not in {each.id for each in concert.sections}:
         return "section"
