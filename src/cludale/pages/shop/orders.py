@@ -1,20 +1,19 @@
 """An order's page: how it stands, its second try to pay, its cancellation; and the list of this browser's orders."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cludale.kernel.carts import cart_of, is_cart
 from cludale.pages import forms
-from cludale.pages.api import Answer, Problem, Refused, path
+from cludale.pages.api import Problem, path
 from cludale.pages.bills import Line
 from cludale.pages.shop import memory
+from cludale.pages.shop.bought import BoughtPages, attempt_of
 from cludale.pages.shop.buying import METHODS
-from cludale.pages.shop.programme import Programme
 from cludale.pages.shop.views import Concert, Invoice, Invoices, Order, PlacedCart, seats_line
-from cludale.pages.site import SECURITY, Missing, Site, Visit, checked
-from cludale.web.responses import HTML, Response
+from cludale.pages.site import SECURITY, Missing, Visit, checked
+from cludale.web.responses import Response
 from cludale.web.routing import Route
 
 WAIT_SECONDS = "0.6"
@@ -28,12 +27,12 @@ class Known(NamedTuple):
     token: str
 
 
-class OrderPages:
+class OrderPages(BoughtPages[Known]):
     """The orders' pages."""
 
-    def __init__(self, site: Site, programme: Programme) -> None:
-        self._site = site
-        self._programme = programme
+    AT = "/shop/orders"
+    API = ("orders",)
+    PART = "shop/state.html"
 
     def routes(self) -> list[Route]:
         """Its routes."""
@@ -41,10 +40,8 @@ class OrderPages:
         return [
             route("GET", "/shop/orders", self._mine),
             route("GET", "/shop/orders/{order_id}", self._show),
-            route("GET", "/shop/orders/{order_id}/state", self._state),
             route("GET", "/shop/invoices/{invoice_id}.pdf", self._invoice),
-            route("POST", "/shop/orders/{order_id}/pay", self._pay),
-            route("POST", "/shop/orders/{order_id}/cancel", self._cancel),
+            *self._common_routes(),
             route("POST", "/shop/orders/{order_id}/give-back", self._give_back),
             route("POST", "/shop/orders/{order_id}/resend", self._resend),
         ]
@@ -74,24 +71,6 @@ class OrderPages:
         known = await self._known(visit, wait=True)
         return await self._page(visit, known, is_again="again" in visit.query, is_sent="sent" in visit.query)
 
-    async def _open(self, visit: Visit, token: str) -> Response:
-        """A link that brings the token: it is kept, and taken out of the address."""
-        if not (memory.is_id(visit.segment) and memory.is_token(token)):
-            raise Missing
-        checked(await self._site.ask(visit, "GET", path("orders", visit.segment), token=token))
-        tokens = memory.with_token(memory.orders(visit), visit.segment, token)
-        cookie = forms.cookie(memory.ORDERS, tokens, secure=visit.secure)
-        return self._site.see(visit, f"/shop/orders/{visit.segment}", headers=(cookie,))
-
-    async def _state(self, visit: Visit) -> Response:
-        """The part of the page that changes."""
-        known = await self._known(visit, wait=False)
-        values = await self._values(visit, known)
-        seed, _ = self._site.form_seed(visit)
-        html = self._site.html(visit, "shop/state.html", csrf=forms.token(seed), **values)
-        tag = ("etag", f'"{hashlib.sha256(html).hexdigest()[:24]}"')
-        return Response(200, html, HTML, (*SECURITY, ("cache-control", "private, no-cache"), tag))
-
     async def _invoice(self, visit: Visit) -> Response:
         """An invoice to print, for whoever has the token of its order."""
         token = memory.token_of(visit, visit.segment.rpartition(".")[0])
@@ -109,28 +88,6 @@ class OrderPages:
         answer = await self._site.ask(visit, "GET", path("orders", order.id, "invoices"), token=known.token)
         return answer.read(Invoices).items if answer.status == 200 else []
 
-    async def _pay(self, visit: Visit) -> Response:
-        fields = forms.read(visit.request)
-        known = await self._known(visit, wait=False)
-        card, attempt = fields.get("card", ""), fields.get("attempt", "")
-        if card not in METHODS or not memory.is_token(attempt):
-            return await self._page(visit, known, wrong="card", status=422)
-        answer = await self._site.ask(
-            visit,
-            "POST",
-            path("orders", visit.segment, "payment"),
-            {"paymentMethod": card},
-            token=known.token,
-            headers={"idempotency-key": f"shop-{attempt}"},
-        )
-        return await self._done(visit, known, answer)
-
-    async def _cancel(self, visit: Visit) -> Response:
-        forms.read(visit.request)
-        known = await self._known(visit, wait=False)
-        answer = await self._site.ask(visit, "POST", path("orders", visit.segment, "cancel"), token=known.token)
-        return await self._done(visit, known, answer)
-
     async def _give_back(self, visit: Visit) -> Response:
         """Some of its tickets: their seats go back on sale, and what was paid for them goes back."""
         fields = forms.read(visit.request)
@@ -145,34 +102,12 @@ class OrderPages:
         body: dict[str, object] = {"quantity": sum(counts.values())}
         if known.order.bill is not None and len(known.order.bill.lines) > 1:
             body["tickets"] = [{"category": category, "quantity": count} for category, count in counts.items()]
-        answer = await self._site.ask(
-            visit,
-            "POST",
-            path("orders", visit.segment, "refunds"),
-            body,
-            token=known.token,
-            headers={"idempotency-key": f"shop-{attempt}"},
-        )
-        return await self._done(visit, known, answer)
+        return await self._tell(visit, known, "refunds", body, attempt=attempt)
 
     async def _resend(self, visit: Visit) -> Response:
         """The confirmation, once more."""
         forms.read(visit.request)
-        known = await self._known(visit, wait=False)
-        answer = await self._site.ask(visit, "POST", path("orders", visit.segment, "resend"), token=known.token)
-        if answer.status < 400:
-            return self._site.see(visit, f"/shop/orders/{visit.segment}?sent=1")
-        return await self._done(visit, known, answer)
-
-    async def _done(self, visit: Visit, known: Known, answer: Answer) -> Response:
-        if answer.status < 400:
-            return self._site.see(visit, f"/shop/orders/{visit.segment}")
-        if answer.status in (404, 500):
-            raise Refused(answer.problem)
-        if answer.problem.name in ("already-paid", "charge-open", "idempotency-key-in-flight"):
-            return self._site.see(visit, f"/shop/orders/{visit.segment}")
-        known = await self._known(visit, wait=False)
-        return await self._page(visit, known, refusal=answer.problem, status=answer.status)
+        return await self._tell(visit, await self._known(visit, wait=False), "resend", then="?sent=1")
 
     # What pages are made of
 
@@ -224,9 +159,9 @@ class OrderPages:
             "wrong": wrong,
             "lines": lines_of(order),
             # one attempt for what is left, as for a card
-            "giving": hashlib.sha256(f"{order.id} {known.token} back {len(order.refunds)}".encode()).hexdigest()[:40],
+            "giving": attempt_of(order.id, known.token, "back", str(len(order.refunds))),
             # one attempt a decline: the form sent twice charges once
-            "attempt": hashlib.sha256(f"{order.id} {known.token} {paid_at}".encode()).hexdigest()[:40],
+            "attempt": attempt_of(order.id, known.token, paid_at),
         }
 
     async def _known(self, visit: Visit, *, wait: bool) -> Known:
