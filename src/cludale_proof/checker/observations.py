@@ -134,25 +134,28 @@ def _of_cart(seen: Observation) -> list[Claimed]:
     segments = seen.path.partition("?")[0].strip("/").split("/")
     if segments[:2] != ["orders", "carts"] or not 200 <= seen.status < 300:
         return []
-    sent_at = seen.sent_at if seen.key is None else None
-    claims = [
-        Claim(
-            by=f"{seen.method} {seen.path}",
-            thing="order",
-            id=line.id or "",
-            status=line.status if isinstance(line.status, str) else None,
-            reason=line.reason,
-            quantity=line.quantity,
-            concert_id=line.concert_id,
-            user_id=line.user_id,
-            total=line.total,
-            on_purpose=segments[-1] == "cancel",
-            sent_at=sent_at,
-            received_at=seen.received_at,
-        )
-        for line in msgspec.json.decode(seen.body, type=_SaidOfCart).lines
-    ]
-    return [Claimed(claim.id, claim) for claim in claims]
+    on_purpose = segments[-1] == "cancel"
+    lines = msgspec.json.decode(seen.body, type=_SaidOfCart).lines
+    return [_of_order(seen, line, line.id or "", on_purpose=on_purpose) for line in lines]
+
+
+def _of_order(seen: Observation, said: _Said, id: str, *, on_purpose: bool) -> Claimed:
+    claim = Claim(
+        by=f"{seen.method} {seen.path}",
+        thing="order",
+        id=id,
+        status=said.status if isinstance(said.status, str) else None,
+        reason=said.reason,
+        quantity=said.quantity,
+        concert_id=said.concert_id,
+        user_id=said.user_id,
+        total=said.total,
+        on_purpose=on_purpose,
+        # What was kept for a key is given again as it was: true when it was made, not necessarily when it was sent for.
+        sent_at=seen.sent_at if seen.key is None else None,
+        received_at=seen.received_at,
+    )
+    return Claimed(id, claim)
 
 
 def claim_of(seen: Observation) -> Claimed | None:
@@ -165,29 +168,13 @@ def claim_of(seen: Observation) -> Claimed | None:
         return _admission_of(seen, said) if segments == ["tickets", "admissions"] else None
     by = f"{seen.method} {seen.path}"
     status = said.status if isinstance(said.status, str) else None
-    # What was kept for a key is given again as it was: true when it was made, not necessarily when it was sent for.
-    sent_at = seen.sent_at if seen.key is None else None
     match seen.method, segments:
         case (
             ("POST", ["orders"] | ["orders", "box-office"])
             | ("GET", ["orders", _])
             | ("POST", ["orders", _, "cancel" | "payment"])
         ):
-            claim = Claim(
-                by=by,
-                thing="order",
-                id=said.id,
-                status=status,
-                reason=said.reason,
-                quantity=said.quantity,
-                concert_id=said.concert_id,
-                user_id=said.user_id,
-                total=said.total,
-                on_purpose=segments[-1] == "cancel",
-                sent_at=sent_at,
-                received_at=seen.received_at,
-            )
-            return Claimed(said.id, claim)
+            return _of_order(seen, said, said.id, on_purpose=segments[-1] == "cancel")
         case ("POST", ["payments"]) if said.order_id is not None:
             return Claimed(said.order_id, Claim(by=by, thing="payment", id=said.id, status=status))
         case ("POST", ["concerts", concert_id, "reserve"]):

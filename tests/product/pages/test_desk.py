@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.product.pages.staffed import Staff, key_for
-from tests.served import KEY, Served, serve
+from tests.served import Served, serve
 
 HASTE = {"CLUDALE_SWEEP_SECONDS": "0.1", "CLUDALE_PAYMENT_BACKOFF_SECONDS": "0.05"}
 PAGE_BYTES, SCRIPT_BYTES = 30_000, 15_000
@@ -21,25 +21,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         served.concert("club", artist="Ada & the Overflows", seats=200, venue="Kellerbar, Vienna", zone="Europe/Vienna")
         served.concert("tricky", artist="<script>alert(1)</script>", seats=5)
         yield served
-
-
-@pytest.fixture(scope="module")
-def sign_in(shop: Served) -> Iterator[Callable[[str], Staff]]:
-    opened: list[Staff] = []
-
-    def signed_in(key: str) -> Staff:
-        opened.append(Staff(shop.url))
-        assert opened[-1].send("/staff/sign-in", "/staff/sign-in", key=key).status_code == 303
-        return opened[-1]
-
-    yield signed_in
-    for each in opened:
-        each.http.close()
-
-
-@pytest.fixture(scope="module")
-def staff(sign_in: Callable[[str], Staff]) -> Staff:
-    return sign_in(KEY)
 
 
 def paid(shop: Served, quantity: int = 2, email: str = "ada@example.com") -> str:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from tests.product.pages.staffed import Staff, key_for
-from tests.served import KEY, Served, serve
+from tests.served import Served, serve
 
 SETTINGS = {
     "CLUDALE_SWEEP_SECONDS": "0.1",
@@ -22,25 +22,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve(tmp_path_factory.mktemp("office"), settings=SETTINGS) as served:
         served.concert("club", artist="Ada & the Overflows", seats=60, venue="Kellerbar, Vienna", zone="Europe/Vienna")
         yield served
-
-
-@pytest.fixture(scope="module")
-def sign_in(shop: Served) -> Iterator[Callable[[str], Staff]]:
-    opened: list[Staff] = []
-
-    def signed_in(key: str) -> Staff:
-        opened.append(Staff(shop.url))
-        assert opened[-1].send("/staff/sign-in", "/staff/sign-in", key=key).status_code == 303
-        return opened[-1]
-
-    yield signed_in
-    for each in opened:
-        each.http.close()
-
-
-@pytest.fixture(scope="module")
-def staff(sign_in: Callable[[str], Staff]) -> Staff:
-    return sign_in(KEY)
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ def order_cancelled(
     if not order.reason.is_on_purpose:
         return Decision(payment) if payment is not None else None
     if payment is None or not payment.shares:
-        return Decision(payment) if payment is not None else _never(order, now=now)
+        return Decision(payment) if payment is not None else domain.never(_paid_by(order), order, now=now)
     if payment.status is Status.COMPLETED:
         return of_line(
             payment,
@@ -189,21 +189,5 @@ def order_cancelled(
     return Decision(closed)
 
 
-def _never(order: OrderCancelled, *, now: datetime) -> Decision[Payment] | None:
-    """A line was cancelled before its cart could be paid: remember that, so that it is never charged."""
-    if order.allocation is None or order.total is None:
-        return None
-    cart_id = cart_of(order.order_id) or order.order_id
-    return Decision(
-        Payment(
-            id=payment_id(cart_id),
-            order_id=cart_id,
-            allocation=order.allocation,
-            amount=order.total,
-            method="",
-            status=Status.FAILED,
-            created_at=now,
-            expires_at=now,
-            closed=True,
-        )
-    )
+def _paid_by(order: OrderCancelled) -> str:
+    return cart_of(order.order_id) or order.order_id

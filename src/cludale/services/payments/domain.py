@@ -621,7 +621,7 @@ def order_cancelled(
     if not order.reason.is_on_purpose:
         return Decision(payment) if payment is not None else None
     if payment is None:
-        return _never(order, now=now)
+        return never(order.order_id, order, now=now)
     if payment.closed:
         return Decision(payment)
     closed = msgspec.structs.replace(payment, closed=True, cause=cause)
@@ -636,14 +636,16 @@ def order_cancelled(
             return Decision(closed)
 
 
-def _never(order: OrderCancelled, *, now: datetime) -> Decision[Payment] | None:
-    """The cancellation came before the order could be paid: remember it, so that it is never charged."""
+def never(paid_by: str, order: OrderCancelled, *, now: datetime) -> Decision[Payment] | None:
+    """The cancellation came before the order could be paid: remember it, so that it is never charged. `paid_by`: the
+    order itself, or its cart.
+    """
     if order.allocation is None or order.total is None:
         return None
     return Decision(
         Payment(
-            id=payment_id(order.order_id),
-            order_id=order.order_id,
+            id=payment_id(paid_by),
+            order_id=paid_by,
             allocation=order.allocation,
             amount=order.total,
             method="",
