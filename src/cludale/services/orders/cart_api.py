@@ -87,7 +87,7 @@ class CartView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total: Annotated[Money, Meta(description="of all lines, charged at once")]
     created_at: datetime
     expires_at: Annotated[datetime, Meta(description="the seats of all lines are held until then")]
-    lines: Annotated[list[OrderView], Meta(description=_LINES)]
+    lines: Annotated[Sequence[OrderView], Meta(description=_LINES)]
 
     @classmethod
     def of(cls, known: KnownCart, lines: list[OrderView]) -> "CartView":
@@ -95,16 +95,10 @@ class CartView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return cls(**_shown(known), lines=lines)
 
 
-class PlacedCart(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PlacedCart(CartView, frozen=True, kw_only=True, rename="camel"):
     """A new cart, with the bearer token that opens it; each line has one of its own."""
 
-    id: str
-    user_id: str
-    status: Annotated[CartStatus, Meta(description=_STATUS)]
-    total: Annotated[Money, Meta(description="of all lines, charged at once")]
-    created_at: datetime
-    expires_at: Annotated[datetime, Meta(description="the seats of all lines are held until then")]
-    lines: Annotated[list[PlacedOrder], Meta(description=_LINES)]
+    lines: Annotated[Sequence[PlacedOrder], Meta(description=_LINES)]
     access_token: Annotated[str, Meta(description="the bearer token of this cart's routes; shown only here")]
 
 
