@@ -153,14 +153,11 @@ class ReservationTold(NamedTuple):
     released: Fact | None = None
     returned: Mapping[int, Fact] = {}
     """Some of its seats were given back, by part refund."""
-    moved: Mapping[int, Fact] = {}
-    """It got other seats, by the how manieth time."""
 
     @property
     def numbered_seats(self) -> tuple[NumberedSeat, ...] | None:
-        """Those that it has or had last, where they have numbers and that is known."""
-        last = self.moved[max(self.moved)] if self.moved else self.reserved
-        return None if last is None else last.event.data.numbered_seats
+        """Those that it has or had, where they have numbers and that is known."""
+        return None if self.reserved is None else self.reserved.event.data.numbered_seats
 
     @property
     def status(self) -> str:
@@ -173,7 +170,7 @@ class ReservationTold(NamedTuple):
     def facts(self) -> tuple[Fact, ...]:
         """Those that there are."""
         ends = (self.reserved, self.sold, self.released)
-        return (*(fact for fact in ends if fact is not None), *self.returned.values(), *self.moved.values())
+        return (*(fact for fact in ends if fact is not None), *self.returned.values())
 
     @property
     def first(self) -> Event:
@@ -347,7 +344,6 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
     tickets: list[Fact] = []
     parts: dict[int, Fact] = {}
     returned: dict[Seats, dict[int, Fact]] = {}
-    moved: dict[Seats, dict[int, Fact]] = {}
     amendments: list[Fact] = []
     resends: dict[int, Fact] = {}
     moves: dict[int, Fact] = {}
@@ -426,7 +422,6 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
                 slots.get("sold"),
                 slots.get("released"),
                 returned.get(key, {}),
-                moved.get(key, {}),
             )
             for key, slots in seats.items()
         },

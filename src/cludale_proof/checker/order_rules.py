@@ -262,7 +262,7 @@ class _Check:
             wanted["paymentMethod"] = told.reserved.event.data.payment_method
             found["paymentMethod"] = order.payment_method
             had = [each for (_, _, id), each in self.told.reservations.items() if id == told.reservation_id]
-            if had and had[0].reserved is not None and not had[0].moved:  # of a move it may hear any moment
+            if had and had[0].reserved is not None:
                 wanted["numberedSeats"], found["numberedSeats"] = had[0].numbered_seats, order.numbered_seats
         yield from self._differing("order", wanted, found, there)
         wishes = (

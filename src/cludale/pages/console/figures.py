@@ -92,7 +92,6 @@ class Overview(NamedTuple):
     paid: int
     conversion: int | None
     """Paid orders of those that had their seats, in hundredths; None: there were none."""
-    paid_spark: Spark
     reasons: Sequence[Reason]
     refused: float
     refused_spark: Spark
@@ -202,7 +201,6 @@ def overview(all_: Sequence[Figures], letters: Mapping[str, int | None]) -> Over
         held=sum_held,
         paid=sum_paid,
         conversion=share(sum_paid, sum_held) if sum_held else None,
-        paid_spark=spark(_per_second(paid), least=1),
         reasons=_reasons(refusals),
         refused=_rate(refused),
         refused_spark=spark(_per_second(refused), least=1),

@@ -120,14 +120,6 @@ def given_back(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
     return _give(seats, _places(those))
 
 
-def moved(seats: SeatMap, before: Iterable[NumberedSeat], after: Iterable[NumberedSeat], until: int | None) -> SeatMap:
-    """Somebody has these instead of those; `until`: the second until which they are held, None if they are sold."""
-    old, new = _places(before), _places(after)
-    if until is not None:
-        seats = _hold(_end_hold(seats, old, until), new, until)
-    return _take(_give(seats, old), new)
-
-
 def block(seats: SeatMap, those: Iterable[NumberedSeat], reason: str) -> SeatMap:
     """Nobody gets these."""
     places = _places(those)

@@ -25,11 +25,6 @@ def written(plan: Plan) -> bytes:
     return msgspec.json.encode(plan)
 
 
-def digest_of(plan: Plan) -> str:
-    """The name of a plan that says this."""
-    return hashlib.sha256(written(plan)).hexdigest()
-
-
 class SeatPlans:
     """All seating plans, and the halls that they make."""
 

@@ -51,11 +51,6 @@ def looks_again(order: Order, *, now: datetime, joined: bool = False) -> Order:
     return replace(order, waits=waits, due_at=due_at, tries=order.tries + 1)
 
 
-def stays_in_line(order: Order, *, now: datetime) -> Order:
-    """It asked, and waits on."""
-    return looks_again(order, now=now, joined=True) if is_waiting(order) else order
-
-
 def asks_now(order: Order, *, now: datetime) -> Order:
     """It hears that something is offered to it: it asks what."""
     if not is_waiting(order):
