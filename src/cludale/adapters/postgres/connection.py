@@ -116,37 +116,32 @@ async def connect(url: str, limits: SessionLimits, *, name: str, settings: dict[
         "timezone": "UTC",
         **(settings or {}),
     }
-    try:
-        connection = await asyncpg.connect(
-            url,
-            timeout=limits.connect,
-            command_timeout=limits.statement + limits.grace,
-            server_settings={"application_name": name[:63]},
-            statement_cache_size=200,
-            max_cached_statement_lifetime=0,
-        )
-    except (exceptions.ClientConfigurationError, ValueError) as error:
-        raise NoAddress(str(error)) from error
-    except Exception as error:
-        known = understood(error)
-        if known is error:
+    with understanding():
+        try:
+            connection = await asyncpg.connect(
+                url,
+                timeout=limits.connect,
+                command_timeout=limits.statement + limits.grace,
+                server_settings={"application_name": name[:63]},
+                statement_cache_size=200,
+                max_cached_statement_lifetime=0,
+            )
+        except (exceptions.ClientConfigurationError, ValueError) as error:
+            raise NoAddress(str(error)) from error
+        try:
+            # After the start, not with it: a proxy in between may drop what it does not know from the start message.
+            assignments = ", ".join(f"set_config('{setting}', '{value}', false)" for setting, value in session.items())
+            durable = await connection.fetchrow(
+                f"SELECT current_setting('synchronous_commit') AS was, current_setting('fsync') AS fsync, {assignments}"
+            )
+            if durable["was"] in ("off", "local", "remote_write"):
+                await connection.execute("SET synchronous_commit = on")
+            if durable["fsync"] != "on":
+                where = described(url)
+                _log.warning("%s: the server runs with fsync = off; a power cut loses what was answered", where)
+        except BaseException:
+            connection.terminate()
             raise
-        raise known from error
-    try:
-        # After the start, not with it: a proxy in between may drop what it does not know from the start message.
-        assignments = ", ".join(f"set_config('{setting}', '{value}', false)" for setting, value in session.items())
-        durable = await connection.fetchrow(
-            f"SELECT current_setting('synchronous_commit') AS was, current_setting('fsync') AS fsync, {assignments}"
-        )
-        if durable["was"] in ("off", "local", "remote_write"):
-            await connection.execute("SET synchronous_commit = on")
-        if durable["fsync"] != "on":
-            _log.warning("%s: the server runs with fsync = off; a power cut loses what was answered", described(url))
-    except BaseException as error:
-        connection.terminate()
-        if isinstance(error, Exception) and (known := understood(error)) is not error:
-            raise known from error
-        raise
     return connection
 
 
@@ -174,11 +169,9 @@ class Line:
                 self.drop()
                 raise
             except Exception as error:
-                known = understood(error)
                 if not self._is_worth_another_try(error):
-                    if known is error:
+                    with understanding():
                         raise
-                    raise known from error
             else:
                 self._gone_since = None
                 return found

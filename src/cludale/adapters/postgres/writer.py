@@ -352,17 +352,14 @@ class Writer:
     async def _enter(self) -> None:
         connection = await self._connect()
         try:
-            if not self._prepared:
-                await self._prepare(connection)
-                self._prepared = True
-            place = await self._entered(connection)
-            self._settle(place)
-        except BaseException as error:
+            with understanding():
+                if not self._prepared:
+                    await self._prepare(connection)
+                    self._prepared = True
+                place = await self._entered(connection)
+                self._settle(place)
+        except BaseException:
             connection.terminate()
-            if isinstance(error, Exception):
-                known = understood(error)
-                if known is not error:
-                    raise known from error
             raise
         self._place = place
         self._connection = connection
