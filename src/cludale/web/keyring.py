@@ -49,7 +49,7 @@ class KeyRing:
         self.listing: KeyListing | None = None
         """The newest that is known."""
         self._by_id: dict[str, ListedKey] = {}
-        self._asked_at = 0.0
+        self._asked_at = -math.inf
         self.first_digest = ""
         """The keyed hash of the first key: sessions that were opened with another one have ended."""
         self.used: dict[str, datetime] = {}
@@ -60,7 +60,9 @@ class KeyRing:
         return _digest(self._hash, key)
 
     def learn(self, listing: KeyListing, *, asked_at: float) -> None:
-        """Take a listing over that was asked for at this moment of the monotonic clock."""
+        """Take a listing over that was asked for at this moment of the monotonic clock; not if a later one is known."""
+        if asked_at < self._asked_at:
+            return
         if listing is not self.listing:
             self.listing = listing
             self._by_id = {key.id: key for key in listing.keys}

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from cludale.ports.keys import Keys, KeysUnreachable
 from cludale.web.keyring import KeyRing
@@ -28,15 +27,14 @@ class KeyWatch:
         self._are_here = are_here
         self._ring = ring
         self._keys = keys
-        self._now = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._told_at = time.monotonic()
         self._known_at = time.monotonic()
         self._is_away = False
 
-    def look_now(self) -> None:
-        """Something has changed here."""
-        self._now.set()
+    async def look_now(self) -> None:
+        """Something has changed here: whoever has changed it may use it at once."""
+        await self._look()
 
     async def start(self) -> None:
         """Look again and again. Where the keys are kept here, they are known before the first request."""
@@ -53,10 +51,7 @@ class KeyWatch:
 
     async def _watch(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._now.wait()
-            self._now.clear()
+            await asyncio.sleep(LOOK_SECONDS)
             self._also()
             await self._look()
             if time.monotonic() - self._told_at >= USED_SECONDS:

@@ -128,6 +128,14 @@ def test_when_it_was_used_is_noted(ring: Ring) -> None:
     assert ring.ring.used == {"key-1": ring.clock.now()}
 
 
+def test_a_listing_that_was_asked_for_earlier_and_came_later_is_left(ring: Ring) -> None:
+    ring.learn(Scope.READ)
+    ring.ring.learn(KeyListing(version=0), asked_at=ring.monotonic - 0.1)
+    assert ring.asks() is not None
+    ring.ring.learn(KeyListing(version=2), asked_at=ring.monotonic + 0.1)
+    assert ring.asks() is None
+
+
 def test_by_a_listing_that_is_too_old_no_key_is_taken_but_the_first(ring: Ring) -> None:
     with pytest.raises(KeysUnknown):
         ring.asks()

@@ -10,7 +10,9 @@ from tests.product.wiring.organizers import FIRST_KEY, Office, office
 from tests.product.wiring.platforms import settings
 
 from cludale.kernel.times import rfc3339
+from cludale.ports.keys import KeyListing
 from cludale.services import NAMES
+from cludale.services.concerts.key_service import KeyService
 from cludale.web.keyring import FRESH_SECONDS
 from cludale.wiring import key_watch
 from cludale.wiring.needs import key_hash, service_keys
@@ -45,6 +47,25 @@ async def test_a_key_is_shown_once_and_kept_by_nobody(tmp_path: Path) -> None:
         assert secret not in str(listed)
         assert (await here.ask("GET", "/audit/events")).status_code == 200
     assert not [file for file in files_in(tmp_path) if secret.encode() in file.read_bytes()]
+
+
+async def test_a_key_and_a_session_open_doors_as_soon_as_they_are_made_though_looking_takes_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = KeyService.listing
+
+    async def slow(self: KeyService, known: KeyListing | None) -> KeyListing:
+        await asyncio.sleep(0.2)
+        return await listing(self, known)
+
+    monkeypatch.setattr(KeyService, "listing", slow)
+    async with office(tmp_path) as here:
+        key = await here.new_key("read")
+        assert (await here.ask("GET", "/orders", key)).status_code == 200
+        session = await here.sign_in(key)
+        assert (await here.ask("GET", "/orders", session)).status_code == 200
+        await here.ask("POST", f"/concerts/-/keys/{key.partition('.')[0]}/revoke")
+        assert (await here.ask("GET", "/orders", key)).status_code == 401
 
 
 async def test_a_key_does_what_its_scopes_say_and_no_more(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Keys at work: makes, ends and lists them. Load → decide → commit. It is the `Keys` port of its own process."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from cludale.kernel.decision import Decision
@@ -19,8 +19,8 @@ class KeyService:
 
     def __init__(self, updates: Updates) -> None:
         self._updates = updates
-        self.changed: Callable[[], None] = lambda: None
-        """Is called after a change here, so that this process knows of it at once."""
+        self.changed: Callable[[], Awaitable[None]] = _nobody_looks
+        """Is called after a change here, and returns when this process knows of it."""
 
     async def create(self, new: NewKey, cause: Cause) -> Key:
         """Make a key. Raises TooManyKeys, Busy."""
@@ -41,7 +41,7 @@ class KeyService:
         ((_, known),) = await self._updates.update((change,))
         if known is None:
             raise Busy("The keys are being changed by too many at once.")
-        self.changed()
+        await self.changed()
         state: Keys = known.state
         return state
 
@@ -86,6 +86,10 @@ class KeyService:
     async def _stored(self) -> Keys:
         found = await KEYS.load(self._updates.records, (ALL_KEYS,))
         return found[ALL_KEYS].state if found else Keys()
+
+
+async def _nobody_looks() -> None:
+    """Where no process checks keys by these."""
 
 
 def _listed(session: Session) -> ListedKey:

@@ -1,7 +1,7 @@
 """Sessions at work: signs people in and out. Load → decide → commit."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from cludale.kernel.decision import Decision
@@ -16,8 +16,8 @@ from cludale.services.concerts.store import ALL_SESSIONS, ALL_STAFF, SESSIONS, S
 class SessionService:
     """All sessions of the platform."""
 
-    def __init__(self, updates: Updates, changed: Callable[[], None]) -> None:
-        """`changed` is called after a change here, so that this process knows of it at once."""
+    def __init__(self, updates: Updates, changed: Callable[[], Awaitable[None]]) -> None:
+        """`changed` is called after a change here, and returns when this process knows of it."""
         self._updates = updates
         self._changed = changed
 
@@ -68,7 +68,7 @@ class SessionService:
         ((_, known),) = await self._updates.update((change,))
         if known is None:
             raise Busy("Too many sign in or out at once.")
-        self._changed()
+        await self._changed()
 
     async def _stored(self) -> Sessions:
         found = await SESSIONS.load(self._updates.records, (ALL_SESSIONS,))

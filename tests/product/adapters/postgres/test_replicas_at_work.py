@@ -18,8 +18,9 @@ from cludale_proof.checker.database import Database
 
 SEATS = 60
 BUYERS = 120
-SETTLES_SECONDS = 60
-SETTINGS = {"CLUDALE_HOLD_SECONDS": "8", "CLUDALE_SWEEP_SECONDS": "0.3", "CLUDALE_PENDING_SECONDS": "10"}
+SETTLES_SECONDS = 120
+"""Past a hold's end, for orders whose payment the dead had in hand."""
+SETTINGS = {"CLUDALE_HOLD_SECONDS": "30", "CLUDALE_SWEEP_SECONDS": "0.3", "CLUDALE_PENDING_SECONDS": "10"}
 
 
 @pytest.fixture
