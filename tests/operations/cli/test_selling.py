@@ -46,9 +46,14 @@ def test_guests_are_looked_at_put_on_listed_and_taken_off(served: Served, tmp_pa
     file.write_text("name,tickets\nBo Cee,1\nCy Dee,19\n")
     assert "1 added" in cludale(served, "guests", "add", "club", "Ann Bee", "--tickets", "2", "--note", "Press")
     assert "2 added" in cludale(served, "guests", "import", "club", str(file), "--preview")
-    assert "1 refused" in cludale(served, "guests", "import", "club", str(file), ends=1)
+    said = cludale(served, "guests", "import", "club", str(file), ends=1)
+    assert ("guests-refused" in said, "csv line 3" in said, "Cy" in said) == (True, True, False)
+    assert [each["name"] for each in told(served, "guests", "list", "club")] == ["Ann Bee"]
+    file.write_text("name,tickets\nBo Cee,1\nCy Dee,2\n")
+    assert "2 added" in cludale(served, "guests", "import", "club", str(file))
+    assert "0 added, 2 were there" in cludale(served, "guests", "import", "club", str(file))
     found = told(served, "guests", "list", "club")
-    assert sorted(each["name"] for each in found) == ["Ann Bee", "Bo Cee"]
+    assert sorted(each["name"] for each in found) == ["Ann Bee", "Bo Cee", "Cy Dee"]
     cludale(served, "guests", "remove", next(each["id"] for each in found if each["name"] == "Bo Cee"))
     assert [each["name"] for each in told(served, "guests", "list", "club", "--search", "press")] == ["Ann Bee"]
 

@@ -138,8 +138,6 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why it costs nothing, where it is complimentary."""
     note: str | None = None
     """The organizer's own note."""
-    is_guest: bool = False
-    """It is for somebody on the guest list."""
     waits: bool = False
     """It waits on the waiting list if there are no seats."""
     seats: tuple[str, ...] = ()
