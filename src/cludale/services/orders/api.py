@@ -52,6 +52,7 @@ from cludale.ports.seats import (
 from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders import parts, queueing
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.carts import PartOfCart
 from cludale.services.orders.domain import (
     AlreadyPaid,
@@ -187,6 +188,8 @@ _BUYER_NAME = "the buyer's name; for the organizer only"
 
 COMMENT = "the organizer's own note; for the organizer only"
 
+BILLING = "whom it is invoiced to, as it stands on the invoice; in an answer for the organizer only"
+
 
 class PayAgain(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Another way to pay for an order whose charge failed."""
@@ -309,6 +312,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     payment: Annotated[OrderPaymentView | None, Meta(description="known once seats are had")]
     name: Annotated[str | UnsetType | None, Meta(description=_BUYER_NAME)] = UNSET
     comment: Annotated[str | UnsetType | None, Meta(description=COMMENT)] = UNSET
+    billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
     refunds: Annotated[list[RefundView], Meta(description="parts that were given back, in the order of their requests")]
     held: Annotated[int, Meta(description="tickets that it has, beside those that were given back")]
     refunded: Annotated[
@@ -359,6 +363,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     waiting_list: Annotated[bool | UnsetType, Meta(description=_WAITING_LIST)] = UNSET
     seats: SeatIds | UnsetType = UNSET
     wheelchairs: Wheelchairs | UnsetType = UNSET
+    billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
 
     @property
     def wish(self) -> PriceWish | None:
@@ -471,6 +476,7 @@ class OrdersApi:
             waits=body.waiting_list is True,
             seats=() if body.seats is UNSET else tuple(body.seats),
             wheelchairs=body.wheelchairs or 0,
+            billing=body.billing_address or None,
         )
         if wanted.waits and (wanted.seats or wanted.wheelchairs):
             field = "seats" if wanted.seats else "wheelchairs"
@@ -710,7 +716,14 @@ def view_of(order: Order, who: Who, left: Particulars = NOTHING) -> OrderView:
     if who is Who.BUYER:
         return OrderView(**_shown(order))
     shown = _shown(order, who, left)
-    return OrderView(**shown, email=left.email, phone=left.phone, name=left.name, comment=left.comment)
+    return OrderView(
+        **shown,
+        email=left.email,
+        phone=left.phone,
+        name=left.name,
+        comment=left.comment,
+        billing_address=left.billing or UNSET,
+    )
 
 
 def _words(name: str) -> Sequence[str]:

@@ -22,6 +22,7 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.api import (
+    BILLING,
     MAX_PRICE,
     MAX_TOTAL,
     REFUSED_PLACING,
@@ -35,6 +36,7 @@ from cludale.services.orders.api import (
     view_of,
     wish_of,
 )
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.cart_service import KnownCart
 from cludale.services.orders.carts import CartStatus, PartOfCart
 from cludale.services.orders.domain import AlreadyPaid, ChargeOpen, NotReserved, OrderRequest, TooLateToCancel
@@ -126,6 +128,7 @@ class PlaceCart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     phone: Phone | None = None
     name: Text | UnsetType | None = UNSET
     language: LanguageTag | UnsetType | None = UNSET
+    billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
 
 
 class CartsApi:
@@ -210,6 +213,7 @@ class CartsApi:
                 language=language,
                 wish=line.wish,
                 address=address,
+                billing=body.billing_address or None,
             )
             for line in body.lines
         ]

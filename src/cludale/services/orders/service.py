@@ -37,7 +37,7 @@ from cludale.services.concerts.events import (
     WaitingListLeft,
 )
 from cludale.services.orders import aftersale, domain, jobs, queueing, together
-from cludale.services.orders.aftersale import Amended, Amendment, NoAddress, RefundWish
+from cludale.services.orders.aftersale import Amended, Amendment, Kept, NoAddress, RefundWish
 from cludale.services.orders.cart_service import Carts, KnownCart
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
@@ -47,7 +47,7 @@ from cludale.services.orders.invoices.service import Invoicing
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
-from cludale.services.orders.privacy import Kept, Privacy
+from cludale.services.orders.privacy import Privacy
 from cludale.services.orders.reports.desk import Schedules
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
@@ -448,6 +448,8 @@ class Orders:
     async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
         """Change name, address or comment. Raises NotFound, Busy and what `aftersale.amend` raises."""
         order = await self.privacy.amend(order_id, wanted, by=by, cause=cause)
+        if wanted.billing and self.invoicing is not None and await self.invoicing.of_order(order_id):
+            await self.privacy.keep_for_invoices((order,))  # its buyer had left nothing when it was made
         self._tell(order)
         return order
 
