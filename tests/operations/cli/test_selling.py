@@ -71,3 +71,13 @@ def test_invoices_are_turned_on_listed_printed_and_exported(served: Served, tmp_
     cludale(served, "invoices", "pdf", invoice["id"], "--to", str(pdf))
     cludale(served, "invoices", "export", str(csv))
     assert (pdf.read_bytes()[:5], invoice["number"] in csv.read_text()) == (b"%PDF-", True)
+    to = ("--name", "Ng GmbH", "--street", "Hauptstr. 1", "--place", "Berlin", "--country", "de", "--vat-id", "DE123")
+    assert told(served, "invoices", "address", order, *to)["billingAddress"]["country"] == "DE"
+    assert told(served, "invoices", "show", invoice["id"])["buyer"]["address"]["name"] == "Ng GmbH"
+    made = told(served, "invoices", "make", "--concert", "club")
+    assert (made["asked"], made["had"], made["nothing"] > 0) == (1, 1, True)  # who was sold to before they were on
+    for _ in range(100):
+        if len(told(served, "invoices", "list")) == 2:
+            break
+    assert [each["sequence"] for each in told(served, "invoices", "list")] == [1, 2]
+    assert "0 are being invoiced, 1 were" in cludale(served, "invoices", "make", order)

@@ -258,6 +258,14 @@ def test_reports_are_sent_from_a_form_on_and_tills_and_invoices_are_listed_and_t
     until(staff, "/staff/invoices", f"/staff/invoices/{order}.invoice")
     page = until(staff, f"/staff/orders/{order}", f"/staff/invoices/{order}.invoice")
     assert staff.get(f"/staff/invoices/{order}.invoice").content[:5] == b"%PDF-"
+    bill_to = f"/staff/orders/{order}/billing"
+    assert 'id="street-wrong"' in staff.send(bill_to, bill_to, name="Ng").text
+    whom = {"name": "Ng", "street": "Hauptstr. 1", "postcode": "10115", "place": "Berlin", "country": "DE"}
+    assert staff.send(bill_to, bill_to, **whom).headers["location"] == f"/staff/orders/{order}?done=amend"
+    assert "10115 Berlin<br>Germany" in staff.get(f"/staff/orders/{order}").text
+    assert 'value="Hauptstr. 1"' in staff.get(bill_to).text
+    staff.send(bill_to, bill_to, remove="1")
+    assert "Hauptstr" not in staff.get(f"/staff/orders/{order}").text
     shop.http.post(f"/orders/{order}/cancel", headers=shop.organizer).raise_for_status()
     assert "CN-" in until(staff, "/staff/invoices?kind=credit-note", order)
     assert "No invoice is like this" in staff.get("/staff/invoices?year=1999").text
