@@ -232,13 +232,6 @@ class WaitingListFull(RefusedForNow):
         super().__init__(detail, section=section, waiting=length)
 
 
-class NoWaitingList(Refusal):
-    """The concert has no waiting list: its tickets are counted for each buyer."""
-
-    def __init__(self, concert_id: str) -> None:
-        super().__init__(f"Concert {concert_id!r} has no waiting list.")
-
-
 class InLine(RefusedForNow):
     """There are no seats for it yet: it waits, as the `position`th of `waiting` on the section's list."""
 

@@ -116,6 +116,10 @@ class BuyerLimits:
 
     async def have_room(self, wanted: WantedSeats) -> bool:
         """Could the seats be claimed, as things stand? Writes nothing."""
+        return await self.refusal(wanted) is None
+
+    async def refusal(self, wanted: WantedSeats) -> Refusal | None:
+        """Why the seats could not be claimed, as things stand; None: they could, or are. Writes nothing."""
         ids = self._scopes(wanted)
         now = self._updates.clock.now()
         loaded = await ALLOWANCES.load(self._updates.records, ids)
@@ -123,9 +127,10 @@ class BuyerLimits:
         found = await self._looks.as_ended(claims, now)
         for id, known in loaded.items():
             left = allowances.looked_at(known.state, found, unpaid_only=False, now=now)
-            if self._why_not(left, ids[id], wanted, now) is not None:
-                return False
-        return True
+            refusal = None if wanted.reservation_id in left.claims else self._why_not(left, ids[id], wanted, now)
+            if refusal is not None:
+                return refusal
+        return None
 
     def _scopes(self, wanted: WantedSeats) -> dict[str, str]:
         """The allowances that are asked, each with its buyer key."""

@@ -37,7 +37,6 @@ from cludale.ports.seats import (
     HoldsLapsed,
     InLine,
     NotOnSale,
-    NoWaitingList,
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
@@ -131,7 +130,6 @@ STATUS: Statuses = {
     NotOnSale: 409,
     OtherCurrency: 422,
     OverTheLimit: 422,
-    NoWaitingList: 409,
     WaitingListFull: 409,
     NothingOffered: 409,
     PriceTooHigh: 409,
@@ -156,8 +154,9 @@ TICKETS = (
 MAX_TOTAL = "the most that all may cost, with fees and taxes; where it is more, the answer is 409 total-too-high"
 _WAITING_LIST = (
     "wait for seats that come back: the order is Pending, `waiting` says where it stands, and once seats are held for "
-    "it, `POST /orders/{id}/payment` takes them; nothing is charged before. Needs an e-mail address or a phone number, "
-    "and takes no code"
+    "it, `POST /orders/{id}/payment` takes them; nothing is charged before. Needs an e-mail address or a phone number. "
+    "A `code` is used, and `maxPerBuyer` counts, once seats are held for it: who has as many tickets by then, or whose "
+    "code is over or used up, gets none, and the order is Cancelled"
 )
 _BILL = (
     "what it costs, line by line, as it was when its seats were held: minor units of `currency`. null where each "
@@ -455,7 +454,7 @@ class OrdersApi:
             "Accept-Language says, as far as there are messages in it."
         ),
         replies={201: Reply(PlacedOrder, "The order, Reserved."), 202: Reply(PlacedOrder, "The order, Pending.")},
-        refusals=(*REFUSED_PLACING, SeatsNotFree, NoWaitingList, WaitingListFull),
+        refusals=(*REFUSED_PLACING, SeatsNotFree, WaitingListFull),
     )
     async def place_order(self, request: Request, body: PlaceOrder) -> Response:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""

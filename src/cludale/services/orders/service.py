@@ -414,10 +414,10 @@ class Orders:
     async def in_line(self, order: Order) -> InLine | None:
         """How an order stands that waits, if that can be told now."""
         try:
-            await self._seats.hold(domain.hold_request(order, None, ()))
+            await self._seats.hold(domain.hold_request(order, None, await self._buyers_later(order)))
         except InLine as line:
             return line
-        except (SeatsUnreachable, Refusal):
+        except (SeatsUnreachable, Refusal):  # ContactsLocked, too
             return None
         return None
 

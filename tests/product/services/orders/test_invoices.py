@@ -255,8 +255,8 @@ async def test_an_address_that_is_given_with_the_order_or_later_stands_on_the_in
 
 @pytest.mark.parametrize(
     ("more", "field"),
-    [({"country": "XX"}, "country"), ({"country": "de"}, "country"), ({"vatId": "!"}, "vatId"), ({"street": " "}, "street"),
-     ({"postcode": "a" * 20}, "postcode"), ({"place": None}, "place")],
+    [({"country": "XX"}, "country"), ({"country": "de"}, "country"), ({"vatId": "!"}, "vatId"),
+     ({"street": " "}, "street"), ({"postcode": "a" * 20}, "postcode"), ({"place": None}, "place")],
 )  # fmt: skip
 async def test_an_address_that_can_not_be_is_named_by_its_field(desk: Desk, more: dict[str, Any], field: str) -> None:
     given = {key: value for key, value in {**ADDRESS, **more}.items() if value}
