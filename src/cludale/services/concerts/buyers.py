@@ -125,8 +125,9 @@ class BuyerLimits:
         loaded = await ALLOWANCES.load(self._updates.records, ids)
         claims = {id: each for known in loaded.values() for id, each in known.state.claims.items()}
         found = await self._looks.as_ended(claims, now)
-        for id, known in loaded.items():
-            left = allowances.looked_at(known.state, found, unpaid_only=False, now=now)
+        for id in ids:
+            known = loaded[id].state if id in loaded else Allowance(id=id)
+            left = allowances.looked_at(known, found, unpaid_only=False, now=now)
             refusal = None if wanted.reservation_id in left.claims else self._why_not(left, ids[id], wanted, now)
             if refusal is not None:
                 return refusal

@@ -177,7 +177,7 @@ def _after(line: Line, events: Sequence[Event], at: datetime) -> Line:
     for event in events:
         seating = domain.evolve(seating, event)
         waiting = evolve(waiting, event, at=at)
-    return Line(seating, waiting)
+    return Line(replace(seating, hall=line.seating.hall), waiting)
 
 
 def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...]]:
@@ -279,7 +279,8 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
             place=entry.place,
             expires_at=made.state.reservations[reservation_of(entry.order_id)].expires_at,
         )
-        line = _after(Line(made.state, line.waiting), [offered], now)
+        held = replace(made.state, hall=line.seating.hall)
+        line = _after(Line(held, line.waiting), [offered], now)
         events += [*made.events, offered]
     return line, tuple(events)
 

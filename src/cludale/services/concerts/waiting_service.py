@@ -21,7 +21,7 @@ from cludale.services.concerts.events import ConcertStatus, WhyLeft
 from cludale.services.concerts.price_list import NO_PRICING
 from cludale.services.concerts.pricing import CodeTerms, counted
 from cludale.services.concerts.stock import Reservation, Section
-from cludale.services.concerts.store import WAITING, SectionKey
+from cludale.services.concerts.store import RESERVATIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting import (
     EndList,
     Entry,
@@ -172,8 +172,11 @@ class WaitingService:
         code = None if request.wish is None else request.wish.code
         if not buyers and code is None:
             return
-        found = (await WAITING.load(self._updates.records, (key.partition,))).get(key.partition)
+        records, offered = self._updates.records, reservation_of(request.order_id)
+        found = (await WAITING.load(records, (key.partition,))).get(key.partition)
         if found is not None and found.state.position(request.order_id) is not None:
+            return
+        if offered in await RESERVATIONS.load(records, (offered,), partition=key.partition):
             return
         if code is not None and request.wish is not None:
             counted(concert.more.pricing or NO_PRICING, request.wish, request.quantity)
