@@ -12,13 +12,14 @@ from cludale.kernel.carts import MOST_LINES
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal, Scope
-from cludale.kernel.refusals import Busy, NotFound, Refusal
+from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Records
 from cludale.ports.seats import (
     HoldEnded,
     LineRefused,
     OtherOrganizer,
+    SeatsNotFree,
 )
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.api import (
@@ -51,6 +52,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, route
+from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
 
 STATUS: Statuses = {OtherOrganizer: 422, PartOfCart: 409}
 
@@ -65,8 +67,10 @@ class CartLineWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     """Tickets of one concert and section."""
 
     concert_id: Id
-    quantity: Quantity
+    quantity: Annotated[Quantity | UnsetType, Meta(description="may be left out where `seats` are named")] = UNSET
     section: Id | None = None
+    seats: SeatIds | UnsetType = UNSET
+    wheelchairs: Wheelchairs | UnsetType = UNSET
     max_price: Annotated[Money | UnsetType | None, Meta(description=MAX_PRICE)] = UNSET
     tickets: (
         Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=TICKETS)] | UnsetType
@@ -78,6 +82,13 @@ class CartLineWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     def wish(self) -> PriceWish | None:
         """Which tickets, by what code, if that is said."""
         return wish_of(self.tickets, self.code, self.max_total)
+
+    def seats_wanted(self, number: int) -> int:
+        """How many. `number`: which line it is, from 0. Raises Invalid."""
+        try:
+            return seats_wanted(self.quantity, self.seats, self.wheelchairs)
+        except Invalid as wrong:
+            raise named(LineRefused(number, wrong)) from wrong
 
 
 class CartView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -171,7 +182,7 @@ class CartsApi:
             "it went."
         ),
         replies={201: Reply(PlacedCart, "The cart, Reserved.")},
-        refusals=(*REFUSED_PLACING, OtherOrganizer),
+        refusals=(*REFUSED_PLACING, SeatsNotFree, OtherOrganizer),
     )
     async def place_cart(self, request: Request, body: PlaceCart) -> Response:
         """201 the cart, Reserved, with its lines."""
@@ -203,8 +214,10 @@ class CartsApi:
             OrderRequest(
                 concert_id=line.concert_id,
                 user_id=body.user_id,
-                quantity=line.quantity,
+                quantity=line.seats_wanted(number),
                 section=line.section,
+                seats=() if line.seats is UNSET else tuple(line.seats),
+                wheelchairs=line.wheelchairs or 0,
                 payment_method=body.payment_method,
                 email=body.email,
                 phone=body.phone,
@@ -215,7 +228,7 @@ class CartsApi:
                 address=address,
                 billing=body.billing_address or None,
             )
-            for line in body.lines
+            for number, line in enumerate(body.lines)
         ]
 
     def _answer(self, known: KnownCart) -> Response:
