@@ -11,7 +11,7 @@ import msgspec
 
 from cludale.web.http1 import Target
 from cludale_proof.rehearsal import checks, door_checks, evening, seat_checks
-from cludale_proof.rehearsal.buyers import Orders, Seen
+from cludale_proof.rehearsal.buyers import LOOK_SECONDS, Orders, Seen
 from cludale_proof.rehearsal.hall import Hall, has_places_aside
 from cludale_proof.rehearsal.latencies import Latencies
 from cludale_proof.rehearsal.load import Load, Tally, at_random
@@ -89,6 +89,7 @@ class _Seats(NamedTuple):
 
     async def sold(self) -> seat_checks.Sold:
         """What there is to judge in the end."""
+        await asyncio.sleep(2 * LOOK_SECONDS)  # what is shown may be that old
         seen = await self.seen.look()
         zones = {each.id: each.zone for each in seen.sections}
         taken = {
