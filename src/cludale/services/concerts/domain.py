@@ -53,6 +53,7 @@ from cludale.services.concerts.events import (
     Priced,
     ReleaseReason,
     SaleRefused,
+    SeatPlanChanged,
     SeatsAdded,
     SeatsBlocked,
     SeatsHeldBack,
@@ -471,6 +472,11 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         second = self.moment(now).timestamp()
         return sum(seats for until, seats in self.held.items() if second < until)
 
+    @property
+    def places(self) -> int:
+        """How many places its numbered seats have: more than there are seats, where some were taken away."""
+        return self.total if self.numbered is UNSET or not self.numbered.places else self.numbered.places
+
     def available(self, now: datetime) -> int:
         """Seats that can be had at `now`."""
         left = self.total - self.sold - self.held_seats(now)
@@ -482,7 +488,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         """Seats that somebody can have at `now` who asks for no wheelchair place."""
         if self.numbered is UNSET:
             return self.available(now)
-        return numbered.free_to_all(self.numbered, self.total, self.moment(now).timestamp())
+        return numbered.free_to_all(self.numbered, self.places, self.moment(now).timestamp())
 
     def held_back(self, now: datetime) -> int:
         """Seats that are held back at `now`."""
@@ -556,7 +562,7 @@ class Seating(msgspec.Struct, frozen=True, gc=False):
     section: Section
     reservations: Mapping[str, Reservation]
     hall: Hall | None = None
-    """Of a numbered section: where its seats are. It does not change."""
+    """Of a numbered section: where its seats are. Another plan is another hall."""
 
 
 def evolve(seating: Seating, event: Event) -> Seating:
@@ -617,6 +623,10 @@ def evolve(seating: Seating, event: Event) -> Seating:
             why = (event.reason,) if isinstance(event, SeatsBlocked) else ()
             blocked = _with_map(section, become, event.numbered_seats, *why)
             return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations)
+        case SeatPlanChanged():
+            replanned = _with_map(section, numbered.replanned, section.total, event)
+            section = msgspec.structs.replace(replanned, total=event.total_seats, changed=event.change)
+            return Seating(section, seating.reservations)
         case _:
             section = _changed_by(section, event)
             return seating if section is seating.section else Seating(section, seating.reservations)
@@ -921,7 +931,7 @@ def blocks_let_go(section: Section, now: datetime) -> list[SeatsLetGo]:
 def _seats_for(seating: Seating, seats: SeatMap, request: Hold, now: datetime) -> tuple[NumberedSeat, ...]:
     """The numbered seats that somebody gets. Raises Invalid, SeatsNotFree, SeatsUnavailable."""
     section, hall = seating.section, _hall_of(seating)
-    free = numbered.free_bits(seats, section.total, section.moment(now).timestamp())
+    free = numbered.free_bits(seats, section.places, section.moment(now).timestamp())
     try:
         if request.seats:
             return numbered.named(hall, free, request.seats, request.wheelchairs)
@@ -1068,7 +1078,7 @@ def _seats_again(seating: Seating, ended: Reservation, now: datetime) -> tuple[N
         return None
     if section.numbered is UNSET or ended.numbered_seats is UNSET:
         return UNSET
-    free = numbered.free_bits(section.numbered, section.total, section.moment(now).timestamp())
+    free = numbered.free_bits(section.numbered, section.places, section.moment(now).timestamp())
     try:
         return numbered.same_or_best(_hall_of(seating), free, ended.numbered_seats)
     except NotEnoughSeats:

@@ -16,7 +16,7 @@ from cludale.ports.seats import CalledOff, ConcertNotFound, SeatsNotFree
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.domain import Section
 from cludale.services.concerts.events import ConcertStatus, SeatPlanPart
-from cludale.services.concerts.numbered import free_bits
+from cludale.services.concerts.numbered import as_shown, free_bits
 from cludale.services.concerts.seat_plans import SeatPlans, parts_of
 from cludale.services.concerts.seating import pretix, table
 from cludale.services.concerts.seating.plans import Plan, UnusablePlan
@@ -78,7 +78,7 @@ async def parts_wanted(
         return {}
     if not zones:
         raise Invalid(("sections", "none has a `zone` of the seating plan"))
-    plan = await _plan(plans, said)
+    plan = await plan_said(plans, said)
     known = {zone.name for zone in plan.zones}
     wrong: list[tuple[str, str]] = []
     names = ", ".join(repr(name) for name in sorted(known)[:20])
@@ -102,7 +102,7 @@ async def parts_wanted(
     return parts
 
 
-async def _plan(plans: SeatPlans, said: SeatPlanRequest) -> Plan:
+async def plan_said(plans: SeatPlans, said: SeatPlanRequest) -> Plan:
     """The plan that is said. Raises Invalid, which names each place where something is wrong."""
     if isinstance(said, str) and _DIGEST.fullmatch(said):
         try:
@@ -227,10 +227,11 @@ class SeatsApi:
         seen = await self._concerts.standing(concert_id)
         if seen.concert.status is ConcertStatus.DRAFT:
             raise ConcertNotFound(concert_id)
-        sections = [_section(each, seen.at) for each in seen.sections if each.numbered]
-        plan = next((each.plan.digest for each in seen.concert.sections if each.plan), None)
+        numbered = [each for each in seen.sections if each.numbered]
+        plan = next((each.numbered.plan for each in numbered if each.numbered), None)
         if plan is None:
             raise NotFound("numbered seat of concert", concert_id)
+        sections = [await self._section(each, plan, seen.at) for each in numbered]
         answer = kept(_encode(SeatsView(concert_id=concert_id, plan=plan, sections=sections)), JSON)
         if before is not None and before.answer.body == answer.body:
             answer = before.answer
@@ -252,13 +253,14 @@ class SeatsApi:
     )
     async def show_seat_plan(self, request: Request, query: WhichPlan) -> Response:
         """200 the plan; 404 where the concert has no such."""
-        concert = await self._concerts.concert(request.segment)
+        seen = await self._concerts.standing(request.segment)
+        concert = seen.concert
         if concert.status is ConcertStatus.DRAFT:
             raise ConcertNotFound(concert.id)
-        digest = next(
-            (each.plan.digest for each in concert.sections if each.plan and query.digest in (None, each.plan.digest)),
-            None,
-        )
+        now = [each.numbered for each in seen.sections if each.numbered]
+        known = [each.plan for each in now] + [each.before for each in now if each.before]
+        known += [each.plan.digest for each in concert.sections if each.plan]
+        digest = next((each for each in known if query.digest in (None, each)), None)
         if digest is None:
             raise NotFound("seating plan of concert", concert.id)
         body = await self._concerts.seat_plans.json(digest)
@@ -318,6 +320,24 @@ class SeatsApi:
         await self._concerts.block_seats(request.segment, body.seats, reason=None, by=by, cause=cause)
         return await self._blocked(request.segment)
 
+    async def _section(self, section: Section, plan: str, now: datetime) -> NumberedSectionView:
+        """The section as it is in this plan, which is another one than its own only while a change goes on."""
+        seats, total = section.numbered, section.total
+        assert seats is not UNSET  # noqa: S101 - whoever calls has looked
+        plans, free = self._concerts.seat_plans, free_bits(seats, section.places, section.moment(now).timestamp())
+        if seats.plan != plan:
+            shown, its = await plans.hall(plan, seats.zone), await plans.hall(seats.plan, seats.zone, seats.order)
+            free, total = as_shown(shown.layout.ids, its, free), shown.total
+        elif seats.order:
+            free = (await plans.hall(seats.plan, seats.zone, seats.order)).in_plan_order(free)
+        return NumberedSectionView(
+            id=section.id,
+            zone=seats.zone,
+            total_seats=total,
+            available_seats=free.bit_count(),
+            free=free.to_bytes((total + 7) >> 3, "little"),
+        )
+
     async def _own(self, request: Request) -> None:
         """Raises ConcertNotFound for a concert that is not the principal's."""
         concert = await self._concerts.fresh(request.segment)
@@ -337,16 +357,3 @@ class SeatsApi:
                     BlockedSeat(id=seat.id, section=section.id, row=seat.row, number=seat.number, reason=reason)
                 )
         return json_response(BlockedView(items=items))
-
-
-def _section(section: Section, now: datetime) -> NumberedSectionView:
-    seats = section.numbered
-    assert seats is not UNSET  # noqa: S101 - whoever calls has looked
-    free = free_bits(seats, section.total, section.moment(now).timestamp())
-    return NumberedSectionView(
-        id=section.id,
-        zone=seats.zone,
-        total_seats=section.total,
-        available_seats=free.bit_count(),
-        free=free.to_bytes(len(seats.taken), "little"),
-    )
