@@ -1,54 +1,33 @@
-"""Concert rules: scheduling, holding, selling and releasing seats. No I/O, clock or HTTP.
-
-Seats are held in sections. A section knows how many seats it has, how many are sold, and how many are
-held until which second; so what is available follows from the time, never from whether anyone swept.
-"""
+"""Seat rules: holding, selling, releasing and giving back the seats of a section. No I/O, clock or HTTP."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cludale.kernel import dates
 from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.bills import Bill
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.money import Money
-from cludale.kernel.principals import DEFAULT_ORGANIZER
-from cludale.kernel.refusals import Busy, Invalid, Refusal
-from cludale.kernel.tills import MOST_AT_OFFICE, Till
+from cludale.kernel.refusals import Busy, Invalid
 from cludale.kernel.times import epoch_second, whole_second_after
-from cludale.ports.prices import UnderTheMinimum
 from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import (
     CalledOff,
-    ConcertNotFound,
     ConcertOver,
     HeldElsewhere,
-    HeldOtherwise,
     HoldEnded,
-    NotOnSale,
-    OtherCurrency,
-    OverTheLimit,
     PriceTooHigh,
-    SaleEnded,
-    SalePaused,
     SeatsNotFree,
     SeatsUnavailable,
-    SectionNotFound,
 )
 from cludale.services.concerts import blocks, numbered, pricing
-from cludale.services.concerts.blocks import Blocks
 from cludale.services.concerts.events import (
-    ConcertScheduled,
-    ConcertStatus,
     LetGoReason,
-    Particulars,
     PriceChanged,
     Priced,
     ReleaseReason,
@@ -65,487 +44,18 @@ from cludale.services.concerts.events import (
     SeatsSold,
     SeatsTaken,
     SeatsUnblocked,
-    SectionPlan,
     WaitingListJoined,
     WaitingListLeft,
 )
 from cludale.services.concerts.numbered import Hall, NotFree, SeatMap
 from cludale.services.concerts.seating.picking import NotEnoughSeats
-
-
-class ConcertExists(Refusal):
-    """The id is taken by another concert."""
-
-    def __init__(self, concert_id: str) -> None:
-        super().__init__(f"There is a concert {concert_id!r} already.", id=concert_id)
-
-
-_NOTHING_MORE = Particulars()
-
-
-class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A scheduled concert. Its seats are elsewhere, one aggregate a section.
-
-    What it becomes is in changes.py. `sections` stay as they were scheduled: how many seats a section has now, and at
-    what price, it says itself.
-    """
-
-    id: str
-    artist: str
-    date: str
-    venue: str | None
-    sections: tuple[SectionPlan, ...]
-    on_sale_at: datetime | None
-    max_per_order: int
-    listed: bool = True
-    """Is it among those that can be found? Who knows the id of another can look at it and buy."""
-    ends_at: str | None = None
-    """When it is over, where it goes on after `date`: the last day of a festival, or a time."""
-    cancel_until: datetime | None = None
-    """When buyers can no longer cancel, if it is not when it begins."""
-    organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
-    """Whose it is; unset, as in concerts written before this field existed: the default organizer's."""
-    max_per_buyer: int | UnsetType = UNSET
-    """The most tickets of one buyer; unset, as in concerts written before this field existed: any number."""
-    particulars: Particulars | UnsetType = UNSET
-    said: ConcertStatus | UnsetType = msgspec.field(default=UNSET, name="status")
-    """Its status; unset, as in concerts written before this field existed: `listed` says it."""
-    changed: int | UnsetType = msgspec.field(default=UNSET, name="revision")
-    """How often it was changed; unset: never."""
-    why: str | UnsetType = msgspec.field(default=UNSET, name="reason")
-    """Why it is postponed or cancelled, if it is."""
-
-    @property
-    def more(self) -> Particulars:
-        """What else is said of it."""
-        return _NOTHING_MORE if self.particulars is UNSET else self.particulars
-
-    @property
-    def zone(self) -> str | None:
-        """Its time zone, if it is known."""
-        return self.more.zone
-
-    @property
-    def status(self) -> ConcertStatus:
-        """Where it is in its life."""
-        if self.said is not UNSET:
-            return self.said
-        return ConcertStatus.LISTED if self.listed else ConcertStatus.UNLISTED
-
-    @property
-    def revision(self) -> int:
-        """How often it was changed."""
-        return 0 if self.changed is UNSET else self.changed
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is postponed or cancelled, if it is."""
-        return None if self.why is UNSET else self.why
-
-    @property
-    def organizer(self) -> str:
-        """Whose it is."""
-        return DEFAULT_ORGANIZER if self.organizer_id is UNSET else self.organizer_id
-
-    @property
-    def over_at(self) -> datetime:
-        """From when on nothing is sold: its end; without one the time at which it begins, or the end of its day."""
-        if self.ends_at is None:
-            return dates.ends(self.date, zone=self.zone)
-        return dates.ends(self.ends_at, as_in=self.date, zone=self.zone)
-
-    @property
-    def begins(self) -> datetime:
-        """When it begins: the time, or the day there."""
-        return dates.begins(self.date, self.zone)
-
-    @property
-    def last_day(self) -> str:
-        """The last day of it, there where it is."""
-        return dates.local_day(self.ends_at or self.date)
-
-    def is_on_from(self, since: str) -> bool:
-        """Is it on at this time or later, or on this day there or later?"""
-        if dates.is_day(since):
-            return self.last_day >= since
-        moment = dates.begins(since)
-        return self.over_at > moment or self.begins >= moment
-
-    def is_on_until(self, until: str) -> bool:
-        """Does it begin by this time, or by the end of this day there?"""
-        if dates.is_day(until):
-            return dates.local_day(self.date) <= until
-        return self.begins <= dates.begins(until)
-
-    @property
-    def cancellable_until(self) -> datetime:
-        """From when on only the organizer can cancel an order."""
-        return self.begins if self.cancel_until is None else self.cancel_until
-
-    def plan(self, section: str) -> SectionPlan:
-        """The section's plan. Raises SectionNotFound."""
-        for plan in self.sections:
-            if plan.id == section:
-                return plan
-        raise SectionNotFound(self.id, section)
-
-    def offered(self, prices: Mapping[str, Money]) -> tuple[SectionPlan, ...]:
-        """The sections that an order which names none can get: the cheapest first, of equal ones that listed first.
-
-        `prices` are those that differ by now from what was scheduled. A section that is free of charge is had only by
-        name, unless all of them are: nobody gets free tickets by chance.
-        """
-        amounts = {plan.id: prices.get(plan.id, plan.price).amount for plan in self.sections}
-        paid = [plan for plan in self.sections if amounts[plan.id]]
-        return tuple(sorted(paid or self.sections, key=lambda plan: amounts[plan.id]))
-
-
-def schedule(concert: Concert) -> Decision[Concert]:
-    """Put a concert on."""
-    scheduled = ConcertScheduled(
-        concert_id=concert.id,
-        artist=concert.artist,
-        date=concert.date,
-        venue=concert.venue,
-        sections=concert.sections,
-        on_sale_at=concert.on_sale_at,
-        max_per_order=concert.max_per_order,
-        listed=concert.listed,
-        ends_at=concert.ends_at,
-        cancel_until=concert.cancel_until,
-        organizer_id=concert.organizer_id,
-        particulars=concert.particulars,
-        status=concert.said,
-        max_per_buyer=concert.max_per_buyer,
-    )
-    return Decision(as_scheduled(scheduled), (scheduled,))
-
-
-def as_scheduled(event: ConcertScheduled) -> Concert:
-    """The concert as it was put on."""
-    return Concert(
-        id=event.concert_id,
-        artist=event.artist,
-        date=event.date,
-        venue=event.venue,
-        sections=event.sections,
-        on_sale_at=event.on_sale_at,
-        max_per_order=event.max_per_order,
-        listed=event.listed,
-        ends_at=event.ends_at,
-        cancel_until=event.cancel_until,
-        organizer_id=event.organizer_id,
-        particulars=event.particulars,
-        said=event.status,
-        max_per_buyer=event.max_per_buyer,
-    )
-
-
-def check_currency(concert: Concert, most: Money, *, field: str = "maxPrice") -> None:
-    """Is the most that a seat, or all, may cost in the currency of the prices? Raises OtherCurrency."""
-    currency = concert.sections[0].price.currency
-    if currency != most.currency:
-        raise OtherCurrency(concert.id, currency, field=field)
-
-
-def check_price(concert: Concert, max_price: Money, price: Money) -> None:
-    """May a seat cost this? Raises OtherCurrency, PriceTooHigh."""
-    check_currency(concert, max_price)
-    if price.amount > max_price.amount:
-        raise PriceTooHigh(concert.id, max_price=max_price, price_from=price)
-
-
-def check_on_sale(concert: Concert, *, quantity: int, now: datetime, till: Till | None = None) -> None:
-    """May this be ordered at all? At the box office (`till`) the limits of an order are not those of buyers, nor is the
-    time of the sale, if that is said.
-
-    Raises ConcertNotFound for a draft, CalledOff, SalePaused, ConcertOver, NotOnSale, SaleEnded, UnderTheMinimum,
-    OverTheLimit.
-    """
-    if concert.said is not UNSET:
-        _check_status(concert)
-    if now >= concert.over_at:
-        raise ConcertOver(concert.id, concert.over_at)
-    if till is not None:
-        _check_at_office(concert, till, quantity=quantity, now=now)
-        return
-    _check_time(concert, now)
-    more = concert.more
-    if more.min_per_order is not None and quantity < more.min_per_order:
-        raise UnderTheMinimum(concert.id, wanted=quantity, least=more.min_per_order)
-    if quantity > concert.max_per_order:
-        raise OverTheLimit(concert.id, wanted=quantity, limit=concert.max_per_order)
-
-
-def _check_time(concert: Concert, now: datetime) -> None:
-    if concert.on_sale_at is not None and now < concert.on_sale_at:
-        raise NotOnSale(concert.id, concert.on_sale_at)
-    off_sale_at = concert.more.off_sale_at
-    if off_sale_at is not None and now >= off_sale_at:
-        raise SaleEnded(concert.id, off_sale_at)
-
-
-def _check_at_office(concert: Concert, till: Till, *, quantity: int, now: datetime) -> None:
-    if not till.any_time:
-        _check_time(concert, now)
-    if quantity > MOST_AT_OFFICE:
-        raise OverTheLimit(concert.id, wanted=quantity, limit=MOST_AT_OFFICE)
-
-
-def _check_status(concert: Concert) -> None:
-    match concert.status:
-        case ConcertStatus.DRAFT:
-            raise ConcertNotFound(concert.id)
-        case ConcertStatus.CANCELLED:
-            raise CalledOff(concert.id, concert.reason)
-        case ConcertStatus.POSTPONED:
-            raise SalePaused(concert.id)
-
-
-class Status(StrEnum):
-    """Where a reservation is in its life."""
-
-    HELD = "Held"
-    SOLD = "Sold"
-    RELEASED = "Released"
-
+from cludale.services.concerts.stock import Answered, Reservation, Returned, Section, Status, unavailable
 
 NEXT: Mapping[Status, frozenset[Status]] = {
     Status.HELD: frozenset({Status.SOLD, Status.RELEASED}),
     Status.SOLD: frozenset({Status.RELEASED}),
     Status.RELEASED: frozenset(),
 }
-
-
-class Answered(StrEnum):
-    """What became of the money for a reservation that is Released."""
-
-    REFUSED = "refused"
-    """It came too late, and went back."""
-    SOLD = "sold"
-    """It got the seats, which were given back when the order was cancelled."""
-
-
-class Returned(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """Seats that were given back, and when."""
-
-    tickets: int
-    at: datetime
-    numbers: tuple[int, ...] | UnsetType = UNSET
-    """Which, where seats have numbers: the reservation's first is 1."""
-
-
-class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """Some seats of one section, held for somebody, sold to them, or given back."""
-
-    id: str
-    concert_id: str
-    section: str
-    quantity: int
-    order_id: str | None
-    expires_at: datetime
-    status: Status = Status.HELD
-    released_for: ReleaseReason | None = None
-    successor: str | None = None
-    """The reservation that money which came too late got instead of this one."""
-    closed: bool = False
-    """The order was cancelled on purpose: money that still comes gets no seats."""
-    answered: Answered | UnsetType = UNSET
-    """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
-    buyers: BuyerKeys | UnsetType = UNSET
-    """Whose tickets they count as, where the concert has a limit for each buyer; the hashes are in no event."""
-    price: Money | UnsetType = UNSET
-    """Of one seat, where the section's was changed before; unset: the one that was scheduled."""
-    returns: Mapping[int, Returned] | UnsetType = UNSET
-    """Seats of a sold one that were given back, by the number of the order's part refund; unset: none were."""
-    bill: Bill | UnsetType = UNSET
-    """What its seats cost, where there is a price list or a code; unset: so many times the price."""
-    priced: Priced | UnsetType = UNSET
-    """By what the bill was made."""
-    block: str | UnsetType = UNSET
-    """Out of which block they are, if out of one."""
-    numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
-    """Which seats, in a numbered section."""
-
-    @property
-    def code(self) -> str | None:
-        """The discount code that it uses, if any."""
-        return None if self.bill is UNSET else self.bill.code
-
-    @property
-    def kept(self) -> int:
-        """Its seats but for those that were given back."""
-        return (
-            self.quantity
-            if self.returns is UNSET
-            else self.quantity - sum(each.tickets for each in self.returns.values())
-        )
-
-    @property
-    def kept_seats(self) -> tuple[NumberedSeat, ...]:
-        """Its numbered seats but for those that were given back."""
-        if self.numbered_seats is UNSET or self.returns is UNSET:
-            return self.numbered_seats or ()
-        back = {number for each in self.returns.values() for number in each.numbers or ()}
-        return tuple(seat for number, seat in enumerate(self.numbered_seats, 1) if number not in back)
-
-    @property
-    def allocation(self) -> Allocation:
-        """Its seats, as they are handed on."""
-        return Allocation(
-            concert_id=self.concert_id,
-            section=self.section,
-            reservation_id=self.id,
-            quantity=self.quantity,
-            numbered_seats=self.numbered_seats,
-        )
-
-    def is_live(self, now: datetime) -> bool:
-        """Does it keep its seats from others?"""
-        return self.status is Status.SOLD or (self.status is Status.HELD and now < self.expires_at)
-
-
-def check_same_request(
-    held: Reservation,
-    *,
-    quantity: int,
-    section: str | None,
-    terms: pricing.Terms | None = None,
-    seats: Sequence[str] = (),
-) -> None:
-    """Is it what is asked for, in the section named, if one is? Raises HeldOtherwise."""
-    is_other = terms is not None and held.bill is not UNSET and not _is_for(held.bill, terms, quantity)
-    if seats:
-        is_other = is_other or {seat.id for seat in held.numbered_seats or ()} != set(seats)
-    if held.quantity != quantity or section not in (None, held.section) or is_other:
-        raise HeldOtherwise(held.order_id or held.id, wanted=quantity, held=held.quantity, section=held.section)
-
-
-def _is_for(bill: Bill, terms: pricing.Terms, quantity: int) -> bool:
-    """Is it the bill of these tickets, with this code?"""
-    code = None if terms.code is None else terms.code.code
-    if not terms.wish.tickets:
-        return bill.code == code and len(bill.lines) == 1
-    return bill.code == code and set(bill.tickets) == set(pricing.counted(terms.pricing, terms.wish, quantity))
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """The seats of one section. total = available + held + sold + held back, at any time."""
-
-    concert_id: str
-    id: str
-    price: Money
-    total: int
-    sold: int = 0
-    held: Mapping[int, int] = msgspec.field(default_factory=dict)
-    """Seats held until which second since 1970; those whose second has come are held no more."""
-    as_of: datetime | None = None
-    """The latest time at which seats were given to somebody."""
-    changed: int | UnsetType = msgspec.field(default=UNSET, name="changes")
-    """How often seats or price were changed; unset: never."""
-    closed: bool | UnsetType = UNSET
-    """The concert is called off: nobody gets seats. In no event: the concert's says it."""
-    blocks: Blocks | UnsetType = UNSET
-    """Seats that are held back; unset: none ever were."""
-    waiting: int | UnsetType = UNSET
-    """Who waits for seats of it; unset: nobody ever did."""
-
-    numbered: SeatMap | UnsetType = UNSET
-    """Which seats are whose, where they have numbers."""
-
-    @property
-    def its_blocks(self) -> Blocks:
-        """The blocks that were not let go."""
-        return {} if self.blocks is UNSET else self.blocks
-
-    @property
-    def changes(self) -> int:
-        """How often seats or price were changed."""
-        return 0 if self.changed is UNSET else self.changed
-
-    def moment(self, now: datetime) -> datetime:
-        """The time here: it never goes back. A clock that does must not bring holds to life whose seats others have."""
-        return now if self.as_of is None or now >= self.as_of else self.as_of
-
-    def held_seats(self, now: datetime) -> int:
-        """Seats held at `now`."""
-        second = self.moment(now).timestamp()
-        return sum(seats for until, seats in self.held.items() if second < until)
-
-    @property
-    def places(self) -> int:
-        """How many places its numbered seats have: more than there are seats, where some were taken away."""
-        return self.total if self.numbered is UNSET or not self.numbered.places else self.numbered.places
-
-    def available(self, now: datetime) -> int:
-        """Seats that can be had at `now`."""
-        left = self.total - self.sold - self.held_seats(now)
-        if self.blocks is not UNSET:
-            left -= self.held_back(now)
-        return left if self.numbered is UNSET else left - len(self.numbered.blocked)
-
-    def available_to_all(self, now: datetime) -> int:
-        """Seats that somebody can have at `now` who asks for no wheelchair place."""
-        if self.numbered is UNSET:
-            return self.available(now)
-        return numbered.free_to_all(self.numbered, self.places, self.moment(now).timestamp())
-
-    def held_back(self, now: datetime) -> int:
-        """Seats that are held back at `now`."""
-        return 0 if self.blocks is UNSET else blocks.held_back(self.blocks, self.moment(now))
-
-    def taken(self, now: datetime) -> int:
-        """Seats that somebody has at `now`: sold or held."""
-        return self.sold + self.held_seats(now)
-
-    def next_more(self, now: datetime) -> datetime | None:
-        """When more seats can be had, if nothing happens: holds or blocks end. None: then never."""
-        back = self.next_back(now)
-        if self.blocks is UNSET:
-            return back
-        moment = self.moment(now)
-        ends = [block.ends_at for block in self.blocks.values() if block.left and block.is_live(moment)]
-        return min([*ends, *([] if back is None else [back])], default=None)
-
-    def next_back(self, now: datetime) -> datetime | None:
-        """When the next seats come back, if they are not paid; None: none are held."""
-        second = self.moment(now).timestamp()
-        ends = [until for until in self.held if second < until]
-        return datetime.fromtimestamp(min(ends), UTC) if ends else None
-
-
-def unavailable(concert_id: str, sections: Sequence[Section], *, wanted: int, now: datetime) -> SeatsUnavailable:
-    """Why none of these sections, of which there is at least one, has so many seats."""
-    held = [section.held_seats(now) for section in sections]
-    waiting = sum(section.waiting or 0 for section in sections)
-    left = [0 if section.waiting else section.available_to_all(now) for section in sections]
-    best = max(range(len(sections)), key=left.__getitem__)
-    back = [at for section, seats in zip(sections, held, strict=True) if seats and (at := section.next_back(now))]
-    return SeatsUnavailable(
-        concert_id,
-        wanted=wanted,
-        left=max(0, left[best]),
-        section=sections[best].id,
-        held=sum(held),
-        held_until=min(back, default=None),
-        waiting=waiting,
-    )
-
-
-def empty_section(concert: Concert, section: str) -> Section:
-    """A section that nobody has touched yet."""
-    return untouched(concert.id, concert.plan(section))
-
-
-def untouched(concert_id: str, plan: SectionPlan) -> Section:
-    """The section of this plan before anybody has touched it."""
-    section = Section(concert_id=concert_id, id=plan.id, price=plan.price, total=plan.total_seats)
-    if plan.plan is UNSET:
-        return section
-    none_taken = SeatMap(
-        plan=plan.plan.digest, zone=plan.plan.zone, taken=bytes((plan.total_seats + 7) >> 3), aside=plan.plan.aside
-    )
-    return msgspec.structs.replace(section, numbered=none_taken)
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -622,15 +132,15 @@ def evolve(seating: Seating, event: Event) -> Seating:
             become = numbered.block if isinstance(event, SeatsBlocked) else numbered.unblock
             why = (event.reason,) if isinstance(event, SeatsBlocked) else ()
             blocked = _with_map(section, become, event.numbered_seats, *why)
-            return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations)
+            return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations, seating.hall)
         case SeatPlanChanged():
             replanned = _with_map(section, numbered.replanned, section.total, event)
             section = msgspec.structs.replace(replanned, total=event.total_seats, changed=event.change)
-            return Seating(section, seating.reservations)
+            return Seating(section, seating.reservations, seating.hall)
         case _:
             section = _changed_by(section, event)
-            return seating if section is seating.section else Seating(section, seating.reservations)
-    return Seating(section, {**seating.reservations, reservation.id: reservation})
+            return seating if section is seating.section else Seating(section, seating.reservations, seating.hall)
+    return Seating(section, {**seating.reservations, reservation.id: reservation}, seating.hall)
 
 
 def _changed_by(section: Section, event: Event) -> Section:
@@ -839,7 +349,7 @@ def _after(seating: Seating, events: Sequence[Event]) -> Seating:
 
 def _given_at(now: datetime, seating: Seating) -> Seating:
     """Seats were given to somebody at `now`, on which holds count as ended that had ended by then."""
-    return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations)
+    return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations, seating.hall)
 
 
 def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
@@ -968,7 +478,7 @@ def dearest(bill: Bill) -> Money:
 def _of_buyers(seating: Seating, reservation_id: str, buyers: BuyerKeys) -> Seating:
     """The hashes are in no event, so they are not for `evolve`."""
     reservation = msgspec.structs.replace(seating.reservations[reservation_id], buyers=buyers)
-    return Seating(seating.section, {**seating.reservations, reservation_id: reservation})
+    return Seating(seating.section, {**seating.reservations, reservation_id: reservation}, seating.hall)
 
 
 def _price_kept(section: Section) -> Money | UnsetType:
@@ -1066,7 +576,7 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
     if ended.buyers:
         reservations[again.id] = msgspec.structs.replace(reservations[again.id], buyers=ended.buyers)
-    late = Seating(after.section, reservations)
+    late = Seating(after.section, reservations, seating.hall)
     gone = blocks_let_go(late.section, now)
     return Decision(_after(late, gone), [*events, *gone])
 
@@ -1122,7 +632,7 @@ def cancel(seating: Seating, cancellation: Cancel) -> Decision[Seating]:
         return Decision(after, events)
     reservations = dict(after.reservations)
     reservations[reservation.id] = msgspec.structs.replace(reservations[reservation.id], closed=True)
-    return Decision(Seating(after.section, reservations), events)
+    return Decision(Seating(after.section, reservations, seating.hall), events)
 
 
 def give_back(seating: Seating, back: Return, now: datetime) -> Decision[Seating]:

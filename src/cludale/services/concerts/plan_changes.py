@@ -18,9 +18,10 @@ from cludale.kernel.refusals import Invalid, Refusal
 from cludale.ports.seats import CalledOff
 from cludale.services.concerts import numbered
 from cludale.services.concerts.changes import ChangedMeanwhile
-from cludale.services.concerts.domain import Seating, Section, evolve
+from cludale.services.concerts.domain import Seating, evolve
 from cludale.services.concerts.events import SeatPlanChanged, SeatPlanPart
 from cludale.services.concerts.numbered import Hall, SeatMap
+from cludale.services.concerts.stock import Section
 
 MOST_PLACES = 65_535
 """Places are two bytes each."""

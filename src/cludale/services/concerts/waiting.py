@@ -21,7 +21,7 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Refusal
 from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, OverTheLimit, WaitingListFull
 from cludale.services.concerts import domain
-from cludale.services.concerts.domain import Hold, Reservation, Seating, Section, Status, unavailable
+from cludale.services.concerts.domain import Hold, Seating
 from cludale.services.concerts.events import (
     ReleaseReason,
     SeatsOffered,
@@ -32,6 +32,7 @@ from cludale.services.concerts.events import (
 )
 from cludale.services.concerts.price_list import Pricing
 from cludale.services.concerts.pricing import Terms
+from cludale.services.concerts.stock import Reservation, Section, Status, unavailable
 
 MOST_WAITING = 1_000
 """In one section: a list is written whole with each who comes or goes."""
@@ -192,7 +193,8 @@ def _leave(line: Line, leave: Leave) -> tuple[Line, tuple[Event, ...]]:
     released = SeatsReleased(allocation=offered.allocation, order_id=offered.order_id, reason=ReleaseReason.CANCELLED)
     after = domain.evolve(line.seating, released)
     closed: Reservation = replace(after.reservations[offered.id], closed=True)
-    return Line(Seating(after.section, {**after.reservations, offered.id: closed}), line.waiting), (released,)
+    kept = {**after.reservations, offered.id: closed}
+    return Line(Seating(after.section, kept, after.hall), line.waiting), (released,)
 
 
 def _left(waiting: WaitingList, entry: Entry, reason: WhyLeft) -> WaitingListLeft:
