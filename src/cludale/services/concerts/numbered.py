@@ -320,11 +320,7 @@ class Hall:
         """The same bits, in the order of the plan instead of that of the places."""
         if not self._places:
             return free
-        bits = bytearray((len(self._places) + 7) >> 3)
-        for index, place in enumerate(self._places):
-            if free >> place & 1:
-                bits[index >> 3] |= 1 << (index & 7)
-        return int.from_bytes(bits, "little")
+        return _gathered(free, self._places, len(self.order))
 
     def places(self, ids: Sequence[str], *, field: str = "seats") -> list[int]:
         """Where the seats of these ids are. Raises Invalid, which names those that are not there or are there twice."""
@@ -345,12 +341,16 @@ class Hall:
 
 def as_shown(ids: Sequence[str], hall: Hall, free: int) -> int:
     """Which of these seats are free, the first one's bit the lowest; those that the hall has not, are not."""
-    bits = 0
-    for at, id in enumerate(ids):
-        index = hall.layout.index_of(id)
-        if index is not None and free >> hall.place(index) & 1:
-            bits |= 1 << at
-    return bits
+    indexes = [hall.layout.index_of(id) for id in ids]
+    places = [-1 if index is None else hall.place(index) for index in indexes]
+    return _gathered(free, places, len(hall.order))
+
+
+def _gathered(free: int, places: Sequence[int], count: int) -> int:
+    """The bits of these places (-1: none) side by side, the first the lowest; `count`: of all bits."""
+    bits = bin(free | 1 << count)[:2:-1]  # a text is looked into faster than so long a number
+    said = ["0" if place < 0 else bits[place] for place in reversed(places)]
+    return int("".join(said) or "0", 2)
 
 
 class NotFree(Exception):

@@ -94,6 +94,10 @@ class SeatPlans:
                 return section
         return None
 
+    def changed(self, concert_id: str) -> None:
+        """Its plan was changed by this process: that is known from here on."""
+        self._known.pop(concert_id, None)
+
     async def _plans_of(self, concert: Concert) -> Sequence[tuple[str, tuple[str, str, str]]]:
         """Each numbered section's digest, zone and order: a plan may have been changed since it was scheduled."""
         now, known = self.now(), self._known.get(concert.id)

@@ -333,6 +333,7 @@ class Concerts:
             expected_of = None if tag is None else counts
             for id, change in await prepared(self.seat_plans, seen.sections, plan, by=by, expected=expected_of):
                 counts[id] = (await self._ask_section(SectionKey(concert_id, id), change, cause)).changes
+                self.seat_plans.changed(concert_id)
         for wish in sections:
             command = ChangeSection(by, None if tag is None else counts[wish.id], wish.total, wish.price)
             await self._ask_section(SectionKey(concert_id, wish.id), command, cause)
