@@ -102,6 +102,20 @@ def test_a_plan_is_changed_and_shown_under_an_address_of_its_own(served: Served)
     assert ordered(served, concert, seats=["Stalls-D-1"]).json()["seats"][0]["row"] == "D"
 
 
+def test_a_plan_is_looked_over_before_there_is_a_concert(served: Served) -> None:
+    checked = served.http.post("/concerts/-/seat-plans", json={"plan": CSV}, headers=served.organizer).json()
+    assert checked["zones"] == [
+        {"name": "Stalls", "rows": 3, "seats": 24, "wheelchair": 1, "companion": 0, "restrictedView": 0}
+    ]
+    assert checked["categories"] == [{"name": "Stalls", "seats": 24}]
+    kept = served.http.get(f"/concerts/-/seat-plans/{checked['digest']}", headers=served.organizer)
+    assert len(kept.json()["zones"][0]["rows"]) == 3
+    concert = scheduled(served, seatPlan=checked["digest"])
+    assert concert.json()["seatPlan"] == checked["digest"]
+    wrong = served.http.post("/concerts/-/seat-plans", json={"plan": "section\nx"}, headers=served.organizer)
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "plan")
+
+
 def test_what_is_free_is_told_once_a_version(served: Served, concert: dict[str, object]) -> None:
     answer = served.http.get(f"/concerts/{concert['id']}/seats")
     again = served.http.get(f"/concerts/{concert['id']}/seats", headers={"if-none-match": answer.headers["etag"]})

@@ -28,6 +28,7 @@ from cludale.web.seats import SeatIds
 
 PLAN_BODY_BYTES = 8 * 1024 * 1024
 """The largest request that may come with a plan."""
+IMMUTABLE = ("cache-control", "public, max-age=31536000, immutable")
 FAULTS_SHOWN = 100
 FRAME_SECONDS = 0.25
 """How old what is shown of free seats may be."""
@@ -102,21 +103,21 @@ async def parts_wanted(
     return parts
 
 
-async def plan_said(plans: SeatPlans, said: SeatPlanRequest) -> Plan:
+async def plan_said(plans: SeatPlans, said: SeatPlanRequest, *, field: str = "seatPlan") -> Plan:
     """The plan that is said. Raises Invalid, which names each place where something is wrong."""
     if isinstance(said, str) and _DIGEST.fullmatch(said):
         try:
             return await plans.plan(said)
         except NotFound:
-            raise Invalid(("seatPlan", "no plan with this digest is known; send the plan itself")) from None
+            raise Invalid((field, "no plan with this digest is known; send the plan itself")) from None
     try:
         if isinstance(said, str):
             return table.read(said.encode())
         return pretix.read(msgspec.json.encode(said))
     except UnusablePlan as unusable:
-        shown = [("seatPlan", str(fault)) for fault in unusable.faults[:FAULTS_SHOWN]]
+        shown = [(field, str(fault)) for fault in unusable.faults[:FAULTS_SHOWN]]
         if len(unusable.faults) > FAULTS_SHOWN:
-            shown.append(("seatPlan", f"and {len(unusable.faults) - FAULTS_SHOWN} more faults"))
+            shown.append((field, f"and {len(unusable.faults) - FAULTS_SHOWN} more faults"))
         raise Invalid(*shown) from None
 
 
@@ -266,7 +267,7 @@ class SeatsApi:
         body = await self._concerts.seat_plans.json(digest)
         if query.digest is None:
             return kept(body, JSON)
-        return Response(200, body, JSON, (("cache-control", "public, max-age=31536000, immutable"),))
+        return Response(200, body, JSON, (IMMUTABLE,))
 
     @route(
         "GET",
