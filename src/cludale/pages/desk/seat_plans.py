@@ -186,14 +186,16 @@ class SeatPlanPages:
         plan = await kept_plan(staff, digest)
         picture = self._pictures.get(digest)
         if picture is None:
-            picture = await asyncio.to_thread(
-                lambda: gzip.compress(plan_map.drawn(plan, title="").encode(), 6, mtime=0)
-            )
+            picture = await asyncio.to_thread(_picture, plan)
             self._pictures.remember({digest: picture})
         headers = (_FOR_GOOD, ("vary", "accept-encoding"), *SECURITY)
         if not staff.visit.gzips:
             return Response(200, gzip.decompress(picture), SVG, headers)
         return Response(200, picture, SVG, (*headers, _GZIP))
+
+
+def _picture(plan: Plan) -> bytes:
+    return gzip.compress(plan_map.drawn(plan, title="").encode(), 6, mtime=0)
 
 
 async def kept_plan(staff: Staff, digest: str) -> Plan:
