@@ -215,5 +215,5 @@ def _faults(problem: Problem) -> dict[str, str]:
     """Each of them, one after the other; a refusal that is about none in its own words."""
     errors = problem.values.get("errors")
     if not isinstance(errors, list) or not errors:
-        return {} if problem.name == "seats-kept" else {"0": problem.detail}
+        return {"0": problem.detail}
     return {str(at): str(each.get("message", "")) for at, each in enumerate(errors) if isinstance(each, dict)}

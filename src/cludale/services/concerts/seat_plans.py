@@ -30,8 +30,8 @@ HALLS_REMEMBERED = 32
 
 
 def written(plan: Plan) -> bytes:
-    """The plan as JSON, the same bytes whenever it says the same."""
-    return msgspec.json.encode(plan)
+    """The plan as JSON, the same bytes whenever it says the same: read once more, so that 0 and 0.0 are one."""
+    return msgspec.json.encode(msgspec.json.decode(msgspec.json.encode(plan), type=Plan))
 
 
 class SeatPlans:
