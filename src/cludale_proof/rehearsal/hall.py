@@ -9,7 +9,8 @@ from random import Random
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-_ROW: Final = 20
+ROW: Final = 20
+"""Seats in a row."""
 _AISLE_AFTER: Final = 10
 _GAP, _AISLE = 25.0, 35.0
 _STALLS_SHARE: Final = 0.7
@@ -22,20 +23,22 @@ _FLAGS: Final = frozenset({"wheelchair", "companion", "restricted view"})
 _ASIDE: Final = frozenset({"wheelchair", "companion"})
 
 
-def made(seats: int) -> tuple[str, list[str]]:
-    """A plan (CSV) with so many seats in rows of 20 with an aisle, and its zones."""
+def made(seats: int, *, balcony: bool = True, aside: bool = True) -> tuple[str, list[str]]:
+    """A plan (CSV) with so many seats in rows of ROW with an aisle, and its zones; `aside`: with places for
+    wheelchairs.
+    """
     text = io.StringIO(newline="")
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(("section", "row", "seat", "x", "y", "category", "flags"))
-    stalls = seats if seats < _ONE_ZONE else round(seats * _STALLS_SHARE)
+    stalls = seats if seats < _ONE_ZONE or not balcony else round(seats * _STALLS_SHARE)
     zones = [("Stalls", stalls, 40.0)]
     if stalls < seats:
-        zones.append(("Balcony", seats - stalls, 90.0 + 30 * -(-stalls // _ROW)))
+        zones.append(("Balcony", seats - stalls, 90.0 + 30 * -(-stalls // ROW)))
     for zone, count, top in zones:
         for place in range(count):
-            row, seat = divmod(place, _ROW)
+            row, seat = divmod(place, ROW)
             x = 20 + seat * _GAP + (_AISLE if seat >= _AISLE_AFTER else 0)
-            flags = {0: "wheelchair", 1: "companion"}.get(place, "") if count > _ROW else ""
+            flags = {0: "wheelchair", 1: "companion"}.get(place, "") if aside and count > ROW else ""
             lines.writerow((zone, f"{row + 1}", f"{seat + 1}", f"{x:g}", f"{top + row * 30:g}", zone, flags))
     return text.getvalue(), [name for name, _, _ in zones]
 
