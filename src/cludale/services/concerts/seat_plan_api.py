@@ -28,6 +28,8 @@ from cludale.web.seats import SeatIds
 
 PLAN_BODY_BYTES = 8 * 1024 * 1024
 """The largest request that may come with a plan."""
+LARGE_BYTES = 64 * 1024
+"""A plan of as many is read beside what else is done."""
 IMMUTABLE = ("cache-control", "public, max-age=31536000, immutable")
 FAULTS_SHOWN = 100
 FRAME_SECONDS = 0.25
@@ -110,10 +112,11 @@ async def plan_said(plans: SeatPlans, said: SeatPlanRequest, *, field: str = "se
             return await plans.plan(said)
         except NotFound:
             raise Invalid((field, "no plan with this digest is known; send the plan itself")) from None
+    body = said.encode() if isinstance(said, str) else msgspec.json.encode(said)
+    read = table.read if isinstance(said, str) else pretix.read
     try:
-        if isinstance(said, str):
-            return table.read(said.encode())
-        return pretix.read(msgspec.json.encode(said))
+        # A large one takes half a second and more: orders don't wait for it.
+        return read(body) if len(body) < LARGE_BYTES else await asyncio.to_thread(read, body)
     except UnusablePlan as unusable:
         shown = [(field, str(fault)) for fault in unusable.faults[:FAULTS_SHOWN]]
         if len(unusable.faults) > FAULTS_SHOWN:
