@@ -220,9 +220,9 @@ class TestWaiting:
     ) -> None:
         for order in range(3):
             await held(concerts, f"x{order}", quantity=8)
-        for order in ("a", "b"):
+        for waits in ("a", "b"):
             with pytest.raises(InLine):
-                await concerts.hold(HoldRequest("concert-1", 2, f"order-{order}", "stalls", waits=True))
+                await concerts.hold(HoldRequest("concert-1", 2, f"order-{waits}", "stalls", waits=True))
         clock.advance(601)
         await concerts.sweep()
         offers = [each.data.allocation for each in await published(store) if isinstance(each.data, SeatsOffered)]
