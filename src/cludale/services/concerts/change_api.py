@@ -154,7 +154,7 @@ class ChangesApi:
         principal = asking(request)
         before = await self._own(request.segment, principal)
         tag = _seen(request)
-        plan = await plan_said(self._concerts.seat_plans, body.seat_plan) if body.seat_plan else None
+        plan = await plan_said(self._concerts.seat_plans, body.seat_plan) if body.seat_plan is not UNSET else None
         wishes = [] if body.sections is UNSET else _wishes(before, body.sections)
         standing = await self._concerts.change(
             request.segment,

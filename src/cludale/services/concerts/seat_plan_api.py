@@ -257,13 +257,14 @@ class SeatsApi:
     )
     async def show_seat_plan(self, request: Request, query: WhichPlan) -> Response:
         """200 the plan; 404 where the concert has no such."""
-        seen = await self._concerts.standing(request.segment)
-        concert = seen.concert
+        concert = await self._concerts.concert(request.segment)
         if concert.status is ConcertStatus.DRAFT:
             raise ConcertNotFound(concert.id)
-        now = [each.numbered for each in seen.sections if each.numbered]
-        known = [each.plan for each in now] + [each.before for each in now if each.before]
-        known += [each.plan.digest for each in concert.sections if each.plan]
+        known = [each.plan.digest for each in concert.sections if each.plan]
+        if known and query.digest not in known:  # it was changed since, or is asked for as it is now
+            sections = (await self._concerts.standing(concert.id)).sections
+            now = [each.numbered for each in sections if each.numbered]
+            known = [each.plan for each in now] + [each.before for each in now if each.before]
         digest = next((each for each in known if query.digest in (None, each)), None)
         if digest is None:
             raise NotFound("seating plan of concert", concert.id)
