@@ -84,8 +84,9 @@ class BasketPages:
         if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
             return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
         known = memory.basket(visit)
+        tickets, seats = dict(wanted.tickets), packed(wanted.places)
         line = BasketLine(
-            concert.id, wanted.section.id, wanted.quantity, dict(wanted.tickets), wanted.code, packed(wanted.places)
+            concert.id, wanted.section.id, wanted.quantity, tickets, wanted.code, seats, wanted.plan if seats else ""
         )
         lines = [*(each for each in known.lines if not each.is_same_place(line)), line]
         if len(lines) > MOST_LINES:

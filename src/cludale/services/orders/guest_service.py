@@ -7,11 +7,11 @@ from weakref import WeakValueDictionary
 
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import from_key
-from cludale.kernel.refusals import NotFound
+from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.records import Put, Query, Records
 from cludale.ports.seats import ConcertNotFound, LineRefused
 from cludale.services.orders import guests
-from cludale.services.orders.domain import Order, Status
+from cludale.services.orders.domain import Order, OrderRequest, Status
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.guests import Guest, GuestsRefused, Line, NewGuest
 from cludale.services.orders.personal import NOTHING, Particulars
@@ -68,10 +68,10 @@ class GuestLists:
         async with self._adding.setdefault(concert_id, asyncio.Lock()):
             places = await self._places(concert_id, wanted)
             missing = [number for number, place in enumerate(places) if place.order is None]
-            placing = [
-                Placing(places[number].id, wanted[number].guest.request(concert_id, seller), _keep(places[number].id))
-                for number in missing
-            ]
+            lines = [wanted[number] for number in missing]
+            requests = _requests(lines, concert_id, seller)
+            kept = [places[number].id for number in missing]
+            placing = [Placing(id, request, _keep(id)) for id, request in zip(kept, requests, strict=True)]
             try:
                 placed = await self._orders.place_together(placing, cause=cause) if placing else []
             except LineRefused as refused:
@@ -170,6 +170,20 @@ class GuestLists:
         """Take a guest off: their tickets are void, and their seats can be had again. Raises NotFound, Busy."""
         await self.guest(order_id)
         return await self._orders.cancel(order_id, CancelReason.ORGANIZER, cause, seller=seller)
+
+
+def _requests(lines: Sequence[Line], concert_id: str, seller: str) -> list[OrderRequest]:
+    """The orders that make them guests. Raises GuestsRefused, which names those of whom something can't be."""
+    found: list[OrderRequest] = []
+    wrong: list[tuple[str, str]] = []
+    for line in lines:
+        try:
+            found.append(line.guest.request(concert_id, seller))
+        except Invalid as refusal:
+            wrong.append((line.where, refusal.detail))
+    if wrong:
+        raise GuestsRefused(wrong)
+    return found
 
 
 def _keep(place: str) -> Callable[[Order], Put]:
