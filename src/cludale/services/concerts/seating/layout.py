@@ -18,6 +18,9 @@ AISLE = 1.75
 UNITS = 64
 """Distances are whole numbers of this part of a plan's unit (a pixel), so that sums are exact everywhere."""
 
+FURTHEST = 16_000_000
+"""What is further from the focal point than so many units is as far as this: a plan may say that the stage is there."""
+
 
 class Flags(IntFlag):
     """What is special about a seat."""
@@ -126,7 +129,16 @@ class Layout:
 
     def distance(self, index: int) -> int:
         """From the focal point, in whole 1/64 of the plan's unit."""
-        return round(hypot(self.x[index] - self.focus[0], self.y[index] - self.focus[1]) * UNITS)
+        return _whole(hypot(self.x[index] - self.focus[0], self.y[index] - self.focus[1]))
+
+    def distances(self) -> list[int]:
+        """That of every seat."""
+        x, y = self.focus
+        return [_whole(hypot(a - x, b - y)) for a, b in zip(self.x, self.y, strict=True)]
+
+
+def _whole(distance: float) -> int:
+    return round(min(distance, FURTHEST) * UNITS)
 
 
 def _gaps(seats: Sequence[Seat]) -> list[float]:

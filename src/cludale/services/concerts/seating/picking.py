@@ -21,8 +21,11 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from cludale.services.concerts.seating.index import MAX_PARTY, NOWHERE, Index, Line, adjacent, alone, lines_of, told
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
+from cludale.services.concerts.seating.accessible import Windows
+from cludale.services.concerts.seating.ground import MAX_PARTY, NOWHERE, Ground, alone, told
+from cludale.services.concerts.seating.halves import Halves, seats_of
+from cludale.services.concerts.seating.index import Index
+from cludale.services.concerts.seating.layout import ACCESSIBLE, Layout
 
 
 class Step(StrEnum):
@@ -82,22 +85,16 @@ class SeatsRefused(ValueError):
 class Picker:
     """The seats of a section that are free, and where the next party goes. It changes by `take` and `give_back` only.
 
-    `free` has the free bits of each row; none given: all are free.
+    `free` has the free bits of each row; none given: all are free. Pickers of one section can share its ground.
     """
 
-    def __init__(self, layout: Layout, free: Iterable[int] | None = None) -> None:
+    def __init__(self, layout: Layout, free: Iterable[int] | None = None, *, ground: Ground | None = None) -> None:
         self.layout = layout
         self.free = layout.row_bits() if free is None else list(free)
-        self._lines = lines_of(layout)
-        self._in_row: list[list[Line]] = [[] for _ in layout.rows]
-        by_category: dict[int, list[Line]] = {}
-        for line in self._lines:
-            self._in_row[line.row].append(line)
-            by_category.setdefault(line.category, []).append(line)
-        self._indexes = {category: Index(lines, self.free) for category, lines in by_category.items()}
-        self._pairs = _Pairs(self, self._lines)
-        self._wheelchairs = _masks(layout, Flags.WHEELCHAIR)
-        self._accessible = _masks(layout, ACCESSIBLE)
+        self._ground = ground or Ground(layout)
+        self._indexes = {each: Index(same, self.free) for each, same in self._ground.of_category.items()}
+        self._halves: dict[int, Halves] = {}
+        self._windows = Windows(self._ground, self.free)
 
     def take(self, seats: Iterable[int]) -> None:
         """These seats are not free any more. Raises ValueError, and changes nothing, if one is not free."""
@@ -164,23 +161,39 @@ class Picker:
 
     def _change(self, row: int, free: int, changed: int) -> None:
         self.free[row] = free
-        for line in self._in_row[row]:
+        for line in self._ground.in_row[row]:
             if line.mask & changed:
-                self._indexes[line.category].changed(line, free)
-                self._pairs.changed(line)
+                index = self._indexes[line.category]
+                for stretch in line.stretches:
+                    if stretch.mask & changed:
+                        index.changed(stretch)
+                if self._halves and line.category in self._halves:
+                    self._halves[line.category].changed(line)
 
-    def _together(self, size: int, categories: list[int]) -> Pick | None:
+    def _together(self, size: int, categories: Sequence[int]) -> Pick | None:
         key = min((self._indexes[each].best(size) for each in categories if each in self._indexes), default=NOWHERE)
         if key == NOWHERE:
             return None
         orphans, number, start = told(key)
-        row = self._lines[number].row
-        first = self.layout.rows[row].at[start]
+        first = self.layout.rows[self._ground.stretches[number].row].at[start]
         seats = tuple(range(first, first + size))
         return Pick(seats, Step.ORPHAN, self.orphans(seats)) if orphans else Pick(seats, Step.TOGETHER)
 
-    def _ordinary(self, size: int, categories: list[int]) -> Pick:
-        found = self._together(size, categories) or self._pairs.best(size, categories)
+    def _behind(self, size: int, categories: Sequence[int]) -> Pick | None:
+        key = min((self._halves_of(each).best(size) for each in categories), default=NOWHERE)
+        if key == NOWHERE:
+            return None
+        seats = seats_of(key, size)
+        return Pick(seats, Step.BEHIND, self.orphans(seats))
+
+    def _halves_of(self, category: int) -> Halves:
+        halves = self._halves.get(category)
+        if halves is None:
+            halves = self._halves[category] = Halves(self._ground, self.free, category)
+        return halves
+
+    def _ordinary(self, size: int, categories: Sequence[int]) -> Pick:
+        found = self._together(size, categories) or self._behind(size, categories)
         if found is not None:
             return found
         left = self._left(categories)
@@ -192,10 +205,11 @@ class Picker:
                 return Pick(seats, step, self.orphans(seats))
         raise AssertionError("as many are free as are wanted")
 
-    def _left(self, categories: list[int]) -> int:
-        return sum((self.free[line.row] & line.mask).bit_count() for line in self._lines if line.category in categories)
+    def _left(self, categories: Sequence[int]) -> int:
+        lines = (line for line in self._ground.lines if line.category in categories)
+        return sum((self.free[line.row] & line.mask).bit_count() for line in lines)
 
-    def _in_groups(self, size: int, categories: list[int], smallest: int) -> tuple[int, ...] | None:
+    def _in_groups(self, size: int, categories: Sequence[int], smallest: int) -> tuple[int, ...] | None:
         """The largest group first; takes each to look for the next, and gives all back."""
         taken: list[int] = []
         while len(taken) < size:
@@ -213,17 +227,17 @@ class Picker:
         """The ordinary seats that would be alone without these, and are not so now."""
         found: list[int] = []
         for row, bits in self._bits(seats).items():
-            for line in self._in_row[row]:
+            for line in self._ground.in_row[row]:
                 free = self.free[row] & line.mask
                 new = alone(free & ~bits) & ~alone(free)
                 found += [self.layout.rows[row].at[bit] for bit in range(new.bit_length()) if new >> bit & 1]
         return tuple(sorted(found))
 
-    def _with_wheelchairs(self, party: Party, categories: list[int]) -> Pick:
-        left = sum(bits.bit_count() for bits in self._wheelchairs_free(categories).values())
+    def _with_wheelchairs(self, party: Party, categories: Sequence[int]) -> Pick:
+        left = self._windows.left(categories)
         if left < party.wheelchairs:
             raise NotEnoughSeats(party.wheelchairs, left, of="wheelchair seats")
-        whole = self._window(party.size, party.wheelchairs, categories)
+        whole = self._windows.best(party.size, party.wheelchairs, categories)
         if whole is not None:
             orphans = self.orphans(whole)
             return Pick(whole, Step.ORPHAN if orphans else Step.TOGETHER, orphans)
@@ -242,12 +256,12 @@ class Picker:
         found = tuple(sorted(taken))
         return Pick(found, Step.SPLIT, self.orphans(found))
 
-    def _take_ordinary(self, size: int, categories: list[int]) -> tuple[int, ...]:
+    def _take_ordinary(self, size: int, categories: Sequence[int]) -> tuple[int, ...]:
         seats = self._ordinary(size, categories).seats
         self.take(seats)
         return seats
 
-    def _part(self, seats: int, wheelchairs: int, categories: list[int]) -> tuple[tuple[int, ...], int]:
+    def _part(self, seats: int, wheelchairs: int, categories: Sequence[int]) -> tuple[tuple[int, ...], int]:
         """As many wheelchairs beside one another as there are places for, with as many of the others as can be.
 
         Where some wheelchairs have to be elsewhere, each takes one of the others along at most.
@@ -255,132 +269,7 @@ class Picker:
         for asked in range(wheelchairs, 0, -1):
             others = seats - wheelchairs if asked == wheelchairs else min(seats - wheelchairs, asked)
             for size in range(asked + others, asked - 1, -1):
-                found = self._window(size, asked, categories)
+                found = self._windows.best(size, asked, categories)
                 if found is not None:
                     return found, asked
         raise AssertionError("a free wheelchair seat is a window of one")
-
-    def _wheelchairs_free(self, categories: list[int]) -> dict[int, int]:
-        return {
-            row: bits
-            for (row, category), mask in self._wheelchairs.items()
-            if category in categories and (bits := mask & self.free[row])
-        }
-
-    def _window(self, size: int, wheelchairs: int, categories: list[int]) -> tuple[int, ...] | None:
-        """Adjacent seats of a row with exactly so many wheelchair seats: fewest new orphans, then nearest."""
-        best: tuple[int, int, int] | None = None
-        for (row, category), mask in self._wheelchairs.items():
-            asked = mask & self.free[row]
-            if category not in categories or not asked:
-                continue
-            ordinary = [line for line in self._in_row[row] if line.category == category]
-            free = self.free[row] & (self._accessible[row, category] | (ordinary[0].mask if ordinary else 0))
-            starts, at = adjacent(free, size), self.layout.rows[row].at
-            for start in range(starts.bit_length()):
-                window = ((1 << size) - 1) << start
-                if starts >> start & 1 and (asked & window).bit_count() == wheelchairs:
-                    seats = range(at[start], at[start] + size)
-                    cost = sum(self.layout.distance(seat) for seat in seats)
-                    key = (len(self.orphans(seats)), cost, at[start])
-                    best = key if best is None or key < best else best
-        return None if best is None else tuple(range(best[2], best[2] + size))
-
-
-class _Pairs:
-    """Lines of one category in two rows behind one another, and the best of them for each size, kept like an index.
-
-    A size's keys are computed when it is first asked for; after that only those of pairs whose lines have changed.
-    """
-
-    def __init__(self, picker: Picker, lines: list[Line]) -> None:
-        self._picker = picker
-        by_place = {(line.row, line.category): line for line in lines}
-        self._pairs = [
-            (line, behind) for line in lines if (behind := by_place.get((line.row + 1, line.category))) is not None
-        ]
-        self._of_line: dict[int, list[int]] = {}
-        for number, pair in enumerate(self._pairs):
-            for line in pair:
-                self._of_line.setdefault(line.number, []).append(number)
-        self._found: dict[int, list[_Found | None]] = {}
-        self._changed: dict[int, set[int]] = {}
-
-    def changed(self, line: Line) -> None:
-        """This line's free bits are others now."""
-        for changed in self._changed.values():
-            changed.update(self._of_line.get(line.number, ()))
-
-    def best(self, size: int, categories: list[int]) -> Pick | None:
-        """The nearest place for two halves, None if there is none."""
-        if not 2 <= size <= MAX_PARTY:
-            return None
-        found = self._found.setdefault(size, [None] * len(self._pairs))
-        for number in self._changed.get(size, range(len(self._pairs))):
-            found[number] = self._look(number, size)
-        self._changed[size] = set()
-        best = min((each for each in found if each is not None and each.category in categories), default=None)
-        if best is None:
-            return None
-        seats = tuple(sorted((*range(best.front, best.front + best.ahead), *range(best.back, best.back + best.behind))))
-        return Pick(seats, Step.BEHIND, self._picker.orphans(seats))
-
-    def _look(self, number: int, size: int) -> "_Found | None":
-        front, back = self._pairs[number]
-        larger, smaller = size - size // 2, size // 2
-        best: _Found | None = None
-        for ahead, behind in sorted({(larger, smaller), (smaller, larger)}):
-            starts = self._starts(front, ahead), self._starts(back, behind)
-            if all(starts):
-                for each in self._places(front, starts[0], ahead, back, starts[1], behind):
-                    best = each if best is None or each < best else best
-        return best
-
-    def _starts(self, line: Line, size: int) -> list[int]:
-        starts = adjacent(self._picker.free[line.row] & line.mask, size)
-        return [bit for bit in line.order(size) if starts >> bit & 1] if starts else []
-
-    def _places(
-        self, front: Line, fronts: list[int], ahead: int, back: Line, backs: list[int], behind: int
-    ) -> "Iterable[_Found]":
-        at, at_back = self._picker.layout.rows[front.row].at, self._picker.layout.rows[back.row].at
-        least: int | None = None
-        for start in fronts:  # nearest first
-            cost = front.cost(start, ahead)
-            if least is not None and cost >= least:
-                return
-            for other in backs:
-                total = cost + back.cost(other, behind)
-                if least is not None and total > least:
-                    break
-                if self._overlap(at[start], ahead, at_back[other], behind):
-                    least = total
-                    yield _Found(total, at[start], at_back[other], ahead, behind, front.category)
-                    break
-
-    def _overlap(self, first: int, ahead: int, second: int, behind: int) -> bool:
-        x = self._picker.layout.x
-        one, two = sorted((x[first], x[first + ahead - 1])), sorted((x[second], x[second + behind - 1]))
-        return one[0] <= two[1] and two[0] <= one[1]
-
-
-class _Found(NamedTuple):
-    """Two halves: how far in all, the first seat of each, how many each is, and the category."""
-
-    cost: int
-    front: int
-    back: int
-    ahead: int
-    behind: int
-    category: int
-
-
-def _masks(layout: Layout, flags: Flags) -> dict[tuple[int, int], int]:
-    """The bits of the seats with any of these flags, by row and category."""
-    masks: dict[tuple[int, int], int] = {}
-    for index in range(len(layout)):
-        if layout.flags[index] & flags:
-            row, bit = layout.place(index)
-            place = row, layout.category[index]
-            masks[place] = masks.get(place, 0) | 1 << bit
-    return masks
