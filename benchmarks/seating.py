@@ -92,9 +92,11 @@ def speed(rounds: int) -> None:
 def holds(rounds: int) -> None:
     """The decisions of holds in a section of 20,000, by quantity and with numbers, until it is full."""
     layout = hall(400, 50)
+    empty = Picker(layout)
+    empty.settle()
     kinds: dict[str, tuple[Hall | None, SeatPlanPart | UnsetType]] = {
         "by quantity": (None, UNSET),
-        "numbered": (Hall(layout), SeatPlanPart(digest="", zone="")),
+        "numbered": (Hall(empty), SeatPlanPart(digest="", zone="")),
     }
     for number in range(1, rounds + 1):
         for what, (seats, part) in kinds.items():

@@ -4,6 +4,7 @@ What is taken is counted, not set: who reads the log may hear of a seat's next o
 have given it up. So the order in which different reservations are told changes nothing.
 """
 
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ import msgspec
 from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.refusals import Invalid
 from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
-from cludale.services.concerts.seating.picking import Party, Picker, SeatsRefused
+from cludale.services.concerts.seating.picking import Party, Picker
 
 
 class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -35,9 +36,15 @@ class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     """Places that nobody gets, and why."""
 
 
+_IS_LITTLE = sys.byteorder == "little"
+
+
 def packed(places: Iterable[int]) -> bytes:
     """Places as two bytes each, the lower one first."""
-    return b"".join(place.to_bytes(2, "little") for place in places)
+    those = array("H", places)
+    if not _IS_LITTLE:
+        those.byteswap()
+    return those.tobytes()
 
 
 def unpacked(places: bytes) -> Sequence[int]:
@@ -137,13 +144,13 @@ def unblock(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
 # -- what is free -------------------------------------------------------------------------------------------------
 
 
-def free_bits(seats: SeatMap, total: int, second: float) -> int:
-    """A bit for each seat that can be had at that second, the first seat's the lowest."""
+def taken_at(seats: SeatMap, second: float) -> bytes:
+    """A bit for each seat that can't be had at that second, the first seat's the lowest of the first byte."""
     ended: list[bytes] = []
     if seats.held and min(seats.held) <= second:
         ended = [held for until, held in seats.held.items() if until <= second]
     if not ended:
-        return ~int.from_bytes(seats.taken, "little") & ((1 << total) - 1)
+        return seats.taken
     taken = bytearray(seats.taken)
     if not seats.over:
         for held in ended:
@@ -153,10 +160,12 @@ def free_bits(seats: SeatMap, total: int, second: float) -> int:
         for place, times in Counter(place for held in ended for place in unpacked(held)).items():
             if times > seats.over.get(place, 0):
                 taken[place >> 3] &= ~(1 << (place & 7))
-    return ~int.from_bytes(taken, "little") & ((1 << total) - 1)
+    return bytes(taken)
 
 
-_IS_LITTLE = array("H", b"\1\0")[0] == 1
+def free_bits(seats: SeatMap, total: int, second: float) -> int:
+    """A bit for each seat that can be had at that second, the first seat's the lowest."""
+    return ~int.from_bytes(taken_at(seats, second), "little") & ((1 << total) - 1)
 
 
 def seats_told(seats: SeatMap) -> Mapping[str, object]:
@@ -179,60 +188,43 @@ def free_to_all(seats: SeatMap, total: int, second: float) -> int:
     return (free & ~aside_bits(seats)).bit_count() if seats.aside else free.bit_count()
 
 
-def set_bits(bits: int) -> list[int]:
-    """Which bits are set, the lowest first."""
-    found: list[int] = []
-    if bits.bit_count() <= _FEW:
-        while bits:
-            lowest = bits & -bits
-            found.append(lowest.bit_length() - 1)
-            bits ^= lowest
-        return found
-    for at, byte in enumerate(bits.to_bytes((bits.bit_length() + 7) >> 3, "little")):
-        if byte:
-            found += [at << 3 | bit for bit in range(8) if byte >> bit & 1]
-    return found
-
-
-_FEW = 64
-
-
 class Hall:
     """The seats of a section's plan, and where the next party goes.
 
-    It remembers what was free when it was asked last, and is brought up to date by what differs. What it answers
-    follows from what is free alone.
+    It remembers what was taken when it was asked last, and is brought up to date by what differs. What it answers
+    follows from what is taken alone. So each section has one of its own, though others are in the same hall.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, empty: Picker) -> None:
+        """`empty` has all seats free, and stays as it is: all halls of one plan begin with it."""
+        self.layout = empty.layout
+        self._empty = empty
         self._picker: Picker | None = None
-        self._free = 0
+        self._taken = bytes((len(empty.layout) + 7) >> 3)
+        self._left = len(empty.layout)
 
     @property
     def total(self) -> int:
         """How many seats there are."""
         return len(self.layout)
 
-    def picker(self, free: int) -> Picker:
-        """Where these are free. Not to be kept: who asks next changes it."""
-        differ = free ^ self._free
-        if self._picker is None or differ.bit_count() * 4 > self.total:
-            self._picker = Picker(self.layout, self._rows(free))
-        elif differ:
-            if gone := set_bits(differ & ~free):
-                self._picker.take(gone)
-            if back := set_bits(differ & free):
-                self._picker.give_back(back)
-        self._free = free
-        return self._picker
+    def picker(self, taken: bytes) -> Picker:
+        """Where these bits are taken, and no others. Not to be kept: who asks next changes it."""
+        picker = self._picker
+        if picker is None:
+            picker = self._picker = self._empty.copy()
+        if taken != self._taken:
+            for first, last in differing(self._taken, taken):
+                was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
+                self._left += was.bit_count() - now.bit_count()
+                picker.toggle(first << 3, was ^ now)
+            self._taken = taken
+        return picker
 
-    def _rows(self, free: int) -> list[int]:
-        rows = [0] * len(self.layout.rows)
-        for place in set_bits(free):
-            row, bit = self.layout.place(place)
-            rows[row] |= 1 << bit
-        return rows
+    def left(self, taken: bytes) -> int:
+        """How many are free then, wheelchair places among them."""
+        self.picker(taken)
+        return self._left
 
     def seat(self, place: int) -> NumberedSeat:
         """The seat at this place, as it is handed on."""
@@ -242,11 +234,7 @@ class Hall:
 
     def seats(self, places: Iterable[int]) -> tuple[NumberedSeat, ...]:
         """Those at these places."""
-        return tuple(self.seat(place) for place in places)
-
-    def aside(self) -> bytes:
-        """Its wheelchair and companion places, packed."""
-        return packed(place for place, flags in enumerate(self.layout.flags) if flags & ACCESSIBLE)
+        return tuple([self.seat(place) for place in places])
 
     def places(self, ids: Sequence[str], *, field: str = "seats") -> list[int]:
         """Where the seats of these ids are. Raises Invalid, which names those that are not there or are there twice."""
@@ -265,6 +253,32 @@ class Hall:
         return places
 
 
+def aside_of(layout: Layout) -> bytes:
+    """Its wheelchair and companion places, packed."""
+    return packed(place for place, flags in enumerate(layout.flags) if flags & ACCESSIBLE)
+
+
+def differing(one: bytes, other: bytes) -> list[tuple[int, int]]:
+    """Where two texts of one length differ: from which byte to which, _NEAR bytes long at most."""
+    found: list[tuple[int, int]] = []
+    parts = [(0, len(one))]
+    while parts:
+        first, last = parts.pop()
+        while last - first > _NEAR:
+            middle = (first + last) >> 1
+            if one[first:middle] == other[first:middle]:
+                first = middle
+            else:
+                if one[middle:last] != other[middle:last]:
+                    parts.append((middle, last))
+                last = middle
+        found.append((first, last))
+    return found
+
+
+_NEAR = 8
+
+
 class NotFree(Exception):
     """Seats that were named are not free; their ids."""
 
@@ -273,27 +287,27 @@ class NotFree(Exception):
         self.ids = ids
 
 
-def named(hall: Hall, free: int, ids: Sequence[str], wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
+def named(hall: Hall, taken: bytes, ids: Sequence[str], wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
     """The seats of these ids, in their order in the plan. Raises Invalid, NotFree."""
-    hall.places(ids)
-    try:
-        return hall.seats(hall.picker(free).named(ids, wheelchairs=wheelchairs).seats)
-    except SeatsRefused as refused:
-        if refused.taken:
-            raise NotFree(refused.taken) from None
+    places, flags = hall.places(ids), hall.layout.flags
+    if gone := [id for id, place in zip(ids, places, strict=True) if taken[place >> 3] >> (place & 7) & 1]:
+        raise NotFree(gone)
+    if not wheelchairs:
         message = "is for who needs a wheelchair place: say so with `wheelchairs`"
-        apart = [(f"seats[{i}]", message) for i, id in enumerate(ids) if id in refused.accessible]
-        raise Invalid(*apart) from None
+        apart = [(f"seats[{i}]", message) for i, place in enumerate(places) if flags[place] & ACCESSIBLE]
+        if apart:
+            raise Invalid(*apart)
+    return hall.seats(sorted(places))
 
 
-def best(hall: Hall, free: int, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
+def best(hall: Hall, taken: bytes, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
     """The best that are free. Raises NotEnoughSeats."""
-    return hall.seats(hall.picker(free).best(Party(quantity, None, wheelchairs)).seats)
+    return hall.seats(hall.picker(taken).best(Party(quantity, None, wheelchairs)).seats)
 
 
-def same_or_best(hall: Hall, free: int, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
+def same_or_best(hall: Hall, taken: bytes, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
     """Those that somebody had, if all are free; else as many of the best. Raises NotEnoughSeats."""
-    if all(free >> seat.at & 1 for seat in had):
+    if not any(taken[seat.at >> 3] >> (seat.at & 7) & 1 for seat in had):
         return tuple(had)
     wheelchairs = sum(bool(seat.flags & Flags.WHEELCHAIR) for seat in had)
-    return best(hall, free, len(had), wheelchairs)
+    return best(hall, taken, len(had), wheelchairs)

@@ -3,6 +3,7 @@
 import hashlib
 import zlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,13 +13,21 @@ from cludale.runtime.aggregates import NEW, Change, Updates
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SeatPlanPart
-from cludale.services.concerts.numbered import Hall
+from cludale.services.concerts.numbered import Hall, aside_of
+from cludale.services.concerts.seating.picking import Picker
 from cludale.services.concerts.seating.plans import Plan, layout_of
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import SEAT_PLANS, KeptPlan
 
 HALLS_REMEMBERED = 32
 """How many sections' seats are kept in memory, with where the next parties go."""
+
+
+class PartOfPlan(NamedTuple):
+    """A zone of a plan, which is a section."""
+
+    digest: str
+    zone: str
 
 
 def written(plan: Plan) -> bytes:
@@ -31,7 +40,9 @@ class SeatPlans:
 
     def __init__(self, updates: Updates) -> None:
         self._updates = updates
-        self._halls: Recent[tuple[str, str], Hall] = Recent(HALLS_REMEMBERED)
+        self._empty: Recent[PartOfPlan, Picker] = Recent(HALLS_REMEMBERED)
+        self._halls: Recent[tuple[str, str], tuple[PartOfPlan, Hall]] = Recent(HALLS_REMEMBERED)
+        """By concert and section."""
 
     async def keep(self, plan: Plan) -> str:
         """Keep a plan that has been checked; returns its digest. Again changes nothing."""
@@ -52,24 +63,35 @@ class SeatPlans:
         """The plan with this digest. Raises NotFound."""
         return msgspec.json.decode(await self.json(digest), type=Plan)
 
-    async def hall(self, digest: str, zone: str) -> Hall:
-        """The seats of this part of a plan. Raises NotFound."""
-        hall = self._halls.get((digest, zone))
-        if hall is None:
-            hall = Hall(layout_of(await self.plan(digest), zone))
-        self._halls.remember({(digest, zone): hall})
-        return hall
+    async def empty(self, part: PartOfPlan) -> Picker:
+        """Where parties sit in this part of a plan while nothing is taken; not to be changed. Raises NotFound."""
+        empty = self._empty.get(part)
+        if empty is None:
+            empty = Picker(layout_of(await self.plan(part.digest), part.zone))
+            empty.settle()
+        self._empty.remember({part: empty})
+        return empty
 
     async def hall_of(self, section: Section) -> Hall | None:
         """The seats of this section; None: they have no numbers. Raises NotFound."""
         seats = section.numbered
-        return None if not seats else await self.hall(seats.plan, seats.zone)
+        if not seats:
+            return None
+        id = section.concert_id, section.id
+        part = PartOfPlan(seats.plan, seats.zone)
+        known, hall = self._halls.get(id, (None, None))
+        if hall is None or known != part:
+            hall = Hall(await self.empty(part))
+        self._halls.remember({id: (part, hall)})
+        return hall
 
     async def section_with(self, concert: Concert, seat: str) -> str | None:
         """The section that has a seat of this id; None: none has."""
         for each in concert.sections:
-            if each.plan and (await self.hall(each.plan.digest, each.plan.zone)).layout.index_of(seat) is not None:
-                return each.id
+            if each.plan:
+                empty = await self.empty(PartOfPlan(each.plan.digest, each.plan.zone))
+                if empty.layout.index_of(seat) is not None:
+                    return each.id
         return None
 
 
@@ -77,6 +99,6 @@ def parts_of(plan: Plan, zones: Mapping[str, str], digest: str) -> dict[str, tup
     """Each section's part of the plan and how many seats it has; `zones`: by section. Raises KeyError for no such."""
     found: dict[str, tuple[SeatPlanPart, int]] = {}
     for section, zone in zones.items():
-        hall = Hall(layout_of(plan, zone))
-        found[section] = SeatPlanPart(digest=digest, zone=zone, aside=hall.aside()), hall.total
+        layout = layout_of(plan, zone)
+        found[section] = SeatPlanPart(digest=digest, zone=zone, aside=aside_of(layout)), len(layout)
     return found

@@ -1,6 +1,6 @@
-"""Which seats a party gets: the best that are free, or those that it names. What is free is a row's bits.
+"""Which seats a party gets that names none: the best that are free. What is free is a row's bits.
 
-A party that names no seats gets the first of these that there is; each but SPLIT and ANYWHERE (which are greedy) is the
+A party gets the first of these that there is; each but SPLIT and ANYWHERE (which are greedy) is the
 best of its kind:
 
 1. TOGETHER: adjacent, leaves no seat alone that was not alone before, nearest to the focal point.
@@ -25,7 +25,7 @@ from cludale.services.concerts.seating.accessible import Windows
 from cludale.services.concerts.seating.ground import MAX_PARTY, NOWHERE, Ground, alone, told
 from cludale.services.concerts.seating.halves import Halves, seats_of
 from cludale.services.concerts.seating.index import Index
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Layout
+from cludale.services.concerts.seating.layout import Layout
 
 
 class Step(StrEnum):
@@ -36,7 +36,6 @@ class Step(StrEnum):
     BEHIND = "behind"
     SPLIT = "split"
     ANYWHERE = "anywhere"
-    NAMED = "named"
 
 
 class Party(NamedTuple):
@@ -53,8 +52,6 @@ class Pick(NamedTuple):
     seats: tuple[int, ...]
     step: Step
     orphans: tuple[int, ...] = ()
-    avoidable: bool = False
-    """The buyer's choice leaves a seat alone, and a party of this size could sit together without."""
 
 
 class NotEnoughSeats(ValueError):
@@ -65,36 +62,32 @@ class NotEnoughSeats(ValueError):
         self.wanted, self.left, self.of = wanted, left, of
 
 
-class SeatsRefused(ValueError):
-    """Seats that were named and can't be had, by reason: each an id."""
-
-    def __init__(
-        self, *, unknown: Sequence[str], taken: Sequence[str], accessible: Sequence[str], twice: Sequence[str]
-    ) -> None:
-        self.unknown, self.taken = tuple(unknown), tuple(taken)
-        self.accessible, self.twice = tuple(accessible), tuple(twice)
-        reasons = {
-            "no seat of this section": unknown,
-            "not free": taken,
-            "for who needs a wheelchair seat": accessible,
-            "named twice": twice,
-        }
-        super().__init__("; ".join(f"{reason}: {', '.join(ids)}" for reason, ids in reasons.items() if ids))
-
-
 class Picker:
     """The seats of a section that are free, and where the next party goes. It changes by `take` and `give_back` only.
 
     `free` has the free bits of each row; none given: all are free. Pickers of one section can share its ground.
     """
 
-    def __init__(self, layout: Layout, free: Iterable[int] | None = None, *, ground: Ground | None = None) -> None:
+    def __init__(self, layout: Layout, free: Iterable[int] | None = None, *, like: "Picker | None" = None) -> None:
+        """`like`: a picker of the same layout in which the same seats are free."""
         self.layout = layout
         self.free = layout.row_bits() if free is None else list(free)
-        self._ground = ground or Ground(layout)
-        self._indexes = {each: Index(same, self.free) for each, same in self._ground.of_category.items()}
+        self._ground = Ground(layout) if like is None else like._ground
+        self._indexes = {
+            category: Index(stretches, self.free, like=None if like is None else like._indexes[category])
+            for category, stretches in self._ground.of_category.items()
+        }
         self._halves: dict[int, Halves] = {}
         self._windows = Windows(self._ground, self.free)
+
+    def copy(self) -> "Picker":
+        """Another one, with the same seats free, that shares what never changes."""
+        return Picker(self.layout, self.free, like=self)
+
+    def settle(self) -> None:
+        """Compute now what the next parties would have to wait for."""
+        for index in self._indexes.values():
+            index.settle()
 
     def take(self, seats: Iterable[int]) -> None:
         """These seats are not free any more. Raises ValueError, and changes nothing, if one is not free."""
@@ -112,6 +105,23 @@ class Picker:
         for row, bits in rows.items():
             self._change(row, self.free[row] | bits, bits)
 
+    def toggle(self, first: int, bits: int) -> None:
+        """What was free of these seats is taken, and the other way round. The lowest bit is the seat `first`."""
+        rows, row_of = self.layout.rows, self.layout.row_of
+        while bits:
+            low = (bits & -bits).bit_length() - 1
+            number = row_of[first + low]
+            row = rows[number]
+            start = first + low - row.first
+            here = bits >> low & (1 << row.length - start) - 1
+            bits ^= here << low
+            count, at = here.bit_length(), row.bits[start]
+            if row.bits[start + count - 1] - at < count:  # no aisle between them
+                changed = here << at
+            else:
+                changed = sum(1 << row.bits[start + bit] for bit in range(count) if here >> bit & 1)
+            self._change(number, self.free[number] ^ changed, changed)
+
     def is_free(self, seat: int) -> bool:
         """Whether this seat is free."""
         row, bit = self.layout.place(seat)
@@ -125,27 +135,6 @@ class Picker:
         if party.wheelchairs:
             return self._with_wheelchairs(party, categories)
         return self._ordinary(party.size, categories)
-
-    def named(self, ids: Sequence[str], *, wheelchairs: int = 0) -> Pick:
-        """The seats of these ids, if all can be had. Raises SeatsRefused, which says why of each that can't."""
-        known = {id: index for id in ids if (index := self.layout.index_of(id)) is not None}
-        unknown = [id for id in ids if id not in known]
-        twice = sorted({id for id in ids if ids.count(id) > 1})
-        taken = [id for id, index in known.items() if not self.is_free(index)]
-        special = [id for id, index in known.items() if self.layout.flags[index] & ACCESSIBLE and not wheelchairs]
-        if unknown or twice or taken or special:
-            raise SeatsRefused(unknown=unknown, taken=taken, accessible=special, twice=twice)
-        seats = tuple(sorted(known.values()))
-        orphans = self.orphans(seats)
-        return Pick(seats, Step.NAMED, orphans, bool(orphans) and self._without_orphan(seats))
-
-    def _without_orphan(self, seats: tuple[int, ...]) -> bool:
-        categories = {self.layout.category[seat] for seat in seats}
-        return any(
-            told(index.best(len(seats)))[0] == 0
-            for category, index in self._indexes.items()
-            if category in categories and index.best(len(seats)) != NOWHERE
-        )
 
     def _categories(self, name: str | None) -> list[int]:
         return [n for n, each in enumerate(self.layout.categories) if name is None or each == name]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.product.services.concerts.seating.halls import ACCESSIBLE, adjacent_in, best_adjacent, cost, hall
 
 from cludale.services.concerts.seating.layout import Flags
-from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, SeatsRefused, Step
+from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
 
 ROWS = st.lists(st.text("ssssss_wcrb", min_size=1, max_size=12), min_size=1, max_size=4).filter(
     lambda rows: any(each != "_" for row in rows for each in row)
@@ -134,21 +134,6 @@ def test_wheelchairs_in_two_places_each_have_a_companion() -> None:
     chosen = picker("wc_cw", "ssss")
     pick = chosen.best(Party(4, wheelchairs=2))
     assert (ids(chosen, pick.seats), pick.step) == (["0-0", "0-1", "0-3", "0-4"], Step.SPLIT)
-
-
-def test_what_cannot_be_named_is_told_by_reason() -> None:
-    chosen = picker("ssswc", taken="0-1")
-    with pytest.raises(SeatsRefused) as refused:
-        chosen.named(["0-0", "0-0", "0-1", "9-9", "0-3"])
-    assert (refused.value.unknown, refused.value.taken) == (("9-9",), ("0-1",))
-    assert (refused.value.accessible, refused.value.twice) == (("0-3",), ("0-0",))
-    assert chosen.named(["0-3", "0-4"], wheelchairs=1).seats == (3, 4)
-
-
-def test_a_choice_that_leaves_a_seat_alone_says_whether_it_had_to() -> None:
-    assert picker("sssss").named(["0-1", "0-2"]) == ((1, 2), Step.NAMED, (0,), True)
-    assert picker("sss").named(["0-1", "0-2"]) == ((1, 2), Step.NAMED, (0,), False)
-    assert picker("ssss").named(["0-0", "0-1"]) == ((0, 1), Step.NAMED, (), False)
 
 
 def test_a_seat_is_taken_once_and_given_back_once() -> None:
