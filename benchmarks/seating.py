@@ -1,8 +1,8 @@
 """`python -m benchmarks.seating`: numbered seats: how fast they are picked, how many are sold, and is the rule kept.
 
-`speed` sells out 20,000 seats, `holds` decides the holds of a section of as many by quantity and with numbers,
-`parties` places a million parties and judges each by code of its own, `fill` sells halls to parties that don't let
-themselves be split, beside a first-fit and a nearest-only picker.
+`speed` sells out 20,000 seats, `holds` decides the holds of a section of as many by quantity and with numbers, `memory`
+says what such a section takes, `parties` places a million parties and judges each by code of its own, `fill` sells
+halls to parties that don't let themselves be split, beside a first-fit and a nearest-only picker.
 
 Party sizes: of 255 venues' sales in 2023/24, 37 % of the tickets were sold in pairs, 16 % in more than twelve at once
 (https://evidence.audienceanswers.org/en/evidence/articles/changes-party-sizes). Nothing more exact is published; how
@@ -14,19 +14,11 @@ import gc
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from time import thread_time_ns
 
-from msgspec import UNSET, UnsetType
-
-from cludale.kernel.money import Money
-from cludale.services.concerts.domain import Hold, Seating, decide
-from cludale.services.concerts.events import SeatPlanPart, SectionPlan
-from cludale.services.concerts.numbered import Hall
+from benchmarks.decisions import Sale, curved, decisions, say
 from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout, Seat
 from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
-from cludale.services.concerts.stock import untouched
-from cludale.services.concerts.store import SECTIONS
 
 TICKETS = {1: 8.0, 2: 37.0, 3: 9.0, 4: 16.0, 5: 4.0, 6: 4.0} | dict.fromkeys(range(7, 13), 1.0)
 TICKETS |= dict.fromkeys(range(13, 21), 2.0)
@@ -62,15 +54,12 @@ def sizes(seed: int) -> Iterator[int]:
 
 def speed(rounds: int) -> None:
     """A whole sell-out of 20,000 seats, every decision timed in CPU; the same parties in every round."""
-    tracemalloc.start()
-    picker = Picker(hall(400, 50))
-    gc.collect()
-    print(f"memory of 20,000 seats with the picker's index: {tracemalloc.get_traced_memory()[0] / 1e6:.1f} MB")
-    tracemalloc.stop()
+    empty = Picker(hall(400, 50))
+    empty.settle()
     took: list[list[int]] = []
     steps: dict[Step, int] = {}
     for _ in range(rounds):
-        picker, each, steps = Picker(picker.layout), [], {}
+        picker, each, steps = empty.copy(), [], {}
         for size in sizes(1):
             began = thread_time_ns()
             try:
@@ -85,41 +74,37 @@ def speed(rounds: int) -> None:
         took.append(each)
     print(f"{len(took[0])} parties until no seat is left: {', '.join(f'{n} {step}' for step, n in steps.items())}")
     for number, each in enumerate(took, 1):
-        _say(f"round {number}", each)
-    _say("each decision's least of the rounds", [min(times) for times in zip(*took, strict=True)])
+        say(f"round {number}", each)
+    say("each decision's least of the rounds", [min(times) for times in zip(*took, strict=True)])
 
 
 def holds(rounds: int) -> None:
-    """The decisions of holds in a section of 20,000, by quantity and with numbers, until it is full."""
-    layout = hall(400, 50)
-    empty = Picker(layout)
+    """What is decided of holds in sections of 20,000 seats: with numbers in two halls, and by quantity."""
+    decisions(rounds, {"numbered": hall(400, 50), "numbered, on arcs": curved()}, sizes)
+
+
+def memory(_: int) -> None:
+    """What a process keeps of a concert of 20,000 seats while it is sold: tracemalloc counts it."""
+    tracemalloc.start()
+    empty = Picker(hall(400, 50))
     empty.settle()
-    kinds: dict[str, tuple[Hall | None, SeatPlanPart | UnsetType]] = {
-        "by quantity": (None, UNSET),
-        "numbered": (Hall(empty), SeatPlanPart(digest="", zone="")),
-    }
-    for number in range(1, rounds + 1):
-        for what, (seats, part) in kinds.items():
-            section = untouched(
-                "c", SectionPlan(id="s", name="s", total_seats=len(layout), price=Money(1, "EUR"), plan=part)
-            )
-            now, took = datetime(2027, 1, 1, tzinfo=UTC), list[int]()
-            for size in sizes(1):
-                if section.available(now) < size:
-                    break
-                now += timedelta(milliseconds=20)
-                wanted = Hold(f"reservation-{len(took)}", None, size, 600.0)
-                began = thread_time_ns()
-                section = decide(Seating(section, {}, seats), wanted, now).state.section
-                took.append(thread_time_ns() - began)
-            _say(f"round {number}, {what}", took)
-            print(f"  record: {len(SECTIONS.put(section, 0).body)} bytes, all of it held")
+    of_plan = _allocated()
+    print(f"where its seats are, for all concerts of this plan together: {of_plan / 1e6:.2f} MB")
+    sale, most = Sale(empty, 20_000, 600.0), of_plan
+    for number, size in enumerate(sizes(1)):
+        is_full = sale.hold(size).is_refused
+        if number % 1000 == 0 or is_full:
+            sale.forget()
+            most = max(most, _allocated())
+        if is_full:
+            break
+    print(f"with the concert's own section, picker and record, from empty to full: {most / 1e6:.2f} MB at most")
+    tracemalloc.stop()
 
 
-def _say(what: str, took: list[int]) -> None:
-    took = sorted(took)
-    at = [took[min(len(took) - 1, int(len(took) * part))] / 1000 for part in (0.5, 0.99, 0.999, 1)]
-    print(f"{what}: p50 {at[0]:.0f}, p99 {at[1]:.0f}, p99.9 {at[2]:.0f}, most {at[3]:.0f} µs of CPU")
+def _allocated() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
 
 
 class Judge:
@@ -265,10 +250,16 @@ def fill(halls: int, *, rows: int = 25, width: int = 40) -> None:
 def main() -> None:
     """Runs what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seating", description=__doc__)
-    parser.add_argument("what", choices=["speed", "holds", "parties", "fill"])
+    parser.add_argument("what", choices=["speed", "holds", "memory", "parties", "fill"])
     parser.add_argument("--count", type=int, help="rounds (5, 3), parties (1,000,000) or halls (20)")
     asked = parser.parse_args()
-    runs = {"speed": (speed, 5), "holds": (holds, 3), "parties": (parties, 1_000_000), "fill": (fill, 20)}
+    runs = {
+        "speed": (speed, 5),
+        "holds": (holds, 3),
+        "memory": (memory, 1),
+        "parties": (parties, 1_000_000),
+        "fill": (fill, 20),
+    }
     run, usual = runs[asked.what]
     run(asked.count or usual)
 

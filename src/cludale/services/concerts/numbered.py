@@ -174,18 +174,11 @@ def seats_told(seats: SeatMap) -> Mapping[str, object]:
     return {"taken": seats.taken, "held": held, "over": dict(seats.over), "blocked": dict(seats.blocked)}
 
 
-def aside_bits(seats: SeatMap) -> int:
-    """A bit for each wheelchair and companion place."""
-    bits = 0
-    for place in unpacked(seats.aside):
-        bits |= 1 << place
-    return bits
-
-
 def free_to_all(seats: SeatMap, total: int, second: float) -> int:
     """How many seats somebody can have at that second who asks for no wheelchair place."""
-    free = free_bits(seats, total, second)
-    return (free & ~aside_bits(seats)).bit_count() if seats.aside else free.bit_count()
+    taken = taken_at(seats, second)
+    aside = sum(not taken[place >> 3] >> (place & 7) & 1 for place in unpacked(seats.aside))
+    return total - int.from_bytes(taken, "little").bit_count() - aside
 
 
 class Hall:
@@ -202,6 +195,8 @@ class Hall:
         self._picker: Picker | None = None
         self._taken = bytes((len(empty.layout) + 7) >> 3)
         self._left = len(empty.layout)
+        self._given = 0, len(self._taken)
+        """The part of `_taken` where the seats are that were chosen last."""
 
     @property
     def total(self) -> int:
@@ -214,12 +209,18 @@ class Hall:
         if picker is None:
             picker = self._picker = self._empty.copy()
         if taken != self._taken:
-            for first, last in differing(self._taken, taken):
+            for first, last in differing(self._taken, taken, self._given):
                 was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
                 self._left += was.bit_count() - now.bit_count()
                 picker.toggle(first << 3, was ^ now)
             self._taken = taken
         return picker
+
+    def best(self, taken: bytes, party: Party) -> tuple[int, ...]:
+        """The best that are free, rising. Raises NotEnoughSeats."""
+        places = self.picker(taken).best(party).seats
+        self._given = places[0] >> 3, (places[-1] >> 3) + 1
+        return places
 
     def left(self, taken: bytes) -> int:
         """How many are free then, wheelchair places among them."""
@@ -258,10 +259,14 @@ def aside_of(layout: Layout) -> bytes:
     return packed(place for place, flags in enumerate(layout.flags) if flags & ACCESSIBLE)
 
 
-def differing(one: bytes, other: bytes) -> list[tuple[int, int]]:
-    """Where two texts of one length differ: from which byte to which, _NEAR bytes long at most."""
+def differing(one: bytes, other: bytes, part: tuple[int, int]) -> list[tuple[int, int]]:
+    """Where two texts of one length differ: from which byte to which, _NEAR bytes at a time at most.
+
+    `part` is where they most likely do.
+    """
     found: list[tuple[int, int]] = []
-    parts = [(0, len(one))]
+    first, last = part
+    parts = [part if one[:first] == other[:first] and one[last:] == other[last:] else (0, len(one))]
     while parts:
         first, last = parts.pop()
         while last - first > _NEAR:
@@ -302,7 +307,7 @@ def named(hall: Hall, taken: bytes, ids: Sequence[str], wheelchairs: int = 0) ->
 
 def best(hall: Hall, taken: bytes, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
     """The best that are free. Raises NotEnoughSeats."""
-    return hall.seats(hall.picker(taken).best(Party(quantity, None, wheelchairs)).seats)
+    return hall.seats(hall.best(taken, Party(quantity, None, wheelchairs)))
 
 
 def same_or_best(hall: Hall, taken: bytes, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:

@@ -1,7 +1,7 @@
 """Where parties can sit at all, and how near each place is: what of a section never changes, for all its pickers.
 
-A *line* is what is sold alike: a row's ordinary seats of one category. A *stretch* is a part of a line that no aisle and
-no other seat interrupts; who sits together sits in one stretch. A *shape* is which places of a stretch come before
+A *line* is what is sold alike: a row's ordinary seats of one category. A *stretch* is a part of a line that no aisle
+and no other seat interrupts; who sits together sits in one stretch. A *shape* is which places of a stretch come before
 which others, for each size of a party. Most stretches of a hall share a few shapes, and what is the best place in a
 stretch of this shape with these seats free is remembered for all of them.
 """
@@ -88,7 +88,9 @@ class Shape:
         """The nearest of these places: those before and from the middle on, as in a Place."""
         middle = self.middles[size - 1]
         if middle < 0:
-            return next(bit for bit in self.orders[size - 1] if starts >> bit & 1), -1
+            for bit in self.orders[size - 1]:
+                if starts >> bit & 1:
+                    return bit, -1
         after = starts >> middle
         at = middle + (after & -after).bit_length() - 1 if after else -1
         return (starts & ((1 << middle) - 1)).bit_length() - 1, at
@@ -167,7 +169,7 @@ class Stretch:
 
 def told(key: int) -> tuple[int, int, int]:
     """A key's orphans, number of the stretch, and bit of the row."""
-    return key // ORPHAN, key >> LOW & (1 << LOW) - 1, key & (1 << LOW) - 1
+    return key >> _COST + 2 * LOW, key >> LOW & (1 << LOW) - 1, key & (1 << LOW) - 1
 
 
 class Ground:

@@ -20,19 +20,8 @@ _PART = 64
 class Index:
     """The stretches of a category, and for each size the least key of all. `free` has each row's free bits, always."""
 
-    def __init__(self, stretches: list[Stretch], free: list[int], *, like: "Index | None" = None) -> None:
-        """`like`: an index of the same stretches to begin with; what has changed since has to be said."""
+    def __init__(self, stretches: list[Stretch], free: list[int]) -> None:
         self.stretches, self._free = stretches, free
-        self._stale: dict[int, int] = {}
-        """Stretches that have changed since their keys were computed, and a bit for each size computed since."""
-        if like is not None:
-            like.settle()
-            self.largest = like.largest
-            self._keys = [keys.copy() for keys in like._keys]
-            self._least = [least.copy() for least in like._least]
-            self._loose = like._loose.copy()
-            self._places = like._places.copy()
-            return
         self.largest = max((len(each.shape.middles) for each in stretches), default=0)
         groups = -(-len(stretches) // _GROUP)
         self._keys = [[NOWHERE] * len(stretches) for _ in range(self.largest)]
@@ -40,7 +29,19 @@ class Index:
         self._loose = [0] * self.largest
         """By size, a bit for each group whose least key is not known."""
         self._places: list[Places] = [()] * len(stretches)
-        self._stale.update(dict.fromkeys(range(len(stretches)), 0))
+        self._stale = dict.fromkeys(range(len(stretches)), 0)
+        """Stretches that have changed since their keys were computed, and a bit for each size computed since."""
+
+    def copy(self, free: list[int]) -> "Index":
+        """Another one of the same stretches, that looks there for what is free: now it is the same seats."""
+        self.settle()
+        index = Index(self.stretches, free)
+        index._keys = [keys.copy() for keys in self._keys]
+        index._least = [least.copy() for least in self._least]
+        index._loose = self._loose.copy()
+        index._places = self._places.copy()
+        index._stale = {}
+        return index
 
     def changed(self, stretch: Stretch) -> None:
         """Some of its seats are free or are not free any more."""
@@ -80,27 +81,28 @@ class Index:
 
     def _renew(self, at: int) -> None:
         """All keys of a stretch."""
-        stretch = self.stretches[at]
-        before = self._places[at]
-        places = self._places[at] = stretch.shape.places(self._free[stretch.row] >> stretch.first & stretch.shape.bits)
+        stretch, before = self.stretches[at], self._places[at]
+        places = stretch.shape.places(self._free[stretch.row] >> stretch.first & stretch.shape.bits)
+        self._places[at] = places
+        group = at // _GROUP
         for number, place in enumerate(places):
-            if not before or place != before[number]:
-                self._put(at, number, NOWHERE if place is None else stretch.key(place, number + 1))
+            if before and place == before[number]:
+                continue
+            key = NOWHERE if place is None else stretch.key(place, number + 1)
+            keys, least = self._keys[number], self._least[number]
+            old = keys[at]
+            keys[at] = key
+            if key <= least[group]:
+                least[group] = key
+            elif old == least[group]:
+                self._loose[number] |= 1 << group
 
     def _renew_one(self, at: int, size: int) -> None:
         """The key for one size; the others are then computed without a look at what they were."""
         stretch = self.stretches[at]
         self._places[at] = ()
-        if size <= len(stretch.shape.middles):
-            place = stretch.shape.place(self._free[stretch.row] >> stretch.first & stretch.shape.bits, size)
-            self._put(at, size - 1, NOWHERE if place is None else stretch.key(place, size))
-
-    def _put(self, at: int, number: int, key: int) -> None:
-        keys, group = self._keys[number], at // _GROUP
-        old = keys[at]
-        keys[at] = key
-        least = self._least[number]
-        if key <= least[group]:
-            least[group] = key
-        elif old == least[group]:
-            self._loose[number] |= 1 << group
+        if size > len(stretch.shape.middles):
+            return
+        place = stretch.shape.place(self._free[stretch.row] >> stretch.first & stretch.shape.bits, size)
+        self._keys[size - 1][at] = NOWHERE if place is None else stretch.key(place, size)
+        self._loose[size - 1] |= 1 << at // _GROUP

@@ -18,6 +18,7 @@ others beside them (`accessible`). A party of more than MAX_PARTY is placed from
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -68,21 +69,25 @@ class Picker:
     `free` has the free bits of each row; none given: all are free. Pickers of one section can share its ground.
     """
 
-    def __init__(self, layout: Layout, free: Iterable[int] | None = None, *, like: "Picker | None" = None) -> None:
-        """`like`: a picker of the same layout in which the same seats are free."""
+    def __init__(self, layout: Layout, free: Iterable[int] | None = None) -> None:
         self.layout = layout
         self.free = layout.row_bits() if free is None else list(free)
-        self._ground = Ground(layout) if like is None else like._ground
-        self._indexes = {
-            category: Index(stretches, self.free, like=None if like is None else like._indexes[category])
-            for category, stretches in self._ground.of_category.items()
-        }
+        self._ground = Ground(layout)
+        self._indexes = {each: Index(same, self.free) for each, same in self._ground.of_category.items()}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._all = list(range(len(self.layout.categories)))
         self._halves: dict[int, Halves] = {}
         self._windows = Windows(self._ground, self.free)
 
     def copy(self) -> "Picker":
-        """Another one, with the same seats free, that shares what never changes."""
-        return Picker(self.layout, self.free, like=self)
+        """Another one, with the same seats free now, that shares what never changes."""
+        picker = copy(self)
+        picker.free = self.free.copy()
+        picker._indexes = {each: index.copy(picker.free) for each, index in self._indexes.items()}  # noqa: SLF001 - its own
+        picker._begin()  # noqa: SLF001
+        return picker
 
     def settle(self) -> None:
         """Compute now what the next parties would have to wait for."""
@@ -136,8 +141,8 @@ class Picker:
             return self._with_wheelchairs(party, categories)
         return self._ordinary(party.size, categories)
 
-    def _categories(self, name: str | None) -> list[int]:
-        return [n for n, each in enumerate(self.layout.categories) if name is None or each == name]
+    def _categories(self, name: str | None) -> Sequence[int]:
+        return self._all if name is None else [n for n in self._all if self.layout.categories[n] == name]
 
     def _bits(self, seats: Iterable[int]) -> dict[int, int]:
         rows: dict[int, int] = {}
@@ -160,7 +165,11 @@ class Picker:
                     self._halves[line.category].changed(line)
 
     def _together(self, size: int, categories: Sequence[int]) -> Pick | None:
-        key = min((self._indexes[each].best(size) for each in categories if each in self._indexes), default=NOWHERE)
+        key = NOWHERE
+        for category in categories:
+            index = self._indexes.get(category)
+            if index is not None:
+                key = min(key, index.best(size))
         if key == NOWHERE:
             return None
         orphans, number, start = told(key)
