@@ -135,17 +135,18 @@ def decisions(rounds: int, layouts: dict[str, Layout], sizes: Callable[[int], It
     empty: dict[str, Picker | None] = {"by quantity": None}
     for name, layout in layouts.items():
         began = thread_time_ns()
-        empty[name] = picker = Picker(layout)
+        picker = Picker(layout)
         picker.settle()
+        empty[name] = picker
         print(
             f"{name}: {len(layout)} seats in {len(layout.rows)} rows; made in {(thread_time_ns() - began) / 1e6:.0f} ms"
         )
     for title, are_paid, hold_seconds in (("holds until it is full", False, 600.0), ("paid or not", True, 30.0)):
         print(f"\n## {title}")
-        for name, picker in empty.items():
+        for name, where in empty.items():
             seen: list[list[Decided]] = []
             for number in range(1, rounds + 1):
-                sale = Sale(picker, 20_000, hold_seconds)
+                sale = Sale(where, 20_000, hold_seconds)
                 gc.collect()
                 seen.append(whole(sale, sizes(1), are_paid=are_paid))
                 say(f"{name}, round {number}", [each.cpu for each in seen[-1]], [each.wall for each in seen[-1]])
@@ -172,7 +173,8 @@ def _by(decided: Sequence[Decided]) -> None:
 
 def _short(what: str, decided: Sequence[Decided]) -> None:
     if decided:
-        cpu, wall = (" ".join(f"{at:.0f}" for at in parts([e[i] for e in decided])) for i in (3, 4))
+        took = [each.cpu for each in decided], [each.wall for each in decided]
+        cpu, wall = (" ".join(f"{at:.0f}" for at in parts(each)) for each in took)
         print(f"  {what}: {len(decided)}; p50 p99 p99.9 most: {cpu} µs of CPU, {wall} by the clock")
 
 

@@ -49,7 +49,10 @@ def packed(places: Iterable[int]) -> bytes:
 
 def unpacked(places: bytes) -> Sequence[int]:
     """The other way round."""
-    return [place | upper << 8 for place, upper in zip(places[::2], places[1::2], strict=True)]
+    those = array("H", places)
+    if not _IS_LITTLE:
+        those.byteswap()
+    return those
 
 
 def _places(seats: Iterable[NumberedSeat]) -> list[int]:
@@ -151,15 +154,13 @@ def taken_at(seats: SeatMap, second: float) -> bytes:
         ended = [held for until, held in seats.held.items() if until <= second]
     if not ended:
         return seats.taken
+    places, over = unpacked(b"".join(ended)), seats.over
     taken = bytearray(seats.taken)
-    if not seats.over:
-        for held in ended:
-            for place in array("H", held) if _IS_LITTLE else unpacked(held):
-                taken[place >> 3] &= ~(1 << (place & 7))
-    else:
-        for place, times in Counter(place for held in ended for place in unpacked(held)).items():
-            if times > seats.over.get(place, 0):
-                taken[place >> 3] &= ~(1 << (place & 7))
+    for place in places:
+        taken[place >> 3] &= ~(1 << (place & 7))
+    for place, times in Counter([place for place in places if place in over] if over else ()).items():
+        if times <= over[place]:  # somebody else has it by now
+            taken[place >> 3] |= 1 << (place & 7)
     return bytes(taken)
 
 

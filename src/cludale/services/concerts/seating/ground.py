@@ -17,17 +17,12 @@ from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
 MAX_PARTY = 20
 """The largest party that is looked for together."""
 
-NOWHERE = 1 << 120
-"""The key where there is no place: more than every other."""
-
-LOW = 16
-"""Bits of a key for the number of a stretch, and as many for a bit of a row."""
-_COST = 56  # bits for a distance
-ORPHAN = 1 << (_COST + 2 * LOW)
-"""What a seat that is left alone counts for in a key."""
+ORPHAN = 1 << 44
+"""What a seat that is left alone counts for in a key: more than the way of any party, which is below 2 ** 41."""
 
 REMEMBERED = 2_048
 """So many shapes with seats free in them are remembered."""
+_NUMBER = 16  # bits for the number of a shape
 
 
 class Place(NamedTuple):
@@ -68,7 +63,7 @@ class Shape:
 
     def places(self, free: int) -> Places:
         """The best place for every size, None where there is none, with these seats of the stretch free."""
-        known = free << LOW | self.number
+        known = free << _NUMBER | self.number
         places = self._remembered.get(known)
         if places is None:
             if len(self._remembered) >= REMEMBERED:
@@ -78,7 +73,7 @@ class Shape:
 
     def place(self, free: int, size: int) -> Place | None:
         """The best place for one size."""
-        places = self._remembered.get(free << LOW | self.number)
+        places = self._remembered.get(free << _NUMBER | self.number)
         if places is not None:
             return places[size - 1]
         starts = adjacent(free, size)
@@ -144,32 +139,47 @@ class Line:
 class Stretch:
     """Neighbours of a line: `first` is the bit of the first of them, `at` which stretch of its category it is."""
 
-    __slots__ = ("_low", "_sums", "at", "first", "line", "mask", "row", "shape")
+    __slots__ = ("_sums", "at", "first", "line", "mask", "number", "row", "shape")
 
     def __init__(self, number: int, at: int, line: Line, first: int, shape: Shape) -> None:
-        self.at, self.line, self.row, self.first, self.shape = at, line, line.row, first, shape
+        self.number, self.at, self.line, self.row, self.first, self.shape = number, at, line, line.row, first, shape
         self.mask = shape.bits << first
-        self._low = number << LOW | first
         self._sums = line.sums
 
     def key(self, place: Place, size: int) -> int:
-        """What orders places: fewest orphans, then the nearest, then by row and by bit, so that no two are equal."""
+        """What orders places: fewest orphans, then the nearest."""
         orphans, before, after = place
         first, sums = self.first, self._sums
         if before < 0:
-            cost = sums[first + after + size] - sums[first + after]
-            return orphans | cost << 2 * LOW | self._low + after
+            return orphans + sums[first + after + size] - sums[first + after]
         cost = sums[first + before + size] - sums[first + before]
         if after >= 0:
             further = sums[first + after + size] - sums[first + after]
             if further < cost:
-                return orphans | further << 2 * LOW | self._low + after
-        return orphans | cost << 2 * LOW | self._low + before
+                return orphans + further
+        return orphans + cost
+
+    def start(self, place: Place, size: int) -> int:
+        """The bit of the row where the place begins."""
+        _, before, after = place
+        if before < 0 or (after >= 0 and self._cost(after, size) < self._cost(before, size)):
+            return self.first + after
+        return self.first + before
+
+    def _cost(self, start: int, size: int) -> int:
+        return self._sums[self.first + start + size] - self._sums[self.first + start]
 
 
-def told(key: int) -> tuple[int, int, int]:
-    """A key's orphans, number of the stretch, and bit of the row."""
-    return key >> _COST + 2 * LOW, key >> LOW & (1 << LOW) - 1, key & (1 << LOW) - 1
+class Found(NamedTuple):
+    """A place of a section: its key, and where it is. What is equal goes by stretch, so by row, and then by bit."""
+
+    key: int
+    stretch: int
+    start: int
+
+
+NOWHERE = Found(1 << 62, 0, 0)
+"""Where there is no place: after every other."""
 
 
 class Ground:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
-from cludale.services.concerts.seating.ground import MAX_PARTY, NOWHERE, Ground, Line, adjacent
+from cludale.services.concerts.seating.ground import MAX_PARTY, Ground, Line, adjacent
+
+NO_HALVES = 1 << 120
+"""The key where there are no such places: more than every other."""
 
 _SEAT = 16  # bits of a key for the first seat of each half
 _AHEAD = 5  # and for how many sit in front
@@ -39,9 +42,9 @@ class Halves:
                 self._changed.clear()
 
     def best(self, size: int) -> int:
-        """The key of the nearest place for two halves, NOWHERE if there is none."""
+        """The key of the nearest place for two halves, NO_HALVES if there is none."""
         if not 2 <= size <= MAX_PARTY or not self._pairs:
-            return NOWHERE
+            return NO_HALVES
         keys = self._keys.get(size)
         if keys is None:
             keys = self._keys[size] = [self._look(number, size) for number in range(len(self._pairs))]
@@ -59,7 +62,7 @@ class Halves:
     def _look(self, number: int, size: int) -> int:
         front, back = self._pairs[number]
         free_front, free_back = self._free[front.row] & front.mask, self._free[back.row] & back.mask
-        best = NOWHERE
+        best = NO_HALVES
         if not free_front or not free_back:
             return best
         larger, smaller = size - size // 2, size // 2
@@ -76,7 +79,7 @@ class Halves:
         further, other = back.nearest(backs, behind)
         if self._overlap(at[start], ahead, at_back[other], behind):
             return _key(cost + further, at[start], at_back[other], ahead)
-        return min(self._places(front, fronts, ahead, back, backs, behind), default=NOWHERE)
+        return min(self._places(front, fronts, ahead, back, backs, behind), default=NO_HALVES)
 
     def _places(self, front: Line, fronts: int, ahead: int, back: Line, backs: int, behind: int) -> Iterator[int]:
         at, at_back = self._ground.layout.rows[front.row].at, self._ground.layout.rows[back.row].at

@@ -7,10 +7,12 @@ Where many stretches changed at once (holds that ended, a hall that is seen for 
 not wait for all of it: keys of the size that is asked for are computed at once, the others by and by.
 """
 
+from array import array
 from itertools import islice
 
-from cludale.services.concerts.seating.ground import NOWHERE, Places, Stretch
+from cludale.services.concerts.seating.ground import NOWHERE, Found, Places, Stretch
 
+_NONE = NOWHERE.key
 _GROUP = 32
 _AT_ONCE = 2
 """So many stretches get all of their keys when one size is asked for, and this part of those that wait besides."""
@@ -24,8 +26,8 @@ class Index:
         self.stretches, self._free = stretches, free
         self.largest = max((len(each.shape.middles) for each in stretches), default=0)
         groups = -(-len(stretches) // _GROUP)
-        self._keys = [[NOWHERE] * len(stretches) for _ in range(self.largest)]
-        self._least = [[NOWHERE] * groups for _ in range(self.largest)]
+        self._keys = [array("q", [_NONE]) * len(stretches) for _ in range(self.largest)]
+        self._least = [array("q", [_NONE]) * groups for _ in range(self.largest)]
         self._loose = [0] * self.largest
         """By size, a bit for each group whose least key is not known."""
         self._places: list[Places] = [()] * len(stretches)
@@ -36,8 +38,8 @@ class Index:
         """Another one of the same stretches, that looks there for what is free: now it is the same seats."""
         self.settle()
         index = Index(self.stretches, free)
-        index._keys = [keys.copy() for keys in self._keys]
-        index._least = [least.copy() for least in self._least]
+        index._keys = [keys[:] for keys in self._keys]
+        index._least = [least[:] for least in self._least]
         index._loose = self._loose.copy()
         index._places = self._places.copy()
         index._stale = {}
@@ -47,21 +49,27 @@ class Index:
         """Some of its seats are free or are not free any more."""
         self._stale[stretch.at] = 0
 
-    def best(self, size: int) -> int:
-        """The least key for this size, NOWHERE if no stretch has as many adjacent seats."""
+    def best(self, size: int) -> Found:
+        """The best place for so many, NOWHERE if no stretch has as many adjacent seats."""
         if size > self.largest:
             return NOWHERE
         if self._stale:
             self._catch_up(size)
-        least, loose = self._least[size - 1], self._loose[size - 1]
-        if loose:
-            keys = self._keys[size - 1]
-            while loose:
-                group = (loose & -loose).bit_length() - 1
-                least[group] = min(keys[group * _GROUP : (group + 1) * _GROUP])
-                loose &= loose - 1
-            self._loose[size - 1] = 0
-        return min(least)
+        keys, least, loose = self._keys[size - 1], self._least[size - 1], self._loose[size - 1]
+        while loose:
+            group = loose.bit_length() - 1
+            least[group] = min(keys[group * _GROUP : (group + 1) * _GROUP])
+            loose ^= 1 << group
+        self._loose[size - 1] = 0
+        key = min(least)
+        if key == _NONE:
+            return NOWHERE
+        at = keys.index(key, least.index(key) * _GROUP)
+        stretch = self.stretches[at]
+        places = self._places[at]
+        place = places[size - 1] if places else stretch.shape.place(self._free_of(stretch), size)
+        assert place is not None  # noqa: S101 - it has a key
+        return Found(key, stretch.number, stretch.start(place, size))
 
     def settle(self) -> None:
         """Compute all that waits."""
@@ -79,16 +87,18 @@ class Index:
                 stale[at] = computed | 1 << size
                 self._renew_one(at, size)
 
+    def _free_of(self, stretch: Stretch) -> int:
+        return self._free[stretch.row] >> stretch.first & stretch.shape.bits
+
     def _renew(self, at: int) -> None:
         """All keys of a stretch."""
         stretch, before = self.stretches[at], self._places[at]
-        places = stretch.shape.places(self._free[stretch.row] >> stretch.first & stretch.shape.bits)
-        self._places[at] = places
+        places = self._places[at] = stretch.shape.places(self._free_of(stretch))
         group = at // _GROUP
         for number, place in enumerate(places):
             if before and place == before[number]:
                 continue
-            key = NOWHERE if place is None else stretch.key(place, number + 1)
+            key = _NONE if place is None else stretch.key(place, number + 1)
             keys, least = self._keys[number], self._least[number]
             old = keys[at]
             keys[at] = key
@@ -101,8 +111,7 @@ class Index:
         """The key for one size; the others are then computed without a look at what they were."""
         stretch = self.stretches[at]
         self._places[at] = ()
-        if size > len(stretch.shape.middles):
-            return
-        place = stretch.shape.place(self._free[stretch.row] >> stretch.first & stretch.shape.bits, size)
-        self._keys[size - 1][at] = NOWHERE if place is None else stretch.key(place, size)
-        self._loose[size - 1] |= 1 << at // _GROUP
+        if size <= len(stretch.shape.middles):
+            place = stretch.shape.place(self._free_of(stretch), size)
+            self._keys[size - 1][at] = _NONE if place is None else stretch.key(place, size)
+            self._loose[size - 1] |= 1 << at // _GROUP

@@ -23,8 +23,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from cludale.services.concerts.seating.accessible import Windows
-from cludale.services.concerts.seating.ground import MAX_PARTY, NOWHERE, Ground, alone, told
-from cludale.services.concerts.seating.halves import Halves, seats_of
+from cludale.services.concerts.seating.ground import MAX_PARTY, NOWHERE, ORPHAN, Ground, alone
+from cludale.services.concerts.seating.halves import NO_HALVES, Halves, seats_of
 from cludale.services.concerts.seating.index import Index
 from cludale.services.concerts.seating.layout import Layout
 
@@ -165,21 +165,21 @@ class Picker:
                     self._halves[line.category].changed(line)
 
     def _together(self, size: int, categories: Sequence[int]) -> Pick | None:
-        key = NOWHERE
+        found = NOWHERE
         for category in categories:
             index = self._indexes.get(category)
             if index is not None:
-                key = min(key, index.best(size))
-        if key == NOWHERE:
+                found = min(found, index.best(size))
+        if found is NOWHERE:
             return None
-        orphans, number, start = told(key)
-        first = self.layout.rows[self._ground.stretches[number].row].at[start]
+        orphans = found.key >= ORPHAN
+        first = self.layout.rows[self._ground.stretches[found.stretch].row].at[found.start]
         seats = tuple(range(first, first + size))
         return Pick(seats, Step.ORPHAN, self.orphans(seats)) if orphans else Pick(seats, Step.TOGETHER)
 
     def _behind(self, size: int, categories: Sequence[int]) -> Pick | None:
-        key = min((self._halves_of(each).best(size) for each in categories), default=NOWHERE)
-        if key == NOWHERE:
+        key = min((self._halves_of(each).best(size) for each in categories), default=NO_HALVES)
+        if key == NO_HALVES:
             return None
         seats = seats_of(key, size)
         return Pick(seats, Step.BEHIND, self.orphans(seats))
