@@ -17,15 +17,13 @@ from collections.abc import Callable, Iterator
 from time import thread_time_ns
 
 from benchmarks.decisions import Sale, curved, decisions, say
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout, Seat
+from benchmarks.parties import GIVE_UP, Judge, judged
+from cludale.services.concerts.seating.layout import Flags, Layout, Seat
 from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
 
 TICKETS = {1: 8.0, 2: 37.0, 3: 9.0, 4: 16.0, 5: 4.0, 6: 4.0} | dict.fromkeys(range(7, 13), 1.0)
 TICKETS |= dict.fromkeys(range(13, 21), 2.0)
 """What share of a hundred tickets parties of each size buy."""
-
-GIVE_UP = 20
-"""A hall is sold out once so many parties in a row could not sit together."""
 
 
 def hall(rows: int, width: int, *, accessible: bool = False) -> Layout:
@@ -107,89 +105,16 @@ def _allocated() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
-class Judge:
-    """What is free, by code of its own, and what a pick did."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.special = [bool(flags & ACCESSIBLE) for flags in layout.flags]
-        self.free = [not special for special in self.special]
-        self.taken = [False] * len(layout)
-        x, row = layout.x, layout.row_of
-        self.next = [
-            number + 1 < len(layout) and row[number] == row[number + 1] and x[number + 1] - x[number] < 30
-            for number in range(len(layout))
-        ]
-
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """The free ordinary seats that are neighbours: the first, and how many."""
-        first = -1
-        for seat, free in enumerate(self.free):
-            if free and first < 0:
-                first = seat
-            if first >= 0 and not (free and self.next[seat] and self.free[seat + 1]):
-                yield first, seat - first + 1
-                first = -1
-
-    def leaves_alone(self, first: int, size: int) -> bool:
-        """Whether adjacent seats leave one beside them alone."""
-        before = self._free_before(first) and not self._free_before(first - 1)
-        last = first + size - 1
-        return before or (self._free_after(last) and not self._free_after(last + 1))
-
-    def avoidable(self, size: int) -> bool:
-        """Whether so many could sit together and leave no seat alone."""
-        return any(length == size or length >= size + 2 for _, length in self.runs())
-
-    def change(self, seats: tuple[int, ...], *, taken: bool) -> None:
-        """These are taken, or given back."""
-        for seat in seats:
-            self.taken[seat] = taken
-            self.free[seat] = not taken and not self.special[seat]
-
-    def _free_before(self, seat: int) -> bool:
-        return seat > 0 and self.next[seat - 1] and self.free[seat - 1]
-
-    def _free_after(self, seat: int) -> bool:
-        return self.next[seat] and self.free[seat + 1]
-
-
 def parties(count: int) -> None:
-    """So many parties in halls of 1,000 seats, one in ten of which gives its seats back: each pick is judged."""
-    layout, chance = hall(25, 40, accessible=True), random.Random(7)
-    placed = doubles = avoidable = unasked = alone = halls = 0
-    steps: dict[Step, int] = {}
-    wanted = sizes(7)
-    while placed < count:
-        picker, judge, sold = Picker(layout), Judge(layout), list[tuple[int, ...]]()
-        halls += 1
-        refused = 0
-        while refused < GIVE_UP and placed < count:
-            size, asked = next(wanted), int(chance.random() < 0.005)
-            if sold and chance.random() < 0.1:
-                back = sold.pop(chance.randrange(len(sold)))
-                picker.give_back(back)
-                judge.change(back, taken=False)
-            try:
-                pick = picker.best(Party(size, wheelchairs=asked))
-            except NotEnoughSeats:
-                refused += 1
-                continue
-            refused, placed = 0, placed + 1
-            steps[pick.step] = steps.get(pick.step, 0) + 1
-            doubles += len(set(pick.seats)) != size or any(judge.taken[seat] for seat in pick.seats)
-            unasked += not asked and any(judge.special[seat] for seat in pick.seats)
-            if not asked and pick.step in {Step.TOGETHER, Step.ORPHAN}:
-                left = judge.leaves_alone(pick.seats[0], size)
-                alone += left
-                avoidable += left and judge.avoidable(size)
-            elif not asked:  # none may be split that could sit together
-                avoidable += judge.avoidable(size)
-            picker.take(pick.seats)
-            judge.change(pick.seats, taken=True)
-            sold.append(pick.seats)
-    print(f"{placed} parties in {halls} halls: {', '.join(f'{n} {step}' for step, n in steps.items())}")
-    print(f"{doubles} doubles, {avoidable} avoidable orphans of {alone}, {unasked} accessible seats to who did not ask")
+    """So many parties, and what is to be said against where they sit."""
+    layout = hall(25, 40, accessible=True)
+    tally = judged(count, layout, sizes(7))
+    print(f"{tally.parties} parties in {tally.halls} halls of {len(layout)} seats; {tally.back} gave theirs back")
+    print(f"{tally.together} sat together, {tally.alone} of them with a seat left alone; {tally.apart} sat apart")
+    print(
+        f"{tally.doubles} seats given twice, {tally.avoidable} seats left alone that need not be, "
+        f"{tally.torn} parties apart that could sit together, {tally.unasked} accessible seats to who did not ask"
+    )
 
 
 def ours(picker: Picker, _: Judge, size: int) -> int | None:
