@@ -16,7 +16,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from time import thread_time_ns
 
-from benchmarks.decisions import Sale, curved, decisions, say
+from benchmarks.decisions import Sale, curved, decisions, say, whole
 from benchmarks.parties import GIVE_UP, Judge, judged
 from cludale.services.concerts.seating.layout import Flags, Layout, Seat
 from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
@@ -88,15 +88,15 @@ def memory(_: int) -> None:
     empty.settle()
     of_plan = _allocated()
     print(f"where its seats are, for all concerts of this plan together: {of_plan / 1e6:.2f} MB")
-    sale, most = Sale(empty, 20_000, 600.0), of_plan
-    for number, size in enumerate(sizes(1)):
-        is_full = sale.hold(size).is_refused
-        if number % 1000 == 0 or is_full:
-            sale.forget()
-            most = max(most, _allocated())
-        if is_full:
-            break
-    print(f"with the concert's own section, picker and record, from empty to full: {most / 1e6:.2f} MB at most")
+    sale = Sale(empty, 20_000, 600.0)
+    whole(sale, sizes(1), are_paid=False)
+    sale.forget()
+    print(f"with the concert's own section, picker and record, all of it held: {_allocated() / 1e6:.2f} MB")
+    del sale
+    sale = Sale(empty, 20_000, 30.0)
+    whole(sale, sizes(1), are_paid=True)
+    sale.forget()
+    print(f"and sold, after many holds that ended: {_allocated() / 1e6:.2f} MB")
     tracemalloc.stop()
 
 

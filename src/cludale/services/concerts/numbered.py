@@ -101,10 +101,11 @@ def _end_hold(seats: SeatMap, places: Sequence[int], until: int) -> SeatMap:
         at = there.find(gone, at + 1)
     if at < 0:
         raise ValueError(f"seats {places} of {seats.zone} are not held until {until}")
-    left = there[:at] + there[at + len(gone) :]
-    held = {each: known for each, known in seats.held.items() if each != until}
+    left, held = there[:at] + there[at + len(gone) :], dict(seats.held)
     if left:
         held[until] = left
+    else:
+        del held[until]
     return msgspec.structs.replace(seats, held=held)
 
 

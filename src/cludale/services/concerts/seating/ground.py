@@ -8,7 +8,7 @@ stretch of this shape with these seats free is remembered for all of them.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import sub
 from typing import NamedTuple
 
@@ -20,8 +20,9 @@ MAX_PARTY = 20
 ORPHAN = 1 << 44
 """What a seat that is left alone counts for in a key: more than the way of any party, which is below 2 ** 41."""
 
-REMEMBERED = 2_048
-"""So many shapes with seats free in them are remembered."""
+REMEMBERED = 1_024
+"""So many shapes with seats free in them are remembered; and as many places, which many of these share."""
+_RESTRICTED_VIEW = int(Flags.RESTRICTED_VIEW)
 _NUMBER = 16  # bits for the number of a shape
 
 
@@ -40,6 +41,23 @@ Places = Sequence[Place | None]
 """The best place for each size of a party from 1 on."""
 
 
+class Remembered:
+    """The best places for shapes with some of their seats free, in bounded memory: equal ones are kept once."""
+
+    def __init__(self) -> None:
+        self.places: dict[int, Places] = {}
+        self._alike: dict[Place | None, Place | None] = {}
+
+    def keep(self, known: int, places: Iterable[Place | None]) -> Places:
+        """Remember these; returns them."""
+        if len(self.places) >= REMEMBERED:
+            self.places.clear()
+        if len(self._alike) >= REMEMBERED:
+            self._alike.clear()
+        kept = self.places[known] = tuple([self._alike.setdefault(place, place) for place in places])
+        return kept
+
+
 class Shape:
     """Which places of a stretch are nearer than others.
 
@@ -55,26 +73,24 @@ class Shape:
         length: int,
         middles: tuple[int, ...],
         orders: tuple[Sequence[int], ...],
-        remembered: dict[int, Places],
+        remembered: Remembered,
     ) -> None:
         self.number, self.middles, self.orders = number, middles, orders
         self.bits = (1 << length) - 1
         self._remembered = remembered
 
-    def places(self, free: int) -> Places:
-        """The best place for every size, None where there is none, with these seats of the stretch free."""
-        known = free << _NUMBER | self.number
-        places = self._remembered.get(known)
-        if places is None:
-            if len(self._remembered) >= REMEMBERED:
-                self._remembered.clear()
-            places = self._remembered[known] = self._find(free)
+    def places(self, free: int, most: int) -> Places:
+        """The best place for each size up to this one at least, with these seats of the stretch free."""
+        known, most = free << _NUMBER | self.number, min(most, len(self.middles))
+        places = self._remembered.places.get(known)
+        if places is None or len(places) < most:
+            places = self._remembered.keep(known, self._find(free, most))
         return places
 
     def place(self, free: int, size: int) -> Place | None:
         """The best place for one size."""
-        places = self._remembered.get(free << _NUMBER | self.number)
-        if places is not None:
+        places = self._remembered.places.get(free << _NUMBER | self.number)
+        if places is not None and size <= len(places):
             return places[size - 1]
         starts = adjacent(free, size)
         return self._best(starts, _left(free), free >> size, size) if starts else None
@@ -90,16 +106,15 @@ class Shape:
         at = middle + (after & -after).bit_length() - 1 if after else -1
         return (starts & ((1 << middle) - 1)).bit_length() - 1, at
 
-    def _find(self, free: int) -> Places:
-        places: list[Place | None] = []
+    def _find(self, free: int, most: int) -> Iterator[Place | None]:
         left, starts, shifted = _left(free), free, free
-        for size in range(1, len(self.middles) + 1):
+        for size in range(1, most + 1):
             if not starts:
-                break
+                yield None
+                continue
             shifted >>= 1
-            places.append(self._best(starts, left, shifted, size))
+            yield self._best(starts, left, shifted, size)
             starts &= shifted
-        return (*places, *[None] * (len(self.middles) - len(places)))
 
     def _best(self, starts: int, left: int, after: int, size: int) -> Place:
         """The best of the places that begin at these bits; `after` has what is free behind each."""
@@ -193,12 +208,12 @@ class Ground:
         self.of_category: dict[int, list[Stretch]] = {}
         self._shapes: dict[tuple[int, tuple[int, ...]], Shape] = {}
         self._number_of_shapes = 0
-        self._remembered: dict[int, Places] = {}
+        self._remembered = Remembered()
         distances = layout.distances()
         restricted = (max(distances, default=0) + 1) * MAX_PARTY
         for number in range(len(layout.rows)):
             self._add_row(number, distances, restricted)
-        self.wheelchairs = _masks(layout, Flags.WHEELCHAIR)
+        self.wheelchairs = _masks(layout, int(Flags.WHEELCHAIR))
         self.accessible = _masks(layout, ACCESSIBLE)
 
     def _add_row(self, number: int, distances: Sequence[int], restricted: int) -> None:
@@ -209,7 +224,7 @@ class Ground:
             cost = 0
             if index >= 0:
                 flags = layout.flags[index]
-                cost = distances[index] + (restricted if flags & Flags.RESTRICTED_VIEW else 0)
+                cost = distances[index] + (restricted if flags & _RESTRICTED_VIEW else 0)
                 if not flags & ACCESSIBLE:
                     category = layout.category[index]
                     masks[category] = masks.get(category, 0) | 1 << bit
@@ -292,7 +307,7 @@ def _runs(mask: int) -> Iterator[tuple[int, int]]:
         at += gap + length
 
 
-def _masks(layout: Layout, flags: Flags) -> dict[tuple[int, int], int]:
+def _masks(layout: Layout, flags: int) -> dict[tuple[int, int], int]:
     """The bits of the seats with any of these flags, by row and category."""
     masks: dict[tuple[int, int], int] = {}
     for index, its in enumerate(layout.flags):

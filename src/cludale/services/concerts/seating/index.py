@@ -31,6 +31,10 @@ class Index:
         self._loose = [0] * self.largest
         """By size, a bit for each group whose least key is not known."""
         self._places: list[Places] = [()] * len(stretches)
+        self._asked = list(range(self.largest))
+        """Sizes whose keys are kept up to date, each less one: those that somebody has asked for."""
+        self._changed = 0
+        """A bit for each stretch that has changed since all keys were right."""
         self._stale = dict.fromkeys(range(len(stretches)), 0)
         """Stretches that have changed since their keys were computed, and a bit for each size computed since."""
 
@@ -42,17 +46,22 @@ class Index:
         index._least = [least[:] for least in self._least]
         index._loose = self._loose.copy()
         index._places = self._places.copy()
+        index._asked = []
+        index._changed = self._changed
         index._stale = {}
         return index
 
     def changed(self, stretch: Stretch) -> None:
         """Some of its seats are free or are not free any more."""
         self._stale[stretch.at] = 0
+        self._changed |= 1 << stretch.at
 
     def best(self, size: int) -> Found:
         """The best place for so many, NOWHERE if no stretch has as many adjacent seats."""
         if size > self.largest:
             return NOWHERE
+        if size - 1 not in self._asked:
+            self._begin(size)
         if self._stale:
             self._catch_up(size)
         keys, least, loose = self._keys[size - 1], self._least[size - 1], self._loose[size - 1]
@@ -66,8 +75,7 @@ class Index:
             return NOWHERE
         at = keys.index(key, least.index(key) * _GROUP)
         stretch = self.stretches[at]
-        places = self._places[at]
-        place = places[size - 1] if places else stretch.shape.place(self._free_of(stretch), size)
+        place = stretch.shape.place(self._free_of(stretch), size)
         assert place is not None  # noqa: S101 - it has a key
         return Found(key, stretch.number, stretch.start(place, size))
 
@@ -87,16 +95,28 @@ class Index:
                 stale[at] = computed | 1 << size
                 self._renew_one(at, size)
 
+    def _begin(self, size: int) -> None:
+        """Nobody has asked for so many: compute the keys of what has changed, and keep them from now on."""
+        self._asked.append(size - 1)
+        for at in range(self._changed.bit_length()):
+            if at in self._stale:
+                self._places[at] = ()  # their keys for this size are not those of what they were
+            elif self._changed >> at & 1:
+                self._renew_one(at, size)
+
     def _free_of(self, stretch: Stretch) -> int:
         return self._free[stretch.row] >> stretch.first & stretch.shape.bits
 
     def _renew(self, at: int) -> None:
         """All keys of a stretch."""
         stretch, before = self.stretches[at], self._places[at]
-        places = self._places[at] = stretch.shape.places(self._free_of(stretch))
-        group = at // _GROUP
-        for number, place in enumerate(places):
-            if before and place == before[number]:
+        places = self._places[at] = stretch.shape.places(self._free_of(stretch), max(self._asked, default=0) + 1)
+        group, known, sizes = at // _GROUP, len(before), len(places)
+        for number in self._asked:
+            if number >= sizes:
+                continue
+            place = places[number]
+            if number < known and place is before[number]:
                 continue
             key = _NONE if place is None else stretch.key(place, number + 1)
             keys, least = self._keys[number], self._least[number]

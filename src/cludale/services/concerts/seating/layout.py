@@ -31,8 +31,8 @@ class Flags(IntFlag):
     RESTRICTED_VIEW = 4
 
 
-ACCESSIBLE = Flags.WHEELCHAIR | Flags.COMPANION
-"""Seats that go only to a party that asks for them."""
+ACCESSIBLE = int(Flags.WHEELCHAIR | Flags.COMPANION)
+"""Seats that go only to a party that asks for them. A plain number: it is asked of every seat that is named."""
 
 
 class Seat(NamedTuple):
