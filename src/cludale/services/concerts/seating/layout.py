@@ -5,6 +5,7 @@ no seat and never free, so whatever is adjacent in the bits is adjacent in the h
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from enum import IntFlag
 from itertools import pairwise
@@ -96,8 +97,8 @@ class Layout:
                 self.category.append(known.setdefault(seat.category, len(known)))
                 self.row_of.append(len(self.rows) - 1)
         self.categories = list(known)
-        self._index = {id: number for number, id in enumerate(self.ids)}
-        if len(self._index) != len(self.ids):
+        self._by_id = array("H", sorted(range(len(self.ids)), key=self.ids.__getitem__))
+        if any(self.ids[a] == self.ids[b] for a, b in pairwise(self._by_id)):
             raise ValueError("a seat's id is there twice")
 
     def __len__(self) -> int:
@@ -125,7 +126,9 @@ class Layout:
 
     def index_of(self, id: str) -> int | None:
         """The index of the seat with this id, None if there is none."""
-        return self._index.get(id)
+        at = bisect_left(self._by_id, id, key=self.ids.__getitem__)
+        found = self._by_id[at] if at < len(self._by_id) else -1
+        return found if found >= 0 and self.ids[found] == id else None
 
     def distance(self, index: int) -> int:
         """From the focal point, in whole 1/64 of the plan's unit."""

@@ -34,12 +34,8 @@ def test_each_party_gets_the_seats_that_trying_every_place_finds(
 ) -> None:
     """Seats are taken and given back, one party's or any at once. A seat goes twice to nobody."""
     layout = hall(*rows)
-    chosen, reference, free, sold = (
-        Picker(layout).copy(),
-        Reference(layout, rows),
-        set(range(len(layout))),
-        list[list[int]](),
-    )
+    chosen, reference = Picker(layout).copy(), Reference(layout, rows)
+    free, sold = set(range(len(layout))), list[list[int]]()
     for size, what, any_of_them in parties:
         if sold and what == 0:
             free |= set(sold[0])
