@@ -99,6 +99,7 @@ async def parts_wanted(
             wrong.append((f"sections[{i}].zone", f"{each.zone!r} has no seats"))
     if wrong:
         raise Invalid(*wrong)
+    plans.learn(plan, parts.values())
     return parts
 
 
@@ -227,6 +228,8 @@ class SeatsApi:
         seen = await self._concerts.standing(concert_id)
         if seen.concert.status is ConcertStatus.DRAFT:
             raise ConcertNotFound(concert_id)
+        for each in seen.sections:
+            await self._concerts.seat_plans.hall_of(each)  # who orders after this look does not wait for it
         sections = [_section(each, seen.at) for each in seen.sections if each.numbered]
         plan = next((each.plan.digest for each in seen.concert.sections if each.plan), None)
         if plan is None:

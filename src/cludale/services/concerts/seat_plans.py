@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -63,12 +63,22 @@ class SeatPlans:
         """The plan with this digest. Raises NotFound."""
         return msgspec.json.decode(await self.json(digest), type=Plan)
 
+    def learn(self, plan: Plan, parts: Iterable[tuple[SeatPlanPart, int]]) -> None:
+        """These parts of it are about to be sold: whoever buys first does not wait until it is known where to sit."""
+        for part, _ in parts:
+            self._remember(PartOfPlan(part.digest, part.zone), plan)
+
     async def empty(self, part: PartOfPlan) -> Picker:
         """Where parties sit in this part of a plan while nothing is taken; not to be changed. Raises NotFound."""
         empty = self._empty.get(part)
         if empty is None:
-            empty = Picker(layout_of(await self.plan(part.digest), part.zone))
-            empty.settle()
+            return self._remember(part, await self.plan(part.digest))
+        self._empty.remember({part: empty})
+        return empty
+
+    def _remember(self, part: PartOfPlan, plan: Plan) -> Picker:
+        empty = self._empty.get(part) or Picker(layout_of(plan, part.zone))
+        empty.settle()
         self._empty.remember({part: empty})
         return empty
 
