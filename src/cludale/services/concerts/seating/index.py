@@ -132,6 +132,7 @@ class Index:
         stretch = self.stretches[at]
         self._places[at] = ()
         if size <= len(stretch.shape.middles):
-            place = stretch.shape.place(self._free_of(stretch), size)
+            free = self._free_of(stretch)
+            place = stretch.shape.place(free, size) if free else None
             self._keys[size - 1][at] = _NONE if place is None else stretch.key(place, size)
             self._loose[size - 1] |= 1 << at // _GROUP

@@ -64,9 +64,9 @@ class NotEnoughSeats(ValueError):
 
 
 class Picker:
-    """The seats of a section that are free, and where the next party goes. It changes by `take` and `give_back` only.
+    """The seats of a section that are free, and where the next party goes. `take`, `give_back` and `toggle` change it.
 
-    `free` has the free bits of each row; none given: all are free. Pickers of one section can share its ground.
+    `free` has the free bits of each row; none given: all are free.
     """
 
     def __init__(self, layout: Layout, free: Iterable[int] | None = None) -> None:
@@ -78,6 +78,10 @@ class Picker:
 
     def _begin(self) -> None:
         self._all = list(range(len(self.layout.categories)))
+        self._left = dict.fromkeys(self._all, 0)
+        """How many ordinary seats of each category are free."""
+        for line in self._ground.lines:
+            self._left[line.category] += (self.free[line.row] & line.mask).bit_count()
         self._halves: dict[int, Halves] = {}
         self._windows = Windows(self._ground, self.free)
 
@@ -156,10 +160,12 @@ class Picker:
     def _change(self, row: int, free: int, changed: int) -> None:
         self.free[row] = free
         for line in self._ground.in_row[row]:
-            if line.mask & changed:
+            its = line.mask & changed
+            if its:
+                self._left[line.category] += 2 * (its & free).bit_count() - its.bit_count()
                 index = self._indexes[line.category]
                 for stretch in line.stretches:
-                    if stretch.mask & changed:
+                    if stretch.mask & its:
                         index.changed(stretch)
                 if self._halves and line.category in self._halves:
                     self._halves[line.category].changed(line)
@@ -194,7 +200,7 @@ class Picker:
         found = self._together(size, categories) or self._behind(size, categories)
         if found is not None:
             return found
-        left = self._left(categories)
+        left = sum(self._left[category] for category in categories)
         if left < size:
             raise NotEnoughSeats(size, left, of="seats")
         for step, smallest in ((Step.SPLIT, 2), (Step.ANYWHERE, 1)):
@@ -202,10 +208,6 @@ class Picker:
             if seats is not None:
                 return Pick(seats, step, self.orphans(seats))
         raise AssertionError("as many are free as are wanted")
-
-    def _left(self, categories: Sequence[int]) -> int:
-        lines = (line for line in self._ground.lines if line.category in categories)
-        return sum((self.free[line.row] & line.mask).bit_count() for line in lines)
 
     def _in_groups(self, size: int, categories: Sequence[int], smallest: int) -> tuple[int, ...] | None:
         """The largest group first; takes each to look for the next, and gives all back."""

@@ -9,7 +9,7 @@ from tests.product.services.concerts.seating.halls import ACCESSIBLE, hall
 from tests.product.services.concerts.seating.reference import Chosen, Reference
 
 from cludale.services.concerts.numbered import Hall, best
-from cludale.services.concerts.seating.layout import Flags
+from cludale.services.concerts.seating.layout import Flags, Layout, Seat
 from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
 
 ROWS = st.lists(st.text("ssssss_wcrb", min_size=1, max_size=12), min_size=1, max_size=4).filter(
@@ -154,6 +154,14 @@ def test_companions_sit_beside_the_wheelchair() -> None:
     assert ids(chosen, chosen.best(Party(5, wheelchairs=1)).seats) == ["1-0", "1-1", "1-2", "1-3", "1-4"]
     with pytest.raises(NotEnoughSeats, match="2 wheelchair seats wanted, 1 left"):
         chosen.best(Party(2, wheelchairs=2))
+
+
+def test_wheelchair_seats_of_two_categories_in_a_row_are_all_there() -> None:
+    seats = [Seat(f"{at}", f"{at}", at * 10.0, 0.0, "AB"[at > 1], Flags.WHEELCHAIR) for at in range(4)]
+    chosen = Picker(Layout([("1", seats)], focus=(20, -20)))
+    assert chosen.best(Party(4, wheelchairs=4)).seats == (0, 1, 2, 3)
+    with pytest.raises(NotEnoughSeats, match="3 wheelchair seats wanted, 2 left"):
+        chosen.best(Party(3, "B", wheelchairs=3))
 
 
 def test_wheelchairs_in_two_places_each_have_a_companion() -> None:
