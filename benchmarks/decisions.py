@@ -20,7 +20,6 @@ from cludale.services.concerts.domain import Expire, Hold, Seating, Sell, decide
 from cludale.services.concerts.events import SeatPlanPart, SectionPlan
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.layout import Layout, Seat
-from cludale.services.concerts.seating.picking import Picker
 from cludale.services.concerts.stock import Reservation, Section, untouched
 from cludale.services.concerts.store import SECTIONS
 
@@ -64,9 +63,9 @@ def curved(rows: int = 320) -> Layout:
 class Sale:
     """A section of a concert, to which the buyers come one after the other."""
 
-    def __init__(self, empty: Picker | None, seats: int, hold_seconds: float) -> None:
+    def __init__(self, empty: Hall | None, seats: int, hold_seconds: float) -> None:
         """`empty`: where its seats are, if they have numbers."""
-        self.hall = None if empty is None else Hall(empty)
+        self.hall = None if empty is None else empty.apart()
         part: SeatPlanPart | UnsetType = UNSET if empty is None else SeatPlanPart(digest="", zone="")
         plan = SectionPlan(id="s", name="s", total_seats=seats, price=Money(1, "EUR"), plan=part)
         self.section: Section = untouched("c", plan)
@@ -132,21 +131,20 @@ def whole(sale: Sale, sizes: Iterator[int], *, are_paid: bool) -> list[Decided]:
 
 def decisions(rounds: int, layouts: dict[str, Layout], sizes: Callable[[int], Iterator[int]]) -> None:
     """Print it for each hall, beside a section by quantity: holds alone, then with buyers who pay and who don't."""
-    empty: dict[str, Picker | None] = {"by quantity": None}
+    empty: dict[str, Hall | None] = {"by quantity": None}
     for name, layout in layouts.items():
         began = thread_time_ns()
-        picker = Picker(layout)
-        picker.settle()
-        empty[name] = picker
+        empty[name] = where = Hall(layout)
+        where.prepare()
         print(
             f"{name}: {len(layout)} seats in {len(layout.rows)} rows; made in {(thread_time_ns() - began) / 1e6:.0f} ms"
         )
     for title, are_paid, hold_seconds in (("holds until it is full", False, 600.0), ("paid or not", True, 30.0)):
         print(f"\n## {title}")
-        for name, where in empty.items():
+        for name, its in empty.items():
             seen: list[list[Decided]] = []
             for number in range(1, rounds + 1):
-                sale = Sale(where, 20_000, hold_seconds)
+                sale = Sale(its, 20_000, hold_seconds)
                 gc.collect()
                 seen.append(whole(sale, sizes(1), are_paid=are_paid))
                 say(f"{name}, round {number}", [each.cpu for each in seen[-1]], [each.wall for each in seen[-1]])

@@ -15,10 +15,9 @@ from cludale.kernel.money import Money
 from cludale.ports.seats import SeatsUnavailable
 from cludale.services.concerts.domain import Cancel, Hold, Seating, decide
 from cludale.services.concerts.events import ReleaseReason, SeatPlanPart, SectionPlan
-from cludale.services.concerts.numbered import Hall, aside_of
+from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.ground import MAX_PARTY
 from cludale.services.concerts.seating.layout import ACCESSIBLE, Layout
-from cludale.services.concerts.seating.picking import Picker
 from cludale.services.concerts.stock import Reservation, untouched
 
 GIVE_UP = 20
@@ -120,12 +119,12 @@ class Tally:
 def judged(count: int, layout: Layout, sizes: Iterator[int]) -> Tally:
     """So many parties, in one hall after the other; one in ten times a party gives its seats back."""
     tally, chance, now = Tally(), random.Random(7), datetime(2027, 1, 1, tzinfo=UTC)
-    part = SeatPlanPart(digest="", zone="", aside=aside_of(layout))
+    where = Hall(layout)
+    part = SeatPlanPart(digest="", zone="", aside=where.aside())
     plan = SectionPlan(id="s", name="s", total_seats=len(layout), price=Money(1, "EUR"), plan=part)
-    empty = Picker(layout)
     while tally.parties < count:
         tally.halls += 1
-        section, hall, judge, have = untouched("c", plan), Hall(empty), Judge(layout), list[Reservation]()
+        section, hall, judge, have = untouched("c", plan), where.apart(), Judge(layout), list[Reservation]()
         refused = 0
         while refused < GIVE_UP and tally.parties < count:
             now += timedelta(milliseconds=1)

@@ -18,6 +18,7 @@ from time import thread_time_ns
 
 from benchmarks.decisions import Sale, curved, decisions, say, whole
 from benchmarks.parties import GIVE_UP, Judge, judged
+from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.layout import Flags, Layout, Seat
 from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
 
@@ -84,8 +85,8 @@ def holds(rounds: int) -> None:
 def memory(_: int) -> None:
     """What a process keeps of a concert of 20,000 seats while it is sold: tracemalloc counts it."""
     tracemalloc.start()
-    empty = Picker(hall(400, 50))
-    empty.settle()
+    empty = Hall(hall(400, 50))
+    empty.prepare()
     of_plan = _allocated()
     print(f"where its seats are, for all concerts of this plan together: {of_plan / 1e6:.2f} MB")
     sale = Sale(empty, 20_000, 600.0)

@@ -8,6 +8,7 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 
 import msgspec
 
@@ -183,6 +184,17 @@ def free_to_all(seats: SeatMap, total: int, second: float) -> int:
     return total - int.from_bytes(taken, "little").bit_count() - aside
 
 
+def set_bits(bits: int) -> list[int]:
+    """Which bits are set, the lowest first."""
+    return [
+        at << 3 | bit
+        for at, byte in enumerate(bits.to_bytes((bits.bit_length() + 7) >> 3, "little"))
+        if byte
+        for bit in range(8)
+        if byte >> bit & 1
+    ]
+
+
 class Hall:
     """The seats of a section's plan, and where the next party goes.
 
@@ -190,15 +202,31 @@ class Hall:
     follows from what is taken alone. So each section has one of its own, though others are in the same hall.
     """
 
-    def __init__(self, empty: Picker) -> None:
-        """`empty` has all seats free, and stays as it is: all halls of one plan begin with it."""
-        self.layout = empty.layout
-        self._empty = empty
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._empty: Picker | None = None
+        self._begin()
+
+    def _begin(self) -> None:
         self._picker: Picker | None = None
-        self._taken = bytes((len(empty.layout) + 7) >> 3)
-        self._left = len(empty.layout)
+        self._taken = bytes((self.total + 7) >> 3)
+        self._left = self.total
         self._given = 0, len(self._taken)
         """The part of `_taken` where the seats are that were chosen last."""
+
+    def prepare(self) -> Picker:
+        """Compute now what the first buyer would have to wait for; the picker is not to be changed."""
+        if self._empty is None:
+            self._empty = Picker(self.layout)
+            self._empty.settle()
+        return self._empty
+
+    def apart(self) -> "Hall":
+        """One for a section: it shares what never changes."""
+        self.prepare()
+        hall = copy(self)
+        hall._begin()  # noqa: SLF001 - its own
+        return hall
 
     @property
     def total(self) -> int:
@@ -209,7 +237,7 @@ class Hall:
         """Where these bits are taken, and no others. Not to be kept: who asks next changes it."""
         picker = self._picker
         if picker is None:
-            picker = self._picker = self._empty.copy()
+            picker = self._picker = self.prepare().copy()
         if taken != self._taken:
             for first, last in differing(self._taken, taken, self._given):
                 was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
@@ -239,6 +267,10 @@ class Hall:
         """Those at these places."""
         return tuple([self.seat(place) for place in places])
 
+    def aside(self) -> bytes:
+        """Its wheelchair and companion places, packed."""
+        return packed(place for place, flags in enumerate(self.layout.flags) if flags & ACCESSIBLE)
+
     def places(self, ids: Sequence[str], *, field: str = "seats") -> list[int]:
         """Where the seats of these ids are. Raises Invalid, which names those that are not there or are there twice."""
         wrong: list[tuple[str, str]] = []
@@ -254,11 +286,6 @@ class Hall:
         if wrong:
             raise Invalid(*wrong)
         return places
-
-
-def aside_of(layout: Layout) -> bytes:
-    """Its wheelchair and companion places, packed."""
-    return packed(place for place, flags in enumerate(layout.flags) if flags & ACCESSIBLE)
 
 
 def differing(one: bytes, other: bytes, part: tuple[int, int]) -> list[tuple[int, int]]:

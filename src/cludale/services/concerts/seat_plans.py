@@ -3,7 +3,6 @@
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -13,21 +12,13 @@ from cludale.runtime.aggregates import NEW, Change, Updates
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SeatPlanPart
-from cludale.services.concerts.numbered import Hall, aside_of
-from cludale.services.concerts.seating.picking import Picker
+from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.plans import Plan, layout_of
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import SEAT_PLANS, KeptPlan
 
 HALLS_REMEMBERED = 32
 """How many sections' seats are kept in memory, with where the next parties go."""
-
-
-class PartOfPlan(NamedTuple):
-    """A zone of a plan, which is a section."""
-
-    digest: str
-    zone: str
 
 
 def written(plan: Plan) -> bytes:
@@ -40,8 +31,8 @@ class SeatPlans:
 
     def __init__(self, updates: Updates) -> None:
         self._updates = updates
-        self._empty: Recent[PartOfPlan, Picker] = Recent(HALLS_REMEMBERED)
-        self._halls: Recent[tuple[str, str], tuple[PartOfPlan, Hall]] = Recent(HALLS_REMEMBERED)
+        self._halls: Recent[tuple[str, str], Hall] = Recent(HALLS_REMEMBERED)
+        self._sold: Recent[tuple[str, str], tuple[tuple[str, str], Hall]] = Recent(HALLS_REMEMBERED)
         """By concert and section."""
 
     async def keep(self, plan: Plan) -> str:
@@ -63,44 +54,40 @@ class SeatPlans:
         """The plan with this digest. Raises NotFound."""
         return msgspec.json.decode(await self.json(digest), type=Plan)
 
-    def learn(self, plan: Plan, parts: Iterable[tuple[SeatPlanPart, int]]) -> None:
-        """These parts of it are about to be sold: whoever buys first does not wait until it is known where to sit."""
-        for part, _ in parts:
-            self._remember(PartOfPlan(part.digest, part.zone), plan)
-
-    async def empty(self, part: PartOfPlan) -> Picker:
-        """Where parties sit in this part of a plan while nothing is taken; not to be changed. Raises NotFound."""
-        empty = self._empty.get(part)
-        if empty is None:
-            return self._remember(part, await self.plan(part.digest))
-        self._empty.remember({part: empty})
-        return empty
-
-    def _remember(self, part: PartOfPlan, plan: Plan) -> Picker:
-        empty = self._empty.get(part) or Picker(layout_of(plan, part.zone))
-        empty.settle()
-        self._empty.remember({part: empty})
-        return empty
+    async def hall(self, digest: str, zone: str) -> Hall:
+        """The seats of this part of a plan, to look at. Raises NotFound."""
+        hall = self._halls.get((digest, zone))
+        if hall is None:
+            hall = Hall(layout_of(await self.plan(digest), zone))
+        self._halls.remember({(digest, zone): hall})
+        return hall
 
     async def hall_of(self, section: Section) -> Hall | None:
-        """The seats of this section; None: they have no numbers. Raises NotFound."""
+        """Where parties sit in this section; None: its seats have no numbers. Raises NotFound."""
         seats = section.numbered
         if not seats:
             return None
-        id = section.concert_id, section.id
-        part = PartOfPlan(seats.plan, seats.zone)
-        known, hall = self._halls.get(id, (None, None))
+        id, part = (section.concert_id, section.id), (seats.plan, seats.zone)
+        known, hall = self._sold.get(id, (None, None))
         if hall is None or known != part:
-            hall = Hall(await self.empty(part))
-        self._halls.remember({id: (part, hall)})
+            hall = (await self.hall(*part)).apart()
+        self._sold.remember({id: (part, hall)})
         return hall
+
+    def learn(self, plan: Plan, parts: Iterable[tuple[SeatPlanPart, int]]) -> None:
+        """These parts of it are about to be sold: who buys first does not wait until it is known where to sit."""
+        for part, _ in parts:
+            id = part.digest, part.zone
+            hall = self._halls.get(id) or Hall(layout_of(plan, part.zone))
+            hall.prepare()
+            self._halls.remember({id: hall})
 
     async def section_with(self, concert: Concert, seat: str) -> str | None:
         """The section that has a seat of this id; None: none has."""
         for each in concert.sections:
             if each.plan:
-                empty = await self.empty(PartOfPlan(each.plan.digest, each.plan.zone))
-                if empty.layout.index_of(seat) is not None:
+                hall = await self.hall(each.plan.digest, each.plan.zone)
+                if hall.layout.index_of(seat) is not None:
                     return each.id
         return None
 
@@ -109,6 +96,6 @@ def parts_of(plan: Plan, zones: Mapping[str, str], digest: str) -> dict[str, tup
     """Each section's part of the plan and how many seats it has; `zones`: by section. Raises KeyError for no such."""
     found: dict[str, tuple[SeatPlanPart, int]] = {}
     for section, zone in zones.items():
-        layout = layout_of(plan, zone)
-        found[section] = SeatPlanPart(digest=digest, zone=zone, aside=aside_of(layout)), len(layout)
+        hall = Hall(layout_of(plan, zone))
+        found[section] = SeatPlanPart(digest=digest, zone=zone, aside=hall.aside()), hall.total
     return found

@@ -283,8 +283,7 @@ def test_seats_are_taken_and_free_whatever_happens_in_whatever_order() -> None:
         seats, owners, facts, told = empty, dict[str, tuple[list[int], int]](), dict[str, list[object]](), 0
         for _ in range(60):
             now = told = told + 1
-            bits = numbered.free_bits(seats, total, now)
-            free = [place for place in range(total) if bits >> place & 1]
+            free = numbered.set_bits(numbered.free_bits(seats, total, now))
             live = {place for places, until in owners.values() if until > now for place in places}
             assert set(free) == set(range(total)) - live
             if choices.random() < 0.6 and len(free) > 3:

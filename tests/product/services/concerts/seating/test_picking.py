@@ -67,7 +67,7 @@ def test_however_many_seats_change_at_once_the_next_party_gets_the_best() -> Non
     rows = ["".join(choices.choices("sssssssss_r", k=14)) for _ in range(70)]
     for focus in ((70.0, -20.0), (0.0, 400.0)):
         layout = hall(*rows, focus=focus)
-        seats, reference, free = Hall(Picker(layout)), Reference(layout, rows), set(range(len(layout)))
+        seats, reference, free = Hall(layout).apart(), Reference(layout, rows), set(range(len(layout)))
         for many in (0, 3, 500, 40, 0, 1, 200, 5):
             free ^= set(choices.sample(range(len(layout)), min(many, len(layout))))
             taken = sum(1 << seat for seat in range(len(layout)) if seat not in free)
