@@ -53,7 +53,7 @@ def unpacked(places: bytes) -> Sequence[int]:
     those = array("H", places)
     if not _IS_LITTLE:
         those.byteswap()
-    return those
+    return those.tolist()
 
 
 def _places(seats: Iterable[NumberedSeat]) -> list[int]:
