@@ -48,7 +48,7 @@ def packed(places: Iterable[int]) -> bytes:
     return those.tobytes()
 
 
-def unpacked(places: bytes) -> Sequence[int]:
+def unpacked(places: bytes) -> list[int]:
     """The other way round."""
     those = array("H", places)
     if not _IS_LITTLE:
@@ -95,14 +95,26 @@ def _hold(seats: SeatMap, places: Iterable[int], until: int) -> SeatMap:
 
 
 def _end_hold(seats: SeatMap, places: Sequence[int], until: int) -> SeatMap:
-    """A reservation's places stand one after the other, as they were put there."""
+    """Most often a reservation's places stand one after the other, as they were put there.
+
+    Where the log tells of a seat's next owner before its last one has given it up, what is taken out for one may be
+    what was put in for two: then they are taken out one by one.
+    """
     there, gone = seats.held.get(until, b""), packed(places)
     at = there.find(gone)
     while at > 0 and at % 2:
         at = there.find(gone, at + 1)
-    if at < 0:
-        raise ValueError(f"seats {places} of {seats.zone} are not held until {until}")
-    left, held = there[:at] + there[at + len(gone) :], dict(seats.held)
+    if at >= 0:
+        left = there[:at] + there[at + len(gone) :]
+    else:
+        those = unpacked(there)
+        try:
+            for place in places:
+                those.remove(place)
+        except ValueError:
+            raise ValueError(f"seats {places} of {seats.zone} are not held until {until}") from None
+        left = packed(those)
+    held = dict(seats.held)
     if left:
         held[until] = left
     else:
