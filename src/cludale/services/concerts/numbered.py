@@ -118,7 +118,7 @@ def _end_hold(seats: SeatMap, places: Sequence[int], until: int) -> SeatMap:
     if left:
         held[until] = left
     else:
-        del held[until]
+        held.pop(until, None)
     return msgspec.structs.replace(seats, held=held)
 
 
