@@ -18,7 +18,9 @@ from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import SEAT_PLANS, KeptPlan
 
 HALLS_REMEMBERED = 32
-"""How many sections' seats are kept in memory, with where the next parties go."""
+"""Of how many parts of plans it is kept in memory where the seats are."""
+SECTIONS_REMEMBERED = 128
+"""Of how many sections it is kept in memory where the next parties go."""
 
 
 def written(plan: Plan) -> bytes:
@@ -32,7 +34,7 @@ class SeatPlans:
     def __init__(self, updates: Updates) -> None:
         self._updates = updates
         self._halls: Recent[tuple[str, str], Hall] = Recent(HALLS_REMEMBERED)
-        self._sold: Recent[tuple[str, str], tuple[tuple[str, str], Hall]] = Recent(HALLS_REMEMBERED)
+        self._sold: Recent[tuple[str, str], tuple[tuple[str, str], Hall]] = Recent(SECTIONS_REMEMBERED)
         """By concert and section."""
 
     async def keep(self, plan: Plan) -> str:
