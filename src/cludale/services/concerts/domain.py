@@ -32,6 +32,7 @@ from cludale.services.concerts.events import (
     Priced,
     ReleaseReason,
     SaleRefused,
+    SeatPlanChanged,
     SeatsAdded,
     SeatsBlocked,
     SeatsHeldBack,
@@ -71,7 +72,7 @@ class Seating(msgspec.Struct, frozen=True, gc=False):
     section: Section
     reservations: Mapping[str, Reservation]
     hall: Hall | None = None
-    """Of a numbered section: where its seats are. It does not change."""
+    """Of a numbered section: where its seats are. Another plan is another hall."""
 
 
 def evolve(seating: Seating, event: Event) -> Seating:
@@ -131,11 +132,15 @@ def evolve(seating: Seating, event: Event) -> Seating:
             become = numbered.block if isinstance(event, SeatsBlocked) else numbered.unblock
             why = (event.reason,) if isinstance(event, SeatsBlocked) else ()
             blocked = _with_map(section, become, event.numbered_seats, *why)
-            return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations)
+            return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations, seating.hall)
+        case SeatPlanChanged():
+            replanned = _with_map(section, numbered.replanned, section.total, event)
+            section = msgspec.structs.replace(replanned, total=event.total_seats, changed=event.change)
+            return Seating(section, seating.reservations, seating.hall)
         case _:
             section = _changed_by(section, event)
-            return seating if section is seating.section else Seating(section, seating.reservations)
-    return Seating(section, {**seating.reservations, reservation.id: reservation})
+            return seating if section is seating.section else Seating(section, seating.reservations, seating.hall)
+    return Seating(section, {**seating.reservations, reservation.id: reservation}, seating.hall)
 
 
 def _changed_by(section: Section, event: Event) -> Section:
@@ -344,7 +349,7 @@ def _after(seating: Seating, events: Sequence[Event]) -> Seating:
 
 def _given_at(now: datetime, seating: Seating) -> Seating:
     """Seats were given to somebody at `now`, on which holds count as ended that had ended by then."""
-    return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations)
+    return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations, seating.hall)
 
 
 def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
@@ -473,7 +478,7 @@ def dearest(bill: Bill) -> Money:
 def _of_buyers(seating: Seating, reservation_id: str, buyers: BuyerKeys) -> Seating:
     """The hashes are in no event, so they are not for `evolve`."""
     reservation = msgspec.structs.replace(seating.reservations[reservation_id], buyers=buyers)
-    return Seating(seating.section, {**seating.reservations, reservation_id: reservation})
+    return Seating(seating.section, {**seating.reservations, reservation_id: reservation}, seating.hall)
 
 
 def _price_kept(section: Section) -> Money | UnsetType:
@@ -571,7 +576,7 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
     if ended.buyers:
         reservations[again.id] = msgspec.structs.replace(reservations[again.id], buyers=ended.buyers)
-    late = Seating(after.section, reservations)
+    late = Seating(after.section, reservations, seating.hall)
     gone = blocks_let_go(late.section, now)
     return Decision(_after(late, gone), [*events, *gone])
 
@@ -627,7 +632,7 @@ def cancel(seating: Seating, cancellation: Cancel) -> Decision[Seating]:
         return Decision(after, events)
     reservations = dict(after.reservations)
     reservations[reservation.id] = msgspec.structs.replace(reservations[reservation.id], closed=True)
-    return Decision(Seating(after.section, reservations), events)
+    return Decision(Seating(after.section, reservations, seating.hall), events)
 
 
 def give_back(seating: Seating, back: Return, now: datetime) -> Decision[Seating]:

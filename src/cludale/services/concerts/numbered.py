@@ -14,6 +14,7 @@ import msgspec
 
 from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.refusals import Invalid
+from cludale.services.concerts.events import SeatPlanChanged
 from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
 from cludale.services.concerts.seating.picking import Party, Picker
 
@@ -35,6 +36,15 @@ class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     """How often more than once a seat is taken: by a hold that has ended and was not told of yet, and its successor."""
     blocked: Mapping[int, str] = {}
     """Places that nobody gets, and why."""
+    order: str = ""
+    """As in SeatPlanPart."""
+    places: int = 0
+    """How many places there ever were, which is what `taken` has bits for; 0, as long as the plan was never changed: as
+    many as there are seats."""
+    gone: bytes = b""
+    """Places, packed, of seats that are in the plan no more. They are taken, for good."""
+    before: str = ""
+    """The digest of the plan before this one."""
 
 
 _IS_LITTLE = sys.byteorder == "little"
@@ -151,6 +161,24 @@ def block(seats: SeatMap, those: Iterable[NumberedSeat], reason: str) -> SeatMap
     return msgspec.structs.replace(_take(seats, places), blocked={**seats.blocked, **why})
 
 
+def replanned(seats: SeatMap, total: int, changed: SeatPlanChanged) -> SeatMap:
+    """The plan is another one: no place becomes another seat's, new ones come after all that there were."""
+    part, back, gone = changed.plan, unpacked(changed.back), unpacked(changed.gone)
+    places = (seats.places or total) + changed.added
+    grown = msgspec.structs.replace(
+        seats,
+        plan=part.digest,
+        zone=part.zone,
+        order=part.order,
+        aside=part.aside,
+        before=seats.plan,
+        places=places,
+        taken=seats.taken + bytes(((places + 7) >> 3) - len(seats.taken)),
+    )
+    left = sorted({*unpacked(seats.gone), *gone}.difference(back))
+    return msgspec.structs.replace(_take(_give(grown, back), gone), gone=packed(left))
+
+
 def unblock(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
     """These can be had again."""
     places = _places(those)
@@ -186,7 +214,15 @@ def free_bits(seats: SeatMap, total: int, second: float) -> int:
 def seats_told(seats: SeatMap) -> Mapping[str, object]:
     """What the log tells of it, whatever the order in which different reservations stand there."""
     held = {until: sorted(unpacked(places)) for until, places in seats.held.items()}
-    return {"taken": seats.taken, "held": held, "over": dict(seats.over), "blocked": dict(seats.blocked)}
+    told: dict[str, object] = {
+        "taken": seats.taken,
+        "held": held,
+        "over": dict(seats.over),
+        "blocked": dict(seats.blocked),
+    }
+    if seats.places:
+        told |= {"plan": (seats.plan, seats.zone, seats.order), "places": seats.places, "gone": seats.gone}
+    return told
 
 
 def free_to_all(seats: SeatMap, total: int, second: float) -> int:
@@ -211,18 +247,26 @@ class Hall:
     """The seats of a section's plan, and where the next party goes.
 
     It remembers what was taken when it was asked last, and is brought up to date by what differs. What it answers
-    follows from what is taken alone. So each section has one of its own, though others are in the same hall.
+    follows from what is taken alone. So each section has one of its own, though others are in the same hall. `order`:
+    the ids of all seats that there ever were, by their places; none: those of the layout, in its order.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, order: Sequence[str] = ()) -> None:
         self.layout = layout
+        self.order = order or layout.ids
+        """The ids of all seats that there ever were, by their places."""
+        self._indexes = [-1 if (index := layout.index_of(id)) is None else index for id in order]
+        self._places: list[int] = [0] * len(layout) if order else []
+        for place, index in enumerate(self._indexes):
+            if index >= 0:
+                self._places[index] = place
         self._empty: Picker | None = None
         self._begin()
 
     def _begin(self) -> None:
         self._picker: Picker | None = None
-        self._taken = bytes((self.total + 7) >> 3)
-        self._left = self.total
+        self._taken = bytes((len(self.order) + 7) >> 3)
+        self._left = len(self.order)
         self._given = 0, len(self._taken)
         """The part of `_taken` where the seats are that were chosen last."""
 
@@ -254,14 +298,21 @@ class Hall:
             for first, last in differing(self._taken, taken, self._given):
                 was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
                 self._left += was.bit_count() - now.bit_count()
-                picker.toggle(first << 3, was ^ now)
+                if self._indexes:
+                    for place in set_bits(was ^ now):
+                        index = self._indexes[(first << 3) + place]
+                        if index >= 0:
+                            picker.toggle(index, 1)
+                else:
+                    picker.toggle(first << 3, was ^ now)
             self._taken = taken
         return picker
 
     def best(self, taken: bytes, party: Party) -> tuple[int, ...]:
-        """The best that are free, rising. Raises NotEnoughSeats."""
-        places = self.picker(taken).best(party).seats
-        self._given = places[0] >> 3, (places[-1] >> 3) + 1
+        """The best that are free, in the order of the plan. Raises NotEnoughSeats."""
+        seats = self.picker(taken).best(party).seats
+        places = tuple([self._places[index] for index in seats]) if self._places else seats
+        self._given = min(places) >> 3, (max(places) >> 3) + 1
         return places
 
     def left(self, taken: bytes) -> int:
@@ -269,11 +320,27 @@ class Hall:
         self.picker(taken)
         return self._left
 
+    def place(self, index: int) -> int:
+        """The place of a seat of the layout."""
+        return self._places[index] if self._places else index
+
+    def index(self, place: int) -> int | None:
+        """The seat in the layout at this place; None: it is in the plan no more."""
+        if not self._indexes:
+            return place
+        return None if self._indexes[place] < 0 else self._indexes[place]
+
     def seat(self, place: int) -> NumberedSeat:
-        """The seat at this place, as it is handed on."""
+        """The seat at this place, as it is handed on. Raises LookupError for one that is in the plan no more."""
+        index = self.index(place)
+        if index is None:
+            raise LookupError(place)
+        return self._seat(index)
+
+    def _seat(self, index: int) -> NumberedSeat:
         layout = self.layout
-        row = layout.rows[layout.row_of[place]].label
-        return NumberedSeat(layout.ids[place], row, layout.numbers[place], place, layout.flags[place])
+        row = layout.rows[layout.row_of[index]].label
+        return NumberedSeat(layout.ids[index], row, layout.numbers[index], self.place(index), layout.flags[index])
 
     def seats(self, places: Iterable[int]) -> tuple[NumberedSeat, ...]:
         """Those at these places."""
@@ -281,23 +348,43 @@ class Hall:
 
     def aside(self) -> bytes:
         """Its wheelchair and companion places, packed."""
-        return packed(place for place, flags in enumerate(self.layout.flags) if flags & ACCESSIBLE)
+        return packed(self.place(index) for index, flags in enumerate(self.layout.flags) if flags & ACCESSIBLE)
+
+    def in_plan_order(self, free: int) -> int:
+        """The same bits, in the order of the plan instead of that of the places."""
+        if not self._places:
+            return free
+        return _gathered(free, self._places, len(self.order))
 
     def places(self, ids: Sequence[str], *, field: str = "seats") -> list[int]:
         """Where the seats of these ids are. Raises Invalid, which names those that are not there or are there twice."""
         wrong: list[tuple[str, str]] = []
         places: list[int] = []
         for i, id in enumerate(ids):
-            place = self.layout.index_of(id)
-            if place is None:
+            index = self.layout.index_of(id)
+            if index is None:
                 wrong.append((f"{field}[{i}]", "the section has no such seat"))
-            elif place in places:
+            elif (place := self.place(index)) in places:
                 wrong.append((f"{field}[{i}]", f"{id!r} is there already"))
             else:
                 places.append(place)
         if wrong:
             raise Invalid(*wrong)
         return places
+
+
+def as_shown(ids: Sequence[str], hall: Hall, free: int) -> int:
+    """Which of these seats are free, the first one's bit the lowest; those that the hall has not, are not."""
+    indexes = [hall.layout.index_of(id) for id in ids]
+    places = [-1 if index is None else hall.place(index) for index in indexes]
+    return _gathered(free, places, len(hall.order))
+
+
+def _gathered(free: int, places: Sequence[int], count: int) -> int:
+    """The bits of these places (-1: none) side by side, the first the lowest; `count`: of all bits."""
+    bits = bin(free | 1 << count)[:2:-1]  # a text is looked into faster than so long a number
+    said = ["0" if place < 0 else bits[place] for place in reversed(places)]
+    return int("".join(said) or "0", 2)
 
 
 def differing(one: bytes, other: bytes, part: tuple[int, int]) -> list[tuple[int, int]]:
@@ -335,15 +422,16 @@ class NotFree(Exception):
 
 def named(hall: Hall, taken: bytes, ids: Sequence[str], wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
     """The seats of these ids, in their order in the plan. Raises Invalid, NotFree."""
-    places, flags = hall.places(ids), hall.layout.flags
+    places = hall.places(ids)
     if gone := [id for id, place in zip(ids, places, strict=True) if taken[place >> 3] >> (place & 7) & 1]:
         raise NotFree(gone)
+    seats = hall.seats(places)
     if not wheelchairs:
         message = "is for who needs a wheelchair place: say so with `wheelchairs`"
-        apart = [(f"seats[{i}]", message) for i, place in enumerate(places) if flags[place] & ACCESSIBLE]
+        apart = [(f"seats[{i}]", message) for i, seat in enumerate(seats) if seat.flags & ACCESSIBLE]
         if apart:
             raise Invalid(*apart)
-    return hall.seats(sorted(places))
+    return tuple(sorted(seats, key=lambda seat: hall.index(seat.at) or 0))
 
 
 def best(hall: Hall, taken: bytes, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
@@ -354,6 +442,6 @@ def best(hall: Hall, taken: bytes, quantity: int, wheelchairs: int = 0) -> tuple
 def same_or_best(hall: Hall, taken: bytes, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
     """Those that somebody had, if all are free; else as many of the best. Raises NotEnoughSeats."""
     if not any(taken[seat.at >> 3] >> (seat.at & 7) & 1 for seat in had):
-        return tuple(had)
+        return hall.seats(seat.at for seat in had)
     wheelchairs = sum(bool(seat.flags & Flags.WHEELCHAIR) for seat in had)
     return best(hall, taken, len(had), wheelchairs)

@@ -19,7 +19,7 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
-from cludale.services.concerts import block_rules, blocks, changes, domain, waiting
+from cludale.services.concerts import block_rules, blocks, changes, domain, plan_changes, waiting
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
@@ -35,11 +35,12 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
 from cludale.services.concerts.numbered import Hall
+from cludale.services.concerts.plan_changes import ChangePlan
 from cludale.services.concerts.stock import Reservation, Section, empty_section
 from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
 
-_OF_SECTION = SectionCommand | BlockCommand | ListCommand
+_OF_SECTION = SectionCommand | BlockCommand | ChangePlan | ListCommand
 """About the section, not about a reservation."""
 
 
@@ -183,13 +184,14 @@ class CommandBatch:
                 (current, reservations), in_line = (line.seating.section, dict(line.seating.reservations)), line.waiting
                 self.results.append(done_list)
                 continue
-            if isinstance(asked.command, SectionCommand | BlockCommand):
+            if isinstance(asked.command, SectionCommand | BlockCommand | ChangePlan):
                 try:
                     changed_to = _changed(Seating(current, {}, hall), asked.command, now)
                 except Refusal as refusal:
                     self.results.append(refusal)
                     continue
                 current = changed_to.state.section
+                hall = _hall_after(asked.command, changed_to, hall)
                 events.extend(self._of.updates.envelopes(changed_to, asked.cause, now))
                 self.results.append(SectionDone(current))
                 continue
@@ -269,11 +271,18 @@ def _listed(before: Versioned[BlockList] | None, events: Sequence[Envelope]) -> 
     return [] if after is before.state else [BLOCKS.put(after, before.version)]
 
 
-def _changed(seating: Seating, command: SectionCommand | BlockCommand, now: datetime) -> Decision[Seating]:
+def _hall_after(command: object, done: Decision[Seating], hall: Hall | None) -> Hall | None:
+    """Where the seats are for the commands that follow."""
+    return command.hall if isinstance(command, ChangePlan) and done.events else hall
+
+
+def _changed(seating: Seating, command: SectionCommand | BlockCommand | ChangePlan, now: datetime) -> Decision[Seating]:
     if isinstance(command, Close):
         return changes.close(seating)
     if isinstance(command, BlockCommand):
         return block_rules.decide(seating, command, now)
+    if isinstance(command, ChangePlan):
+        return plan_changes.decide(seating, command, now)
     if isinstance(command, BlockSeats):
         return changes.block_seats(seating, command, now)
     return changes.change_section(seating, command, now)
