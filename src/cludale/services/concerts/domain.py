@@ -57,6 +57,7 @@ from cludale.services.concerts.events import (
     SeatsBlocked,
     SeatsHeldBack,
     SeatsLetGo,
+    SeatsMoved,
     SeatsOffered,
     SeatsReleased,
     SeatsReserved,
@@ -365,6 +366,10 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """Out of which block they are, if out of one."""
     numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
     """Which seats, in a numbered section."""
+    moved: tuple[str, ...] | UnsetType = UNSET
+    """The ids of the moves by which some of them became others, in order; unset: none did."""
+    offered: bool | UnsetType = UNSET
+    """It was held for somebody who waited for it. In no event of the reservation: SeatsOffered says it."""
 
     @property
     def code(self) -> str | None:
@@ -397,6 +402,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
             reservation_id=self.id,
             quantity=self.quantity,
             numbered_seats=self.numbered_seats,
+            moves=UNSET if self.moved is UNSET else len(self.moved),
         )
 
     def is_live(self, now: datetime) -> bool:
@@ -414,7 +420,7 @@ def check_same_request(
 ) -> None:
     """Is it what is asked for, in the section named, if one is? Raises HeldOtherwise."""
     is_other = terms is not None and held.bill is not UNSET and not _is_for(held.bill, terms, quantity)
-    if seats:
+    if seats and held.moved is UNSET:
         is_other = is_other or {seat.id for seat in held.numbered_seats or ()} != set(seats)
     if held.quantity != quantity or section not in (None, held.section) or is_other:
         raise HeldOtherwise(held.order_id or held.id, wanted=quantity, held=held.quantity, section=held.section)
@@ -609,6 +615,16 @@ def evolve(seating: Seating, event: Event) -> Seating:
                 released_for=event.reason,
                 answered=Answered.SOLD if before.status is Status.SOLD else before.answered,
             )
+        case SeatsMoved():
+            before = seating.reservations[event.allocation.reservation_id]
+            reservation = msgspec.structs.replace(
+                before,
+                numbered_seats=event.allocation.numbered_seats,
+                moved=(*(before.moved or ()), event.move_id),
+            )
+            if before.status is not Status.RELEASED:  # a log may tell of that first
+                ends = epoch_second(before.expires_at) if before.status is Status.HELD else None
+                section = _with_map(section, numbered.moved, before.kept_seats, reservation.kept_seats, ends)
         case SaleRefused():
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
@@ -1037,7 +1053,8 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
         events.append(_refused(ended, sale))
         return _decided(seating, *events)
     # It was paid for at the price of then, whatever seats cost by now.
-    again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}", numbered_seats=seats)
+    id = f"{ended.id}.{sale.payment_round}"
+    again = msgspec.structs.replace(ended, id=id, numbered_seats=seats, moved=UNSET)
     if (ended.buyers or ended.code) and (sale.claim_ends is None or now >= sale.claim_ends):
         raise LateSeatsUnclaimed(again, () if ended.buyers is UNSET else ended.buyers)
     events.append(

@@ -22,6 +22,7 @@ from cludale.services.concerts.events import (
     SaleRefused,
     SeatsHeldBack,
     SeatsLetGo,
+    SeatsMoved,
     SeatsOffered,
     SeatsReserved,
     SeatsReturned,
@@ -92,6 +93,7 @@ def _reservation(reservation: Reservation) -> Mapping[str, object]:
         "priced",
         "block",
         "numbered_seats",
+        "moved",
     )
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
     return _said(reservation, told) | {"returns": returns}
@@ -204,6 +206,12 @@ class ConcertsReplay:
                 raise NotYet
             if reservation.returns is not UNSET and data.number in reservation.returns:
                 return  # it is told again
+        if isinstance(data, SeatsMoved):
+            known = len(reservation.moved or ())
+            if (data.allocation.moves or 0) > known + 1:
+                raise NotYet
+            if (data.allocation.moves or 0) <= known:
+                return
         section = states.get(section_ref) or domain.empty_section(concert, data.allocation.section)
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)

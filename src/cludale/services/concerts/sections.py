@@ -19,10 +19,10 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
-from cludale.services.concerts import block_rules, blocks, changes, domain, waiting
+from cludale.services.concerts import block_rules, blocks, changes, domain, seat_moves, waiting
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.blocks import BlockList
-from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.commands import Done, ListDone, MoveDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
     BlockSeats,
     Close,
@@ -37,10 +37,11 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
 from cludale.services.concerts.numbered import Hall
+from cludale.services.concerts.seat_moves import MoveCommand
 from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
 
-_OF_SECTION = SectionCommand | BlockCommand | ListCommand
+_OF_SECTION = SectionCommand | BlockCommand | ListCommand | MoveCommand
 """About the section, not about a reservation."""
 
 
@@ -133,6 +134,9 @@ class CommandBatch:
         self.needed |= {
             waiting.reservation_of(each.command.order_id) for each in asked if isinstance(each.command, Join | Leave)
         }
+        self.needed |= {
+            of.reservation_id for each in asked if isinstance(each.command, MoveCommand) for of in each.command.parties
+        }
         self.results: list[Result] = []
         self.commit: Commit | None = None
         self.section: Versioned[Section]
@@ -194,6 +198,11 @@ class CommandBatch:
                 events.extend(self._of.updates.envelopes(changed_to, asked.cause, now))
                 self.results.append(SectionDone(current))
                 continue
+            if isinstance(asked.command, MoveCommand):
+                done_move, seated = self._of_move(Seating(current, reservations, hall), asked, events, changed, now)
+                current, reservations = seated.section, dict(seated.reservations)
+                self.results.append(done_move)
+                continue
             id = asked.command.reservation_id
             close = near(reservations, id)
             try:
@@ -242,6 +251,21 @@ class CommandBatch:
         if isinstance(command, Join | Leave):
             its = after.seating.reservations.get(waiting.reservation_of(command.order_id))
         return ListDone(after.seating.section, after.waiting, its, bool(told)), after
+
+    def _of_move(
+        self, seating: Seating, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime
+    ) -> tuple[Result, Seating]:
+        """What is answered to who moves seats, and how that leaves them."""
+        command: MoveCommand = asked.command  # type: ignore[assignment]
+        try:
+            decision = seat_moves.decide(seating, command, now)
+        except Refusal as refusal:
+            return refusal, seating
+        events.extend(self._of.updates.envelopes(decision, asked.cause, now))
+        after = decision.state
+        changed.update(dict.fromkeys(id for id, each in after.reservations.items() if each != seating.reservations[id]))
+        known = [seat_moves.latest(after, each) for each in command.parties]
+        return MoveDone(tuple(each for each in known if each is not None)), after
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:
         """Take from a failed commit what to load, and what needs no deciding any more."""

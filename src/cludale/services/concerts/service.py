@@ -21,6 +21,7 @@ from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import CallOffs, Progress
 from cludale.ports.clock import Clock, IdSource
+from cludale.ports.entrance import Entrance
 from cludale.ports.prices import CodeUsedUp
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
@@ -69,6 +70,7 @@ from cludale.services.concerts.looks import Looks
 from cludale.services.concerts.pairing_service import PairingService
 from cludale.services.concerts.price_list import NO_PRICING
 from cludale.services.concerts.pricing import Place, Terms, bill, counted
+from cludale.services.concerts.seat_move_service import SeatMoves
 from cludale.services.concerts.seat_plans import SeatPlans
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.session_service import SessionService
@@ -201,6 +203,7 @@ class Concerts:
         commit_limit: int | None = None,
         partitions_apart: bool = False,
         call_offs: CallOffs | None = None,
+        entrance: Entrance | None = None,
         quotas: Quotas = NO_QUOTAS,
         offer_seconds: float = OFFER_SECONDS,
     ) -> None:
@@ -229,6 +232,7 @@ class Concerts:
         self.waiting = WaitingService(
             self._updates, self.concert, self.command_queue.submit, self._offered, offer_seconds=offer_seconds
         )
+        self.seat_moves = SeatMoves(records, self.command_queue.submit, self.seat_plans, entrance)
         looks = Looks(self._updates, self.concert, self.command_queue.submit, partitions_apart=partitions_apart)
         self._buyers = BuyerLimits(self._updates, looks, quotas)
         self.codes = CodeService(self._updates, looks)

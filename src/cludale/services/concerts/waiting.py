@@ -225,9 +225,15 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
             place=entry.place,
             expires_at=made.state.reservations[reservation_of(entry.order_id)].expires_at,
         )
-        line = _after(Line(made.state, line.waiting), [offered], now)
+        line = _after(Line(_marked(made.state, offered.reservation_id), line.waiting), [offered], now)
         events += [*made.events, offered]
     return line, tuple(events)
+
+
+def _marked(seating: Seating, reservation_id: str) -> Seating:
+    """The reservation is an offer, which may come to nothing without anybody having taken it."""
+    offer = replace(seating.reservations[reservation_id], offered=True)
+    return Seating(seating.section, {**seating.reservations, reservation_id: offer})
 
 
 def _held_for(seating: Seating, entry: Entry, command: MakeOffers, now: datetime) -> Decision[Seating] | None:

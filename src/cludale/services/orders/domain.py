@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cludale.kernel.allocation import Allocation, NumberedSeat, OrderSeats
+from cludale.kernel.allocation import Allocation, NumberedSeat, OrderSeats, latest, seats_after
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.carts import cart_of
@@ -20,7 +20,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, HoldEnded, HoldRequest, SeatsHeld
-from cludale.services.concerts.events import SeatsReturned
+from cludale.services.concerts.events import SeatsMoved, SeatsReturned
 from cludale.services.orders import parts
 from cludale.services.orders.events import (
     CancelReason,
@@ -30,6 +30,7 @@ from cludale.services.orders.events import (
     OrderMoved,
     OrderPaid,
     OrderPlaced,
+    OrderReseated,
     PartRefundRequested,
     PaymentRequested,
     TicketReserved,
@@ -326,7 +327,8 @@ class ChargeOpen(RefusedForNow):
 
 PaymentEvent = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
 Amending = PartRefundRequested | PartRefunded | SeatsReturned | OrderAmended | ConfirmationRequested
-OrderEvent = TicketReserved | OrderPaid | OrderCancelled | OrderMoved | PaymentEvent | Amending
+Reseating = SeatsMoved | OrderReseated
+OrderEvent = TicketReserved | OrderPaid | OrderCancelled | OrderMoved | PaymentEvent | Amending | Reseating
 
 
 def as_placed(
@@ -369,6 +371,8 @@ def evolve(order: Order, event: OrderEvent, *, at: datetime) -> Order:
             return _after_cancelled(order, event)
         case OrderMoved():
             return after_moved(order, event)
+        case SeatsMoved() | OrderReseated():
+            return msgspec.structs.replace(order, seats=seats_after(order.seats, event.allocation))
         case PartRefundRequested() | PartRefunded() | SeatsReturned() | OrderAmended() | ConfirmationRequested():
             return _amended(order, event, at=at)
         case _:
@@ -394,9 +398,8 @@ def _after_reserved(order: Order, reserved: TicketReserved, *, at: datetime) -> 
 
 
 def _after_paid(order: Order, paid: OrderPaid) -> Order:
-    return msgspec.structs.replace(
-        order, status=Status.PAID, seats=OrderSeats.of(paid.allocation), reason=None, due_at=None
-    )
+    seats = OrderSeats.of(latest(order.seats, paid.allocation))
+    return msgspec.structs.replace(order, status=Status.PAID, seats=seats, reason=None, due_at=None)
 
 
 def _after_cancelled(order: Order, off: OrderCancelled) -> Order:
@@ -643,7 +646,7 @@ def pay(order: Order, allocation: Allocation, *, payment: OrderPayment | None = 
         raise ValueError(f"{order.id} was sold seats that it never reserved")
     paid = OrderPaid(
         order_id=order.id,
-        allocation=allocation,
+        allocation=latest(order.seats, allocation),
         total=order.total,
         reachable=order.reachable,
         bill=order.bill or UNSET,
