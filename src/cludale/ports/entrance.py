@@ -1,4 +1,4 @@
-"""The entrance: what concerts asks tickets before an organizer moves somebody who may be inside. A call, not an event."""
+"""The entrance: what concerts asks tickets before an organizer moves somebody who may be inside. A call, no event."""
 
 from typing import Protocol
 

@@ -617,14 +617,9 @@ def evolve(seating: Seating, event: Event) -> Seating:
             )
         case SeatsMoved():
             before = seating.reservations[event.allocation.reservation_id]
-            reservation = msgspec.structs.replace(
-                before,
-                numbered_seats=event.allocation.numbered_seats,
-                moved=(*(before.moved or ()), event.move_id),
-            )
-            if before.status is not Status.RELEASED:  # a log may tell of that first
-                ends = epoch_second(before.expires_at) if before.status is Status.HELD else None
-                section = _with_map(section, numbered.moved, before.kept_seats, reservation.kept_seats, ends)
+            places, moved = event.allocation.numbered_seats, (*(before.moved or ()), event.move_id)
+            reservation = msgspec.structs.replace(before, numbered_seats=places, moved=moved)
+            section = _reseated(section, before, reservation)
         case SaleRefused():
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
@@ -684,6 +679,14 @@ def _without(section: Section, reservation: Reservation, back: SeatsReturned) ->
     return _with_map(
         after, numbered.given_back, tuple(reservation.numbered_seats[number - 1] for number in back.numbers)
     )
+
+
+def _reseated(section: Section, before: Reservation, after: Reservation) -> Section:
+    """The section once a reservation has other seats; a log may tell of its release first."""
+    if before.status is Status.RELEASED:
+        return section
+    until = epoch_second(before.expires_at) if before.status is Status.HELD else None
+    return _with_map(section, numbered.moved, before.kept_seats, after.kept_seats, until)
 
 
 def _with_map(section: Section, become: Callable[..., SeatMap], *of: Any) -> Section:

@@ -66,13 +66,13 @@ class SeatMoves:
         self, concert: Concert, section: str, command: MoveCommand, *, even_if_admitted: bool, cause: Cause
     ) -> Sequence[Reservation]:
         if not even_if_admitted:
-            await self._check_door(concert, section, command)
+            await self._check_door(concert, command)
         (result,) = await self._submit(SectionKey(concert.id, section), (QueuedCommand(command, cause),))
         if not isinstance(result, MoveDone):
             raise result if isinstance(result, Exception) else TypeError(f"another answer than was asked for: {result}")
         return result.reservations
 
-    async def _check_door(self, concert: Concert, section: str, command: MoveCommand) -> None:
+    async def _check_door(self, concert: Concert, command: MoveCommand) -> None:
         """Raises AlreadyAdmitted, Busy."""
         if self._entrance is None:
             return

@@ -56,7 +56,7 @@ class TooManyMoves(Refusal):
 
 
 class AlreadyAdmitted(RefusedForNow):
-    """Somebody was let in with tickets of this order: `tickets` says which. They are moved only if that is asked for."""
+    """Somebody was let in with tickets of this order: `tickets` says which. Moved only where that is asked for."""
 
     def __init__(self, order_id: str, numbers: Sequence[int]) -> None:
         listed = ", ".join(str(number) for number in numbers)
@@ -212,15 +212,12 @@ def _moved(seating: Seating, command: MoveSeats, party: _Party, now: datetime) -
     if section.numbered is UNSET or hall is None:
         raise TypeError(f"section {section.id!r} is numbered, and nobody said where its seats are")
     free = numbered.free_bits(section.numbered, section.total, now.timestamp())
-    if command.to:
-        seats = _named(hall, free, command, party)
-    else:
-        seats = _best(seating, hall, free, party, now)
+    seats = _named(hall, free, command, party) if command.to else _best(seating, hall, free, party, now)
     return [_event(command, party, seats)] if seats != party.seats else []
 
 
 def _named(hall: Hall, free: int, command: MoveSeats, party: _Party) -> tuple[NumberedSeat, ...]:
-    """Those that are named: free, or what moves away itself. Wheelchair places, too, for whoever names them knows why."""
+    """Those that are named: free, or what moves away itself. Wheelchair places, too: who names one knows why."""
     if len(command.to) != len(party.numbers):
         raise Invalid(("to", f"names {len(command.to)} seats, and {len(party.numbers)} are to be moved"))
     places = hall.places(command.to, field="to")

@@ -189,14 +189,8 @@ class CommandBatch:
                 self.results.append(done_list)
                 continue
             if isinstance(asked.command, SectionCommand | BlockCommand):
-                try:
-                    changed_to = _changed(Seating(current, {}, hall), asked.command, now)
-                except Refusal as refusal:
-                    self.results.append(refusal)
-                    continue
-                current = changed_to.state.section
-                events.extend(self._of.updates.envelopes(changed_to, asked.cause, now))
-                self.results.append(SectionDone(current))
+                done_section, current = self._of_section(Seating(current, {}, hall), asked, events, now)
+                self.results.append(done_section)
                 continue
             if isinstance(asked.command, MoveCommand):
                 done_move, seated = self._of_move(Seating(current, reservations, hall), asked, events, changed, now)
@@ -234,6 +228,17 @@ class CommandBatch:
         if self._waiting is not None and in_line is not None and in_line is not self._waiting.state:
             puts.append(WAITING.put(in_line, self._waiting.version))
         self.commit = Commit(self._key.partition, puts, events, tuple(handled))
+
+    def _of_section(
+        self, seating: Seating, asked: QueuedCommand, events: list[Envelope], now: datetime
+    ) -> tuple[Result, Section]:
+        """What a command about the section itself is answered, and how it leaves that."""
+        try:
+            decision = _changed(seating, asked.command, now)  # type: ignore[arg-type]
+        except Refusal as refusal:
+            return refusal, seating.section
+        events.extend(self._of.updates.envelopes(decision, asked.cause, now))
+        return SectionDone(decision.state.section), decision.state.section
 
     def _of_list(
         self, line: Line, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime

@@ -326,8 +326,8 @@ class ChargeOpen(RefusedForNow):
 
 
 PaymentEvent = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
-Amending = PartRefundRequested | PartRefunded | SeatsReturned | OrderAmended | ConfirmationRequested
 Reseating = SeatsMoved | OrderReseated
+Amending = PartRefundRequested | PartRefunded | SeatsReturned | OrderAmended | ConfirmationRequested
 OrderEvent = TicketReserved | OrderPaid | OrderCancelled | OrderMoved | PaymentEvent | Amending | Reseating
 
 
@@ -372,11 +372,12 @@ def evolve(order: Order, event: OrderEvent, *, at: datetime) -> Order:
         case OrderMoved():
             return after_moved(order, event)
         case SeatsMoved() | OrderReseated():
-            return msgspec.structs.replace(order, seats=seats_after(order.seats, event.allocation))
-        case PartRefundRequested() | PartRefunded() | SeatsReturned() | OrderAmended() | ConfirmationRequested():
-            return _amended(order, event, at=at)
-        case _:
+            order = msgspec.structs.replace(order, seats=seats_after(order.seats, event.allocation))
+        case PaymentRequested() | PaymentCompleted() | PaymentFailed() | PaymentRefunded():
             return learn(order, money_told(event, at=at))
+        case _:
+            order = _amended(order, event, at=at)
+    return order
 
 
 def _after_reserved(order: Order, reserved: TicketReserved, *, at: datetime) -> Order:

@@ -124,10 +124,8 @@ def _cart_after(cart: Cart | None, event: Envelope) -> Cart:
 
 def _is_missing(order: Order, data: OrderEvent) -> bool:
     """Does the log tell later of what must have come before this?"""
-    if isinstance(data, PartRefundRequested | PartRefunded | SeatsReturned):
+    if isinstance(data, PartRefundRequested | PartRefunded | SeatsReturned | SeatsMoved):
         return _is_part_missing(order, data)
-    if isinstance(data, SeatsMoved):
-        return is_early(order, data)
     match data:
         case TicketReserved() | OrderAmended() | ConfirmationRequested():
             return False
@@ -142,7 +140,9 @@ def _is_missing(order: Order, data: OrderEvent) -> bool:
             return order.payment is None
 
 
-def _is_part_missing(order: Order, data: PartRefundRequested | PartRefunded | SeatsReturned) -> bool:
+def _is_part_missing(order: Order, data: PartRefundRequested | PartRefunded | SeatsReturned | SeatsMoved) -> bool:
+    if isinstance(data, SeatsMoved):
+        return is_early(order, data)
     known = len(order.refunds)
     if isinstance(data, PartRefundRequested):
         return order.status in (Status.PENDING, Status.RESERVED) or data.part.number > known + 1

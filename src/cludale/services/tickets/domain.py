@@ -235,13 +235,8 @@ def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
             void = {n: msgspec.structs.replace(state.ticket(n), **since) for n in event.numbers}
             parts = state.parts if event.part_number is msgspec.UNSET else (*state.parts, event.part_number)
             return msgspec.structs.replace(state, changed={**state.changed, **void}, parts=parts, step=event.step)
-        case TicketTransferred():
-            first = event.generation if state.ticket(event.number).had_since else 0
-            return _with(state, event, generation=event.generation, holder=None, had_since=first)
-        case TicketReseated():
-            moved = {n: _reseated(state.ticket(n)) for n in event.numbers}
-            changed = {**state.changed, **moved}
-            return msgspec.structs.replace(state, changed=changed, allocation=event.allocation, step=event.step)
+        case TicketTransferred() | TicketReseated():
+            return _with_new_codes(state, event)
         case TicketAdmitted():
             return _moved(state, event, Movement(at, event.door, event.scan_id))
         case TicketLeft():
@@ -257,6 +252,15 @@ def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
 def _with(state: OrderTickets, event: Any, **changes: Any) -> OrderTickets:
     after = msgspec.structs.replace(state.ticket(event.number), **changes)
     return msgspec.structs.replace(state, changed={**state.changed, event.number: after}, step=event.step)
+
+
+def _with_new_codes(state: OrderTickets, event: TicketTransferred | TicketReseated) -> OrderTickets:
+    if isinstance(event, TicketTransferred):
+        first = event.generation if state.ticket(event.number).had_since else 0
+        return _with(state, event, generation=event.generation, holder=None, had_since=first)
+    moved = {number: _reseated(state.ticket(number)) for number in event.numbers}
+    changed = {**state.changed, **moved}
+    return msgspec.structs.replace(state, changed=changed, allocation=event.allocation, step=event.step)
 
 
 def _reseated(ticket: Ticket) -> Ticket:

@@ -113,7 +113,8 @@ class Tickets:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """OrderPaid issues an order's tickets, OrderCancelled revokes them, PartRefundRequested some of them.
-        OrderReseated gives those that have another seat new codes. ContactErased takes away the names of holders that the buyer gave.
+        OrderReseated gives those that have another seat new codes. ContactErased takes away the names of holders that
+        the buyer gave.
 
         One commit call, whatever the batch.
         """

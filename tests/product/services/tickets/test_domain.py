@@ -106,18 +106,18 @@ def test_a_ticket_that_is_void_or_used_is_not_transferred() -> None:
 
 def test_the_door_lets_each_in_once_and_says_where_before() -> None:
     tickets = issued()
-    assert said(tickets, 1) == (Result.VALID, None, None)
-    assert said(entered(tickets, 1), 1) == (Result.USED, NOON, "north")
+    assert said(tickets, 1) == (Result.VALID, None, None, None)
+    assert said(entered(tickets, 1), 1) == (Result.USED, NOON, "north", None)
 
 
 def test_the_same_scan_told_again_gets_the_same_answer() -> None:
-    assert said(entered(issued(), 1, "s2"), 1, scan="s2") == (Result.VALID, NOON, "north")
+    assert said(entered(issued(), 1, "s2"), 1, scan="s2") == (Result.VALID, NOON, "north", None)
 
 
 def test_void_replaced_early_and_late_tickets_stay_out() -> None:
     assert said(domain.give_back(issued(1), 1, part=1, now=NOON).state, 1).result is Result.REVOKED
     assert said(domain.transfer(issued(), 1, holder=None, now=NOON).state, 1).result is Result.REPLACED
-    assert said(issued(), 1, now=HOURS.since - timedelta(seconds=1)) == (Result.NOT_YET, HOURS.since, None)
+    assert said(issued(), 1, now=HOURS.since - timedelta(seconds=1)) == (Result.NOT_YET, HOURS.since, None, None)
     assert said(issued(), 1, now=HOURS.until).result is Result.OVER
 
 
