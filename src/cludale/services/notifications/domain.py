@@ -222,19 +222,22 @@ def is_told_with_cart(fact: object) -> bool:
 
 def id_for(fact: ToldOf) -> str:
     """The id of the notification that tells of this."""
-    if isinstance(fact, OrderMoved):
-        return f"{notification_id(NotificationKind.MOVED, fact.order_id)}.{fact.revision}"
-    if isinstance(fact, OrderReseated):
-        return f"{notification_id(NotificationKind.RESEATED, fact.order_id)}.{fact.allocation.moves or 0}"
-    if isinstance(fact, PartRefunded):
-        return f"{notification_id(NotificationKind.REFUND, fact.order_id)}.{fact.part.number}"
-    if isinstance(fact, ConfirmationRequested):
-        return f"{notification_id(NotificationKind.CONFIRMATION, fact.order_id)}.{fact.number}"
-    if isinstance(fact, SeatsOffered):
-        return notification_id(NotificationKind.OFFER, fact.order_id)
-    if isinstance(fact, OrderCancelled):
-        return notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
-    return notification_id(NotificationKind.CONFIRMATION, fact.order_id)
+    match fact:
+        case OrderMoved():
+            id = f"{notification_id(NotificationKind.MOVED, fact.order_id)}.{fact.revision}"
+        case OrderReseated():
+            id = f"{notification_id(NotificationKind.RESEATED, fact.order_id)}.{fact.allocation.moves or 0}"
+        case PartRefunded():
+            id = f"{notification_id(NotificationKind.REFUND, fact.order_id)}.{fact.part.number}"
+        case ConfirmationRequested():
+            id = f"{notification_id(NotificationKind.CONFIRMATION, fact.order_id)}.{fact.number}"
+        case SeatsOffered():
+            id = notification_id(NotificationKind.OFFER, fact.order_id)
+        case OrderCancelled():
+            id = notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
+        case _:
+            id = notification_id(NotificationKind.CONFIRMATION, fact.order_id)
+    return id
 
 
 def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:

@@ -233,11 +233,10 @@ def headline(n: Notification, speech: Speech) -> str:
         if n.date is None:
             return say("The concert of your order is postponed; its new date is not known yet.")
         return say("The concert of your order is moved to %(when)s.") % {"when": when(n.date, speech, None)}
-    if n.kind is NotificationKind.RESEATED:
-        return say("Your seats were changed.")
-    if n.kind is NotificationKind.OFFER:
-        return say("You waited for tickets: now they are held for you.")
-    return say("Your order is cancelled, %(why)s.") % {"why": _why(n, speech)}
+    if n.kind is NotificationKind.CANCELLATION:
+        return say("Your order is cancelled, %(why)s.") % {"why": _why(n, speech)}
+    is_moved = n.kind is NotificationKind.RESEATED
+    return say("Your seats were changed.") if is_moved else say("You waited for tickets: now they are held for you.")
 
 
 def when(written: str, speech: Speech, concert: ConcertDetails | None) -> str:

@@ -59,6 +59,12 @@ FACTS: tuple[Fact, ...] = (
         lambda event: f"{event.order_id} {event.was_paid}",
     ),
     Fact("order.moved", orders.OrderMoved, "Its concert is moved.", lambda event: f"{event.order_id} {event.revision}"),
+    Fact(
+        "order.reseated",
+        orders.OrderReseated,
+        "Some of its tickets are for other seats, with new codes.",
+        lambda event: f"{event.order_id} {event.allocation.moves}",
+    ),
     Fact("order.amended", orders.OrderAmended, "Name, address or comment was changed; the values are in no event."),
     Fact("order.contact_erased", orders.ContactErased, "What its buyer had left is gone: erase it, too."),
     Fact(
