@@ -46,7 +46,7 @@ ORDER_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
 }
 RESERVATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"Held", "Sold", "Released"}),  # a batch of commands may do several steps and commit once
-    "Held": frozenset({"Sold", "Released"}),
+    "Held": frozenset({"Held", "Sold", "Released"}),  # its seats are moved, as a Sold one's
     "Sold": frozenset({"Sold", "Released"}),  # some of its seats are given back
     "Released": frozenset({"Released"}),  # closed, or given a successor
 }

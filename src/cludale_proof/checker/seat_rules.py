@@ -122,8 +122,11 @@ class SeatBook:
         for each in reservations:
             had = each.numbered_seats or ()
             wrong = [seat for seat in had if not (0 <= seat.at < len(seats) and seats[seat.at] == seat)]
-            if len(had) != each.quantity or len({seat.at for seat in had}) != len(had):
-                detail = f"{each.id} has {each.quantity} seats, and {len({seat.at for seat in had})} with numbers"
+            kept = _kept(each)
+            if len(had) != each.quantity or len({seat.at for seat in kept}) != len(kept):
+                detail = (
+                    f"{each.id} has {each.quantity} seats, and {len(had)} with numbers, {len(kept)} of them its yet"
+                )
                 yield broken(key, "seats-and-quantity", detail)
             if wrong:
                 yield broken(key, "seat-of-nowhere", f"{each.id} has {wrong[:_NAMED]}, which are not in the plan so")

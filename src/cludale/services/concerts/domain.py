@@ -386,6 +386,12 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
         )
 
     @property
+    def kept_numbers(self) -> tuple[int, ...]:
+        """The tickets with numbered seats that were not given back. A seat that was may be another ticket's by now."""
+        back = {number for each in (self.returns or {}).values() for number in each.numbers or ()}
+        return tuple(number for number in range(1, len(self.numbered_seats or ()) + 1) if number not in back)
+
+    @property
     def kept_seats(self) -> tuple[NumberedSeat, ...]:
         """Its numbered seats but for those that were given back."""
         if self.numbered_seats is UNSET or self.returns is UNSET:
@@ -1166,9 +1172,7 @@ def _numbers_back(reservation: Reservation, back: Return) -> tuple[int, ...]:
     """Which of its tickets are given back: those that are said, else the last that it has."""
     if back.numbers:
         return back.numbers
-    kept = set(reservation.kept_seats)
-    seats = reservation.numbered_seats or ()
-    return tuple([number for number, seat in enumerate(seats, 1) if seat in kept][-back.tickets :])
+    return reservation.kept_numbers[-back.tickets :]
 
 
 def expire(seating: Seating, expiry: Expire, now: datetime) -> Decision[Seating]:

@@ -189,8 +189,7 @@ def _party(of: SeatsOf, reservation: Reservation | None, now: datetime) -> _Part
         raise Invalid((f"{of.field}order", f"the seats of section {reservation.section!r} have no numbers"))
     if len(reservation.moved or ()) >= MOST_MOVES:
         raise TooManyMoves(of.order_id)
-    kept = set(reservation.kept_seats)
-    places = {seat.id: number for number, seat in enumerate(reservation.numbered_seats, 1) if seat in kept}
+    places = {reservation.numbered_seats[number - 1].id: number for number in reservation.kept_numbers}
     wrong = [
         (f"{of.field}seats[{i}]", f"order {of.order_id!r} has no such seat")
         for i, id in enumerate(of.seats)

@@ -30,6 +30,7 @@ from cludale.services.concerts.events import (
     WaitingListLeft,
     WhyLeft,
 )
+from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.price_list import Pricing
 from cludale.services.concerts.pricing import Terms
 
@@ -147,7 +148,7 @@ def _after(line: Line, events: Sequence[Event], at: datetime) -> Line:
     for event in events:
         seating = domain.evolve(seating, event)
         waiting = evolve(waiting, event, at=at)
-    return Line(seating, waiting)
+    return Line(Seating(seating.section, seating.reservations, line.seating.hall), waiting)
 
 
 def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...]]:
@@ -225,15 +226,16 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
             place=entry.place,
             expires_at=made.state.reservations[reservation_of(entry.order_id)].expires_at,
         )
-        line = _after(Line(_marked(made.state, offered.reservation_id), line.waiting), [offered], now)
+        marked = _marked(made.state, offered.reservation_id, line.seating.hall)
+        line = _after(Line(marked, line.waiting), [offered], now)
         events += [*made.events, offered]
     return line, tuple(events)
 
 
-def _marked(seating: Seating, reservation_id: str) -> Seating:
+def _marked(seating: Seating, reservation_id: str, hall: Hall | None) -> Seating:
     """The reservation is an offer, which may come to nothing without anybody having taken it."""
     offer = replace(seating.reservations[reservation_id], offered=True)
-    return Seating(seating.section, {**seating.reservations, reservation_id: offer})
+    return Seating(seating.section, {**seating.reservations, reservation_id: offer}, hall)
 
 
 def _held_for(seating: Seating, entry: Entry, command: MakeOffers, now: datetime) -> Decision[Seating] | None:

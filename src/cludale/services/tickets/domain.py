@@ -391,9 +391,11 @@ def reseat(state: OrderTickets, allocation: Allocation, *, now: datetime) -> Dec
     if known is None or (allocation.moves or 0) <= (known.moves or 0):
         return Decision(state)
     moved = set(numbers_moved(known, allocation))
-    numbers = tuple(number for number in state.valid if number in moved)
-    if not numbers:
+    valid = state.valid
+    if not valid:
         return Decision(state)
+    # None, perhaps: they are where they were, or it was void ones. That is told, too, so that an older move is known.
+    numbers = tuple(number for number in valid if number in moved)
     event = TicketReseated(order_id=state.order_id, numbers=numbers, step=state.step + 1, allocation=allocation)
     return _decided(state, event, now)
 

@@ -82,7 +82,7 @@ class TicketReseated(SeatsEvent, frozen=True, kw_only=True):
 
     order_id: str
     numbers: tuple[int, ...]
-    """Those that have a new code. A ticket that is void gets none."""
+    """Those that have a new code; not those that are void, or whose seat is the same again."""
     step: int
     allocation: Allocation
 

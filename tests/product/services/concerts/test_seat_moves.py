@@ -247,3 +247,12 @@ async def test_whatever_happens_nobody_has_a_seat_that_another_has(
         if known:
             section = await taken(store)
             assert sum(section.over.values()) + places(section.taken) == len(counted)
+
+
+async def test_a_seat_that_was_given_back_may_be_another_ticket_s_of_the_same_order(concerts: Concerts) -> None:
+    seats = await held(concerts, "1", "Stalls-A-1", "Stalls-A-2", "Stalls-A-3")
+    await paid(concerts, "1", seats)
+    await given_back(concerts, "1", seats, 2)
+    assert await moved(concerts, "1", "Stalls-A-1", to=("Stalls-A-2",)) == ("Stalls-A-2", "Stalls-A-3")
+    both = ("Stalls-C-1", "Stalls-C-2")
+    assert await moved(concerts, "1", to=both, id="move-2") == both
