@@ -4,9 +4,18 @@ import random
 from typing import Any
 
 import pytest
-from tests.events import published
+from tests.events import delivered, published
 from tests.fakes import CountingIds, ManualClock
-from tests.product.services.concerts.test_numbered import cancelled, hall, held, paid, scheduled, taken
+from tests.product.services.concerts.test_numbered import (
+    PRICE,
+    allocation,
+    cancelled,
+    hall,
+    held,
+    paid,
+    scheduled,
+    taken,
+)
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause
@@ -23,6 +32,7 @@ from cludale.services.concerts.seat_moves import (
 )
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import RESERVATIONS
+from cludale.services.orders.events import PartRefund, PartRefundRequested
 
 
 class Door:
@@ -247,6 +257,12 @@ async def test_whatever_happens_nobody_has_a_seat_that_another_has(
         if known:
             section = await taken(store)
             assert sum(section.over.values()) + places(section.taken) == len(counted)
+
+
+async def given_back(concerts: Concerts, order: str, seats: tuple[str, ...], number: int) -> None:
+    part = PartRefund(number=1, refund_id="r", tickets=1, amount=PRICE, left=PRICE, held=2, numbers=(number,))
+    asked = PartRefundRequested(order_id=f"order-{order}", part=part, allocation=allocation(order, seats))
+    await concerts.handle([delivered(asked, f"part-{order}")])
 
 
 async def test_a_seat_that_was_given_back_may_be_another_ticket_s_of_the_same_order(concerts: Concerts) -> None:
