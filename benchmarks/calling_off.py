@@ -14,7 +14,7 @@ from time import perf_counter, process_time
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.ports.calling_off import JobStatus
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.orders.domain import OrderRequest, Status
 from cludale.services.orders.store import listed

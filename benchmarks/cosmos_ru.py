@@ -20,7 +20,7 @@ from tests.product.adapters.cosmos.double import KEY, CosmosDouble, Request, run
 
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.orders.domain import Order, OrderRequest, Status
 from cludale.wiring.platform import Platform

@@ -20,11 +20,12 @@ from time import thread_time_ns
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel.money import Money
-from cludale.services.concerts.domain import Hold, Seating, decide, untouched
+from cludale.services.concerts.domain import Hold, Seating, decide
 from cludale.services.concerts.events import SeatPlanPart, SectionPlan
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout, Seat
 from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
+from cludale.services.concerts.stock import untouched
 from cludale.services.concerts.store import SECTIONS
 
 TICKETS = {1: 8.0, 2: 37.0, 3: 9.0, 4: 16.0, 5: 4.0, 6: 4.0} | dict.fromkeys(range(7, 13), 1.0)

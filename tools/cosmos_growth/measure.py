@@ -16,7 +16,7 @@ from tests.product.adapters.cosmos.double import KEY, CosmosDouble, Request, run
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.services.audit.store import Entry
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.orders.domain import OrderRequest, Status
 from cludale.services.orders.events import CancelReason

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from cludale.kernel.money import Money
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 
 

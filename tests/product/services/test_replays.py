@@ -18,7 +18,6 @@ from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit, Key
 from cludale.runtime.replay import CannotFold, Rebuild, Replay
 from cludale.services.catalogue import CATALOGUE, KINDS
-from cludale.services.concerts import domain as concerts
 from cludale.services.concerts.events import (
     ConcertScheduled,
     ReleaseReason,
@@ -28,6 +27,7 @@ from cludale.services.concerts.events import (
     SectionPlan,
 )
 from cludale.services.concerts.replay import ConcertsReplay
+from cludale.services.concerts.stock import Status
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
 from cludale.services.orders import domain as orders
 from cludale.services.orders.events import (
@@ -231,14 +231,14 @@ async def test_an_order_that_shows_another_payment_than_its_log_tells_is_found()
 @pytest.mark.parametrize(
     ("life", "status", "sold"),
     [
-        ([SCHEDULED, HELD, SOLD], concerts.Status.SOLD, 2),
-        ([SCHEDULED, HELD, GIVEN_BACK], concerts.Status.RELEASED, 0),
-        ([SCHEDULED, HELD, SOLD, GIVEN_BACK], concerts.Status.RELEASED, 0),
+        ([SCHEDULED, HELD, SOLD], Status.SOLD, 2),
+        ([SCHEDULED, HELD, GIVEN_BACK], Status.RELEASED, 0),
+        ([SCHEDULED, HELD, SOLD, GIVEN_BACK], Status.RELEASED, 0),
     ],
 )
 @pytest.mark.parametrize("page", [1, 10])
 async def test_seats_end_alike_in_whatever_order_it_is_logged(
-    life: list[Event], status: concerts.Status, sold: int, page: int
+    life: list[Event], status: Status, sold: int, page: int
 ) -> None:
     for logged in permutations(life):
         store = await rebuilt(ConcertsReplay(), logged, page)

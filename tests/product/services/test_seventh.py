@@ -200,7 +200,7 @@ from cludale.wiring.services import described
 from cludale_operations.release.smoke import PROBES
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.orders.domain import OrderRequest
 from cludale.services.orders.events import CancelReason
 from cludale.kernel.money import Money

@@ -8,7 +8,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.services import NAMES
 from cludale.services.audit.service import Audit
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.orders.domain import Order, OrderRequest
 from cludale.wiring.platform import Platform

@@ -13,7 +13,7 @@ import uvloop
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.orders.domain import OrderRequest
 from cludale.wiring.platform import Platform

@@ -68,6 +68,10 @@ def test_pages_that_differ_most_pass_axe(console: Page, shop: Served) -> None:
     for path in ("/letters", f"/order?id={order}", "/sale?concert=arena"):
         console.goto(f"/staff/console{path}")
         wrong += violations(console)
+    console.goto("/staff/console/letters")
+    console.click('a[href^="/staff/console/letters/"] >> nth=0')
+    expect(console.locator("main")).to_contain_text("its handler broke")
+    wrong += violations(console)
     console.goto("/staff/console/rehearsal")
     console.fill("#buyers", "many")
     console.click("text=Start the rehearsal")

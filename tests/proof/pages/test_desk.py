@@ -30,7 +30,7 @@ def test_pages_that_differ_most_pass_axe(visit: Visit, shop: Served) -> None:
     order, page = bought(shop, "axed"), visit("/staff/sign-in")
     sign_in(page)
     wrong: list[str] = []
-    for path in ("/staff/concerts/axed/sales?beside=arena", f"/staff/orders/{order}"):
+    for path in ("/staff/concerts/axed/sales?beside=arena", f"/staff/orders/{order}", "/staff/concerts/none"):
         page.goto(path)
         wrong += violations(page)
     page.goto("/staff/new-concert")

@@ -12,8 +12,16 @@ from cludale.pages.console.rehearsals import Asked
 from cludale_operations.rehearsing import Beside, rehearsing
 
 
-def left() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("cludale-rehearsal-*"))
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what is temporary goes: of this test alone, for rehearsals may be held beside it."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it keeps what it found first
+    return tmp_path
+
+
+def left(folder: Path) -> set[Path]:
+    return set(folder.glob("cludale-rehearsal-*"))
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -26,11 +34,12 @@ def is_over(beside: Beside) -> bool:
     return beside.state is not None and not beside.state.is_under_way
 
 
-async def test_it_is_held_beside_the_server_and_says_how_it_went() -> None:
-    before, beside = left(), Beside()
+async def test_it_is_held_beside_the_server_and_says_how_it_went(folder: Path) -> None:
+    beside = Beside()
     asked = Asked(seats=20, buyers=50, rate=None, declined=False, connections=8)
     assert beside.start(asked)
     assert not beside.start(asked)
+    await until(lambda: bool(left(folder)))
     await until(lambda: is_over(beside))
     state = beside.state
     assert state is not None
@@ -39,14 +48,14 @@ async def test_it_is_held_beside_the_server_and_says_how_it_went() -> None:
     assert state.outcome.ok
     assert (state.outcome.buyers, state.outcome.seats_sold) == (50, 20)
     assert state.sold is not None
-    assert left() <= before
+    assert left(folder) == set()
 
 
-async def test_one_that_is_ended_says_so_and_leaves_nothing() -> None:
-    before, beside = left(), Beside()
+async def test_one_that_is_ended_says_so_and_leaves_nothing(folder: Path) -> None:
+    beside = Beside()
     beside.start(Asked(seats=20, buyers=50_000, rate=10, declined=True))
     beside.stop()
-    await until(lambda: is_over(beside) and left() <= before)
+    await until(lambda: is_over(beside) and not left(folder))
     assert beside.state is not None
     assert beside.state.outcome is None
     assert beside.state.failed

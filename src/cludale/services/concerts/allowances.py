@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from cludale.services.concerts.domain import Answered, Reservation, Status
+from cludale.services.concerts.stock import Answered, Reservation, Status
 
 CLAIM_SECONDS = 30.0
 """For so long after a claim its seats may be taken: what takes longer asks again."""

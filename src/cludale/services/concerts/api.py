@@ -48,7 +48,7 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.changes import check_times
-from cludale.services.concerts.domain import Concert, ConcertExists, Section
+from cludale.services.concerts.concert import Concert, ConcertExists
 from cludale.services.concerts.events import ConcertStatus, Particulars, SectionPlan
 from cludale.services.concerts.price_api import CategoryPrice, PricingRequest, prices_now, shown
 from cludale.services.concerts.price_list import Pricing
@@ -60,6 +60,7 @@ from cludale.services.concerts.seat_plan_api import (
     parts_wanted,
 )
 from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
+from cludale.services.concerts.stock import Section
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.access import Access
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Quantity, Text, Zone, offset_hint

@@ -12,8 +12,9 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.seats import BlockNotFound, BlockTooSmall, CalledOff
 from cludale.services.concerts import blocks
 from cludale.services.concerts.blocks import MOST_LIVE, Block
-from cludale.services.concerts.domain import Seating, Section, blocks_let_go, evolve, unavailable
+from cludale.services.concerts.domain import Seating, blocks_let_go, evolve
 from cludale.services.concerts.events import LetGoReason, SeatsHeldBack, SeatsLetGo
+from cludale.services.concerts.stock import Section, unavailable
 
 
 class HoldBack(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -21,8 +21,9 @@ from cludale.services.concerts.block_rules import (
     ends_before,
 )
 from cludale.services.concerts.blocks import BY_RULE, Block, BlockEntry, LetGo
-from cludale.services.concerts.domain import Concert, Section
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import LetGoReason
+from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import BLOCKS, SECTIONS, SectionKey
 
 T = TypeVar("T")

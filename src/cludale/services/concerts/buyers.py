@@ -23,7 +23,7 @@ from cludale.ports.seats import BuyerLimitReached, HoldsLapsed, TooManyHolds
 from cludale.runtime.aggregates import Change, ChangeResult, Updates
 from cludale.services.concerts import allowances
 from cludale.services.concerts.allowances import CLAIM_SECONDS, Allowance, Claim
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.looks import Looks
 from cludale.services.concerts.store import ALLOWANCES, EVERYWHERE, allowance_id
 

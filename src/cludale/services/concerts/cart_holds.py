@@ -13,7 +13,8 @@ from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.seats import HoldRequest, LineRefused, OtherCurrency, OtherOrganizer, SeatsHeld
 from cludale.services.concerts.commands import QueuedCommand, Result
-from cludale.services.concerts.domain import Cancel, Concert
+from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.domain import Cancel
 from cludale.services.concerts.events import ReleaseReason
 from cludale.services.concerts.store import SectionKey
 

@@ -15,7 +15,7 @@ from cludale.ports.seats import CalledOff, ConcertNotFound, SectionNotFound
 from cludale.services.concerts import changes
 from cludale.services.concerts.api import ConcertView, view_response
 from cludale.services.concerts.changes import MOST_SEATS, ChangedMeanwhile, SeatsInUse, StatusRefused
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import ConcertFields, ConcertStatus
 from cludale.services.concerts.price_api import PricingRequest
 from cludale.services.concerts.service import Concerts, SectionWish

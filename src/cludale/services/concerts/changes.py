@@ -18,15 +18,8 @@ from cludale.kernel.refusals import Invalid, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.seats import CalledOff, SeatsNotFree
 from cludale.services.concerts import numbered
-from cludale.services.concerts.domain import (
-    BlockSeats,
-    ChangeSection,
-    Concert,
-    Seating,
-    Section,
-    blocks_let_go,
-    evolve,
-)
+from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.domain import BlockSeats, ChangeSection, Seating, blocks_let_go, evolve
 from cludale.services.concerts.events import (
     ConcertCancelled,
     ConcertChanged,
@@ -40,6 +33,7 @@ from cludale.services.concerts.events import (
     SeatsTaken,
     SeatsUnblocked,
 )
+from cludale.services.concerts.stock import Section
 
 MOST_SEATS = 1_000_000
 """In one section."""

@@ -23,10 +23,11 @@ from cludale.ports.seats import HeldElsewhere, HoldEnded, PriceTooHigh, SeatsUna
 from cludale.runtime.aggregates import NEW, Change, Updates, Versioned
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.services.concerts import domain
 from cludale.services.concerts.commands import Done, QueuedCommand, Result
-from cludale.services.concerts.domain import Choice, Concert, Hold, Reservation, Section
+from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.domain import Choice, Hold
 from cludale.services.concerts.events import SectionPlan
+from cludale.services.concerts.stock import Reservation, Section, unavailable, untouched
 from cludale.services.concerts.store import CHOICES, RESERVATIONS, SECTIONS, SectionKey
 
 LOOK_AGAIN_SECONDS = 0.25
@@ -91,7 +92,7 @@ class Room:
     def section(self, place: int) -> Section:
         """The section as far as is known."""
         known = self._known[place]
-        return known.state if known else domain.untouched(self.concert.id, self.plans[place])
+        return known.state if known else untouched(self.concert.id, self.plans[place])
 
     def _count(self, place: int, now: datetime) -> None:
         section = self.section(place)
@@ -371,4 +372,4 @@ def _unless_chosen(choice: Choice, stored: Choice | None, _: datetime) -> Decisi
 
 def _unavailable(room: Room, wanted: Anywhere, now: datetime) -> Refusal:
     sections = [room.section(place) for place in range(len(room.plans))]
-    return domain.unavailable(room.concert.id, sections, wanted=wanted.hold.quantity, now=now)
+    return unavailable(room.concert.id, sections, wanted=wanted.hold.quantity, now=now)

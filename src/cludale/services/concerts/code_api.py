@@ -34,7 +34,7 @@ from cludale.ports.seats import (
 )
 from cludale.services.concerts import codes
 from cludale.services.concerts.codes import Code, CodeExists, NewLimits
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import CodeLimits
 from cludale.services.concerts.price_api import Percent
 from cludale.services.concerts.price_list import NO_PRICING, check_percent

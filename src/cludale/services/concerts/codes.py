@@ -16,9 +16,9 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.prices import CodeOver, CodeUsedUp
 from cludale.services.concerts import allowances
 from cludale.services.concerts.allowances import FORGOTTEN_SECONDS, Allowance, Claim
-from cludale.services.concerts.domain import Answered, Reservation, Status
 from cludale.services.concerts.events import CodeChanged, CodeCreated, CodeLimits
 from cludale.services.concerts.pricing import CodeTerms
+from cludale.services.concerts.stock import Answered, Reservation, Status
 
 LOOK_AT = 512
 """So many claims are looked at, whether they were paid by now: a record is written whole with each use."""

@@ -5,8 +5,9 @@ import msgspec
 from cludale.kernel.events import Cause
 from cludale.ports.records import Handled
 from cludale.services.concerts.block_rules import BlockCommand
-from cludale.services.concerts.domain import Command, Reservation, Section, SectionCommand
+from cludale.services.concerts.domain import Command, SectionCommand
 from cludale.services.concerts.seat_moves import MoveCommand
+from cludale.services.concerts.stock import Reservation, Section
 from cludale.services.concerts.waiting import AT_ONCE, ListCommand, MakeOffers, WaitingList
 
 

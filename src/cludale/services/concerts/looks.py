@@ -10,7 +10,9 @@ from cludale.ports.records import Key
 from cludale.runtime.aggregates import Updates
 from cludale.services.concerts.allowances import Claim
 from cludale.services.concerts.commands import QueuedCommand, Result
-from cludale.services.concerts.domain import Concert, Expire, Reservation, Status
+from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.domain import Expire
+from cludale.services.concerts.stock import Reservation, Status
 from cludale.services.concerts.store import RESERVATIONS, SectionKey
 
 Run = Callable[[SectionKey, Sequence[QueuedCommand]], Awaitable[Sequence[Result]]]

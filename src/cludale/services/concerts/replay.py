@@ -10,7 +10,8 @@ from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts import blocks, changes, codes, domain, keys, waiting
 from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.codes import Code
-from cludale.services.concerts.domain import Concert, Reservation, Seating, Section, Status
+from cludale.services.concerts.concert import Concert, as_scheduled
+from cludale.services.concerts.domain import Seating
 from cludale.services.concerts.events import (
     TOPIC,
     CodeChanged,
@@ -33,6 +34,7 @@ from cludale.services.concerts.events import (
 )
 from cludale.services.concerts.keys import Keys
 from cludale.services.concerts.numbered import seats_told
+from cludale.services.concerts.stock import Reservation, Section, Status, empty_section
 from cludale.services.concerts.store import (
     ALL_KEYS,
     BLOCKS,
@@ -176,7 +178,7 @@ class ConcertsReplay:
         data = event.data
         match data:
             case ConcertScheduled():
-                concert = domain.as_scheduled(data)
+                concert = as_scheduled(data)
                 states.put(Ref("concert", concert.id, concert.id), concert)
             case KeyCreated() | KeyRevoked():
                 states.put(_KEYS, keys.evolve(states.get(_KEYS) or Keys(), data))
@@ -212,7 +214,7 @@ class ConcertsReplay:
                 raise NotYet
             if (data.allocation.moves or 0) <= known:
                 return
-        section = states.get(section_ref) or domain.empty_section(concert, data.allocation.section)
+        section = states.get(section_ref) or empty_section(concert, data.allocation.section)
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
         states.put(reservation_ref, after.reservations[data.subject])
@@ -230,7 +232,7 @@ def _fold_list(event: Envelope, states: States, concert_ref: Ref, section_ref: R
         raise NotYet  # the log tells later of who joined before
     if (data.place <= known.joined) if is_new else all(each.place != data.place for each in known.entries):
         return  # it is told again
-    section = states.get(section_ref) or domain.empty_section(concert, where)
+    section = states.get(section_ref) or empty_section(concert, where)
     states.put(section_ref, domain.evolve(Seating(section, {}), data).section)
     states.put(list_ref, waiting.evolve(known, data, at=event.time))
 
@@ -267,7 +269,7 @@ def _fold_section(event: Envelope, states: States, concert_ref: Ref, section_ref
     concert = states.get(concert_ref)
     if concert is None:
         raise NotYet
-    section = states.get(section_ref) or domain.empty_section(concert, data.section)
+    section = states.get(section_ref) or empty_section(concert, data.section)
     if section.changes < data.change - 1:
         raise NotYet
     if section.changes < data.change:

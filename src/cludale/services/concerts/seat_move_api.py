@@ -14,7 +14,7 @@ from cludale.ports.records import Records
 from cludale.ports.seats import CalledOff, ConcertNotFound, ConcertOver, HoldEnded, SeatsNotFree, SeatsUnavailable
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.api import STATUS as CONCERTS_STATUS
-from cludale.services.concerts.domain import Concert, Reservation
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.seat_moves import (
     AlreadyAdmitted,
     MoveSeats,
@@ -25,6 +25,7 @@ from cludale.services.concerts.seat_moves import (
     TooManyMoves,
 )
 from cludale.services.concerts.service import Concerts
+from cludale.services.concerts.stock import Reservation
 from cludale.web.fields import Text
 from cludale.web.keyed import Keyed
 from cludale.web.problems import Problems, Statuses

@@ -7,7 +7,7 @@ from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.entrance import Entrance, EntranceUnreachable
 from cludale.ports.records import Key, Records
 from cludale.services.concerts.commands import MoveDone, QueuedCommand, Result
-from cludale.services.concerts.domain import Concert, Reservation
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.seat_moves import (
     AlreadyAdmitted,
     MoveCommand,
@@ -18,6 +18,7 @@ from cludale.services.concerts.seat_moves import (
     SwapSeats,
 )
 from cludale.services.concerts.seat_plans import SeatPlans
+from cludale.services.concerts.stock import Reservation
 from cludale.services.concerts.store import RESERVATIONS, SectionKey
 
 Submit = Callable[[SectionKey, Sequence[QueuedCommand]], Awaitable[Sequence[Result]]]

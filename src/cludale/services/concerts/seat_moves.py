@@ -19,11 +19,12 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Invalid, Refusal, RefusedForNow
 from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, SeatsNotFree
 from cludale.services.concerts import domain, numbered
-from cludale.services.concerts.domain import Reservation, Seating, Status
+from cludale.services.concerts.domain import Seating
 from cludale.services.concerts.events import SeatsMoved
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.layout import Flags
 from cludale.services.concerts.seating.picking import NotEnoughSeats
+from cludale.services.concerts.stock import Reservation, Status, unavailable
 
 MOST_MOVES = 100
 """Of one reservation: it keeps the id of each."""
@@ -235,7 +236,7 @@ def _best(seating: Seating, hall: Hall, free: int, party: _Party, now: datetime)
     try:
         found = numbered.best(hall, free, quantity, sum(aside))
     except NotEnoughSeats:
-        raise domain.unavailable(section.concert_id, (section,), wanted=quantity, now=now) from None
+        raise unavailable(section.concert_id, (section,), wanted=quantity, now=now) from None
     wheelchairs = [seat for seat in found if seat.flags & Flags.WHEELCHAIR]
     others = [seat for seat in found if not seat.flags & Flags.WHEELCHAIR]
     return tuple((wheelchairs if is_aside and wheelchairs else others or wheelchairs).pop(0) for is_aside in aside)

@@ -14,13 +14,13 @@ from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.clock import Clock
 from cludale.ports.seats import CalledOff, ConcertNotFound, SeatsNotFree
 from cludale.runtime.recent import Recent
-from cludale.services.concerts.domain import Section
 from cludale.services.concerts.events import ConcertStatus, SeatPlanPart
 from cludale.services.concerts.numbered import free_bits
 from cludale.services.concerts.seat_plans import SeatPlans, parts_of
 from cludale.services.concerts.seating import pretix, table
 from cludale.services.concerts.seating.plans import Plan, UnusablePlan
 from cludale.services.concerts.service import Concerts
+from cludale.services.concerts.stock import Section
 from cludale.web.fields import Text
 from cludale.web.responses import JSON, Response, json_response, kept
 from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route

@@ -10,10 +10,11 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import NotFound
 from cludale.runtime.aggregates import NEW, Change, Updates
 from cludale.runtime.recent import Recent
-from cludale.services.concerts.domain import Concert, Section
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SeatPlanPart
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.plans import Plan, layout_of
+from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import SEAT_PLANS, KeptPlan
 
 HALLS_REMEMBERED = 32

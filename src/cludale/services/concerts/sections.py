@@ -23,21 +23,20 @@ from cludale.services.concerts import block_rules, blocks, changes, domain, seat
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.commands import Done, ListDone, MoveDone, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import (
     BlockSeats,
     Close,
-    Concert,
     Hold,
     LateSeatsUnclaimed,
-    Reservation,
     Seating,
-    Section,
     SectionCommand,
     UnknownReservation,
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seat_moves import MoveCommand
+from cludale.services.concerts.stock import Reservation, Section, empty_section
 from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
 
@@ -99,7 +98,7 @@ class Sections:
         found = await SECTIONS.load(self.updates.records, (key.partition,))
         section = found.get(key.partition)
         if section is None:
-            section = Versioned(domain.empty_section(await self._concert(key.concert_id), key.section), 0)
+            section = Versioned(empty_section(await self._concert(key.concert_id), key.section), 0)
         reservations: dict[str, Versioned[Reservation]] = {}
         wanted = list(needed)
         while wanted:

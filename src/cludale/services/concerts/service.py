@@ -38,7 +38,7 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, Versioned
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.services.concerts import cart_holds, changes, domain
+from cludale.services.concerts import cart_holds, changes, domain, stock
 from cludale.services.concerts.allowances import CLAIM_SECONDS
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.block_service import BlockService
@@ -46,21 +46,25 @@ from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, Wan
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
 from cludale.services.concerts.code_service import CodeService, WantedUse
 from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.concert import (
+    Concert,
+    ConcertExists,
+    check_currency,
+    check_on_sale,
+    check_price,
+    schedule,
+)
 from cludale.services.concerts.domain import (
     BlockSeats,
     Cancel,
     ChangeSection,
     Close,
     Command,
-    Concert,
-    ConcertExists,
     Expire,
     Hold,
     LateSeatsUnclaimed,
-    Reservation,
     Return,
     Seating,
-    Section,
     SectionCommand,
     Sell,
 )
@@ -74,6 +78,7 @@ from cludale.services.concerts.seat_move_service import SeatMoves
 from cludale.services.concerts.seat_plans import SeatPlans
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.session_service import SessionService
+from cludale.services.concerts.stock import Reservation, Section, unavailable, untouched
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
 from cludale.services.concerts.waiting import Leave
 from cludale.services.concerts.waiting_service import OFFER_SECONDS, WaitingService
@@ -138,7 +143,7 @@ def quoted(seen: ConcertSnapshot, section: str | None, terms: Terms, quantity: i
     ids = [section] if section is not None else [plan.id for plan in seen.concert.offered(seen.prices)]
     room = [by_id[id] for id in ids if by_id[id].available_to_all(seen.at) >= quantity and not by_id[id].waiting]
     if not room:
-        raise domain.unavailable(seen.concert.id, [by_id[id] for id in ids], wanted=quantity, now=seen.at)
+        raise unavailable(seen.concert.id, [by_id[id] for id in ids], wanted=quantity, now=seen.at)
     chosen, now = room[0], room[0].moment(seen.at)
     taken = chosen.taken(now) + quantity
     made = bill(terms, Place(seen.concert.id, chosen.id, chosen.price, taken, now), quantity)
@@ -253,12 +258,12 @@ class Concerts:
         """Put a concert on. Raises ConcertExists."""
 
         def decide(stored: Concert | None, _: datetime) -> Decision[Concert]:
-            return domain.schedule(concert) if stored is None else Decision(stored)
+            return schedule(concert) if stored is None else Decision(stored)
 
         ((result, _),) = await self._updates.update((Change(CONCERTS, concert.id, decide, cause, known=NEW),))
         if result is not ChangeResult.CHANGED:
             raise ConcertExists(concert.id)
-        sections = [domain.untouched(concert.id, plan) for plan in concert.sections]
+        sections = [untouched(concert.id, plan) for plan in concert.sections]
         return ConcertSnapshot(concert, sections, self._updates.clock.now())
 
     async def concert(self, concert_id: str) -> Concert:
@@ -463,7 +468,7 @@ class Concerts:
             sections = []
             for plan in concert.sections:
                 found = stored.get(SectionKey(concert.id, plan.id).partition)
-                sections.append(found.state if found else domain.untouched(concert.id, plan))
+                sections.append(found.state if found else untouched(concert.id, plan))
             standings.append(ConcertSnapshot(concert, sections, now))
         return standings
 
@@ -487,7 +492,7 @@ class Concerts:
         now = self._updates.clock.now()
         concert, prices, _ = await self._priced(request.concert_id, now)
         till = request.till
-        domain.check_on_sale(concert, quantity=request.quantity, now=now, till=till)
+        check_on_sale(concert, quantity=request.quantity, now=now, till=till)
         if request.section is not None and request.section not in prices:
             raise SectionNotFound(concert.id, request.section)
         section = concert.sections[0].id if len(prices) == 1 else request.section
@@ -500,7 +505,7 @@ class Concerts:
             section = await self._section_for(concert, request)
         most = None
         if request.max_price is not None:
-            domain.check_currency(concert, request.max_price)
+            check_currency(concert, request.max_price)
             most = request.max_price.amount
         may_be_repeated = reservation_id is not None or bool(request.order_id)
         if reservation_id is None:
@@ -542,7 +547,7 @@ class Concerts:
         pricing = concert.more.pricing or NO_PRICING
         counted(pricing, wish, request.quantity)
         if wish.max_total is not None:
-            domain.check_currency(concert, wish.max_total, field="maxTotal")
+            check_currency(concert, wish.max_total, field="maxTotal")
         is_free = request.till is not None and request.till.is_complimentary
         terms, use = Terms(pricing, wish, complimentary=is_free), None
         if wish.code is not None:
@@ -553,7 +558,7 @@ class Concerts:
         command = replace(command, terms=terms, revision=concert.revision)
         try:
             done = await self._hold_counted(asked._replace(command=command))
-            domain.check_same_request(
+            stock.check_same_request(
                 done.reservation,
                 quantity=request.quantity,
                 section=request.section,
@@ -587,11 +592,11 @@ class Concerts:
         now = self._updates.clock.now()
         concert = await self.concert(concert_id)
         at = now if concert.on_sale_at is None else max(now, concert.on_sale_at)
-        domain.check_on_sale(concert, quantity=quantity, now=at)
+        check_on_sale(concert, quantity=quantity, now=at)
         if section is not None and all(plan.id != section for plan in concert.sections):
             raise SectionNotFound(concert.id, section)
         if wish.max_total is not None:
-            domain.check_currency(concert, wish.max_total, field="maxTotal")
+            check_currency(concert, wish.max_total, field="maxTotal")
         pricing = concert.more.pricing or NO_PRICING
         counted(pricing, wish, quantity)
         code = None if wish.code is None else await self.codes.quoted(concert.id, wish.code, quantity)
@@ -679,12 +684,12 @@ class Concerts:
         self, concert: Concert, request: HoldRequest, reservation: Reservation, price: Money, event_id: str | None
     ) -> SeatsHeld:
         """The hold, as this request's response. Raises HeldOtherwise."""
-        domain.check_same_request(reservation, quantity=request.quantity, section=request.section, seats=request.seats)
+        stock.check_same_request(reservation, quantity=request.quantity, section=request.section, seats=request.seats)
         bill = None if reservation.bill is UNSET else reservation.bill
         if bill is not None:
             price = domain.dearest(bill)
         if request.max_price is not None:
-            domain.check_price(concert, request.max_price, price)
+            check_price(concert, request.max_price, price)
         return SeatsHeld(
             reservation.allocation,
             price,

@@ -14,10 +14,12 @@ from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.allowances import Allowance
 from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.codes import Code
-from cludale.services.concerts.domain import Choice, Concert, Reservation, Section, Status
+from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.domain import Choice
 from cludale.services.concerts.keys import Keys, KeyUse
 from cludale.services.concerts.pairings import Pairings
 from cludale.services.concerts.sessions import Sessions, Staff
+from cludale.services.concerts.stock import Reservation, Section, Status
 from cludale.services.concerts.waiting import WaitingList
 
 _ACCENTS = re.compile("[\u0300-\u036f]")

@@ -21,7 +21,7 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Refusal
 from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, OverTheLimit, WaitingListFull
 from cludale.services.concerts import domain
-from cludale.services.concerts.domain import Hold, Reservation, Seating, Section, Status, unavailable
+from cludale.services.concerts.domain import Hold, Seating
 from cludale.services.concerts.events import (
     ReleaseReason,
     SeatsOffered,
@@ -33,6 +33,7 @@ from cludale.services.concerts.events import (
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.price_list import Pricing
 from cludale.services.concerts.pricing import Terms
+from cludale.services.concerts.stock import Reservation, Section, Status, unavailable
 
 MOST_WAITING = 1_000
 """In one section: a list is written whole with each who comes or goes."""

@@ -11,10 +11,10 @@ from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.seats import ConcertNotFound, HoldRequest, InLine, NoWaitingList, SeatsHeld, SectionNotFound
 from cludale.runtime.aggregates import Updates, Versioned
-from cludale.services.concerts import domain
 from cludale.services.concerts.commands import ListDone, QueuedCommand, Result
-from cludale.services.concerts.domain import Concert, Reservation, Section
+from cludale.services.concerts.concert import Concert, check_on_sale
 from cludale.services.concerts.events import ConcertStatus, WhyLeft
+from cludale.services.concerts.stock import Reservation, Section
 from cludale.services.concerts.store import WAITING, SectionKey
 from cludale.services.concerts.waiting import EndList, Entry, Join, MakeOffers, is_waited_for
 
@@ -77,7 +77,7 @@ class WaitingService:
             raise NoWaitingList(concert.id)
         if request.wish is not None and request.wish.code is not None:
             raise Invalid(("code", "is not taken on a waiting list"))
-        domain.check_on_sale(concert, quantity=request.quantity, now=now)
+        check_on_sale(concert, quantity=request.quantity, now=now)
         key = SectionKey(concert.id, plan.id)
         command = Join(order_id=request.order_id, quantity=request.quantity, wish=request.wish, over_at=concert.over_at)
         cause = Cause(None, request.traceparent)

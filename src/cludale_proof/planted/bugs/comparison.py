@@ -13,6 +13,7 @@ from cludale.kernel.events import Cause, Envelope
 from cludale.runtime import aggregates
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.domain import Seating, Sell
+from cludale.services.concerts.stock import Answered, Status
 from cludale.services.orders import comparison
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders.domain import Compared, Lost, Order
@@ -122,7 +123,7 @@ def _(stack: ExitStack) -> None:
 
     def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
         sold = seating.reservations.get(sale.reservation_id)
-        if sale.again and sold is not None and sold.status is concerts_domain.Status.SOLD:
+        if sale.again and sold is not None and sold.status is Status.SOLD:
             return concerts_domain.seat_late_money(seating, sold, sale, now)
         return right(seating, sale, now)
 
@@ -135,7 +136,7 @@ def _(stack: ExitStack) -> None:
 
     def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
         refused = seating.reservations.get(sale.reservation_id)
-        if refused is None or refused.answered is not concerts_domain.Answered.REFUSED:
+        if refused is None or refused.answered is not Answered.REFUSED:
             return right(seating, sale, now)
         forgotten = msgspec.structs.replace(refused, answered=msgspec.UNSET)
         return right(Seating(seating.section, {**seating.reservations, refused.id: forgotten}), sale, now)

@@ -16,7 +16,7 @@ from cludale.ports.records import Commit
 from cludale.ports.seats import SeatsHeld
 from cludale.runtime import admission, aggregates
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, TooEarly, Updated, Versioned
-from cludale.services.concerts import domain as concerts_domain
+from cludale.services.concerts import stock
 from cludale.services.orders import api as orders_api
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders import due as orders_due
@@ -132,7 +132,7 @@ def _(stack: ExitStack) -> None:
         return Decision(msgspec.structs.replace(decision.state, seats=seats), decision.events)
 
     swap(stack, orders_domain, "reserve", unchecked)
-    swap(stack, concerts_domain, "check_same_request", lambda *_, **__: None)
+    swap(stack, stock, "check_same_request", lambda *_, **__: None)
 
 
 @bug("orders: what is told of an earlier round undoes what is known of a later one", theme="changes of mind")

@@ -11,8 +11,9 @@ from cludale.kernel.decision import Decision
 from cludale.services.concerts import allowances, codes
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.codes import Code
-from cludale.services.concerts.domain import Reservation, Seating, Sell
+from cludale.services.concerts.domain import Seating, Sell
 from cludale.services.concerts.price_list import Pricing
+from cludale.services.concerts.stock import Reservation
 from cludale.services.orders import parts as order_parts
 from cludale_proof.planted.planting import bug, swap
 

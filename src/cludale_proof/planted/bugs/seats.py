@@ -13,10 +13,11 @@ from cludale.ports.records import Handled
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import numbered
 from cludale.services.concerts import service as concerts_service
-from cludale.services.concerts.domain import Cancel, Reservation, Seating, Section, Sell
+from cludale.services.concerts.domain import Cancel, Seating, Sell
 from cludale.services.concerts.events import ReleaseReason, SeatsReleased
 from cludale.services.concerts.numbered import Hall, SeatMap
 from cludale.services.concerts.seating.index import Line
+from cludale.services.concerts.stock import Reservation, Section, Status
 from cludale_proof.planted.planting import bug, swap
 
 _NUMBERED = "numbered seats"
@@ -39,7 +40,7 @@ def _(stack: ExitStack) -> None:
 
     def wrong(seating: Seating, sale: Sell, now: datetime) -> Decision[Seating]:
         reservation = seating.reservations.get(sale.reservation_id)
-        if reservation is not None and reservation.status is concerts_domain.Status.HELD:
+        if reservation is not None and reservation.status is Status.HELD:
             return right(seating, sale, reservation.expires_at - timedelta(seconds=1))
         return right(seating, sale, now)
 
@@ -48,13 +49,13 @@ def _(stack: ExitStack) -> None:
 
 @bug("seats: the sweeper decides when a hold has ended, not its time", theme="slow payments")
 def _(stack: ExitStack) -> None:
-    swap(stack, Reservation, "is_live", lambda self, now: self.status is not concerts_domain.Status.RELEASED)
+    swap(stack, Reservation, "is_live", lambda self, now: self.status is not Status.RELEASED)
     swap(stack, concerts_domain, "expire", _expire_by_time)
 
 
 def _expire_by_time(seating: Seating, expire: concerts_domain.Expire, now: datetime) -> Decision[Seating]:
     reservation = seating.reservations[expire.reservation_id]
-    if reservation.status is not concerts_domain.Status.HELD or now < reservation.expires_at:
+    if reservation.status is not Status.HELD or now < reservation.expires_at:
         return Decision(seating)
     return _released(seating, reservation, ReleaseReason.EXPIRED)
 
@@ -121,7 +122,7 @@ def _(stack: ExitStack) -> None:
 
     def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
         reservation = seating.reservations.get(cancel.reservation_id)
-        if reservation is not None and reservation.status is concerts_domain.Status.SOLD:
+        if reservation is not None and reservation.status is Status.SOLD:
             return Decision(seating)
         return right(seating, cancel)
 
@@ -148,7 +149,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("seats: seats go back twice")
 def _(stack: ExitStack) -> None:
-    swap(stack, concerts_domain, "NEXT", dict.fromkeys(concerts_domain.Status, frozenset(concerts_domain.Status)))
+    swap(stack, concerts_domain, "NEXT", dict.fromkeys(Status, frozenset(Status)))
     right = concerts_domain.cancel
 
     def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:

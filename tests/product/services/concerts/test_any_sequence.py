@@ -18,14 +18,13 @@ from cludale.services.concerts.domain import (
     Expire,
     Hold,
     Seating,
-    Section,
     Sell,
-    Status,
     UnknownReservation,
     decide,
     evolve,
 )
 from cludale.services.concerts.events import ReleaseReason, SaleRefused, SeatsReleased, SeatsReserved, SeatsSold
+from cludale.services.concerts.stock import Section, Status
 
 TOTAL = 12
 SECTION = Section(concert_id="concert-1", id="stalls", price=Money(4500, "EUR"), total=TOTAL)

@@ -18,9 +18,11 @@ from cludale.services.concerts import block_rules, blocks, changes, domain
 from cludale.services.concerts.block_rules import ChangeBlock, EndBlocks, HoldBack, LetBlockGo
 from cludale.services.concerts.block_service import BlockWish, NewBlock, Shown
 from cludale.services.concerts.changes import SeatsInUse
-from cludale.services.concerts.domain import ChangeSection, Concert, Hold, Seating, Section
+from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.domain import ChangeSection, Hold, Seating
 from cludale.services.concerts.events import ConcertFields, LetGoReason, SeatsHeldBack, SeatsLetGo, SectionPlan
 from cludale.services.concerts.service import Concerts, SectionWish
+from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import BLOCKS
 from cludale.services.payments.events import PaymentCompleted
 

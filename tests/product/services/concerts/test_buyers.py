@@ -21,7 +21,7 @@ from cludale.ports.sales import Outlook
 from cludale.ports.seats import BuyerLimitReached, HoldRequest, HoldsLapsed, SeatsUnavailable, TooManyHolds
 from cludale.services.concerts.allowances import FORGOTTEN_SECONDS
 from cludale.services.concerts.buyers import Quotas
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import ALLOWANCES, allowance_id

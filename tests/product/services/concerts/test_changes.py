@@ -11,7 +11,8 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.seats import CalledOff, ConcertNotFound, PriceTooHigh, SaleEnded, SalePaused
 from cludale.services.concerts import changes, domain, zones
 from cludale.services.concerts.changes import ChangedMeanwhile, SeatsInUse, StatusRefused
-from cludale.services.concerts.domain import ChangeSection, Concert, Hold, Seating, Section, Sell
+from cludale.services.concerts.concert import Concert, check_on_sale
+from cludale.services.concerts.domain import ChangeSection, Hold, Seating, Sell
 from cludale.services.concerts.events import (
     ConcertChanged,
     ConcertFields,
@@ -24,6 +25,7 @@ from cludale.services.concerts.events import (
     SeatsTaken,
     SectionPlan,
 )
+from cludale.services.concerts.stock import Section
 
 PRICE = Money(4500, "EUR")
 CONCERT = Concert(
@@ -71,14 +73,14 @@ def test_a_listed_concert_does_not_become_this_by_a_plain_change(wanted: Concert
 
 def test_of_a_draft_nothing_is_sold_and_nobody_hears() -> None:
     with pytest.raises(ConcertNotFound):
-        domain.check_on_sale(replace(CONCERT, said=ConcertStatus.DRAFT), quantity=1, now=NOON)
+        check_on_sale(replace(CONCERT, said=ConcertStatus.DRAFT), quantity=1, now=NOON)
 
 
 def test_after_its_end_a_sale_is_over_though_the_concert_is_not() -> None:
     ended = changed(off_sale_at=NOON)
     with pytest.raises(SaleEnded):
-        domain.check_on_sale(ended, quantity=1, now=NOON)
-    domain.check_on_sale(ended, quantity=1, now=NOON - timedelta(seconds=1))
+        check_on_sale(ended, quantity=1, now=NOON)
+    check_on_sale(ended, quantity=1, now=NOON - timedelta(seconds=1))
 
 
 def test_a_concert_without_a_new_time_is_not_sold_and_one_with_it_is() -> None:
@@ -86,14 +88,14 @@ def test_a_concert_without_a_new_time_is_not_sold_and_one_with_it_is() -> None:
     nothing = ConcertFields()
     paused = changes.postpone(CONCERT, nothing, reason="storm", cancel_until=until, expected=None, by="key-1").state
     with pytest.raises(SalePaused):
-        domain.check_on_sale(paused, quantity=1, now=NOON)
+        check_on_sale(paused, quantity=1, now=NOON)
     new = ConcertFields(date="2027-07-01T19:30:00+02:00")
     moved = changes.postpone(paused, new, reason="storm", cancel_until=None, expected=None, by="key-1")
     (told,) = moved.events
     assert isinstance(told, ConcertPostponed)
     assert (told.revision, told.cancel_until) == (2, datetime(2027, 7, 1, 17, 30, tzinfo=UTC))
     assert (moved.state.status, moved.state.listed) == (ConcertStatus.LISTED, True)
-    domain.check_on_sale(moved.state, quantity=1, now=NOON)
+    check_on_sale(moved.state, quantity=1, now=NOON)
 
 
 def test_a_concert_moved_to_no_time_has_to_say_until_when_buyers_may_cancel() -> None:
@@ -108,7 +110,7 @@ def test_a_concert_is_called_off_once_and_is_no_other_afterwards() -> None:
     with pytest.raises(CalledOff):
         changed(off, title="Live")
     with pytest.raises(CalledOff):
-        domain.check_on_sale(off, quantity=1, now=NOON)
+        check_on_sale(off, quantity=1, now=NOON)
 
 
 def test_events_alone_give_the_same_concert() -> None:

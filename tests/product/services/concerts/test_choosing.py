@@ -13,7 +13,7 @@ from cludale.kernel.money import Money
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Records, Stored, StoreUnavailable
 from cludale.ports.seats import HoldRequest, OtherCurrency, PriceTooHigh, SeatsHeld, SeatsUnavailable
 from cludale.services.concerts.choosing import LOOK_AGAIN_SECONDS
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts
 from cludale_proof.simulator.memory import MemoryStore

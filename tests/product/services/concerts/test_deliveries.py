@@ -14,7 +14,7 @@ from cludale.kernel.wire import Codec
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.seats import HoldRequest
 from cludale.services.catalogue import CATALOGUE
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts
 from cludale.services.orders.events import CancelReason, OrderCancelled

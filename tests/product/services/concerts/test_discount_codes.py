@@ -18,7 +18,7 @@ from cludale.ports.prices import CodeOver, CodeUnknown, CodeUsedUp, UnderTheMini
 from cludale.ports.sales import Outlook
 from cludale.ports.seats import HeldOtherwise, HoldRequest, SeatsHeld, SeatsUnavailable
 from cludale.services.concerts.codes import CodeExists, NewLimits
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import CodeLimits, Particulars, SectionPlan
 from cludale.services.concerts.price_list import PriceCategory, PriceRow, Pricing
 from cludale.services.concerts.pricing import CodeTerms

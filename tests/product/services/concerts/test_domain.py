@@ -12,19 +12,15 @@ from cludale.kernel.money import Money
 from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import ConcertOver, HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
 from cludale.services.concerts import domain
+from cludale.services.concerts.concert import Concert, check_on_sale, schedule
 from cludale.services.concerts.domain import (
     NEXT,
-    Answered,
     Cancel,
     Command,
-    Concert,
     Expire,
     Hold,
-    Reservation,
     Seating,
-    Section,
     Sell,
-    Status,
     UnknownReservation,
     decide,
     evolve,
@@ -38,6 +34,7 @@ from cludale.services.concerts.events import (
     SeatsSold,
     SectionPlan,
 )
+from cludale.services.concerts.stock import Answered, Reservation, Section, Status, empty_section
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS
 
 PRICE = Money(4500, "EUR")
@@ -52,7 +49,7 @@ CONCERT = Concert(
     on_sale_at=None,
     max_per_order=8,
 )
-EMPTY = Seating(domain.empty_section(CONCERT, "stalls"), {})
+EMPTY = Seating(empty_section(CONCERT, "stalls"), {})
 HOLD_SECONDS = 600
 
 
@@ -96,7 +93,7 @@ def counts(section: Section, seconds: float) -> tuple[int, int, int]:
 
 class TestScheduling:
     def test_a_scheduled_concert_is_told_of_whole(self) -> None:
-        decision = domain.schedule(CONCERT)
+        decision = schedule(CONCERT)
         assert decision.state == CONCERT
         assert decision.events == (
             ConcertScheduled(
@@ -112,7 +109,7 @@ class TestScheduling:
         )
 
     def test_a_section_begins_empty(self) -> None:
-        assert counts(domain.empty_section(CONCERT, "balcony"), 0) == (5, 0, 0)
+        assert counts(empty_section(CONCERT, "balcony"), 0) == (5, 0, 0)
 
     def test_a_section_that_is_not_there_is_named(self) -> None:
         with pytest.raises(SectionNotFound, match="'concert-1' has no section 'pit'"):
@@ -132,15 +129,15 @@ class TestTheOnSale:
 
     def test_before_it_nothing_is_sold(self) -> None:
         with pytest.raises(NotOnSale) as refusal:
-            domain.check_on_sale(self.CONCERT, quantity=1, now=at(59.999))
+            check_on_sale(self.CONCERT, quantity=1, now=at(59.999))
         assert refusal.value.values == {"onSaleAt": "2026-11-22T12:01:00.000000Z"}
 
     def test_it_begins_on_the_second(self) -> None:
-        domain.check_on_sale(self.CONCERT, quantity=4, now=at(60))
+        check_on_sale(self.CONCERT, quantity=4, now=at(60))
 
     def test_one_order_may_not_have_more_than_the_limit(self) -> None:
         with pytest.raises(OverTheLimit) as refusal:
-            domain.check_on_sale(self.CONCERT, quantity=5, now=at(60))
+            check_on_sale(self.CONCERT, quantity=5, now=at(60))
         assert refusal.value.values["limit"] == 4
         assert refusal.value.values["errors"][0]["field"] == "quantity"
 
@@ -480,9 +477,9 @@ class TestTheEnd:
         assert concert.over_at == datetime.fromisoformat(over_at)
         assert concert.cancellable_until == datetime.fromisoformat(begins)
         last = concert.over_at - timedelta(microseconds=1)
-        domain.check_on_sale(concert, quantity=1, now=last)
+        check_on_sale(concert, quantity=1, now=last)
         with pytest.raises(ConcertOver):
-            domain.check_on_sale(concert, quantity=1, now=concert.over_at)
+            check_on_sale(concert, quantity=1, now=concert.over_at)
 
     def test_a_turn_that_comes_after_the_end_holds_nothing(self) -> None:
         wanted = msgspec.structs.replace(hold("a"), over_at=at(60))

@@ -16,7 +16,7 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.sales import Outlook
 from cludale.ports.seats import HeldOtherwise, HoldRequest, SeatsHeld, SeatsNotFree, SeatsUnavailable
 from cludale.services.concerts import numbered
-from cludale.services.concerts.domain import Concert
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SeatsReserved, SeatsReturned, SeatsSold, SectionPlan
 from cludale.services.concerts.numbered import SeatMap
 from cludale.services.concerts.seat_plans import parts_of

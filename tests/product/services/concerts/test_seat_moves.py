@@ -21,7 +21,6 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.seats import HoldEnded, SeatsNotFree, SeatsUnavailable
-from cludale.services.concerts.domain import Reservation
 from cludale.services.concerts.events import SeatsMoved
 from cludale.services.concerts.seat_moves import (
     AlreadyAdmitted,
@@ -31,6 +30,7 @@ from cludale.services.concerts.seat_moves import (
     SwapSeats,
 )
 from cludale.services.concerts.service import Concerts
+from cludale.services.concerts.stock import Reservation
 from cludale.services.concerts.store import RESERVATIONS
 from cludale.services.orders.events import PartRefund, PartRefundRequested
 

@@ -30,9 +30,10 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.services.concerts.domain import Concert, ConcertExists, Reservation, Status
+from cludale.services.concerts.concert import Concert, ConcertExists
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts, Search
+from cludale.services.concerts.stock import Reservation, Status
 from cludale.services.concerts.store import RESERVATIONS, SECTIONS
 from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
