@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cludale.kernel.currencies import minor_digits
+from cludale_operations.cli import moves
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.screen import print_json, record, say, table
 
@@ -446,3 +447,7 @@ def blocked(id: Id, *, url: Url = None, json: Json = False) -> None:
     with Client(url) as client:
         answer = client.get(f"/concerts/{segment(id)}/seats/blocked")
     table(answer["items"], columns=_BLOCKED, as_json=json)
+
+
+app.command()(moves.move)
+app.command()(moves.swap)
