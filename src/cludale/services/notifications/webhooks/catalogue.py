@@ -94,6 +94,7 @@ FACTS: tuple[Fact, ...] = (
     Fact("ticket.issued", tickets.TicketIssued, "An order has its tickets."),
     Fact("ticket.revoked", tickets.TicketRevoked, "Tickets let nobody in any more."),
     Fact("ticket.transferred", tickets.TicketTransferred, "A ticket is somebody else's."),
+    Fact("ticket.reseated", tickets.TicketReseated, "Tickets are for other seats, and have new codes."),
     Fact("ticket.admitted", tickets.TicketAdmitted, "Whoever showed the ticket was let in."),
     Fact("ticket.left", tickets.TicketLeft, "Whoever was let in went out."),
     Fact("ticket.admission_undone", tickets.AdmissionUndone, "The ticket's last admission did not count."),
