@@ -23,6 +23,9 @@ MOST_TYPED = 2_000
 _AT = {"first.order": "", "first.seats": "seats", "second.order": "other", "second.seats": "theirs"}
 """Where a swap's refusals stand in the form."""
 
+MEANT = "meant"
+"""The field of the second form that has what the API is to be told."""
+
 Ids = Mapping[tuple[str, str], str]
 """Row and number → a seat's id."""
 
@@ -57,15 +60,18 @@ class Moving:
         fields = forms.read(staff.visit.request)
         staff.need("sell")
         order = await self._order(staff)
-        wrong: dict[str, str] = {}
-        body = await self._body(staff, order, fields, wrong)
-        if wrong:
-            return self._form(staff, order, fields, wrong)
-        if SURE not in fields:
+        # Sent twice it says the same twice, though the order has other seats by then: names are looked up once.
+        body = _meant(fields)
+        if body is None:
+            wrong: dict[str, str] = {}
+            body = await self._body(staff, order, fields, wrong)
+            if wrong:
+                return self._form(staff, order, fields, wrong)
             names = ("seats", "to", "other", "theirs", "reason")
             rows = [("order", order.id), *((name, fields[name]) for name in names if fields.get(name))]
+            kept = {**fields, MEANT: msgspec.json.encode(body).decode()}
             at = f"/staff/orders/{order.id}/move"
-            return asking.confirm(self._site, staff, "move", fields, rows=rows, back=at)
+            return asking.confirm(self._site, staff, "move", kept, rows=rows, back=at)
         what = "swap" if "second" in body else "move"
         at = path("concerts", order.concert_id, "seats", what)
         sent = await asking.send(staff, "POST", at, body, sure=fields[SURE], at=_at_fields)
@@ -112,6 +118,16 @@ class Moving:
         plan = await asyncio.to_thread(lambda: msgspec.json.decode(answer.body, type=SeatPlan))
         rows = [row for each in plan.zones if each.name == zone for row in each.rows]
         return {(row.row_number, seat.seat_number): seat.seat_guid for row in rows for seat in row.seats}
+
+
+def _meant(fields: Mapping[str, str]) -> dict[str, Any] | None:
+    """What the form that was shown once more asks for; None: it was not, or says nothing of the kind."""
+    if SURE not in fields:
+        return None
+    try:
+        return msgspec.json.decode(fields.get(MEANT, ""), type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
 
 
 def typed(text: str) -> list[tuple[str, str]]:
