@@ -98,10 +98,9 @@ def latest(known: "Allocation | OrderSeats", told: Allocation) -> Allocation:
     """What somebody has who knew of some seats and is told of these: of one reservation, those that were moved more
     often.
     """
-    had = known if isinstance(known, Allocation) else known.allocation
-    if had is None or had.moves is UNSET or had.reservation_id != told.reservation_id:
+    if known.moves is UNSET or known.reservation_id != told.reservation_id or known.moves <= (told.moves or 0):
         return told
-    return had if had.moves > (told.moves or 0) else told
+    return known if isinstance(known, Allocation) else known.allocation or told
 
 
 def seats_after(seats: OrderSeats, told: Allocation) -> OrderSeats:
