@@ -40,6 +40,9 @@ class Orders(Task, frozen=True, kw_only=True):
     """Has each a trace of its own that its sender wants to have recorded?"""
     with_contact: bool = False
     """Has each an e-mail address and a phone number of its own?"""
+    quantity: int = 1
+    seats: list[list[str]] = []
+    """The seats that each names; none: they are chosen."""
 
 
 class Reservations(Task, frozen=True, kw_only=True):
@@ -47,6 +50,7 @@ class Reservations(Task, frozen=True, kw_only=True):
 
     concert_id: str
     organizer_key: str
+    quantity: int = 1
 
 
 class Signs(Task, frozen=True, kw_only=True):
@@ -127,18 +131,23 @@ def _requests(task: Orders | Reservations | Signs) -> Iterator[bytes]:
             yield request
     elif isinstance(task, Reservations):
         authorization = {"authorization": f"Bearer {task.organizer_key}"}
-        request = target.request("POST", f"/concerts/{task.concert_id}/reserve", b'{"quantity":1}', authorization)
+        request = target.request(
+            "POST", f"/concerts/{task.concert_id}/reserve", b'{"quantity":%d}' % task.quantity, authorization
+        )
         for _ in range(task.count):
             yield request
     else:
         contact = {"email": "buyer-########@example.org", "phone": "+4917########"} if task.with_contact else {}
-        body = {"concertId": task.concert_id, "userId": "buyer-########", "quantity": 1, **contact}
+        body = {"concertId": task.concert_id, "userId": "buyer-########", "quantity": task.quantity, **contact}
         wanted = msgspec.json.encode(body)
         headers = {"idempotency-key": f"{str(uuid4())[:-8]}########"} if task.with_keys else {}
         if task.traced:
             headers["traceparent"] = f"00-{uuid4().hex[:-8]}########-00f067aa0ba902b7-01"
         template = target.request("POST", "/orders", wanted, headers)
-        for buyer in range(task.count):
+        for buyer, seats in enumerate(task.seats):
+            named = msgspec.json.encode({**body, "seats": seats})
+            yield target.request("POST", "/orders", named, headers).replace(b"########", b"%08d" % buyer)
+        for buyer in range(0 if task.seats else task.count):
             yield template.replace(b"########", b"%08d" % buyer)
 
 

@@ -85,6 +85,22 @@ def orders(server: Server, *, count: int, connections: int, with_keys: bool = Tr
     return measured
 
 
+def orders_at(server: Server, what: str, task: Orders) -> Measured:
+    """Complete orders at a concert that is there."""
+    measured = _measure(server, what, task, events_each=server.EVENTS_AN_ORDER)
+    server.check_orders(task.concert_id, measured.succeeded, quantity=task.quantity)
+    return measured
+
+
+def reservations_at(server: Server, what: str, task: Reservations) -> Measured:
+    """Reservations alone, at a concert that is there."""
+    measured = _measure(server, what, task, events_each=1)
+    held = server.get(f"/concerts/{task.concert_id}")["heldSeats"]
+    if held != measured.succeeded * task.quantity:
+        raise Wrong(f"{held} seats held by {measured.succeeded} reservations")
+    return measured
+
+
 def reservations(server: Server, *, count: int, connections: int) -> Measured:
     """Reservations alone, from the request until the answer, which is durable."""
     concert_id = server.put_on_concert(count)

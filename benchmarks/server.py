@@ -175,8 +175,11 @@ class Server:
         )
         return Progress(metrics["cludale_events_published_total"], sum(left))
 
-    def check_orders(self, concert_id: str, count: int) -> None:
-        """By the API: exactly so many orders, all Paid, each with its events and a notification. Raises Wrong."""
+    def check_orders(self, concert_id: str, count: int, *, quantity: int = 1) -> None:
+        """By the API: exactly so many orders of so many tickets, all Paid, each with its events and a notification.
+
+        Raises Wrong.
+        """
         statuses = Counter(order.status for order in self._all("/orders", _Order, concertId=concert_id))
         if statuses != {"Paid": count}:
             raise Wrong(f"{count} accepted, but orders are {dict(statuses)}")
@@ -184,7 +187,7 @@ class Server:
         if events != {"ConcertScheduled": 1} | dict.fromkeys(self.happy, count):
             raise Wrong(f"{count} accepted, but the audit has {dict(events)}")
         concert = self.get(f"/concerts/{concert_id}")
-        if (concert["soldSeats"], concert["heldSeats"]) != (count, 0):
+        if (concert["soldSeats"], concert["heldSeats"]) != (count * quantity, 0):
             raise Wrong(f"{count} accepted, but {concert['soldSeats']} sold and {concert['heldSeats']} held")
 
     def get(self, path: str, **asked: str | int) -> Any:

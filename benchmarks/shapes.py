@@ -142,11 +142,11 @@ class Embedded(Server):
         outbox = self.get("/outbox")
         return Progress(outbox["logged"], outbox["waiting"])
 
-    def check_orders(self, concert_id: str, count: int) -> None:
+    def check_orders(self, concert_id: str, count: int, *, quantity: int = 1) -> None:
         """By its API: exactly so many orders, all Paid and confirmed, and as many seats sold. Raises Wrong."""
         concert = self.get(f"/concerts/{concert_id}")
         found = [concert[name] for name in ("paidOrders", "confirmedOrders", "soldSeats", "heldSeats")]
-        if found != [count, count, count, 0]:
+        if found != [count, count, count * quantity, 0]:
             raise Wrong(f"{count} accepted, but the peer has {concert}")
 
 

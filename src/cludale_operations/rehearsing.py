@@ -60,7 +60,8 @@ class Beside:
 
     async def _hold(self, asked: Asked) -> None:
         options = ["--apart", "--lines", "--settle", "120"]
-        options += ["--seats", str(asked.seats), "--buyers", str(asked.buyers), "--connections", str(asked.connections)]
+        options += ["--hall" if asked.numbered else "--seats", str(asked.seats)]
+        options += ["--buyers", str(asked.buyers), "--connections", str(asked.connections)]
         if asked.rate is not None:
             options += ["--rate", str(asked.rate)]
         if asked.declined:

@@ -97,7 +97,8 @@ class Site:
         self.api = api
         self.now = now
         self.assets = Assets()
-        self._environments = {code: self._environment(languages.language(code)) for code in languages.NAMES}
+        self._environments: dict[str, Environment] = {}
+        """By language, each from its first page on: to read all catalogues takes a tenth of a server's start."""
 
     def _environment(self, language: Language) -> Environment:
         environment = Environment(
@@ -176,7 +177,10 @@ class Site:
 
     def html(self, visit: Visit, template: str, **values: Any) -> bytes:
         """The template, filled in."""
-        made = self._environments[visit.language.code].get_template(template)
+        language = visit.language
+        if (environment := self._environments.get(language.code)) is None:
+            environment = self._environments[language.code] = self._environment(language)
+        made = environment.get_template(template)
         return made.render(visit=visit, switch=_switch(visit), **values).encode()
 
     def public(self, visit: Visit, html: bytes, *, headers: Headers = (), status: int = 200) -> Response:

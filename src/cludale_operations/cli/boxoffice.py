@@ -22,6 +22,9 @@ def sell(
     quantity: Annotated[int | None, typer.Option(min=1, help="How many tickets.")] = None,
     tickets: Annotated[str | None, typer.Option(help="Which, by category: adult=2,child=1.")] = None,
     section: Annotated[str | None, typer.Option(help="Where. Default: the cheapest with room.")] = None,
+    seat: Annotated[
+        list[str] | None, typer.Option(help="The id of a numbered seat; give one for each. Default: the best together.")
+    ] = None,
     code: Annotated[str | None, typer.Option(help="A discount code.")] = None,
     receipt: Annotated[str | None, typer.Option(help="The card terminal's own reference.")] = None,
     reason: Annotated[str | None, typer.Option(help="Why they are complimentary. Only organizers see it.")] = None,
@@ -43,7 +46,7 @@ def sell(
     of = None if tickets is None else counts(tickets)
     body: dict[str, Any] = {
         "concertId": concert,
-        "quantity": quantity or (1 if of is None else sum(each["quantity"] for each in of)),
+        "quantity": quantity or (len(seat or ()) or 1 if of is None else sum(each["quantity"] for each in of)),
         "method": method,
         "section": section,
         "code": code,
@@ -58,6 +61,8 @@ def sell(
         body["tickets"] = of
     if block is not None:
         body["block"] = block
+    if seat:
+        body["seats"] = seat
     with Client(url) as client:
         placed = client.post("/orders/box-office", body, key=key)
         # With the order's own token: a seller's key need not have the scope `read`.

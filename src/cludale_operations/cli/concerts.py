@@ -3,6 +3,7 @@
 import json as jsons
 import re
 import time
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cludale.kernel.currencies import minor_digits
-from cludale_operations.cli import moves
+from cludale.services.concerts.seating import pretix
+from cludale_operations.cli import moves, seatplan
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.screen import print_json, record, say, table
 
@@ -202,6 +204,9 @@ def change(
     price: Annotated[
         list[str] | None, typer.Option(help="The price of a section for those who come later: floor=45.00EUR.")
     ] = None,
+    seat_plan: Annotated[
+        Path | None, typer.Option(help="The whole seating plan anew, JSON or CSV. Seats that somebody has stay.")
+    ] = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -226,6 +231,8 @@ def change(
         sections = _changed_sections(concert, seats or [], price or [])
         if sections:
             body["sections"] = sections
+        if seat_plan is not None:
+            body["seatPlan"] = _seat_plan(seat_plan)
         if not body:
             raise typer.BadParameter("say what is to change")
         record(client.patch(f"/concerts/{segment(id)}", body, tag=tag), as_json=json)
@@ -246,6 +253,20 @@ def _changed_sections(concert: dict[str, Any], seats: list[str], prices: list[st
         section, _, amount = text.partition("=")
         changed.setdefault(section, {"id": section})["price"] = price_of(amount)
     return list(changed.values())
+
+
+@app.command("seat-plan")
+def seat_plan_of(
+    id: Id,
+    to: Annotated[Path, typer.Argument(help="The new file: `.csv` or `.json`.")],
+    *,
+    url: Url = None,
+) -> None:
+    """Write a concert's seating plan to a file, to be changed there: `cludale concerts change ID --seat-plan FILE`."""
+    with Client(url) as client:
+        plan = pretix.read(jsons.dumps(client.get(f"/concerts/{segment(id)}/seats/plan")).encode())
+    seatplan.keep(to, plan)
+    say(f"{to} is written")
 
 
 @app.command()
@@ -318,7 +339,8 @@ def cancellation(id: Id, *, url: Url = None, json: Json = False) -> None:
 
 _CHANGES = (
     "ConcertScheduled", "ConcertChanged", "ConcertPostponed", "ConcertCancelled", "SeatsAdded", "SeatsTaken",
-    "PriceChanged", "CodeCreated", "CodeChanged", "SeatsHeldBack", "SeatsLetGo",
+    "PriceChanged", "CodeCreated", "CodeChanged", "SeatsHeldBack", "SeatsLetGo", "SeatsBlocked", "SeatsUnblocked",
+    "SeatPlanChanged",
 )  # fmt: skip
 
 
@@ -355,6 +377,9 @@ def _how(entry: dict[str, Any]) -> dict[str, Any]:
     said = _said(entry)
     for name in ("concertId", "changedBy", "revision", "change"):
         said.pop(name, None)
+    if entry["eventType"] == "SeatPlanChanged":  # places are packed: two bytes each
+        said |= {name: len(b64decode(said.get(name, ""))) // 2 for name in ("back", "gone")}
+        said["plan"] = said["plan"]["digest"]
     return {**said.pop("fields", {}), **said}
 
 

@@ -20,7 +20,10 @@ def add(
     concert: Concert,
     name: Annotated[str, typer.Argument(help="The guest's name.")],
     *,
-    tickets: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
+    tickets: Annotated[int | None, typer.Option(min=1, help="How many. Default: 1, or one for each --seat.")] = None,
+    seat: Annotated[
+        list[str] | None, typer.Option(help="The id of a numbered seat; give one for each. Default: the best together.")
+    ] = None,
     note: Annotated[str | None, typer.Option(help="A note; only organizers see it.")] = None,
     email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
     section: Annotated[str | None, typer.Option(help="Where. Default: the cheapest with room.")] = None,
@@ -29,8 +32,9 @@ def add(
     json: Json = False,
 ) -> None:
     """Put a guest on a concert's list: complimentary tickets in their name."""
-    given = {"name": name, "tickets": tickets, "note": note, "email": email, "section": section}
-    given["block"] = block
+    count = tickets or len(seat or ()) or 1
+    given: dict[str, object] = {"name": name, "tickets": count, "note": note, "email": email, "section": section}
+    given |= {"block": block, "seats": seat or None}
     guest = {field: value for field, value in given.items() if value is not None}
     with Client(url) as client:
         _shown(client.post("/orders/guests", {"concertId": concert, "guests": [guest]}), as_json=json)

@@ -64,7 +64,7 @@ def check(file: File, *, json: Json = False) -> None:
 def convert(file: File, to: Annotated[Path, typer.Argument(help="The new file: `.csv` or `.json`.")]) -> None:
     """Write a plan in the other form. CSV has no areas, colours and names of plans: they are left out."""
     plan = read(file)
-    _write(to, table.write(plan) if to.suffix.lower() == ".csv" else pretix.write(plan))
+    keep(to, plan)
     say(f"{to} is written")
 
 
@@ -73,6 +73,11 @@ def show(file: File, *, out: Annotated[Path, typer.Option(help="Write the drawin
     """Draw a plan as SVG, which a browser shows: each seat says what it is when the pointer is on it."""
     _write(out, svg(read(file)).encode())
     say(f"{out} is written; open it in a browser")
+
+
+def keep(to: Path, plan: Plan) -> None:
+    """Write a plan as JSON or, if the file is called so, CSV."""
+    _write(to, table.write(plan) if to.suffix.lower() == ".csv" else pretix.write(plan))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -291,26 +291,32 @@ class Up:
             await writer.drain()
 
         try:
-            async with asyncio.timeout(10):
-                order = json.loads(await reader.readline())
-            if not secrets.compare_digest(str(order.get("token")), self.control_token):
+            if (order := await self._order(reader)) is None:
                 await tell(refused="the token is wrong")
-                return
-            if "rotate" in order:
+            elif "rotate" in order:
                 await self.rotate(order["rotate"], lambda line: tell(said=line), finish=bool(order.get("finish")))
+                await tell(done="yes")
             else:
                 await self.restart(str(order.get("restart")), lambda line: tell(said=line))
-            await tell(done="yes")
+                await tell(done="yes")
         except (NoSuchPart, PartFailed, NotRotated, UnusableKey) as error:
             with suppress(OSError):
                 await tell(refused=str(error))
         except ExceptionGroup as errors:
             with suppress(OSError):
                 await tell(refused="; ".join(map(str, errors.exceptions)))
-        except (OSError, ValueError, AttributeError, TimeoutError):
-            pass  # whoever asked is gone, or asked for nothing
+        except Exception as error:  # noqa: BLE001 - whatever kept it from being done is said to who asked, who may be gone
+            with suppress(OSError):
+                await tell(refused=f"{type(error).__name__}: {error}")
         finally:
             writer.close()
+
+    async def _order(self, reader: asyncio.StreamReader) -> dict[str, Any] | None:
+        """What is asked for; None where the token is not ours. Raises TimeoutError, ValueError."""
+        async with asyncio.timeout(10):
+            line = await reader.readline()
+        order: dict[str, Any] = json.loads(line)
+        return order if secrets.compare_digest(str(order.get("token")), self.control_token) else None
 
 
 def _locked(file: Path) -> TextIO:

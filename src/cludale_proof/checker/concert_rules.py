@@ -64,6 +64,7 @@ class ConcertTold:
                 plan,
                 total_seats=plan.total_seats if data.total_seats is None else data.total_seats,
                 price=data.price or plan.price,
+                plan=data.plan or plan.plan,
             )
         return plan
 
@@ -75,7 +76,10 @@ class ConcertTold:
     def resizes(self, section: str) -> Iterator[tuple[datetime, int]]:
         """When it got so many seats more, or fewer (below 0)."""
         for fact in self.sections.get(section, {}).values():
-            seats = fact.event.data.seats
+            data = fact.event.data
+            seats = data.seats
+            if fact.event.type == "SeatPlanChanged":
+                yield fact.event.time, (data.added or 0) + (len(data.back or b"") - len(data.gone or b"")) // 2
             if seats is not None and fact.event.type in ("SeatsAdded", "SeatsTaken"):
                 yield fact.event.time, seats if fact.event.type == "SeatsAdded" else -seats
 

@@ -75,10 +75,11 @@ class PlanPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     digest: str
     zone: str
     aside: bytes = b""
+    order: str = ""
 
 
 class SeatPlan(_Document, frozen=True, tag="plan"):
-    """A seating plan as it is kept: its JSON, compressed."""
+    """A plan as it is kept, or (`order-…`) the list of a section's seats by their places: its JSON, compressed."""
 
     digest: str
     body: bytes
@@ -96,6 +97,12 @@ class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     over: Mapping[int, int] = {}
     """How often more than once one is taken."""
     blocked: Mapping[int, str] = {}
+    order: str = ""
+    """The digest of the list of its seats by their places; empty: they are in the order of the plan."""
+    places: int = 0
+    """How many places it has; 0: as many as seats."""
+    gone: bytes = b""
+    """Places whose seats were taken away, packed."""
 
 
 class PlannedSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -665,6 +672,10 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     moves: int = 0
     move_id: str | None = None
     seats_before: tuple[NumberedSeat, ...] | None = None
+    plan: PlanPart | None = None
+    added: int | None = None
+    back: bytes | None = None
+    gone: bytes | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -279,6 +279,7 @@ SECTION_CHANGES: Final = (
     "SeatsLetGo",
     "SeatsBlocked",
     "SeatsUnblocked",
+    "SeatPlanChanged",
 )
 """What becomes of concerts and their sections is judged in `concert_rules.py`, of blocks in `block_rules.py`."""
 CART_EVENTS: Final = ("CartReserved", "CartPaid")

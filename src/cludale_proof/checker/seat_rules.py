@@ -17,6 +17,7 @@ from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.lifecycle import OrderHistory, ReservationTold
 from cludale_proof.checker.section_rules import SectionKey, broken
 
+_ORDER = "order-"
 _NAMED = 5
 """As many seats are named of one fault."""
 _COMPANION, _WHEELCHAIR, _RESTRICTED = 2, 1, 4
@@ -37,14 +38,18 @@ class SeatBook:
     def __init__(self, skew: timedelta) -> None:
         self._skew = skew
         self._plans: dict[str, Mapping[str, list[NumberedSeat]]] = {}
+        self._orders: dict[str, list[str]] = {}
         self._stored: dict[SectionKey, dict[str, Reservation]] = {}
         self._times: dict[SectionKey, dict[int, list[Owned]]] = {}
 
     def plan(self, kept: SeatPlan) -> Iterator[Violation]:
         """A plan as it is kept. It has to be what its name says: the hash of its JSON."""
         body = zlib.decompress(kept.body)
-        self._plans[kept.digest] = _zones(msgspec.json.decode(body))
-        if _sha256(body) != kept.digest:
+        if kept.digest.startswith(_ORDER):
+            self._orders[kept.digest] = msgspec.json.decode(body)
+        else:
+            self._plans[kept.digest] = _zones(msgspec.json.decode(body))
+        if _sha256(body) != kept.digest.removeprefix(_ORDER):
             detail = "its content has another hash"
             yield Violation(
                 invariant=Invariant.LOG_GIVES_STORES, rule="plan-changed", subject=f"plan {kept.digest}", detail=detail
@@ -87,7 +92,7 @@ class SeatBook:
                 detail = f"{reservations[0].id} has numbered seats, and the section has none"
                 yield broken(key, "seats-of-nowhere", detail)
             return
-        yield from self._in_the_plan(key, planned, reservations)
+        yield from self._in_the_plan(key, planned, section, reservations, now)
         if section is not None:
             yield from _as_counted(key, section, reservations, now)
 
@@ -108,28 +113,62 @@ class SeatBook:
                     last = each
 
     def _in_the_plan(
-        self, key: SectionKey, planned: PlannedSection, reservations: Sequence[Reservation]
+        self,
+        key: SectionKey,
+        planned: PlannedSection,
+        section: Section | None,
+        reservations: Sequence[Reservation],
+        now: datetime,
     ) -> Iterator[Violation]:
         assert planned.plan is not None  # noqa: S101 - whoever calls has looked
-        zones = self._plans.get(planned.plan.digest)
-        if zones is None:
-            yield broken(key, "plan-lost", f"its plan {planned.plan.digest} is not there")
+        part = planned.plan
+        zones = self._plans.get(part.digest)
+        if zones is None or (part.order and part.order not in self._orders):
+            yield broken(key, "plan-lost", f"its plan {part.digest} is not there, or the order of its seats")
             return
-        seats = zones.get(planned.plan.zone, [])
+        told = None if section is None else section.numbered
+        if told is not None and (told.plan, told.zone, told.order) != (part.digest, part.zone, part.order):
+            detail = f"it has plan {told.plan}, and its events tell of {part.digest}"
+            yield broken(key, "plan-differs", detail, invariant=Invariant.LOG_GIVES_STORES)
+            return
+        seats = zones.get(part.zone, [])
         if len(seats) != planned.total_seats:
             yield broken(key, "plan-differs", f"it has {planned.total_seats} seats, its plan {len(seats)}")
             return
+        hall = _Hall(seats, self._orders.get(part.order))
+        if told is not None and set(_unpacked(told.gone)) != hall.gone:
+            detail = f"it says that {sorted(_unpacked(told.gone))} are gone, by its plan it is {sorted(hall.gone)}"
+            yield broken(key, "gone-differ", detail)
+        moment = now if section is None else section.moment(now)
         for each in reservations:
             had = each.numbered_seats or ()
-            wrong = [seat for seat in had if not (0 <= seat.at < len(seats) and seats[seat.at] == seat)]
-            kept = _kept(each)
-            if len(had) != each.quantity or len({seat.at for seat in kept}) != len(kept):
-                detail = (
-                    f"{each.id} has {each.quantity} seats, and {len(had)} with numbers, {len(kept)} of them its yet"
-                )
+            is_live = each.status == "Sold" or (each.status == "Held" and moment < each.expires_at)
+            its = _kept(each)
+            kept = its if is_live else []
+            wrong = [seat for seat in had if not hall.had(seat)] + [seat for seat in kept if not hall.has(seat)]
+            if len(had) != each.quantity or len({seat.at for seat in its}) != len(its):
+                detail = f"{each.id} has {each.quantity} seats, {len(had)} with numbers, {len(its)} of them its yet"
                 yield broken(key, "seats-and-quantity", detail)
             if wrong:
                 yield broken(key, "seat-of-nowhere", f"{each.id} has {wrong[:_NAMED]}, which are not in the plan so")
+
+
+class _Hall:
+    """The seats of a section, and those that it had by other plans."""
+
+    def __init__(self, seats: Sequence[NumberedSeat], order: Sequence[str] | None) -> None:
+        self._order = [seat.id for seat in seats] if order is None else order
+        self._now = {seat.id: seat for seat in seats}
+        self.gone = {place for place, id in enumerate(self._order) if id not in self._now}
+
+    def had(self, seat: NumberedSeat) -> bool:
+        """Is, or was, this the seat at its place?"""
+        return 0 <= seat.at < len(self._order) and self._order[seat.at] == seat.id
+
+    def has(self, seat: NumberedSeat) -> bool:
+        """Is it there now, by the name that somebody has it by? What is special about it may have changed."""
+        now = self._now.get(seat.id)
+        return now is not None and (now.row, now.number) == (seat.row, seat.number)
 
 
 def _as_counted(
@@ -140,7 +179,8 @@ def _as_counted(
         yield broken(key, "seats-lost", "its plan has numbers, its record has none")
         return
     second = max(now, section.as_of or now).timestamp()
-    counted, live = (Counter(section.numbered.blocked.keys()) for _ in range(2))
+    nobodys = (*section.numbered.blocked, *_unpacked(section.numbered.gone))
+    counted, live = (Counter(nobodys) for _ in range(2))
     held: dict[int, list[int]] = {}
     for each in reservations:
         places = [seat.at for seat in _kept(each)] if each.status in ("Held", "Sold") else []
@@ -151,7 +191,8 @@ def _as_counted(
         if each.status == "Sold" or second < until:
             live.update(places)
     said = Counter(section.numbered.over)
-    said.update(place for place in range(section.total) if section.numbered.taken[place >> 3] >> (place & 7) & 1)
+    most = section.numbered.places or section.total
+    said.update(place for place in range(most) if section.numbered.taken[place >> 3] >> (place & 7) & 1)
     if said != counted:
         wrong = sorted(place for place in {*said, *counted} if said[place] != counted[place])[:_NAMED]
         told = ", ".join(f"seat {place}: {said[place]} for {counted[place]}" for place in wrong)

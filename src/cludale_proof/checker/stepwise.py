@@ -377,7 +377,8 @@ class SafetyChecker:
         if plan is not None:
             seats = plan.total_seats if data.total_seats is None else data.total_seats
             price = data.price or plan.price
-            self._plans[concert_id, plan.id] = msgspec.structs.replace(plan, total_seats=seats, price=price)
+            its = data.plan or plan.plan
+            self._plans[concert_id, plan.id] = msgspec.structs.replace(plan, total_seats=seats, price=price, plan=its)
         return []
 
     def _count_version(self, write: Write) -> list[Violation]:

@@ -610,7 +610,9 @@ class _Run:
         for key, line in self._lines.items():
             self._found(line.judged(self._sections.get(key), self._terms.skew))
         for key in {*self._seats.sections, *(key for key, plan in self._plans.items() if plan.plan is not None)}:
-            self._found(self._seats.check(key, self._sections.get(key), self._plans.get(key), self._terms.now))
+            plan, told = self._plans.get(key), self._told.get(key[0])
+            now = plan if plan is None or told is None else told.plan(plan)
+            self._found(self._seats.check(key, self._sections.get(key), now, self._terms.now))
         for key, occupancy in self._occupancies.items():
             plan = self._plans.get(key)
             if plan is not None:

@@ -40,7 +40,7 @@ def sold_is_paid(concert: Concert, orders: Collection[Order], events: Sequence[A
 def none_lost(accepted: Collection[str], orders: Collection[Order]) -> Check:
     """Every order that a buyer was promised is there."""
     lost = sorted(set(accepted) - {order.id for order in orders})
-    found = f"{len(accepted) - len(lost)} of {len(accepted)} accepted orders found{_such_as(lost)}"
+    found = f"{len(accepted) - len(lost)} of {len(accepted)} accepted orders found{such_as(lost)}"
     return Check("no accepted order lost", not lost, found)
 
 
@@ -49,7 +49,7 @@ def all_settled(orders: Collection[Order]) -> Check:
     unsettled = [f"{order.id} ({order.status})" for order in orders if order.status not in END_STATES]
     counts = Counter(order.status for order in orders)
     found = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no orders"
-    return Check("every order at its end state", not unsettled, found + _such_as(unsettled))
+    return Check("every order at its end state", not unsettled, found + such_as(unsettled))
 
 
 def stories_whole(orders: Collection[Order], events: Sequence[AuditedEvent]) -> Check:
@@ -64,7 +64,7 @@ def stories_whole(orders: Collection[Order], events: Sequence[AuditedEvent]) -> 
         for order_id, story in stories.items()
         if order_id not in known and set(story) - _NEVER_ORDERED
     ]
-    found = f"{len(events)} events tell of {len(orders)} orders{_such_as(gaps)}"
+    found = f"{len(events)} events tell of {len(orders)} orders{such_as(gaps)}"
     return Check("every event is in the audit", not gaps, found)
 
 
@@ -80,7 +80,7 @@ def in_causal_order(events: Sequence[AuditedEvent]) -> Check:
     ]
     twice = len(events) - len(place)
     late = sum(event.late for event in events)
-    found = f"{len(place)} different events, {twice} twice, {len(wrong)} without an earlier cause{_such_as(wrong)}"
+    found = f"{len(place)} different events, {twice} twice, {len(wrong)} without an earlier cause{such_as(wrong)}"
     found += f", {late} marked late" if late else ""
     return Check("causes before effects", not wrong and not twice, found)
 
@@ -137,7 +137,8 @@ def _gap(order: Order, story: Counter[str]) -> str | None:
     return f"{order.status} but not {', '.join(unmet)}: {dict(sorted(story.items()))}" if unmet else None
 
 
-def _such_as(examples: Sequence[str]) -> str:
+def such_as(examples: Sequence[str]) -> str:
+    """The first of what is wrong, in words; empty for none."""
     if not examples:
         return ""
     more = len(examples) - _EXAMPLES

@@ -12,16 +12,21 @@ from rich.console import Console
 from rich.markup import escape
 
 from cludale.adapters.simulated_payments import METHODS
+from cludale.services.concerts.seating import pretix
 from cludale.wiring.settings import Settings, UnusableSetting
+from cludale_operations.cli import seatplan
 from cludale_operations.own_server import own_trust, own_url
 from cludale_proof.rehearsal.apart import Apart, apart
+from cludale_proof.rehearsal.hall import made
 from cludale_proof.rehearsal.lines import Lines, tell
-from cludale_proof.rehearsal.plan import CannotRehearse, Outcome, Plan, Reporter, Silent
+from cludale_proof.rehearsal.plan import CannotRehearse, Outcome, Plan, Reporter, SeatPlan, Silent
 from cludale_proof.rehearsal.rehearse import rehearse as hold_rehearsal
 from cludale_proof.rehearsal.screen import Screen, show
 
 NOT_ALL_HOLDS = 1
 CANNOT = 2
+_NUMBERED_PARTY = 4
+"""The largest party where seats have numbers, if nothing is said."""
 
 
 def rehearse(
@@ -37,7 +42,20 @@ def rehearse(
         str | None, typer.Option(help="Rehearse with this concert (an id); nobody else should be buying it meanwhile.")
     ] = None,
     section: Annotated[str | None, typer.Option(help="The section that all want; without it any will do.")] = None,
-    most_tickets: Annotated[int, typer.Option(min=1, max=1_000, help="Each wants 1 to so many tickets.")] = 1,
+    most_tickets: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000, help="Each wants 1 to so many tickets; default: 1, with numbered seats 4."),
+    ] = None,
+    hall: Annotated[
+        int | None,
+        typer.Option(min=1, max=50_000, help="Seats with numbers: so many, in a hall that is made for it."),
+    ] = None,
+    seat_plan: Annotated[
+        Path | None, typer.Option(help="Seats with numbers: those of this plan, pretix's JSON or CSV.")
+    ] = None,
+    naming: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of buyers who name numbered seats; others get the best.")
+    ] = 0.3,
     payment_method: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(METHODS)}; for a mix give several: card-ok=9."),
@@ -74,6 +92,7 @@ def rehearse(
 ) -> None:
     """Rehearse an on-sale against a running server, then check that nothing was oversold or lost.
 
+    With --hall or --seat-plan its seats have numbers: some name seats that they see free, others get the best.
     With --doors the evening is rehearsed, too: codes are shown twice, forged, or void, and doors without
     network tell later whom they let in. The concert that is made for it begins in two hours then.
 
@@ -82,18 +101,21 @@ def rehearse(
     errors = Console(stderr=True)
     try:
         server = _new(url, concert, label) if is_apart else _server(url)
+        numbered = _seat_plan(hall, seat_plan, concert)
         plan = Plan(
             url=server.url,
             trust=server.trust,
             organizer_key=server.key,
             headers={} if label is None else {"x-cludale-label": label},
-            seats=seats,
+            seats=seats if hall is None else hall,
+            seat_plan=numbered,
+            naming=naming,
             buyers=buyers,
             connections=connections,
             rate=rate,
             concert_id=concert,
             section=section,
-            most_tickets=most_tickets,
+            most_tickets=most_tickets or (1 if numbered is None else _NUMBERED_PARTY),
             payment_methods=_methods(payment_method or ["card-ok"]),
             with_keys=not without_keys,
             timeout_seconds=timeout,
@@ -133,6 +155,18 @@ def _server(url: str | None) -> Apart:
     key = settings.organizer_key or _kept_key(settings.data_dir / "organizer.key")
     there = (url or own_url(settings)).rstrip("/")
     return Apart(there, key, own_trust(there, settings))
+
+
+def _seat_plan(hall: int | None, path: Path | None, concert: str | None) -> SeatPlan | None:
+    """The seating plan that is named, if one is."""
+    if sum(each is not None for each in (hall, path, concert)) > 1 and (hall or path):
+        raise CannotRehearse("--hall, --seat-plan and --concert: say one of them; each says which seats there are")
+    if hall is not None:
+        return SeatPlan(*made(hall))
+    if path is None:
+        return None
+    read = seatplan.read(path)
+    return SeatPlan(msgspec.Raw(pretix.write(read)), [zone.name for zone in read.zones])
 
 
 def _offline(offline_doors: int, doors: int) -> int:

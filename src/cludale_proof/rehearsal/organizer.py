@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -71,6 +71,23 @@ class Verdict(msgspec.Struct, frozen=True):
     head: str
 
 
+class SectionSeen(msgspec.Struct, frozen=True, rename="camel"):
+    """Which seats of a section can be had."""
+
+    id: str
+    zone: str
+    available_seats: int
+    free: bytes
+    """A bit for each, in the order of the plan, the first seat's the lowest."""
+
+
+class SeatsSeen(msgspec.Struct, frozen=True):
+    """What `GET /concerts/{id}/seats` says."""
+
+    plan: str
+    sections: Sequence[SectionSeen]
+
+
 class Organizer:
     """A client with the organizer's key. Reading is tried for half a minute, then raises CannotRehearse."""
 
@@ -98,13 +115,20 @@ class Organizer:
             "id": concert_id,
             "artist": "Rehearsal",
             "date": _soon() if plan.doors else "2099-12-31",
-            "totalSeats": plan.seats,
-            "price": {"amount": 4500, "currency": "EUR"},
             "maxPerOrder": plan.most_tickets,
             "listed": False,
         }
+        price = {"amount": 4500, "currency": "EUR"}
+        if plan.seat_plan is None:
+            wanted |= {"totalSeats": plan.seats, "price": price}
+        else:
+            zones = enumerate(plan.seat_plan.zones, 1)
+            wanted["seatPlan"] = plan.seat_plan.said
+            wanted["sections"] = [
+                {"id": f"section-{number}", "name": zone, "zone": zone, "price": price} for number, zone in zones
+            ]
         try:
-            answer = await self._http.post("/concerts", json=wanted)
+            answer = await self._http.post("/concerts", content=msgspec.json.encode(wanted))
         except httpx.HTTPError as error:
             raise CannotRehearse(self._unreachable(error)) from error
         return _read(answer, 201, Concert)
@@ -112,6 +136,14 @@ class Organizer:
     async def concert(self, concert_id: str) -> Concert:
         """The concert as it stands."""
         return await self._get(f"/concerts/{quote(concert_id, safe='')}", {}, Concert)
+
+    async def seats(self, concert_id: str) -> SeatsSeen:
+        """Which of its numbered seats can be had."""
+        return await self._get(f"/concerts/{quote(concert_id, safe='')}/seats", {}, SeatsSeen)
+
+    async def seat_plan(self, concert_id: str) -> Mapping[str, Any]:
+        """Its seating plan."""
+        return await self._get(f"/concerts/{quote(concert_id, safe='')}/seats/plan", {}, dict[str, Any])
 
     async def unsettled(self, concert_id: str) -> int:
         """How many of the concert's orders are not at an end state; a page's worth where there are more.

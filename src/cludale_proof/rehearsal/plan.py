@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
@@ -22,6 +23,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Of buyers and organizer in who shows a certificate there; None: whom everybody trusts."""
     seats: int
     """Of the concert that is made for the rehearsal."""
+    seat_plan: "SeatPlan | None" = None
+    """Of that concert, where its seats have numbers; None: they have none."""
+    naming: float = 0.0
+    """The share of the buyers who name the seats that they want, where they see some; the others want the best."""
     buyers: int
     connections: int
     """How many buyers are served at once, at most."""
@@ -48,6 +53,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Of these so many have no network."""
     shown_again: float = 0.05
     """The share of the codes that are shown twice."""
+
+
+class SeatPlan(msgspec.Struct, frozen=True):
+    """A seating plan as it is sent, and its zones, each of which becomes a section."""
+
+    said: object
+    """pretix's JSON as an object, or CSV as a text."""
+    zones: Sequence[str]
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -215,6 +228,7 @@ class Concert(msgspec.Struct, frozen=True, rename="camel"):
     sold_seats: int
     max_per_order: int
     sections: "Sequence[Section]"
+    seat_plan: str | None = None
 
 
 class Section(msgspec.Struct, frozen=True, rename="camel"):
@@ -231,6 +245,12 @@ class OrderPayment(msgspec.Struct, frozen=True, rename="camel"):
     status: str
 
 
+class Seat(msgspec.Struct, frozen=True):
+    """A seat with a number."""
+
+    id: str
+
+
 class Order(msgspec.Struct, frozen=True, rename="camel"):
     """What `GET /orders` says of one order, as far as it matters here."""
 
@@ -238,6 +258,10 @@ class Order(msgspec.Struct, frozen=True, rename="camel"):
     status: str
     quantity: int
     payment: OrderPayment | None = None
+    user_id: str = ""
+    section: str | None = None
+    seats: Sequence[Seat] = ()
+    """Which, where they have numbers."""
 
 
 class AuditedEvent(msgspec.Struct, frozen=True, rename="camel"):
@@ -253,6 +277,7 @@ class AuditedEvent(msgspec.Struct, frozen=True, rename="camel"):
     """Recorded without its cause, and marked so."""
     repeated: bool = False
     """A fact that was told before, told again."""
+    timestamp: datetime = datetime.min.replace(tzinfo=UTC)
 
 
 class Payload(msgspec.Struct, frozen=True, rename="camel"):
@@ -260,3 +285,7 @@ class Payload(msgspec.Struct, frozen=True, rename="camel"):
 
     quantity: int = 0
     kind: str | None = None
+    section: str | None = None
+    reservation_id: str | None = None
+    expires_at: datetime | None = None
+    numbered_seats: Sequence[Seat] = ()

@@ -1,18 +1,18 @@
 """The rehearsal from beginning to end: put on a concert, let the buyers come, let things settle, check."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from random import Random
 from secrets import token_hex
 from time import perf_counter
 from typing import Final, NamedTuple
-from uuid import uuid4
 
 import msgspec
 
 from cludale.web.http1 import Target
-from cludale_proof.rehearsal import checks, door_checks, evening
+from cludale_proof.rehearsal import checks, door_checks, evening, seat_checks
+from cludale_proof.rehearsal.buyers import LOOK_SECONDS, Orders, Seen
+from cludale_proof.rehearsal.hall import Hall, has_places_aside
 from cludale_proof.rehearsal.latencies import Latencies
 from cludale_proof.rehearsal.load import Load, Tally, at_random
 from cludale_proof.rehearsal.organizer import Organizer
@@ -50,21 +50,26 @@ async def rehearse(plan: Plan, report: Reporter) -> Outcome:
     target = _target(plan.url)
     async with Organizer(plan.url, plan.organizer_key, plan.headers, trust=plan.trust) as organizer:
         concert = await _open(plan, organizer)
+        seats = await _seats(plan, organizer, concert)
         report.opened(concert.id, plan)
         crowd = _Crowd()
+        orders = Orders(plan, target, concert.id)
         load = Load(
             target,
-            _requests(plan, target, concert.id),
+            orders.by_quantity() if seats is None else orders.of_seats(seats.hall, seats.seen, seats.named),
             connections=plan.connections,
             timeout_seconds=plan.timeout_seconds,
             arrivals=None if plan.rate is None else at_random(plan.rate, seed=plan.seed),
             hear=crowd.hear,
             trust=plan.trust,
         )
-        await _sell(load, crowd, report)
+        await _sell(load, crowd, report, seats)
         settled_at = await _settle(plan, organizer, concert.id, len(crowd.accepted), report)
         found = await _look(plan, organizer, concert.id, report)
         outcome = _outcome(plan, load.tally, crowd, settled_at, found)
+        if seats is not None:
+            more = seat_checks.of(await seats.sold(), found.orders, found.events)
+            outcome = msgspec.structs.replace(outcome, checks=[*outcome.checks, *more])
         if not plan.doors or not outcome.ok:
             return outcome
         paid = [order.id for order in found.orders if order.status == "Paid"]
@@ -73,6 +78,37 @@ async def rehearse(plan: Plan, report: Reporter) -> Outcome:
 
 def _with_evening(outcome: Outcome, held: Evening) -> Outcome:
     return msgspec.structs.replace(outcome, evening=held, checks=[*outcome.checks, *door_checks.of(held)])
+
+
+class _Seats(NamedTuple):
+    """The numbered seats of the concert: where they are, what buyers see of them, and who named some."""
+
+    hall: Hall
+    seen: Seen
+    named: set[str]
+
+    async def sold(self) -> seat_checks.Sold:
+        """What there is to judge in the end."""
+        await asyncio.sleep(2 * LOOK_SECONDS)  # what is shown may be that old
+        seen = await self.seen.look()
+        zones = {each.id: each.zone for each in seen.sections}
+        taken = {
+            id
+            for each in seen.sections
+            for place, id in enumerate(self.hall.ids[each.zone])
+            if not int.from_bytes(each.free, "little") >> place & 1
+        }
+        return seat_checks.Sold(self.hall, taken, zones, self.named)
+
+
+async def _seats(plan: Plan, organizer: Organizer, concert: Concert) -> _Seats | None:
+    """None: the concert has no seats with numbers."""
+    if concert.seat_plan is None:
+        return None
+    said = await organizer.seat_plan(concert.id)
+    seats = _Seats(Hall(said), Seen(organizer, concert.id, plan.section, has_places_aside(said)), set())
+    await seats.seen.look()
+    return seats
 
 
 class _Crowd:
@@ -127,27 +163,9 @@ async def _open(plan: Plan, organizer: Organizer) -> Concert:
     return concert
 
 
-def _requests(plan: Plan, target: Target, concert_id: str) -> Iterator[bytes]:
-    """Each buyer's request. All that a request can vary in is encoded once, and the buyer's number put in."""
-    random = Random(plan.seed)  # noqa: S311 - not for secrets
-    kinds: dict[tuple[str, int], bytes] = {}
-    mark = "buyer-########"
-    # A UUID for each buyer but in its last digits, which count, so that no two rehearsals share a key.
-    headers = plan.headers | ({"idempotency-key": f"{str(uuid4())[:-8]}########"} if plan.with_keys else {})
-    for method in plan.payment_methods:
-        for quantity in range(1, plan.most_tickets + 1):
-            wanted: dict[str, object] = {"concertId": concert_id, "userId": mark, "quantity": quantity}
-            wanted |= {"paymentMethod": method} | ({"section": plan.section} if plan.section is not None else {})
-            kinds[method, quantity] = target.request("POST", "/orders", msgspec.json.encode(wanted), headers)
-    methods, weights = list(plan.payment_methods), list(plan.payment_methods.values())
-    for buyer in range(plan.buyers):
-        method = methods[0] if len(methods) == 1 else random.choices(methods, weights)[0]
-        quantity = 1 if plan.most_tickets == 1 else random.randint(1, plan.most_tickets)
-        yield kinds[method, quantity].replace(b"########", b"%08d" % buyer)
-
-
-async def _sell(load: Load, crowd: _Crowd, report: Reporter) -> None:
+async def _sell(load: Load, crowd: _Crowd, report: Reporter, seats: _Seats | None) -> None:
     sale = asyncio.create_task(load.run())
+    looking = None if seats is None else asyncio.create_task(seats.seen.keep_looking())
     try:
         while not sale.done():
             await asyncio.wait([sale], timeout=_REPORT_SECONDS)
@@ -155,6 +173,8 @@ async def _sell(load: Load, crowd: _Crowd, report: Reporter) -> None:
         sale.result()
     finally:
         sale.cancel()
+        if looking is not None:
+            looking.cancel()
 
 
 async def _settle(plan: Plan, organizer: Organizer, concert_id: str, accepted: int, report: Reporter) -> float | None:

@@ -72,6 +72,25 @@ def _naming(choices: random.Random, plan: Plan, seats: dict[tuple[str, str], lis
     return plan._replace(wanted=replace(wanted, **asks), sold=sold)
 
 
+def other_plans(choices: random.Random, concerts: Sequence[ScheduleConcert]) -> list[tuple[str, str]]:
+    """Plans that the organizer wants instead, and of which concert: without some seats, with some more."""
+    found: list[tuple[str, str]] = []
+    for concert in concerts:
+        if not isinstance(concert.seat_plan, str):
+            continue
+        header, *lines = concert.seat_plan.splitlines()
+        for _ in range(choices.choice((1, 2, 3))):
+            left = list(lines)
+            for _ in range(choices.choice((0, 1, 1, 2))):
+                zone = choices.choice(left).partition(",")[0]
+                if sum(line.startswith(f"{zone},") for line in left) > 1:
+                    left.remove(choices.choice([line for line in left if line.startswith(f"{zone},")]))
+            zone = choices.choice(left).partition(",")[0]
+            more = [f"{zone},Z,{seat},{seat * 10},5,A," for seat in range(1, choices.choice((1, 2, 3)))]
+            found.append((concert.id or "", "\n".join([header, *left, *more])))
+    return found
+
+
 @contextmanager
 def looked_at(found: Callable[[str], None]) -> Iterator[None]:
     """Each choice of the best seats is judged; `found` is told what is wrong with it."""
@@ -90,9 +109,12 @@ def looked_at(found: Callable[[str], None]) -> Iterator[None]:
         numbered.best = right
 
 
-def _judged(hall: Hall, free: int, quantity: int, wheelchairs: int, got: Sequence[int]) -> Iterator[str]:
+def _judged(hall: Hall, free: int, quantity: int, wheelchairs: int, places_got: Sequence[int]) -> Iterator[str]:
+    # Places are where a seat's bit is; here all is told by where it stands in the plan.
+    free = sum(1 << index for index in range(len(hall.layout)) if free >> hall.place(index) & 1)
+    got = [-1 if (index := hall.index(place)) is None else index for place in places_got]
     flags = hall.layout.flags
-    if len(set(got)) != quantity or any(not free >> place & 1 for place in got):
+    if len(set(got)) != quantity or any(place < 0 or not free >> place & 1 for place in got):
         yield "they are not so many, or not free"
     if not wheelchairs and any(flags[place] & _ACCESSIBLE for place in got):
         yield "nobody asked for wheelchair places"

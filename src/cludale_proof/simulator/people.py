@@ -690,6 +690,8 @@ class People:
         tag = dict(seen.answer.headers)["etag"]
         if deed.kind == "details":
             return await door.change(id, ChangeConcert(title="Another name", status=ConcertStatus.LISTED), tag)
+        if deed.kind == "plan":
+            return await door.change(id, ChangeConcert(seat_plan=deed.section), tag)
         sections = msgspec.json.decode(seen.answer.body)["sections"]
         (section,) = [each for each in sections if each["id"] == deed.section]
         if deed.kind == "seats":

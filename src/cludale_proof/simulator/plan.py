@@ -20,7 +20,7 @@ from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale.services.orders.cart_api import CartLineWish, PlaceCart
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
-from cludale_proof.simulator.halls import with_halls
+from cludale_proof.simulator.halls import other_plans, with_halls
 from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
@@ -55,6 +55,8 @@ NUMBERED = 0.1
 """How many scenes have sections whose seats have numbers."""
 MOVING = 0.6
 """In how many of these organizers move people from seat to seat."""
+REPLANNED = 0.6
+"""And in how many of these plans are changed."""
 FREE = 0.1
 """How much of what there is to buy costs nothing: a charge of 0 is a charge, too."""
 
@@ -154,8 +156,8 @@ class Deed(NamedTuple):
     concert_id: str
     section: str
     kind: str
-    """`seats`, `price`, `details`, `postpone`, `cancel`, `code`, `block` or `unblock`; `section` is the code, or the
-    seat, where it is about one."""
+    """`seats`, `price`, `details`, `postpone`, `cancel`, `code`, `block`, `unblock` or `plan`; `section` is the code,
+    the seat or the plan, where it is about one."""
     number: int
     """Seats more or fewer, or cents, or for how many days it is moved."""
 
@@ -495,6 +497,10 @@ def _with_numbers(
     for kind in ("block", "block", "unblock") if seats else ():
         concert, seat = halls.choice(seats)
         deeds.append(Deed(halls.uniform(0.0, 2 * span), concert, seat, kind, 0))
+    # Of their own, as above.
+    others = random.Random(f"plans {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    for concert, plan in other_plans(others, concerts) if others.random() < REPLANNED else ():
+        deeds.append(Deed(others.uniform(0.0, 2 * span), concert, plan, "plan", 0))
     moving: dict[tuple[str, str], list[str]] = {}
     for concert, seat in seats if certain or halls.random() < MOVING else ():
         moving.setdefault((concert, seat.partition("-")[0]), []).append(seat)

@@ -53,6 +53,29 @@ def test_guests_are_looked_at_put_on_listed_and_taken_off(served: Served, tmp_pa
     assert [each["name"] for each in told(served, "guests", "list", "club", "--search", "press")] == ["Ann Bee"]
 
 
+def test_a_hall_is_written_to_a_file_changed_there_and_sold_by_its_seats(served: Served, tmp_path: Path) -> None:
+    plan = tmp_path / "hall.csv"
+    head, *lines = ["section,row,seat,x,y,category,flags", *(f"Pit,A,{n},{n * 10},9,Pit," for n in range(1, 7))]
+    plan.write_text("\n".join([head, *lines]))
+    sections = ("--section", "pit:@Pit:45.00EUR")
+    cludale(served, "concerts", "add", "Ada", "2099-06-05", "--id", "hall", "--seat-plan", str(plan), *sections)
+    order = told(served, "boxoffice", "sell", "hall", "--seat", "Pit-A-1", "--seat", "Pit-A-2")
+    assert [each["id"] for each in order["seats"]] == ["Pit-A-1", "Pit-A-2"]
+    assert "1 added" in cludale(served, "guests", "add", "hall", "Ann Bee", "--seat", "Pit-A-4")
+    kept = tmp_path / "kept.csv"
+    cludale(served, "concerts", "seat-plan", "hall", str(kept))
+    assert len(kept.read_text().splitlines()) == 7
+    kept.write_text("\n".join([head, *lines[1:]]))
+    assert "Pit-A-1" in cludale(served, "concerts", "change", "hall", "--seat-plan", str(kept), ends=1)
+    kept.write_text("\n".join([head, *lines[:5], "Pit,B,1,10,20,Pit,"]))
+    assert told(served, "concerts", "change", "hall", "--seat-plan", str(kept))["totalSeats"] == 6
+    for _ in range(50):
+        history = told(served, "concerts", "history", "hall")
+        if any(each["eventType"] == "SeatPlanChanged" for each in history):
+            break
+    assert "SeatPlanChanged" in cludale(served, "concerts", "history", "hall")
+
+
 def test_invoices_are_turned_on_listed_printed_and_exported(served: Served, tmp_path: Path) -> None:
     said = told(served, "invoices", "settings", "--on", "--name", "Acme", "--address", "1 Main Street\\nSpringfield")
     assert (said["on"], said["address"]) == (True, "1 Main Street\nSpringfield")

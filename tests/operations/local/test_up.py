@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -233,6 +234,24 @@ def test_what_there_is_not_cannot_be_restarted(platform: Served) -> None:
     done = command(platform, "up", "restart", "nothing")
     assert done.returncode == 2
     assert "there is no part 'nothing'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [
+        (b"nothing that can be read", "JSONDecodeError"),
+        (b'{"token": "guessed", "restart": "audit"}', "the token is wrong"),
+        (b'{"token": "%s", "rotate": "?"}', "?"),
+    ],
+)
+def test_whatever_keeps_an_order_from_being_done_is_said_to_who_gave_it(
+    platform: Served, order: bytes, why: str
+) -> None:
+    control = state(platform)["control"]
+    with socket.create_connection(("127.0.0.1", control["port"]), timeout=30) as connection:
+        connection.sendall(order.replace(b"%s", control["token"].encode()) + b"\n")
+        with connection.makefile() as answer:
+            assert why in json.loads(answer.readline())["refused"]
 
 
 def test_a_second_one_over_the_same_folder_is_refused(platform: Served) -> None:

@@ -128,6 +128,7 @@ async def test_what_was_delivered_goes_with_the_next_commit(store: Store) -> Non
     await store.commit([of(events=(noted("e1"),))])
     store.delivered([(await store.pending(0, 10))[0].position])
     await store.commit([of(events=(noted("e2"),))])
+    await shrunk(store, to=1)
     assert event_ids(await store.pending(0, 10)) == ["e2"]
 
 

@@ -68,7 +68,7 @@ def test_a_copy_is_a_draft_at_a_time_that_is_not_known_yet() -> None:
         "19:30",
         "",
     )
-    assert concert_form.rows_of(CONCERT) == [("floor", "Floor", "100", "45.50")]
+    assert concert_form.rows_of(CONCERT) == [("floor", "Floor", "100", "45.50", "")]
 
 
 def test_a_new_concert_has_the_sections_whose_rows_are_filled_in() -> None:

@@ -1,6 +1,7 @@
 """Seats are chosen by number over plain HTTP, as a browser without scripts does it; and what the map says."""
 
 import re
+import time
 from collections.abc import Iterator
 from html import unescape
 
@@ -179,3 +180,21 @@ def test_what_an_organizer_calls_a_row_draws_nothing_else() -> None:
     assert "<b>" not in svg
     assert places("3.1.1") == [1, 3]
     assert places("1.x") is None
+
+
+def test_seats_that_were_chosen_by_another_plan_are_chosen_again(shop: Served, buyer: httpx.Client) -> None:
+    put_on(shop, "changing", table(2, 6))
+    choose = "/shop/concerts/changing/choose"
+    page = buyer.get(choose, params={"section": "stalls"})
+    (plan,) = re.findall(r'name="plan" value="(\w+)"', page.text)
+    chosen = {"section": "stalls", "seats": "2.3", "plan": plan}
+    assert ticked(buyer.get(choose, params=chosen)) == [2, 3]
+    without = "\n".join(line for line in table(2, 6).splitlines() if not line.startswith("Stalls,1,1,"))
+    headers = {**shop.organizer, "if-match": "*"}
+    assert shop.http.patch("/concerts/changing", json={"seatPlan": without}, headers=headers).status_code == 200
+    time.sleep(1.1)  # pages know a concert for a second
+    again = buyer.get(choose, params=chosen)
+    assert (again.status_code, ticked(again)) == (422, [])
+    assert "The hall was changed meanwhile" in again.text
+    gone = buyer.get("/shop/concerts/changing/checkout", params={**chosen, "quantity": "2"})
+    assert gone.url.path == "/shop/concerts/changing", "nobody buys seats that were not meant"

@@ -38,6 +38,8 @@ ROUTES = [
     ("post", "/concerts/{concert_id}/seats/unblock", "organizer"),
     ("post", "/concerts/{concert_id}/seats/move", "organizer"),
     ("post", "/concerts/{concert_id}/seats/swap", "organizer"),
+    ("post", "/concerts/-/seat-plans", "organizer"),
+    ("get", "/concerts/-/seat-plans/{digest}", "organizer"),
     ("post", "/concerts/{concert_id}/codes", "organizer"),
     ("patch", "/concerts/{concert_id}/codes", "organizer"),
     ("get", "/concerts/{concert_id}/codes", "organizer"),

@@ -1,6 +1,7 @@
 """Numbered seats over HTTP: a concert with a plan, orders that name seats or get the best, and what is free."""
 
 import base64
+import time
 
 import httpx
 import pytest
@@ -66,6 +67,53 @@ def test_who_wants_a_quantity_gets_the_best_together(served: Served, concert: di
     seats = ordered(served, concert, quantity=2, section="stalls").json()["seats"]
     assert [(seat["row"], seat["number"]) for seat in seats] == [("A", "4"), ("A", "5")]
     assert "seats" not in ordered(served, concert, quantity=2, section="lawn").json()
+
+
+def changed(served: Served, concert: dict[str, object], plan: object, tag: str = "*") -> httpx.Response:
+    headers = {**served.organizer, "if-match": tag}
+    return served.http.patch(f"/concerts/{concert['id']}", json={"seatPlan": plan}, headers=headers)
+
+
+def test_a_plan_is_changed_and_shown_under_an_address_of_its_own(served: Served) -> None:
+    concert = scheduled(served).json()
+    before = served.http.get(f"/concerts/{concert['id']}/seats").json()["plan"]
+    assert ordered(served, concert, seats=["Stalls-A-1"]).status_code == 201
+    kept = changed(served, concert, CSV.replace("Stalls,A,1,10,100,Stalls,\n", ""))
+    assert (kept.status_code, kept.json()["type"].rpartition("/")[2]) == (409, "seats-kept")
+    assert kept.json()["seats"] == [{"id": "Stalls-A-1", "section": "stalls", "status": "held", "renamed": False}]
+    wrong = changed(served, concert, CSV.replace("Stalls,A,1,10", "Stalls,A,1,ten"))
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "seatPlan")
+    tag = served.http.get(f"/concerts/{concert['id']}").headers["etag"]
+    done = changed(served, concert, CSV.replace("Stalls,A,2,20,100,Stalls,\n", "") + "\nStalls,D,1,10,140,Stalls,", tag)
+    assert done.status_code == 200, done.text
+    assert done.json()["sections"][0]["totalSeats"] == 24
+    assert changed(served, concert, CSV, tag).status_code == 412
+    time.sleep(0.3)  # what is shown may be a quarter of a second old
+    seen = served.http.get(f"/concerts/{concert['id']}/seats").json()
+    assert seen["plan"] == done.json()["seatPlan"] != before
+    path = f"/concerts/{concert['id']}/seats/plan"
+    plan = served.http.get(path, params={"digest": seen["plan"]}).json()
+    ids = [seat["seat_guid"] for row in plan["zones"][0]["rows"] for seat in row["seats"]]
+    bits = base64.b64decode(seen["sections"][0]["free"])
+    assert [id for at, id in enumerate(ids) if not bits[at >> 3] >> (at & 7) & 1] == ["Stalls-A-1"]
+    assert served.http.get(path, params={"digest": before}).status_code == 200, "who has it still may look at it"
+    assert served.http.get(path, params={"digest": "0" * 64}).status_code == 404
+    assert ordered(served, concert, seats=["Stalls-A-2"]).status_code == 422
+    assert ordered(served, concert, seats=["Stalls-D-1"]).json()["seats"][0]["row"] == "D"
+
+
+def test_a_plan_is_looked_over_before_there_is_a_concert(served: Served) -> None:
+    checked = served.http.post("/concerts/-/seat-plans", json={"plan": CSV}, headers=served.organizer).json()
+    assert checked["zones"] == [
+        {"name": "Stalls", "rows": 3, "seats": 24, "wheelchair": 1, "companion": 0, "restrictedView": 0}
+    ]
+    assert checked["categories"] == [{"name": "Stalls", "seats": 24}]
+    kept = served.http.get(f"/concerts/-/seat-plans/{checked['digest']}", headers=served.organizer)
+    assert len(kept.json()["zones"][0]["rows"]) == 3
+    concert = scheduled(served, seatPlan=checked["digest"])
+    assert concert.json()["seatPlan"] == checked["digest"]
+    wrong = served.http.post("/concerts/-/seat-plans", json={"plan": "section\nx"}, headers=served.organizer)
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "plan")
 
 
 def test_what_is_free_is_told_once_a_version(served: Served, concert: dict[str, object]) -> None:

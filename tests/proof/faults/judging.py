@@ -64,7 +64,7 @@ def _settled(
             report = check(found, quiet=True, skew=skew, grace=GRACE, observations=observations)
         if report.ok or looked > deadline:
             return _kept(report)
-        sleep(0.3)
+        sleep(max(0.3, 2 * (monotonic() - looked)))  # what is looked at wants the processor, too
 
 
 def lost(folder: Path, orders: Collection[str]) -> set[str]:

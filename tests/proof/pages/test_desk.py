@@ -2,6 +2,7 @@
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.product.pages.test_shop_seats import put_on, table
 from tests.proof.pages.conftest import Visit
 from tests.proof.pages.looking import violations
 from tests.served import KEY, Served
@@ -182,3 +183,45 @@ def test_sales_come_by_themselves_and_an_order_is_found_by_keyboard(visit: Visit
     page.keyboard.press("Enter")
     page.wait_for_selector(f"a[href='/staff/orders/{order}']")
     assert "ada" not in page.url
+
+
+def test_numbered_seats_at_the_desk_pass_axe_on_a_small_dark_phone_and_go_by_keyboard(
+    visit: Visit, shop: Served
+) -> None:
+    put_on(shop, "plans", table(3, 6, apart=2))
+    page = visit("/staff/sign-in", color_scheme="dark", viewport={"width": 320, "height": 640}, locale="de")
+    sign_in(page)
+    wrong: list[str] = []
+
+    def look(*, axe: bool = True) -> None:
+        wrong.extend(violations(page) if axe else [])
+        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+            wrong.append(f"{page.url} is too wide")
+
+    page.goto("/staff/concerts/plans/seat-plan")
+    page.wait_for_function("document.querySelector('.plan-map').naturalWidth > 0")
+    look()
+    page.set_input_files("#file", {"name": "h.csv", "mimeType": "text/csv", "buffer": table(4, 6).encode()})
+    page.keyboard.press("Tab")
+    page.locator("form[enctype] button").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ist das der Saal?")
+    look(axe=False)
+    page.get_by_role("button", name="Diesen Plan verwenden").press("Enter")
+    expect(page.get_by_role("heading", name="Plan: 24 Plätze")).to_be_visible()
+    page.goto("/staff/new-seat-plan")
+    page.fill("#text", "section,row\n1")
+    page.locator("form[enctype] button").press("Enter")
+    expect(page.locator("#refusal")).to_be_focused()
+    look()
+    page.goto("/staff/concerts/plans/box-office")
+    page.get_by_text("Freie Plätze").press("Enter")
+    look()
+    page.fill("#seats", "2 3-4")
+    page.check("input[value=cash]")
+    page.locator("main form button").press("Enter")
+    expect(page.get_by_role("cell", name="2 3-4")).to_be_visible()
+    page.get_by_role("button", name="Ja").press("Enter")
+    expect(page.locator("main")).to_contain_text("90,00")
+    page.goto("/staff/concerts/plans/guests")
+    look(axe=False)
+    assert wrong == [], "\n".join(wrong)

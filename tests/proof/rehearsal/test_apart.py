@@ -36,7 +36,7 @@ def is_over(beside: Beside) -> bool:
 
 async def test_it_is_held_beside_the_server_and_says_how_it_went(folder: Path) -> None:
     beside = Beside()
-    asked = Asked(seats=20, buyers=50, rate=None, declined=False, connections=8)
+    asked = Asked(seats=20, buyers=80, rate=None, declined=False, numbered=True, connections=8)
     assert beside.start(asked)
     assert not beside.start(asked)
     await until(lambda: bool(left(folder)))
@@ -46,7 +46,9 @@ async def test_it_is_held_beside_the_server_and_says_how_it_went(folder: Path) -
     assert state.failed == ""
     assert state.outcome is not None
     assert state.outcome.ok
-    assert (state.outcome.buyers, state.outcome.seats_sold) == (50, 20)
+    assert state.outcome.buyers == 80
+    assert 17 <= state.outcome.seats_sold <= 20, "a party of four may be one too many for the last seats"
+    assert {"no seat twice", "no avoidable single seat left over"} <= {check.name for check in state.outcome.checks}
     assert state.sold is not None
     assert left(folder) == set()
 

@@ -28,6 +28,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Buyers a second; None: the next comes as soon as one is served."""
     declined: bool
     """One card in ten is declined."""
+    numbered: bool = False
+    """Seats have numbers: some buyers name theirs."""
     connections: int = CONNECTIONS
 
 
@@ -204,5 +206,6 @@ def read(fields: dict[str, str]) -> tuple[Asked | None, dict[str, str]]:
 
     seats, buyers = number("seats", MOST_SEATS), number("buyers", MOST_BUYERS)
     rate = number("rate", MOST_RATE) if fields.get("rate") else None
-    asked = Asked(seats=seats, buyers=buyers, rate=rate, declined=fields.get("declined") == "yes")
+    declined, numbered = (fields.get(name) == "yes" for name in ("declined", "numbered"))
+    asked = Asked(seats=seats, buyers=buyers, rate=rate, declined=declined, numbered=numbered)
     return (None if wrong else asked), wrong

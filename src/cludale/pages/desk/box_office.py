@@ -16,6 +16,7 @@ from cludale.pages.api import Problem, path
 from cludale.pages.bills import Bill
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
+from cludale.pages.desk.typed_seats import Numbered, SeatReader, body_of
 from cludale.pages.desk.views import Concert
 from cludale.pages.site import NO_STORE, SECURITY, Missing, Site, checked
 from cludale.pages.staff.signing import Signing, Staff
@@ -57,6 +58,7 @@ class BoxOffice:
     def __init__(self, site: Site, signing: Signing) -> None:
         self._site = site
         self._signing = signing
+        self._seats = SeatReader()
 
     def routes(self) -> list[Route]:
         """Its routes."""
@@ -71,9 +73,12 @@ class BoxOffice:
     async def _show(self, staff: Staff) -> Response:
         staff.need("sell")
         concert, _ = await asking.concert(staff, staff.visit.segment)
-        return self._form(staff, concert, {"method": "cash"}, {})
+        return await self._form(staff, concert, {"method": "cash"}, {})
 
-    def _form(self, staff: Staff, concert: Concert, fields: Mapping[str, str], wrong: Mapping[str, str]) -> Response:
+    async def _form(
+        self, staff: Staff, concert: Concert, fields: Mapping[str, str], wrong: Mapping[str, str]
+    ) -> Response:
+        numbered = await self._seats.of(staff, concert)
         return asking.form(
             self._site,
             staff,
@@ -83,15 +88,17 @@ class BoxOffice:
             concert=concert,
             methods=METHODS,
             categories=categories(concert),
+            free=[] if numbered is None else numbered.free(),
         )
 
     async def _sell(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
         staff.need("sell")
         concert, _ = await asking.concert(staff, staff.visit.segment)
-        body, wrong = sale(concert, fields)
+        numbered = await self._seats.of(staff, concert) if fields.get("seats") else None
+        body, wrong = sale(concert, fields, numbered)
         if wrong:
-            return self._form(staff, concert, fields, wrong)
+            return await self._form(staff, concert, fields, wrong)
         if SURE not in fields:
             return await self._ask(staff, concert, fields, body)
         total = forms.whole(fields.get("total", ""), most_digits=15)
@@ -102,7 +109,7 @@ class BoxOffice:
             staff, "POST", path("orders", "box-office"), body, sure=fields[SURE], at=_at_fields, refused=refused
         )
         if sent.wrong:
-            return self._form(staff, concert, fields, sent.wrong)
+            return await self._form(staff, concert, fields, sent.wrong)
         placed = sent.answer.read(Sold)
         at = path("orders", placed.id, wait=PAID_SECONDS)
         answer = await self._site.ask(staff.visit, "GET", at, token=placed.access_token)
@@ -129,10 +136,10 @@ class BoxOffice:
                 rows += [("section", quote.section), ("to-take", quote.total)]
                 kept |= {"total": str(quote.total.amount), "currency": quote.total.currency}
             elif answer.problem.name not in _NO_PRICE_YET:
-                return self._form(staff, concert, fields, _at_fields(answer.problem))
+                return await self._form(staff, concert, fields, _at_fields(answer.problem))
             else:
                 is_unknown = True
-        rows += [(name, fields[name]) for name in ("method", "reason", "name", "email") if fields.get(name)]
+        rows += [(name, fields[name]) for name in ("seats", "method", "reason", "name", "email") if fields.get(name)]
         back = f"/staff/concerts/{concert.id}/box-office"
         return asking.confirm(
             self._site, staff, "sell", kept, rows=rows, back=back, bill=bill, total_unknown=is_unknown
@@ -173,21 +180,27 @@ def categories(concert: Concert) -> list[tuple[str, str]]:
     return named if len(named) > 1 else []
 
 
-def sale(concert: Concert, fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+def sale(
+    concert: Concert, fields: Mapping[str, str], numbered: Numbered | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
     """The body of `POST /orders/box-office`, and what is wrong with what was typed, by field."""
     wrong: dict[str, str] = {}
     body: dict[str, Any] = {"concertId": concert.id, "method": fields.get("method", "")}
     if body["method"] not in METHODS:
         wrong["method"] = "needed"
+    named = body_of(numbered, fields.get("seats", ""), fields.get("section", ""), wrong)
+    seats = len(named.get("seats", ()))
     counts = [(id, asking.count(fields, f"{_TICKETS}{id}", wrong)) for id, _ in categories(concert)]
     if counts:
         body["tickets"] = [{"category": id, "quantity": count} for id, count in counts if count]
         body["quantity"] = sum(count for _, count in counts)
     else:
-        body["quantity"] = asking.count(fields, "quantity", wrong)
+        body["quantity"] = asking.count(fields, "quantity", wrong) or seats
+    if named and seats != body["quantity"]:
+        wrong["seats"] = "other-count"
     if not body["quantity"] and not wrong:
         wrong["" if counts else "quantity"] = "needed"
-    body |= {name: fields[name] for name in _TEXTS if fields.get(name)}
+    body |= {name: fields[name] for name in _TEXTS if fields.get(name)} | named
     if "anyTime" in fields:
         body["anyTime"] = True
     is_free = body["method"] == "complimentary"
@@ -200,4 +213,7 @@ def _at_fields(problem: Problem) -> dict[str, str]:
     if problem.name.startswith("code-"):
         return {"code": problem.detail}
     found = asking.why(problem)
-    return {field if field in (*_TEXTS, "quantity") else "": text for field, text in found.items()}
+    if problem.name == "seats-not-free":
+        return {"seats": problem.detail}
+    names = {field.partition("[")[0]: text for field, text in found.items()}
+    return {field if field in (*_TEXTS, "quantity", "seats") else "": text for field, text in names.items()}

@@ -42,6 +42,8 @@ class Row(NamedTuple):
     name: str
     seats: str
     price: str
+    zone: str = ""
+    """Of the seating plan, where its seats have numbers: then it has as many as that."""
 
 
 def shown(concert: Concert) -> dict[str, str]:
@@ -62,7 +64,9 @@ def shown(concert: Concert) -> dict[str, str]:
 
 def rows_of(concert: Concert) -> list[Row]:
     """Its sections, as they stand in the form."""
-    return [Row(each.id, each.name, str(each.total_seats), plain(each.price)) for each in concert.sections]
+    return [
+        Row(each.id, each.name, str(each.total_seats), plain(each.price), each.zone or "") for each in concert.sections
+    ]
 
 
 def copied(concert: Concert) -> dict[str, str]:
@@ -72,6 +76,7 @@ def copied(concert: Concert) -> dict[str, str]:
         fields[name] = fields[f"{name}-time"] = ""
     for name in ("date-time", "doorsAt-time"):
         fields[name] = shown(concert)[name]
+    fields["plan"] = concert.seat_plan or ""
     return {**fields, "status": "draft", "currency": concert.sections[0].price.currency if concert.sections else "EUR"}
 
 
@@ -79,7 +84,8 @@ def rows(fields: Mapping[str, str]) -> list[Row]:
     """The rows of a form, as they were typed."""
     count = min(forms.whole(fields.get("rows", "")) or 0, MOST_ROWS)
     return [
-        Row(*(fields.get(f"section-{i}-{part}", "") for part in ("id", "name", "seats", "price"))) for i in range(count)
+        Row(*(fields.get(f"section-{i}-{part}", "") for part in ("id", "name", "seats", "price", "zone")))
+        for i in range(count)
     ]
 
 
@@ -93,6 +99,8 @@ def new(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[int]]:
     body["status"] = fields.get("status") or "draft"
     if fields.get("id"):
         body["id"] = fields["id"]
+    if fields.get("plan"):
+        body["seatPlan"] = fields["plan"]
     typed, currency = rows(fields), fields.get("currency", "").upper() or "EUR"
     numbers = [i for i, row in enumerate(typed) if row.name or row.seats or row.price]
     if not numbers:
@@ -102,7 +110,11 @@ def new(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[int]]:
         row = typed[i]
         id = _new_id(row, i, ids)
         ids.add(id)
-        section: dict[str, Any] = {"id": id, "totalSeats": _number(f"section-{i}-seats", row.seats, wrong)}
+        section: dict[str, Any] = {"id": id}
+        if row.zone and "seatPlan" in body:
+            section["zone"] = row.zone
+        else:
+            section["totalSeats"] = _number(f"section-{i}-seats", row.seats, wrong)
         if row.name:
             section["name"] = row.name
         section["price"] = {

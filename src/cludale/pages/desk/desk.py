@@ -18,6 +18,7 @@ from cludale.pages.desk.prices import Prices
 from cludale.pages.desk.privacy import Privacy
 from cludale.pages.desk.reports import ReportPages
 from cludale.pages.desk.sales import SalesPages
+from cludale.pages.desk.seat_plans import SeatPlanPages
 from cludale.pages.desk.takings import Takings
 from cludale.pages.desk.waiting import WaitingList
 from cludale.pages.desk.webhooks import WebhookPages
@@ -35,6 +36,7 @@ class Desk:
             Concerts(site, signing, self._takings),
             Plans(site, signing),
             Prices(site, signing),
+            SeatPlanPages(site, signing),
             SalesPages(site, signing, self._takings),
             OrderPages(site, signing),
             Aftersale(site, signing),

@@ -14,6 +14,7 @@ from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
+from cludale.pages.desk.typed_seats import SeatReader, body_of
 from cludale.pages.desk.views import Concert
 from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
@@ -83,6 +84,7 @@ class GuestPages:
     def __init__(self, site: Site, signing: Signing) -> None:
         self._site = site
         self._signing = signing
+        self._seats = SeatReader()
 
     def routes(self) -> list[Route]:
         """Their routes."""
@@ -128,13 +130,15 @@ class GuestPages:
             found = checked(await staff.ask("GET", asked)).read(Guests)
             ids = [each.id or "" for each in found.items]
             came = dict(zip(ids, await asyncio.gather(*(self._came(staff, id) for id in ids)), strict=True))
+        numbered = await self._seats.of(staff, concert) if staff.may("sell") else None
         return asking.form(
             self._site,
             staff,
             "desk/guests.html",
-            {"tickets": "1", **fields},
+            fields,
             wrong,
             concert=concert,
+            free=[] if numbered is None else numbered.free(),
             guests=found.items,
             came=came,
             search=search,
@@ -159,7 +163,12 @@ class GuestPages:
         concert, _ = await asking.concert(staff, staff.visit.segment)
         wrong: dict[str, str] = {} if fields.get("name") else {"name": "needed"}
         guest: dict[str, Any] = {name: fields[name] for name in _FIELDS if fields.get(name)}
-        guest["tickets"] = asking.count(fields, "tickets", wrong) or 1
+        numbered = await self._seats.of(staff, concert) if fields.get("seats") else None
+        named = body_of(numbered, fields.get("seats", ""), fields.get("section", ""), wrong)
+        guest |= named
+        guest["tickets"] = asking.count(fields, "tickets", wrong) or len(guest.get("seats", ())) or 1
+        if named and len(guest["seats"]) != guest["tickets"]:
+            wrong["seats"] = "other-count"
         if wrong:
             return await self._page(staff, concert, fields, wrong)
         sent = await self._told(staff, concert, {"guests": [guest]})
@@ -245,5 +254,5 @@ def _at_fields(problem: Problem) -> dict[str, str]:
     lines = [f"{field.removeprefix('csv ')}: {text}" for field, text in found.items() if field.startswith("csv")]
     if lines:
         return {"csv": "; ".join(lines)}
-    names = {field.rpartition(".")[2]: text for field, text in found.items()}
-    return {field if field in (*_FIELDS, "tickets") else "": text for field, text in names.items()}
+    names = {field.rpartition(".")[2].partition("[")[0]: text for field, text in found.items()}
+    return {field if field in (*_FIELDS, "tickets", "seats") else "": text for field, text in names.items()}

@@ -7,6 +7,7 @@ from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, concert_form
 from cludale.pages.desk.asking import SURE, Seen
 from cludale.pages.desk.concert_form import FIRST_ROWS, MORE_ROWS, MOST_ROWS, Row, Wrong
+from cludale.pages.desk.seat_plans import rows_with
 from cludale.pages.desk.views import Concert
 from cludale.pages.desk.zones import ZONES
 from cludale.pages.site import Site
@@ -58,6 +59,8 @@ class Plans:
         like = staff.visit.query.get("like")
         if like is None:
             fields = {"status": "draft", "currency": "EUR", "zone": staff.visit.query.get("zone", "")}
+            if plan := staff.visit.query.get("plan"):
+                return self._making(staff, {**fields, "plan": plan}, await rows_with(staff, plan))
             return self._making(staff, fields, [Row("", "", "", "")] * FIRST_ROWS)
         concert, _ = await asking.concert(staff, like)
         rows = concert_form.rows_of(concert)

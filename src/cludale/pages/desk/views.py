@@ -19,6 +19,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     held_seats: int
     price: Money
     held_back_seats: int = 0
+    zone: str | None = None
+    """Of the seating plan, where its seats have numbers."""
 
     @property
     def sold(self) -> int:
@@ -56,6 +58,8 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     picture: str | None = None
     pricing: Any = None
     """Its price list, as the API writes it."""
+    seat_plan: str | None = None
+    """The digest of its seating plan."""
     sections: tuple[Section, ...] = ()
 
     @property

@@ -38,7 +38,7 @@ CODE_REFUSALS = ("code-unknown", "code-over", "code-used-up")
 _NO_WRONG = {"email": "", "phone": "", "card": ""}
 
 
-_CHOSEN = ("section", "quantity", "seats", "code")
+_CHOSEN = ("section", "quantity", "seats", "plan", "code")
 TYPED_SECONDS = 900
 """So long what was typed is kept for whoever chooses other seats."""
 
@@ -55,13 +55,15 @@ class Wanted(NamedTuple):
     """Which seats, where they were chosen by number."""
     seats: Sequence[Seat] = ()
     """The same, with what they are called."""
+    plan: str = ""
+    """By which plan they were chosen, where they were."""
 
     @property
     def fields(self) -> dict[str, str]:
         """As a form has it."""
         fields = {"section": self.section.id, "quantity": str(self.quantity)}
         fields |= {f"{TICKETS}{id}": str(count) for id, count in self.tickets.items()}
-        fields |= {"seats": halls.packed(self.places)} if self.places else {}
+        fields |= {"seats": halls.packed(self.places), "plan": self.plan} if self.places else {}
         return fields | ({"code": self.code} if self.code else {})
 
     @property
@@ -307,12 +309,15 @@ def wanted_of(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
         return None
     if not 1 <= quantity <= concert.max_per_order or places is None or (places and len(places) != quantity):
         return None
-    return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64], places)
+    plan = halls.plan_tag(concert.seat_plan)
+    if places and fields.get("plan", plan) != plan:
+        return None  # by this plan other seats would be meant
+    return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64], places, plan=plan)
 
 
 def _choose_query(wanted: Wanted, gone: Collection[str]) -> str:
     """The query of the page where the seats are chosen, with those of before."""
-    fields = {"section": wanted.section.id, "seats": halls.packed(wanted.places)}
+    fields = {"section": wanted.section.id, "seats": halls.packed(wanted.places), "plan": wanted.plan}
     lost = halls.packed(seat.at for seat in wanted.seats if seat.id in gone)
     others = [each.category for each in wanted.section.prices[1:]]
     fields |= {f"{TICKETS}{id}": str(count) for id, count in wanted.tickets.items() if id in others}

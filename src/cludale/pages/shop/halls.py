@@ -16,6 +16,7 @@ ACCESSIBLE = WHEELCHAIR | COMPANION
 FLAGS = {"wheelchair": WHEELCHAIR, "companion": COMPANION, "restricted view": RESTRICTED_VIEW}
 GROUP_SEATS = 1_000
 """A page has rows with as many seats, or one row that has more."""
+_TAG = 12
 MOST_NAMED = 300
 """As many seats are named in one order of the shop."""
 
@@ -156,6 +157,11 @@ def _category_and_flags(name: str) -> tuple[str, int]:
 def is_free(free: bytes, at: int) -> bool:
     """Can the seat at this place be had? `free`: a bit a seat, as the API says it."""
     return at >> 3 < len(free) and bool(free[at >> 3] >> (at & 7) & 1)
+
+
+def plan_tag(digest: str | None) -> str:
+    """What an address has of a plan, so that seats that were chosen by another one are not taken for its own."""
+    return (digest or "")[:_TAG]
 
 
 def places(text: str) -> list[int] | None:

@@ -78,10 +78,15 @@ class Asked(NamedTuple):
     """Are places for wheelchairs, and those beside them, shown?"""
     tickets: Mapping[str, int]
     """How many are of another category than the first."""
+    plan: str
+    """By which plan they are told."""
+    is_other_plan: bool
+    """They were chosen by another one: it is not known any more which they are."""
 
     def query(self, section: str, **more: str) -> str:
         """The same, as an address has it."""
         fields = {"section": section, "seats": halls.packed(self.seats)}
+        fields |= {"plan": self.plan} if self.seats else {}
         fields |= {"rows": str(self.group + 1)} if self.group else {}
         fields |= {"accessible": "1"} if self.is_accessible else {}
         fields |= {f"{TICKETS}{id}": str(count) for id, count in self.tickets.items()}
@@ -125,20 +130,21 @@ class SeatPages:
         if section is None or section.zone is None or not section.available_seats or not is_open:
             return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
         hall = await self._halls.of(concert, section)
-        asked = _asked(pairs, section, hall)
+        asked = _asked(pairs, section, hall, halls.plan_tag(concert.seat_plan))
         free = await self._programme.seats(concert.id)
         bits = next((each.free for each in free.value.sections if each.id == section.id), b"")
         names = {name for name, _ in pairs}
-        if "buy" in names:
+        if "buy" in names and not asked.is_other_plan:
             wrong = _wrong(concert, asked)
             if not wrong:
                 return self._site.see(visit, f"/shop/concerts/{concert.id}/checkout?{_bought(section, asked)}")
             return self._page(visit, concert, section, hall, bits, asked, wrong=wrong)
-        if "seat" in names or "go" in names:
+        if ("seat" in names or "go" in names) and not asked.is_other_plan:
             # What the form says becomes the address, which the links to other languages keep.
             return self._site.see(visit, f"/shop/concerts/{concert.id}/choose?{asked.query(section.id)}")
-        if asked.seats or asked.gone or asked.tickets or "lang" in names:
-            return self._page(visit, concert, section, hall, bits, asked)
+        if asked.is_other_plan or asked.seats or asked.gone or asked.tickets or "lang" in names:
+            wrong = "plan" if asked.is_other_plan else ""
+            return self._page(visit, concert, section, hall, bits, asked, wrong=wrong)
         return self._shared(visit, kept, section, hall, (free, bits), asked)
 
     def _shared(
@@ -198,6 +204,7 @@ class SeatPages:
             others=section.prices[1:],
             tickets=asked.tickets,
             wrong=wrong,
+            plan=asked.plan,
             map_query=urlencode({"section": section.id, "plan": concert.seat_plan or ""}),
         )
         status = 422 if wrong else 200
@@ -225,12 +232,13 @@ def _pairs(visit: Visit) -> list[tuple[str, str]]:
         return []
 
 
-def _asked(pairs: Sequence[tuple[str, str]], section: Section, hall: Hall) -> Asked:
+def _asked(pairs: Sequence[tuple[str, str]], section: Section, hall: Hall, plan: str) -> Asked:
     """What the address or the form says; what makes no sense is left out."""
     fields = dict(pairs)
     known = halls.places(fields.get("seats", "")) or []
     ticked = [at for name, text in pairs if name == "seat" for at in halls.places(text) or ()]
     seats = sorted({*known, *ticked})
+    is_other = bool(seats) and fields.get("plan", plan) != plan
     rows = next((text for text in (fields.get("go", ""), fields.get("rows", "")) if text.isdigit()), "")
     group = (forms.whole(rows, most_digits=5) or 1) - 1
     tickets = {
@@ -238,11 +246,13 @@ def _asked(pairs: Sequence[tuple[str, str]], section: Section, hall: Hall) -> As
         for each in section.prices[1:]
     }
     return Asked(
-        seats if hall.seats(seats) is not None else [],
-        frozenset(halls.places(fields.get("gone", "")) or ()),
+        seats if hall.seats(seats) is not None and not is_other else [],
+        frozenset(() if is_other else halls.places(fields.get("gone", "")) or ()),
         group if 0 <= group < len(hall.groups) else 0,
         "accessible" in fields or fields.get("go") == "accessible",
         {id: count for id, count in tickets.items() if count},
+        plan,
+        is_other,
     )
 
 
@@ -257,7 +267,7 @@ def _wrong(concert: Concert, asked: Asked) -> str:
 
 def _bought(section: Section, asked: Asked) -> str:
     """The query of the checkout."""
-    fields = {"section": section.id, "seats": halls.packed(asked.seats)}
+    fields = {"section": section.id, "seats": halls.packed(asked.seats), "plan": asked.plan}
     if asked.tickets:
         rest = len(asked.seats) - sum(asked.tickets.values())
         counts = {section.prices[0].category: rest, **asked.tickets}

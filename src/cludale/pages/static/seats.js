@@ -61,7 +61,9 @@
     try {
       const answer = await fetch(map.dataset.free, { cache: "no-cache" });
       if (!answer.ok) return;
-      const section = (await answer.json()).sections.find((each) => each.id === map.dataset.section);
+      const { plan, sections } = await answer.json();
+      if (!map.dataset.map.includes(plan)) return location.reload(); // the hall was changed
+      const section = sections.find((each) => each.id === map.dataset.section);
       if (section.free === last) return;
       last = section.free;
       free = Uint8Array.from(atob(section.free), (each) => each.charCodeAt(0));

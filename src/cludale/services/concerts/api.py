@@ -622,7 +622,7 @@ def _view(standing: ConcertSnapshot, *, whole: bool = True) -> ConcertView:
         description=more.description,
         picture=more.picture,
         pricing=shown(more.pricing, whole=whole),
-        seat_plan=next((plan.plan.digest for plan in concert.sections if plan.plan is not UNSET), None),
+        seat_plan=next((each.numbered.plan for each in sections if each.numbered is not UNSET), None),
         sections=views,
     )
 

@@ -17,7 +17,9 @@ from cludale.services.concerts.api import ConcertView, view_response
 from cludale.services.concerts.changes import MOST_SEATS, ChangedMeanwhile, SeatsInUse, StatusRefused
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import ConcertFields, ConcertStatus
+from cludale.services.concerts.plan_changes import SeatsKept
 from cludale.services.concerts.price_api import PricingRequest
+from cludale.services.concerts.seat_plan_api import PLAN_BODY_BYTES, SeatPlanRequest, plan_said
 from cludale.services.concerts.service import Concerts, SectionWish
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Text, Zone
@@ -37,6 +39,7 @@ STATUS: Statuses = {
     ChangedMeanwhile: 412,
     TagMissing: 428,
     SeatsInUse: 409,
+    SeatsKept: 409,
     StatusRefused: 409,
 }
 
@@ -90,6 +93,14 @@ class ChangeConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         ConcertStatus | UnsetType, Meta(description="draft → listed or unlisted; listed ↔ unlisted; postponed → listed")
     ] = UNSET
     sections: Annotated[list[ChangeConcertSection], Meta(max_length=500)] | UnsetType = UNSET
+    seat_plan: Annotated[
+        SeatPlanRequest | UnsetType,
+        Meta(
+            description="the whole seating plan of its numbered sections anew: pretix's JSON as an object, or CSV as a "
+            "text, or a digest. Each section stays the zone that it is; seats are told by their ids. No seat that is "
+            "sold, held or blocked goes, nor gets another row or number while it is sold or held: 409 seats-kept"
+        ),
+    ] = UNSET
 
 
 class PostponeConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -128,18 +139,22 @@ class ChangesApi:
         description=(
             "What is left out stays as it is; null takes away what a concert need not have. Seats and prices are "
             "changed first, section by section, each in the section's own queue, so that it never has fewer than are "
-            "sold and held; a refusal there ends the change."
+            "sold and held; a refusal there ends the change. A `seatPlan` is looked over first, for all sections: "
+            "where it can't be, nothing is changed."
         ),
         replies={200: Reply(ConcertView, "The concert as it is now.")},
         refusals=(
-            ConcertNotFound, ChangedMeanwhile, TagMissing, SeatsInUse, StatusRefused, CalledOff, SectionNotFound, Busy,
+            ConcertNotFound, ChangedMeanwhile, TagMissing, SeatsInUse, SeatsKept, StatusRefused, CalledOff,
+            SectionNotFound, Busy,
         ),
+        max_body_bytes=PLAN_BODY_BYTES,
     )  # fmt: skip
     async def change_concert(self, request: Request, body: ChangeConcert) -> Response:
         """200 the concert, with its new ETag."""
         principal = asking(request)
         before = await self._own(request.segment, principal)
         tag = _seen(request)
+        plan = await plan_said(self._concerts.seat_plans, body.seat_plan) if body.seat_plan is not UNSET else None
         wishes = [] if body.sections is UNSET else _wishes(before, body.sections)
         standing = await self._concerts.change(
             request.segment,
@@ -148,6 +163,7 @@ class ChangesApi:
             tag=tag,
             by=principal.id,
             cause=request.cause,
+            plan=plan,
         )
         return view_response(standing)
 

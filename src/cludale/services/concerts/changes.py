@@ -333,7 +333,7 @@ def block_seats(seating: Seating, wanted: BlockSeats, now: datetime) -> Decision
     if wanted.reason is None:
         event: Event = SeatsUnblocked(**said)
         return Decision(evolve(seating, event), (event,))
-    free = numbered.free_bits(section.numbered, section.total, section.moment(now).timestamp())
+    free = numbered.free_bits(section.numbered, section.places, section.moment(now).timestamp())
     if taken := [seat.id for seat in seats if not free >> seat.at & 1]:
         raise SeatsNotFree(section.concert_id, taken)
     event = SeatsBlocked(**said, reason=wanted.reason)

@@ -6,6 +6,7 @@ from cludale.kernel.events import Cause
 from cludale.ports.records import Handled
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.domain import Command, SectionCommand
+from cludale.services.concerts.plan_changes import ChangePlan
 from cludale.services.concerts.seat_moves import MoveCommand
 from cludale.services.concerts.stock import Reservation, Section
 from cludale.services.concerts.waiting import AT_ONCE, ListCommand, MakeOffers, WaitingList
@@ -14,7 +15,7 @@ from cludale.services.concerts.waiting import AT_ONCE, ListCommand, MakeOffers, 
 class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
     """A command that waits in its section's queue."""
 
-    command: Command | SectionCommand | BlockCommand | ListCommand | MoveCommand
+    command: Command | SectionCommand | BlockCommand | ChangePlan | ListCommand | MoveCommand
     cause: Cause
     handled: Handled | None = None
 

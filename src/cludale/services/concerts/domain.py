@@ -32,6 +32,7 @@ from cludale.services.concerts.events import (
     Priced,
     ReleaseReason,
     SaleRefused,
+    SeatPlanChanged,
     SeatsAdded,
     SeatsBlocked,
     SeatsHeldBack,
@@ -72,7 +73,7 @@ class Seating(msgspec.Struct, frozen=True, gc=False):
     section: Section
     reservations: Mapping[str, Reservation]
     hall: Hall | None = None
-    """Of a numbered section: where its seats are. It does not change."""
+    """Of a numbered section: where its seats are. Another plan is another hall."""
 
 
 def evolve(seating: Seating, event: Event) -> Seating:
@@ -137,11 +138,11 @@ def evolve(seating: Seating, event: Event) -> Seating:
             become = numbered.block if isinstance(event, SeatsBlocked) else numbered.unblock
             why = (event.reason,) if isinstance(event, SeatsBlocked) else ()
             blocked = _with_map(section, become, event.numbered_seats, *why)
-            return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations)
+            return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations, seating.hall)
         case _:
             section = _changed_by(section, event)
-            return seating if section is seating.section else Seating(section, seating.reservations)
-    return Seating(section, {**seating.reservations, reservation.id: reservation})
+            return seating if section is seating.section else Seating(section, seating.reservations, seating.hall)
+    return Seating(section, {**seating.reservations, reservation.id: reservation}, seating.hall)
 
 
 def _changed_by(section: Section, event: Event) -> Section:
@@ -149,15 +150,17 @@ def _changed_by(section: Section, event: Event) -> Section:
     match event:
         case SeatsAdded() | SeatsTaken():
             return msgspec.structs.replace(section, total=event.total_seats, changed=event.change)
+        case SeatPlanChanged():
+            replanned = _with_map(section, numbered.replanned, section.total, event)
+            return msgspec.structs.replace(replanned, total=event.total_seats, changed=event.change)
         case PriceChanged():
             return msgspec.structs.replace(section, price=event.price, changed=event.change)
         case SeatsHeldBack() | SeatsLetGo():
             kept = blocks.evolve(section.its_blocks, event)
             return msgspec.structs.replace(section, blocks=kept, changed=event.change)
-        case WaitingListJoined():
-            return msgspec.structs.replace(section, waiting=(section.waiting or 0) + 1)
-        case WaitingListLeft() | SeatsOffered():
-            return msgspec.structs.replace(section, waiting=(section.waiting or 0) - 1)
+        case WaitingListJoined() | WaitingListLeft() | SeatsOffered():
+            more = 1 if isinstance(event, WaitingListJoined) else -1
+            return msgspec.structs.replace(section, waiting=(section.waiting or 0) + more)
     return section
 
 
@@ -358,7 +361,7 @@ def _after(seating: Seating, events: Sequence[Event]) -> Seating:
 
 def _given_at(now: datetime, seating: Seating) -> Seating:
     """Seats were given to somebody at `now`, on which holds count as ended that had ended by then."""
-    return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations)
+    return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations, seating.hall)
 
 
 def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
@@ -450,7 +453,7 @@ def blocks_let_go(section: Section, now: datetime) -> list[SeatsLetGo]:
 def _seats_for(seating: Seating, seats: SeatMap, request: Hold, now: datetime) -> tuple[NumberedSeat, ...]:
     """The numbered seats that somebody gets. Raises Invalid, SeatsNotFree, SeatsUnavailable."""
     section, hall = seating.section, _hall_of(seating)
-    free = numbered.free_bits(seats, section.total, section.moment(now).timestamp())
+    free = numbered.free_bits(seats, section.places, section.moment(now).timestamp())
     try:
         if request.seats:
             return numbered.named(hall, free, request.seats, request.wheelchairs)
@@ -487,7 +490,7 @@ def dearest(bill: Bill) -> Money:
 def _of_buyers(seating: Seating, reservation_id: str, buyers: BuyerKeys) -> Seating:
     """The hashes are in no event, so they are not for `evolve`."""
     reservation = msgspec.structs.replace(seating.reservations[reservation_id], buyers=buyers)
-    return Seating(seating.section, {**seating.reservations, reservation_id: reservation})
+    return Seating(seating.section, {**seating.reservations, reservation_id: reservation}, seating.hall)
 
 
 def _price_kept(section: Section) -> Money | UnsetType:
@@ -586,7 +589,7 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
     if ended.buyers:
         reservations[again.id] = msgspec.structs.replace(reservations[again.id], buyers=ended.buyers)
-    late = Seating(after.section, reservations)
+    late = Seating(after.section, reservations, seating.hall)
     gone = blocks_let_go(late.section, now)
     return Decision(_after(late, gone), [*events, *gone])
 
@@ -598,7 +601,7 @@ def _seats_again(seating: Seating, ended: Reservation, now: datetime) -> tuple[N
         return None
     if section.numbered is UNSET or ended.numbered_seats is UNSET:
         return UNSET
-    free = numbered.free_bits(section.numbered, section.total, section.moment(now).timestamp())
+    free = numbered.free_bits(section.numbered, section.places, section.moment(now).timestamp())
     try:
         return numbered.same_or_best(_hall_of(seating), free, ended.numbered_seats)
     except NotEnoughSeats:
@@ -642,7 +645,7 @@ def cancel(seating: Seating, cancellation: Cancel) -> Decision[Seating]:
         return Decision(after, events)
     reservations = dict(after.reservations)
     reservations[reservation.id] = msgspec.structs.replace(reservations[reservation.id], closed=True)
-    return Decision(Seating(after.section, reservations), events)
+    return Decision(Seating(after.section, reservations, seating.hall), events)
 
 
 def give_back(seating: Seating, back: Return, now: datetime) -> Decision[Seating]:

@@ -22,6 +22,9 @@ class SeatPlanPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     zone: str
     aside: bytes = b""
     """Its wheelchair and companion places, two bytes each, the lower one first: nobody gets one who didn't ask."""
+    order: str = ""
+    """The digest of the list of its seats' ids by their places; empty, as in all that was written before this field
+    existed: they stand there in the order of the plan."""
 
 
 class SectionPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -198,6 +201,21 @@ class SeatsUnblocked(SectionStep, frozen=True, kw_only=True):
     """These numbered seats, which were blocked, can be had again."""
 
     numbered_seats: tuple[NumberedSeat, ...]
+
+
+class SeatPlanChanged(SectionStep, frozen=True, kw_only=True):
+    """A section's numbered seats are those of another plan from now on. Who has seats keeps them, at their places."""
+
+    plan: SeatPlanPart
+    before: str
+    """The digest of the plan that it had."""
+    added: int = 0
+    """So many seats are new: they stand after all that there ever were."""
+    back: bytes = b""
+    """Places that were taken away once and are there again, two bytes each, the lower one first."""
+    gone: bytes = b""
+    """Places that are taken away, likewise; nobody had a seat there."""
+    total_seats: int
 
 
 class PriceChanged(SectionStep, frozen=True, kw_only=True):
@@ -495,6 +513,7 @@ TOPIC = Topic(
         SeatsBlocked,
         SeatsUnblocked,
         SeatsMoved,
+        SeatPlanChanged,
         CodeCreated,
         CodeChanged,
         SeatsHeldBack,

@@ -12,6 +12,7 @@ import msgspec
 
 from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.refusals import Invalid
+from cludale.services.concerts.events import SeatPlanChanged
 from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
 from cludale.services.concerts.seating.picking import Party, Picker, SeatsRefused
 
@@ -33,6 +34,15 @@ class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     """How often more than once a seat is taken: by a hold that has ended and was not told of yet, and its successor."""
     blocked: Mapping[int, str] = {}
     """Places that nobody gets, and why."""
+    order: str = ""
+    """As in SeatPlanPart."""
+    places: int = 0
+    """How many places there ever were, which is what `taken` has bits for; 0, as long as the plan was never changed: as
+    many as there are seats."""
+    gone: bytes = b""
+    """Places, packed, of seats that are in the plan no more. They are taken, for good."""
+    before: str = ""
+    """The digest of the plan before this one."""
 
 
 def packed(places: Iterable[int]) -> bytes:
@@ -137,6 +147,24 @@ def block(seats: SeatMap, those: Iterable[NumberedSeat], reason: str) -> SeatMap
     return msgspec.structs.replace(_take(seats, places), blocked={**seats.blocked, **why})
 
 
+def replanned(seats: SeatMap, total: int, changed: SeatPlanChanged) -> SeatMap:
+    """The plan is another one: no place becomes another seat's, new ones come after all that there were."""
+    part, back, gone = changed.plan, unpacked(changed.back), unpacked(changed.gone)
+    places = (seats.places or total) + changed.added
+    grown = msgspec.structs.replace(
+        seats,
+        plan=part.digest,
+        zone=part.zone,
+        order=part.order,
+        aside=part.aside,
+        before=seats.plan,
+        places=places,
+        taken=seats.taken + bytes(((places + 7) >> 3) - len(seats.taken)),
+    )
+    left = sorted({*unpacked(seats.gone), *gone}.difference(back))
+    return msgspec.structs.replace(_take(_give(grown, back), gone), gone=packed(left))
+
+
 def unblock(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
     """These can be had again."""
     places = _places(those)
@@ -172,7 +200,15 @@ _IS_LITTLE = array("H", b"\1\0")[0] == 1
 def seats_told(seats: SeatMap) -> Mapping[str, object]:
     """What the log tells of it, whatever the order in which different reservations stand there."""
     held = {until: sorted(unpacked(places)) for until, places in seats.held.items()}
-    return {"taken": seats.taken, "held": held, "over": dict(seats.over), "blocked": dict(seats.blocked)}
+    told: dict[str, object] = {
+        "taken": seats.taken,
+        "held": held,
+        "over": dict(seats.over),
+        "blocked": dict(seats.blocked),
+    }
+    if seats.places:
+        told |= {"plan": (seats.plan, seats.zone, seats.order), "places": seats.places, "gone": seats.gone}
+    return told
 
 
 def aside_bits(seats: SeatMap) -> int:
@@ -211,11 +247,19 @@ class Hall:
     """The seats of a section's plan, and where the next party goes.
 
     It remembers what was free when it was asked last, and is brought up to date by what differs. What it answers
-    follows from what is free alone.
+    follows from what is free alone. `order`: the ids of all seats that there ever were, by their places; none: those of
+    the layout, in its order.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, order: Sequence[str] = ()) -> None:
         self.layout = layout
+        self.order = order or layout.ids
+        """The ids of all seats that there ever were, by their places."""
+        self._indexes = [-1 if (index := layout.index_of(id)) is None else index for id in order]
+        self._places: list[int] = [0] * len(layout) if order else []
+        for place, index in enumerate(self._indexes):
+            if index >= 0:
+                self._places[index] = place
         self._picker: Picker | None = None
         self._free = 0
 
@@ -230,49 +274,93 @@ class Hall:
         if self._picker is None or differ.bit_count() * 4 > self.total:
             self._picker = Picker(self.layout, self._rows(free))
         elif differ:
-            if gone := set_bits(differ & ~free):
+            if gone := self._at(set_bits(differ & ~free)):
                 self._picker.take(gone)
-            if back := set_bits(differ & free):
+            if back := self._at(set_bits(differ & free)):
                 self._picker.give_back(back)
         self._free = free
         return self._picker
 
     def _rows(self, free: int) -> list[int]:
         rows = [0] * len(self.layout.rows)
-        for place in set_bits(free):
-            row, bit = self.layout.place(place)
+        for index in self._at(set_bits(free)):
+            row, bit = self.layout.place(index)
             rows[row] |= 1 << bit
         return rows
 
+    def _at(self, places: list[int]) -> list[int]:
+        """The seats in the layout at these places."""
+        return [self._indexes[place] for place in places] if self._indexes else places
+
+    def place(self, index: int) -> int:
+        """The place of a seat of the layout."""
+        return self._places[index] if self._places else index
+
+    def index(self, place: int) -> int | None:
+        """The seat in the layout at this place; None: it is in the plan no more."""
+        if not self._indexes:
+            return place
+        return None if self._indexes[place] < 0 else self._indexes[place]
+
     def seat(self, place: int) -> NumberedSeat:
-        """The seat at this place, as it is handed on."""
+        """The seat at this place, as it is handed on. Raises LookupError for one that is in the plan no more."""
+        index = self.index(place)
+        if index is None:
+            raise LookupError(place)
+        return self._seat(index)
+
+    def _seat(self, index: int) -> NumberedSeat:
         layout = self.layout
-        row = layout.rows[layout.row_of[place]].label
-        return NumberedSeat(layout.ids[place], row, layout.numbers[place], place, layout.flags[place])
+        row = layout.rows[layout.row_of[index]].label
+        return NumberedSeat(layout.ids[index], row, layout.numbers[index], self.place(index), layout.flags[index])
 
     def seats(self, places: Iterable[int]) -> tuple[NumberedSeat, ...]:
         """Those at these places."""
         return tuple(self.seat(place) for place in places)
 
+    def picked(self, indexes: Iterable[int]) -> tuple[NumberedSeat, ...]:
+        """Those of the layout that the picker has chosen."""
+        return tuple(self._seat(index) for index in indexes)
+
     def aside(self) -> bytes:
         """Its wheelchair and companion places, packed."""
-        return packed(place for place, flags in enumerate(self.layout.flags) if flags & ACCESSIBLE)
+        return packed(self.place(index) for index, flags in enumerate(self.layout.flags) if flags & ACCESSIBLE)
+
+    def in_plan_order(self, free: int) -> int:
+        """The same bits, in the order of the plan instead of that of the places."""
+        if not self._places:
+            return free
+        return _gathered(free, self._places, len(self.order))
 
     def places(self, ids: Sequence[str], *, field: str = "seats") -> list[int]:
         """Where the seats of these ids are. Raises Invalid, which names those that are not there or are there twice."""
         wrong: list[tuple[str, str]] = []
         places: list[int] = []
         for i, id in enumerate(ids):
-            place = self.layout.index_of(id)
-            if place is None:
+            index = self.layout.index_of(id)
+            if index is None:
                 wrong.append((f"{field}[{i}]", "the section has no such seat"))
-            elif place in places:
+            elif (place := self.place(index)) in places:
                 wrong.append((f"{field}[{i}]", f"{id!r} is there already"))
             else:
                 places.append(place)
         if wrong:
             raise Invalid(*wrong)
         return places
+
+
+def as_shown(ids: Sequence[str], hall: Hall, free: int) -> int:
+    """Which of these seats are free, the first one's bit the lowest; those that the hall has not, are not."""
+    indexes = [hall.layout.index_of(id) for id in ids]
+    places = [-1 if index is None else hall.place(index) for index in indexes]
+    return _gathered(free, places, len(hall.order))
+
+
+def _gathered(free: int, places: Sequence[int], count: int) -> int:
+    """The bits of these places (-1: none) side by side, the first the lowest; `count`: of all bits."""
+    bits = bin(free | 1 << count)[:2:-1]  # a text is looked into faster than so long a number
+    said = ["0" if place < 0 else bits[place] for place in reversed(places)]
+    return int("".join(said) or "0", 2)
 
 
 class NotFree(Exception):
@@ -287,7 +375,7 @@ def named(hall: Hall, free: int, ids: Sequence[str], wheelchairs: int = 0) -> tu
     """The seats of these ids, in their order in the plan. Raises Invalid, NotFree."""
     hall.places(ids)
     try:
-        return hall.seats(hall.picker(free).named(ids, wheelchairs=wheelchairs).seats)
+        return hall.picked(hall.picker(free).named(ids, wheelchairs=wheelchairs).seats)
     except SeatsRefused as refused:
         if refused.taken:
             raise NotFree(refused.taken) from None
@@ -298,12 +386,12 @@ def named(hall: Hall, free: int, ids: Sequence[str], wheelchairs: int = 0) -> tu
 
 def best(hall: Hall, free: int, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
     """The best that are free. Raises NotEnoughSeats."""
-    return hall.seats(hall.picker(free).best(Party(quantity, None, wheelchairs)).seats)
+    return hall.picked(hall.picker(free).best(Party(quantity, None, wheelchairs)).seats)
 
 
 def same_or_best(hall: Hall, free: int, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
     """Those that somebody had, if all are free; else as many of the best. Raises NotEnoughSeats."""
     if all(free >> seat.at & 1 for seat in had):
-        return tuple(had)
+        return hall.seats(seat.at for seat in had)
     wheelchairs = sum(bool(seat.flags & Flags.WHEELCHAIR) for seat in had)
     return best(hall, free, len(had), wheelchairs)

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from cludale.kernel.allocation import seats_named
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts import blocks, changes, codes, domain, keys, waiting
@@ -215,6 +216,8 @@ class ConcertsReplay:
             if (data.allocation.moves or 0) <= known:
                 return
         section = states.get(section_ref) or empty_section(concert, data.allocation.section)
+        if any(seat.at >= section.places for seat in seats_named(data.allocation)):
+            raise NotYet  # the log tells later of the plan that has these seats
         after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
         states.put(reservation_ref, after.reservations[data.subject])

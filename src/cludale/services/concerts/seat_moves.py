@@ -211,7 +211,7 @@ def _moved(seating: Seating, command: MoveSeats, party: _Party, now: datetime) -
     section, hall = seating.section, seating.hall
     if section.numbered is UNSET or hall is None:
         raise TypeError(f"section {section.id!r} is numbered, and nobody said where its seats are")
-    free = numbered.free_bits(section.numbered, section.total, now.timestamp())
+    free = numbered.free_bits(section.numbered, section.places, now.timestamp())
     seats = _named(hall, free, command, party) if command.to else _best(seating, hall, free, party, now)
     return [_event(command, party, seats)] if seats != party.seats else []
 

@@ -15,7 +15,7 @@ from cludale.ports.clock import Clock
 from cludale.ports.seats import CalledOff, ConcertNotFound, SeatsNotFree
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.events import ConcertStatus, SeatPlanPart
-from cludale.services.concerts.numbered import free_bits
+from cludale.services.concerts.numbered import as_shown, free_bits
 from cludale.services.concerts.seat_plans import SeatPlans, parts_of
 from cludale.services.concerts.seating import pretix, table
 from cludale.services.concerts.seating.plans import Plan, UnusablePlan
@@ -28,6 +28,9 @@ from cludale.web.seats import SeatIds
 
 PLAN_BODY_BYTES = 8 * 1024 * 1024
 """The largest request that may come with a plan."""
+LARGE_BYTES = 64 * 1024
+"""A plan of as many is read beside what else is done."""
+IMMUTABLE = ("cache-control", "public, max-age=31536000, immutable")
 FAULTS_SHOWN = 100
 FRAME_SECONDS = 0.25
 """How old what is shown of free seats may be."""
@@ -78,7 +81,7 @@ async def parts_wanted(
         return {}
     if not zones:
         raise Invalid(("sections", "none has a `zone` of the seating plan"))
-    plan = await _plan(plans, said)
+    plan = await plan_said(plans, said)
     known = {zone.name for zone in plan.zones}
     wrong: list[tuple[str, str]] = []
     names = ", ".join(repr(name) for name in sorted(known)[:20])
@@ -102,21 +105,22 @@ async def parts_wanted(
     return parts
 
 
-async def _plan(plans: SeatPlans, said: SeatPlanRequest) -> Plan:
+async def plan_said(plans: SeatPlans, said: SeatPlanRequest, *, field: str = "seatPlan") -> Plan:
     """The plan that is said. Raises Invalid, which names each place where something is wrong."""
     if isinstance(said, str) and _DIGEST.fullmatch(said):
         try:
             return await plans.plan(said)
         except NotFound:
-            raise Invalid(("seatPlan", "no plan with this digest is known; send the plan itself")) from None
+            raise Invalid((field, "no plan with this digest is known; send the plan itself")) from None
+    body = said.encode() if isinstance(said, str) else msgspec.json.encode(said)
+    read = table.read if isinstance(said, str) else pretix.read
     try:
-        if isinstance(said, str):
-            return table.read(said.encode())
-        return pretix.read(msgspec.json.encode(said))
+        # A large one takes half a second and more: orders don't wait for it.
+        return read(body) if len(body) < LARGE_BYTES else await asyncio.to_thread(read, body)
     except UnusablePlan as unusable:
-        shown = [("seatPlan", str(fault)) for fault in unusable.faults[:FAULTS_SHOWN]]
+        shown = [(field, str(fault)) for fault in unusable.faults[:FAULTS_SHOWN]]
         if len(unusable.faults) > FAULTS_SHOWN:
-            shown.append(("seatPlan", f"and {len(unusable.faults) - FAULTS_SHOWN} more faults"))
+            shown.append((field, f"and {len(unusable.faults) - FAULTS_SHOWN} more faults"))
         raise Invalid(*shown) from None
 
 
@@ -227,10 +231,11 @@ class SeatsApi:
         seen = await self._concerts.standing(concert_id)
         if seen.concert.status is ConcertStatus.DRAFT:
             raise ConcertNotFound(concert_id)
-        sections = [_section(each, seen.at) for each in seen.sections if each.numbered]
-        plan = next((each.plan.digest for each in seen.concert.sections if each.plan), None)
+        numbered = [each for each in seen.sections if each.numbered]
+        plan = next((each.numbered.plan for each in numbered if each.numbered), None)
         if plan is None:
             raise NotFound("numbered seat of concert", concert_id)
+        sections = [await self._section(each, plan, seen.at) for each in numbered]
         answer = kept(_encode(SeatsView(concert_id=concert_id, plan=plan, sections=sections)), JSON)
         if before is not None and before.answer.body == answer.body:
             answer = before.answer
@@ -255,16 +260,18 @@ class SeatsApi:
         concert = await self._concerts.concert(request.segment)
         if concert.status is ConcertStatus.DRAFT:
             raise ConcertNotFound(concert.id)
-        digest = next(
-            (each.plan.digest for each in concert.sections if each.plan and query.digest in (None, each.plan.digest)),
-            None,
-        )
+        known = [each.plan.digest for each in concert.sections if each.plan]
+        if known and query.digest not in known:  # it was changed since, or is asked for as it is now
+            sections = (await self._concerts.standing(concert.id)).sections
+            now = [each.numbered for each in sections if each.numbered]
+            known = [each.plan for each in now] + [each.before for each in now if each.before]
+        digest = next((each for each in known if query.digest in (None, each)), None)
         if digest is None:
             raise NotFound("seating plan of concert", concert.id)
         body = await self._concerts.seat_plans.json(digest)
         if query.digest is None:
             return kept(body, JSON)
-        return Response(200, body, JSON, (("cache-control", "public, max-age=31536000, immutable"),))
+        return Response(200, body, JSON, (IMMUTABLE,))
 
     @route(
         "GET",
@@ -318,6 +325,24 @@ class SeatsApi:
         await self._concerts.block_seats(request.segment, body.seats, reason=None, by=by, cause=cause)
         return await self._blocked(request.segment)
 
+    async def _section(self, section: Section, plan: str, now: datetime) -> NumberedSectionView:
+        """The section as it is in this plan, which is another one than its own only while a change goes on."""
+        seats, total = section.numbered, section.total
+        assert seats is not UNSET  # noqa: S101 - whoever calls has looked
+        plans, free = self._concerts.seat_plans, free_bits(seats, section.places, section.moment(now).timestamp())
+        if seats.plan != plan:
+            shown, its = await plans.hall(plan, seats.zone), await plans.hall(seats.plan, seats.zone, seats.order)
+            free, total = as_shown(shown.layout.ids, its, free), shown.total
+        elif seats.order:
+            free = (await plans.hall(seats.plan, seats.zone, seats.order)).in_plan_order(free)
+        return NumberedSectionView(
+            id=section.id,
+            zone=seats.zone,
+            total_seats=total,
+            available_seats=free.bit_count(),
+            free=free.to_bytes((total + 7) >> 3, "little"),
+        )
+
     async def _own(self, request: Request) -> None:
         """Raises ConcertNotFound for a concert that is not the principal's."""
         concert = await self._concerts.fresh(request.segment)
@@ -337,16 +362,3 @@ class SeatsApi:
                     BlockedSeat(id=seat.id, section=section.id, row=seat.row, number=seat.number, reason=reason)
                 )
         return json_response(BlockedView(items=items))
-
-
-def _section(section: Section, now: datetime) -> NumberedSectionView:
-    seats = section.numbered
-    assert seats is not UNSET  # noqa: S101 - whoever calls has looked
-    free = free_bits(seats, section.total, section.moment(now).timestamp())
-    return NumberedSectionView(
-        id=section.id,
-        zone=seats.zone,
-        total_seats=section.total,
-        available_seats=free.bit_count(),
-        free=free.to_bytes(len(seats.taken), "little"),
-    )

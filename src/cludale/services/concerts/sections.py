@@ -19,7 +19,7 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
-from cludale.services.concerts import block_rules, blocks, changes, domain, seat_moves, waiting
+from cludale.services.concerts import block_rules, blocks, changes, domain, plan_changes, seat_moves, waiting
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.blocks import BlockList
 from cludale.services.concerts.commands import Done, ListDone, MoveDone, QueuedCommand, Result, SectionDone
@@ -35,12 +35,13 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
 from cludale.services.concerts.numbered import Hall
+from cludale.services.concerts.plan_changes import ChangePlan
 from cludale.services.concerts.seat_moves import MoveCommand
 from cludale.services.concerts.stock import Reservation, Section, empty_section
 from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
 
-_OF_SECTION = SectionCommand | BlockCommand | ListCommand | MoveCommand
+_OF_SECTION = SectionCommand | BlockCommand | ChangePlan | ListCommand | MoveCommand
 """About the section, not about a reservation."""
 
 
@@ -187,8 +188,8 @@ class CommandBatch:
                 (current, reservations), in_line = (line.seating.section, dict(line.seating.reservations)), line.waiting
                 self.results.append(done_list)
                 continue
-            if isinstance(asked.command, SectionCommand | BlockCommand):
-                done_section, current = self._of_section(Seating(current, {}, hall), asked, events, now)
+            if isinstance(asked.command, SectionCommand | BlockCommand | ChangePlan):
+                done_section, current, hall = self._of_section(Seating(current, {}, hall), asked, events, now)
                 self.results.append(done_section)
                 continue
             if isinstance(asked.command, MoveCommand):
@@ -230,14 +231,15 @@ class CommandBatch:
 
     def _of_section(
         self, seating: Seating, asked: QueuedCommand, events: list[Envelope], now: datetime
-    ) -> tuple[Result, Section]:
-        """What a command about the section itself is answered, and how it leaves that."""
+    ) -> tuple[Result, Section, Hall | None]:
+        """What a command about the section itself is answered, and how it leaves that, and where its seats are."""
         try:
             decision = _changed(seating, asked.command, now)  # type: ignore[arg-type]
         except Refusal as refusal:
-            return refusal, seating.section
+            return refusal, seating.section, seating.hall
         events.extend(self._of.updates.envelopes(decision, asked.cause, now))
-        return SectionDone(decision.state.section), decision.state.section
+        hall = _hall_after(asked.command, decision, seating.hall)
+        return SectionDone(decision.state.section), decision.state.section, hall
 
     def _of_list(
         self, line: Line, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime
@@ -298,11 +300,18 @@ def _listed(before: Versioned[BlockList] | None, events: Sequence[Envelope]) -> 
     return [] if after is before.state else [BLOCKS.put(after, before.version)]
 
 
-def _changed(seating: Seating, command: SectionCommand | BlockCommand, now: datetime) -> Decision[Seating]:
+def _hall_after(command: object, done: Decision[Seating], hall: Hall | None) -> Hall | None:
+    """Where the seats are for the commands that follow."""
+    return command.hall if isinstance(command, ChangePlan) and done.events else hall
+
+
+def _changed(seating: Seating, command: SectionCommand | BlockCommand | ChangePlan, now: datetime) -> Decision[Seating]:
     if isinstance(command, Close):
         return changes.close(seating)
     if isinstance(command, BlockCommand):
         return block_rules.decide(seating, command, now)
+    if isinstance(command, ChangePlan):
+        return plan_changes.decide(seating, command, now)
     if isinstance(command, BlockSeats):
         return changes.block_seats(seating, command, now)
     return changes.change_section(seating, command, now)

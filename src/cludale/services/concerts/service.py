@@ -72,10 +72,13 @@ from cludale.services.concerts.events import ConcertFields, ConcertStatus, Relea
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.looks import Looks
 from cludale.services.concerts.pairing_service import PairingService
+from cludale.services.concerts.plan_change_service import prepared
+from cludale.services.concerts.plan_changes import ChangePlan
 from cludale.services.concerts.price_list import NO_PRICING
 from cludale.services.concerts.pricing import Place, Terms, bill, counted
 from cludale.services.concerts.seat_move_service import SeatMoves
 from cludale.services.concerts.seat_plans import SeatPlans
+from cludale.services.concerts.seating.plans import Plan
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.stock import Reservation, Section, unavailable, untouched
@@ -310,12 +313,14 @@ class Concerts:
         tag: str | None,
         by: str,
         cause: Cause,
+        plan: Plan | None = None,
     ) -> ConcertSnapshot:
-        """Say anew what a concert is, and how many seats its sections have at what price.
+        """Say anew what a concert is, and how many seats its sections have at what price, and where.
 
-        `fields` says it of the concert as it is then. `tag`: the snapshot's that whoever asks has seen; None: whatever.
-        Sections come first, one after the other; a refusal ends it there. Raises ConcertNotFound, ChangedMeanwhile,
-        SectionNotFound, SeatsInUse, CalledOff, StatusRefused, Invalid, Busy.
+        `plan`: the seating plan of its numbered sections from now on. `fields` says it of the concert as it is then.
+        `tag`: the snapshot's that whoever asks has seen; None: whatever. Sections come first, one after the other; a
+        refusal ends it there. Raises ConcertNotFound, ChangedMeanwhile, SectionNotFound, SeatsInUse, SeatsKept,
+        CalledOff, StatusRefused, Invalid, Busy.
         """
         concert = await self.fresh(concert_id)
         (seen,) = await self._standings([concert])
@@ -327,8 +332,14 @@ class Concerts:
             raise SectionNotFound(concert_id, missing[0])
         # What would be refused is refused before a seat is moved.
         changes.change(concert, fields(concert), expected=None, by=by)
+        counts = {id: section.changes for id, section in by_id.items()}
+        if plan is not None:
+            expected_of = None if tag is None else counts
+            for id, change in await prepared(self.seat_plans, seen.sections, plan, by=by, expected=expected_of):
+                counts[id] = (await self._ask_section(SectionKey(concert_id, id), change, cause)).changes
+                self.seat_plans.changed(concert_id)
         for wish in sections:
-            command = ChangeSection(by, None if tag is None else by_id[wish.id].changes, wish.total, wish.price)
+            command = ChangeSection(by, None if tag is None else counts[wish.id], wish.total, wish.price)
             await self._ask_section(SectionKey(concert_id, wish.id), command, cause)
         expected = None if tag is None else concert.revision
 
@@ -401,7 +412,9 @@ class Concerts:
             raise Invalid(("seats[0]", f"concert {concert_id!r} has no such seat"))
         await self._ask_section(SectionKey(concert_id, section), BlockSeats(by, tuple(seats), reason), cause)
 
-    async def _ask_section(self, key: SectionKey, command: SectionCommand | BlockCommand, cause: Cause) -> Section:
+    async def _ask_section(
+        self, key: SectionKey, command: SectionCommand | BlockCommand | ChangePlan, cause: Cause
+    ) -> Section:
         (result,) = await self.command_queue.submit(key, (QueuedCommand(command, cause),))
         if not isinstance(result, SectionDone):
             raise _not_done(result)

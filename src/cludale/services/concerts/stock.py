@@ -197,6 +197,11 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         second = self.moment(now).timestamp()
         return sum(seats for until, seats in self.held.items() if second < until)
 
+    @property
+    def places(self) -> int:
+        """How many places its numbered seats have: more than there are seats, where some were taken away."""
+        return self.total if self.numbered is UNSET or not self.numbered.places else self.numbered.places
+
     def available(self, now: datetime) -> int:
         """Seats that can be had at `now`."""
         left = self.total - self.sold - self.held_seats(now)
@@ -208,7 +213,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         """Seats that somebody can have at `now` who asks for no wheelchair place."""
         if self.numbered is UNSET:
             return self.available(now)
-        return numbered.free_to_all(self.numbered, self.total, self.moment(now).timestamp())
+        return numbered.free_to_all(self.numbered, self.places, self.moment(now).timestamp())
 
     def held_back(self, now: datetime) -> int:
         """Seats that are held back at `now`."""

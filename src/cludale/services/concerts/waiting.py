@@ -194,7 +194,8 @@ def _leave(line: Line, leave: Leave) -> tuple[Line, tuple[Event, ...]]:
     released = SeatsReleased(allocation=offered.allocation, order_id=offered.order_id, reason=ReleaseReason.CANCELLED)
     after = domain.evolve(line.seating, released)
     closed: Reservation = replace(after.reservations[offered.id], closed=True)
-    return Line(Seating(after.section, {**after.reservations, offered.id: closed}), line.waiting), (released,)
+    kept = {**after.reservations, offered.id: closed}
+    return Line(Seating(after.section, kept, after.hall), line.waiting), (released,)
 
 
 def _left(waiting: WaitingList, entry: Entry, reason: WhyLeft) -> WaitingListLeft:

@@ -17,6 +17,7 @@ from cludale.kernel.tills import Till, TillMethod
 from cludale.services.orders.domain import OrderRequest
 from cludale.services.orders.personal import Particulars
 from cludale.web.fields import Email, Text
+from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
 
 MOST_GUESTS = 500
 """Of one request."""
@@ -47,19 +48,24 @@ class NewGuest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     email: Annotated[Email, Meta(description="where the tickets are sent, if anywhere")] | None = None
     section: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     block: Annotated[str, Meta(min_length=1, max_length=64, description=_BLOCK)] | UnsetType = UNSET
+    seats: SeatIds | UnsetType = UNSET
+    wheelchairs: Wheelchairs | UnsetType = UNSET
 
     @property
     def told(self) -> str:
         """All that is said of them: who is on a list twice by this is the same guest."""
         told = (self.name, str(self.tickets), self.note or "", self.email or "", self.section or "")
-        return "\x1f".join(told if self.block is UNSET else (*told, self.block))
+        more = () if self.block is UNSET else (self.block,)
+        if self.seats is not UNSET:
+            more = (*more, *self.seats)
+        return "\x1f".join((*told, *more))
 
     def request(self, concert_id: str, seller: str) -> OrderRequest:
         """The order that makes them a guest."""
         return OrderRequest(
             concert_id=concert_id,
             user_id="guest",
-            quantity=self.tickets,
+            quantity=seats_wanted(self.tickets, self.seats, self.wheelchairs),
             section=self.section,
             payment_method=TillMethod.COMPLIMENTARY.value,
             email=self.email,
@@ -68,6 +74,8 @@ class NewGuest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             why_free=WHY,
             note=self.note,
             is_guest=True,
+            seats=() if self.seats is UNSET else tuple(self.seats),
+            wheelchairs=0 if self.wheelchairs is UNSET else self.wheelchairs,
         )
 
 

@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 from typing import Self
 
 import msgspec
+from msgspec import UNSET
 
 from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.decision import Decision
 from cludale.ports.records import Handled
 from cludale.services.concerts import domain as concerts_domain
-from cludale.services.concerts import numbered
+from cludale.services.concerts import numbered, plan_changes
 from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Seating, Sell
 from cludale.services.concerts.events import ReleaseReason, SeatsReleased
 from cludale.services.concerts.numbered import Hall, SeatMap
+from cludale.services.concerts.plan_changes import ChangePlan
 from cludale.services.concerts.seating.index import Line
 from cludale.services.concerts.stock import Reservation, Section, Status
 from cludale_proof.planted.planting import bug, swap
@@ -201,3 +203,25 @@ def _(stack: ExitStack) -> None:
         return [key + (2 - 2 * (key // orphan)) * orphan for key in right(self, free)]
 
     swap(stack, Line, "keys", wrong)
+
+
+@bug("numbered seats: another plan takes a sold seat away", theme=_NUMBERED)
+def _(stack: ExitStack) -> None:
+    right = plan_changes.decide
+
+    def wrong(seating: Seating, wanted: ChangePlan, now: datetime) -> Decision[Seating]:
+        """With nothing sold, as far as it is looked at."""
+        section = seating.section
+        if section.numbered is UNSET:
+            return right(seating, wanted, now)
+        nothing = msgspec.structs.replace(section.numbered, taken=bytes(len(section.numbered.taken)))
+        try:
+            return right(seating, wanted, now)
+        except plan_changes.SeatsKept as kept:
+            if any(each.whose is not plan_changes.Whose.SOLD for each in kept.seats):
+                raise
+            blind = Seating(msgspec.structs.replace(section, numbered=nothing), seating.reservations, seating.hall)
+            (event,) = right(blind, wanted, now).events
+            return Decision(concerts_domain.evolve(seating, event), (event,))
+
+    swap(stack, plan_changes, "decide", wrong)

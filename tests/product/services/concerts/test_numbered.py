@@ -14,10 +14,10 @@ from cludale.kernel.flat import FlatJson
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.sales import Outlook
-from cludale.ports.seats import HeldOtherwise, HoldRequest, SeatsHeld, SeatsNotFree, SeatsUnavailable
+from cludale.ports.seats import HeldOtherwise, HoldRequest, InLine, SeatsHeld, SeatsNotFree, SeatsUnavailable
 from cludale.services.concerts import numbered
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.events import SeatsReserved, SeatsReturned, SeatsSold, SectionPlan
+from cludale.services.concerts.events import SeatsOffered, SeatsReserved, SeatsReturned, SeatsSold, SectionPlan
 from cludale.services.concerts.numbered import SeatMap
 from cludale.services.concerts.seat_plans import parts_of
 from cludale.services.concerts.seating import table
@@ -212,6 +212,21 @@ class TestTime:
             await held(concerts, f"x{order}", quantity=8)
         await paid(concerts, "a", seats)
         assert (await published(store))[-1].type == "SaleRefused"
+
+
+class TestWaiting:
+    async def test_seats_that_come_back_are_offered_to_all_whose_turn_it_is(
+        self, concerts: Concerts, clock: ManualClock, store: SqliteStore
+    ) -> None:
+        for order in range(3):
+            await held(concerts, f"x{order}", quantity=8)
+        for waits in ("a", "b"):
+            with pytest.raises(InLine):
+                await concerts.hold(HoldRequest("concert-1", 2, f"order-{waits}", "stalls", waits=True))
+        clock.advance(601)
+        await concerts.sweep()
+        offers = [each.data.allocation for each in await published(store) if isinstance(each.data, SeatsOffered)]
+        assert [len(each.numbered_seats or ()) for each in offers] == [2, 2]
 
 
 class TestBlocking:
