@@ -50,6 +50,9 @@ class Allocation(Flat, frozen=True, kw_only=True):
     numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
     """Which, in the order of the tickets. Unset in sections by quantity, and in all that was written before this
     field existed."""
+    moves: int | UnsetType = UNSET
+    """How often some of them were moved to other seats. Unset, as in all that was written before this field existed:
+    never."""
 
 
 class OrderSeats(Flat, frozen=True, kw_only=True):
@@ -61,6 +64,8 @@ class OrderSeats(Flat, frozen=True, kw_only=True):
     reservation_id: str | None = None
     numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
     """Those that it has; as in Allocation."""
+    moves: int | UnsetType = UNSET
+    """As in Allocation."""
 
     @classmethod
     def of(cls, allocation: Allocation) -> "OrderSeats":
@@ -71,6 +76,7 @@ class OrderSeats(Flat, frozen=True, kw_only=True):
             section=allocation.section,
             reservation_id=allocation.reservation_id,
             numbered_seats=allocation.numbered_seats,
+            moves=allocation.moves,
         )
 
     @property
@@ -84,7 +90,32 @@ class OrderSeats(Flat, frozen=True, kw_only=True):
             reservation_id=self.reservation_id,
             quantity=self.quantity,
             numbered_seats=self.numbered_seats,
+            moves=self.moves,
         )
+
+
+def latest(known: "Allocation | OrderSeats", told: Allocation) -> Allocation:
+    """What somebody has who knew of some seats and is told of these: of one reservation, those that were moved more
+    often.
+    """
+    if known.moves is UNSET or known.reservation_id != told.reservation_id or known.moves <= (told.moves or 0):
+        return told
+    return known if isinstance(known, Allocation) else known.allocation or told
+
+
+def seats_after(seats: OrderSeats, told: Allocation) -> OrderSeats:
+    """The seats of an order that is told that some were moved. Of another reservation, or of fewer moves, that changes
+    nothing.
+    """
+    if seats.reservation_id != told.reservation_id or (told.moves or 0) <= (seats.moves or 0):
+        return seats
+    return OrderSeats.of(told)
+
+
+def numbers_moved(before: "Allocation | OrderSeats", after: Allocation) -> tuple[int, ...]:
+    """The tickets, from 1, whose seats differ."""
+    pairs = zip(seats_named(before), seats_named(after), strict=False)
+    return tuple(number for number, (was, now) in enumerate(pairs, 1) if was != now)
 
 
 class _Carrier(Protocol):

@@ -14,6 +14,7 @@ from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contacts
+from cludale.ports.entrance import Entrance
 from cludale.ports.invoice_pages import InvoicePages
 from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.messengers import Mailer, TextMessenger
@@ -124,6 +125,8 @@ class Parts(Protocol):
     def call_offs(self) -> CallOffs | None: ...
     @property
     def contacts(self) -> Contacts: ...
+    @property
+    def entrance(self) -> Entrance | None: ...
     @property
     def programme(self) -> Programme: ...
     @property

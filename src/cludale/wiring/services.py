@@ -16,6 +16,7 @@ from cludale.adapters.http_calls.calls import (
     HttpCharges,
     HttpClosing,
     HttpContacts,
+    HttpEntrance,
     HttpKeys,
     HttpProgramme,
     HttpSales,
@@ -27,6 +28,7 @@ from cludale.adapters.inprocess.calls import (
     InProcessCharges,
     InProcessClosing,
     InProcessContacts,
+    InProcessEntrance,
     InProcessKeys,
     InProcessProgramme,
     InProcessSales,
@@ -46,6 +48,7 @@ from cludale.ports.bus import Deliver
 from cludale.ports.calling_off import CallOffs, SaleClosing
 from cludale.ports.charges import Charges
 from cludale.ports.contacts import Contacts
+from cludale.ports.entrance import Entrance
 from cludale.ports.invoice_pages import InvoicePages
 from cludale.ports.issuer import Issuer, SignInPolicy
 from cludale.ports.keys import Keys
@@ -280,6 +283,13 @@ class ServiceBuilder:
         if "orders" in self.only:
             return InProcessContacts(self.built["orders"].contacts)
         return self._called("orders", HttpContacts)
+
+    @cached_property
+    def entrance(self) -> Entrance | None:
+        """Tickets, as concerts asks it before it moves seats; None where nobody says where tickets is."""
+        if "tickets" in self.only:
+            return InProcessEntrance(lambda order: self.built["tickets"].admitted(order))  # noqa: PLW0108 - built later
+        return self._called("tickets", HttpEntrance) if self.settings.dapr else None
 
     def _called(self, service: str, client: Callable[..., C]) -> C:
         """The client of a service that is elsewhere."""

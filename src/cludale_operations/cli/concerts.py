@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cludale.kernel.currencies import minor_digits
 from cludale.services.concerts.seating import pretix
-from cludale_operations.cli import seatplan
+from cludale_operations.cli import moves, seatplan
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.screen import print_json, record, say, table
 
@@ -481,3 +481,7 @@ def blocked(id: Id, *, url: Url = None, json: Json = False) -> None:
     with Client(url) as client:
         answer = client.get(f"/concerts/{segment(id)}/seats/blocked")
     table(answer["items"], columns=_BLOCKED, as_json=json)
+
+
+app.command()(moves.move)
+app.command()(moves.swap)

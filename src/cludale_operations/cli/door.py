@@ -13,7 +13,7 @@ import typer
 from cludale.wiring.settings import Settings
 from cludale_operations.cli import offline_door
 from cludale_operations.cli.client import Client, Url
-from cludale_operations.cli.offline_door import SAYS
+from cludale_operations.cli.offline_door import MOVED, SAYS
 from cludale_operations.cli.screen import fail, say
 
 
@@ -69,5 +69,7 @@ def _said(said: dict[str, Any], *, out: bool) -> str:
     text = "OUT" if out and said["result"] == "valid" else SAYS[said["result"]]
     if said["result"] == "valid":
         return f"{text}  {said['number']} of {said['quantity']}  {said['section']}"
+    if moved := said.get("movedTo"):
+        return f"{MOVED} row {moved['row']}, seat {moved['number']}"
     when = "" if said["at"] is None else f" ({said['at']}{'' if said['door'] is None else ', ' + said['door']})"
     return text + when

@@ -25,13 +25,16 @@ SAYS = {
     "used": "STOP  was let in before",
     "not-inside": "STOP  nobody is inside with it",
     "revoked": "STOP  the ticket is void",
-    "replaced": "STOP  it was given to somebody else: there is a newer code",
+    "replaced": "STOP  it was given to somebody else, or moved: there is a newer code",
     "wrong-concert": "STOP  it is for another concert",
     "not-yet": "STOP  the doors are not open yet",
     "over": "STOP  the concert is over",
     "forged": "STOP  this is no ticket of ours",
     "unknown": "STOP  there is no such ticket",
 }
+
+
+MOVED = "STOP  there is a newer code: they were moved to"
 
 
 def run(name: str, *, concert: str, out: bool, path: Path, url: str | None, lines: Iterable[str]) -> None:
@@ -146,6 +149,8 @@ def _said(spoken: Spoken, *, out: bool, waiting: int) -> str:
         text = f"{'OUT' if out else 'IN'}  {spoken.number} of {spoken.quantity}  {spoken.section}"
     else:
         at, door = spoken.scanned.at, spoken.scanned.door
+        if spoken.scanned.moved_to is not None:
+            return f"{MOVED} {spoken.scanned.moved_to}"
         when = "" if at is None else f" ({rfc3339(at)}{'' if door is None else ', ' + door})"
         text = SAYS[result.value] + when
     return f"{text}  [no network, {waiting} wait]" if spoken.by_itself else text

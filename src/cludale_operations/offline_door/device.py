@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
+from cludale.kernel.allocation import NumberedSeat
 from cludale.services.tickets import offline
 from cludale.services.tickets.domain import Movement, parsed_id
 from cludale.services.tickets.door import Result, Scanned
@@ -131,7 +132,9 @@ class Device:
             return None
         said = msgspec.json.decode(reply.body)
         at = None if said["at"] is None else datetime.fromisoformat(said["at"])
-        scanned = Scanned(Result(said["result"]), at, said["door"])
+        moved = said.get("movedTo")
+        seat = None if moved is None else NumberedSeat(moved["id"], moved["row"], moved["number"], 0)
+        scanned = Scanned(Result(said["result"]), at, said["door"], seat)
         ticket = None if said["ticketId"] is None else parsed_id(said["ticketId"])
         self._write(sequence, scanned, ticket, direction, state="told")
         return Spoken(scanned, said["number"], said["quantity"], said["section"])

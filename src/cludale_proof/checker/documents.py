@@ -265,6 +265,8 @@ class Reservation(_Document, frozen=True, tag="reservation"):
     bill: Mapping[str, Any] | None = None
     """What they cost, where there is a price list or a code."""
     numbered_seats: tuple[NumberedSeat, ...] | None = None
+    moved: tuple[str, ...] = ()
+    """The moves by which some of them became others."""
 
     @property
     def kept(self) -> int:
@@ -317,6 +319,8 @@ class Order(_Document, frozen=True, tag="order"):
     bill: Mapping[str, Any] | None = None
     till: Till | None = None
     numbered_seats: tuple[NumberedSeat, ...] | None = None
+    moves: int = 0
+    """How often they were moved, as far as it knows."""
     email: str | None = None
     phone: str | None = None
     """Both where an earlier version wrote them, or where whoever tells the checker can open what is sealed."""
@@ -425,6 +429,7 @@ class Seats(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False)
     section: str
     quantity: int
     numbered_seats: tuple[NumberedSeat, ...] | None = None
+    moves: int = 0
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -447,6 +452,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     revoked: str | None = None
     moves: tuple[Move, ...] = ()
     undone: tuple[Move, ...] = ()
+    reseated: int = 0
+    """How many of its codes it got with another seat."""
 
 
 class OrderTickets(_Document, frozen=True, tag="tickets"):
@@ -662,6 +669,9 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     place: int | None = None
     waited: bool | None = None
     numbered_seats: tuple[NumberedSeat, ...] | None = None
+    moves: int = 0
+    move_id: str | None = None
+    seats_before: tuple[NumberedSeat, ...] | None = None
     plan: PlanPart | None = None
     added: int | None = None
     back: bytes | None = None

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from cludale_proof.checker.documents import Event, Fact, Money, NumberedSeat, TicketCount
+from msgspec.structs import replace
+
+from cludale_proof.checker.documents import Event, EventData, Fact, Money, NumberedSeat, TicketCount
 from cludale_proof.checker.findings import Invariant
 
 ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer", "concert-called-off", "cart-incomplete"})
@@ -44,7 +46,7 @@ ORDER_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
 }
 RESERVATION_STEPS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"Held", "Sold", "Released"}),  # a batch of commands may do several steps and commit once
-    "Held": frozenset({"Sold", "Released"}),
+    "Held": frozenset({"Held", "Sold", "Released"}),  # its seats are moved, as a Sold one's
     "Sold": frozenset({"Sold", "Released"}),  # some of its seats are given back
     "Released": frozenset({"Released"}),  # closed, or given a successor
 }
@@ -153,11 +155,18 @@ class ReservationTold(NamedTuple):
     released: Fact | None = None
     returned: Mapping[int, Fact] = {}
     """Some of its seats were given back, by part refund."""
+    moved: Mapping[int, Fact] = {}
+    """Some of its seats became others, by which of its moves it was."""
 
     @property
     def numbered_seats(self) -> tuple[NumberedSeat, ...] | None:
         """Those that it has or had, where they have numbers and that is known."""
-        return None if self.reserved is None else self.reserved.event.data.numbered_seats
+        return self.seats_after(max(self.moved, default=0))
+
+    def seats_after(self, moves: int) -> tuple[NumberedSeat, ...] | None:
+        """Those that it had after so many moves; None, too, where no event tells of the last of them."""
+        told = self.moved.get(moves) if moves else self.reserved
+        return None if told is None else told.event.data.numbered_seats
 
     @property
     def status(self) -> str:
@@ -170,7 +179,7 @@ class ReservationTold(NamedTuple):
     def facts(self) -> tuple[Fact, ...]:
         """Those that there are."""
         ends = (self.reserved, self.sold, self.released)
-        return (*(fact for fact in ends if fact is not None), *self.returned.values())
+        return (*(fact for fact in ends if fact is not None), *self.returned.values(), *self.moved.values())
 
     @property
     def first(self) -> Event:
@@ -241,6 +250,8 @@ class OrderHistory(NamedTuple):
     wrong: tuple[Wrong, ...]
     tickets: tuple[Fact, ...] = ()
     """What became of its tickets, in the order in which it did."""
+    reseats: Mapping[int, Fact] = {}
+    """By the count of its moves: its buyer is to be told of other seats, and its tickets get new codes."""
 
 
 KEY_MADE: Final = "KeyCreated"
@@ -251,6 +262,7 @@ TICKET_EVENTS: Final = frozenset(
         "TicketIssued",
         "TicketRevoked",
         "TicketTransferred",
+        "TicketReseated",
         "TicketAdmitted",
         "TicketLeft",
         "AdmissionUndone",
@@ -311,6 +323,8 @@ _TWICE: Final = {
     "PartRefunded": (Invariant.ONE_CAPTURE, "part-refunded-twice"),
     "PaymentMended": (Invariant.ONE_CAPTURE, "mended-twice"),
     "SeatsReturned": (Invariant.ONE_END, "returned-twice"),
+    "SeatsMoved": (Invariant.LEGAL_STEPS, "seats-moved-twice"),
+    "OrderReseated": (Invariant.LEGAL_STEPS, "reseated-twice"),
     "ConfirmationRequested": (Invariant.LEGAL_STEPS, "resent-twice"),
 }
 
@@ -347,6 +361,8 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
     returned: dict[Seats, dict[int, Fact]] = {}
     amendments: list[Fact] = []
     resends: dict[int, Fact] = {}
+    moved: dict[Seats, dict[int, Fact]] = {}
+    reseats: dict[int, Fact] = {}
     moves: dict[int, Fact] = {}
     wrong: list[Wrong] = []
 
@@ -357,7 +373,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
         if not (before.event.repeated or fact.event.repeated) or fact.event.type not in _TOLD_AGAIN:
             wrong.append(_twice(before, fact))
             return
-        if before.event.data != fact.event.data:
+        if not _says_the_same(before.event.data, fact.event.data):
             wrong.append(_otherwise(before, fact))
         if before.event.repeated and not fact.event.repeated:
             slots[slot] = fact
@@ -397,6 +413,12 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
                 refusals[(*same, fact.event.id) if same in refusals else same] = fact
         elif kind == "PaymentRequested":
             settle(requests, data.round or 0, fact)
+        elif kind == "SeatsMoved":
+            key = (data.concert_id or "", data.section or "", data.reservation_id or "")
+            seats.setdefault(key, {})
+            settle(moved.setdefault(key, {}), data.moves, fact)
+        elif kind == "OrderReseated":
+            settle(reseats, data.moves, fact)
         elif kind == "OrderMoved":
             settle(moves, data.revision or 0, fact)
         elif kind in _AFTER_THE_SALE:
@@ -423,6 +445,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
                 slots.get("sold"),
                 slots.get("released"),
                 returned.get(key, {}),
+                moved.get(key, {}),
             )
             for key, slots in seats.items()
         },
@@ -437,6 +460,7 @@ def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a p
         moves,
         (),
         tuple(sorted(tickets, key=lambda fact: fact.event.data.step or 0)),
+        reseats,
     )
     return told._replace(wrong=(*wrong, *_impossible(told)))
 
@@ -446,6 +470,13 @@ def _twice(first: Fact, second: Fact) -> Wrong:
     return Wrong(
         invariant, rule, f"two different {first.event.type}: {first.event.id} and {second.event.id}", (first, second)
     )
+
+
+def _says_the_same(first: EventData, second: EventData) -> bool:
+    """But for seats that were moved in between, which whoever tells it again knows."""
+    if first.moves != second.moves:
+        first, second = (replace(each, moves=0, numbered_seats=None) for each in (first, second))
+    return first == second
 
 
 def _otherwise(first: Fact, second: Fact) -> Wrong:
@@ -462,6 +493,9 @@ def _impossible(told: OrderHistory) -> Iterator[Wrong]:
         yield from _impossible_payment(payment)
     yield from _impossible_together(told)
     yield from _impossible_parts(told)
+    for key, reservation in told.reservations.items():
+        yield from _impossible_moves(key[2], reservation)
+    yield from _impossible_reseats(told)
 
 
 def _impossible_order(order: OrderTold, moves: Mapping[int, Fact]) -> Iterator[Wrong]:
@@ -585,6 +619,44 @@ def _impossible_together(told: OrderHistory) -> Iterator[Wrong]:
             "nobody cancelled it, and its money went back",
             facts,
         )
+
+
+def _impossible_moves(id: str, told: ReservationTold) -> Iterator[Wrong]:
+    """Moves follow one another, and each says what it changes and nothing else."""
+    numbers = sorted(told.moved)
+    if numbers != list(range(1, len(numbers) + 1)):
+        detail = f"the moves of {id} that are told are {numbers}"
+        yield Wrong(Invariant.LEGAL_STEPS, "moves-have-gaps", detail, tuple(told.moved.values()))
+        return
+    for number in numbers:
+        fact, before = told.moved[number], told.seats_after(number - 1)
+        data = fact.event.data
+        if before is None or data.numbered_seats is None:
+            detail = f"{id} was moved without having had seats"
+            yield Wrong(Invariant.SEATS_ADD_UP, "moved-from-nowhere", detail, (fact,))
+            continue
+        wanted = [each for at, each in enumerate(before, 1) if at in (data.numbers or ())]
+        had = sorted(data.seats_before or (), key=lambda each: each.at)
+        others = [at for at, pair in enumerate(zip(before, data.numbered_seats, strict=False), 1) if pair[0] != pair[1]]
+        is_wrong = sorted(wanted, key=lambda each: each.at) != had or not set(others) <= set(data.numbers or ())
+        if is_wrong or len(before) != len(data.numbered_seats):
+            detail = f"move {number} of {id} says {data.numbers} of {data.seats_before}; seats {others} differ"
+            yield Wrong(Invariant.SEATS_ADD_UP, "moved-otherwise", detail, (fact,))
+
+
+def _impossible_reseats(told: OrderHistory) -> Iterator[Wrong]:
+    """An order has the seats that its reservation was moved to, and says so once it is paid."""
+    of = {(key[2], number): fact for key, each in told.reservations.items() for number, fact in each.moved.items()}
+    for number, fact in told.reseats.items():
+        moved = of.get((fact.event.data.reservation_id or "", number))
+        if moved is None:
+            yield Wrong(Invariant.LOG_GIVES_STORES, "reseated-unmoved", "it has other seats, and none moved", (fact,))
+        elif moved.event.data.numbered_seats != fact.event.data.numbered_seats:
+            detail = "it has other seats than those that it was moved to"
+            yield Wrong(Invariant.LOG_GIVES_STORES, "reseated-otherwise", detail, (moved, fact))
+    if told.reseats and told.order.paid is None:
+        facts = tuple(told.reseats.values())
+        yield Wrong(Invariant.LEGAL_STEPS, "reseated-unpaid", "it told of other seats, and was never Paid", facts)
 
 
 def _impossible_parts(told: OrderHistory) -> Iterator[Wrong]:

@@ -263,7 +263,8 @@ class _Check:
             found["paymentMethod"] = order.payment_method
             had = [each for (_, _, id), each in self.told.reservations.items() if id == told.reservation_id]
             if had and had[0].reserved is not None:
-                wanted["numberedSeats"], found["numberedSeats"] = had[0].numbered_seats, order.numbered_seats
+                wanted["numberedSeats"] = had[0].seats_after(order.moves)
+                found["numberedSeats"] = order.numbered_seats
         yield from self._differing("order", wanted, found, there)
         wishes = (
             len(self.told.requests)
@@ -271,11 +272,12 @@ class _Check:
             + len(self.told.amendments)
             + len(self.told.resends)
             + len(self.told.moves)
+            + len(self.told.reseats)
         )
         least = told.commits(order.tries, wishes)
         least += order.looks + order.was_sealed
         heard = sum(len(payment.facts) + len(payment.parts) for payment in self.told.payments.values())
-        heard += sum(len(each.returned) for each in self.told.reservations.values())
+        heard += sum(len(each.returned) + len(each.moved) for each in self.told.reservations.values())
         if order.version and not least <= order.version <= least + heard:
             yield self.broken(
                 Invariant.LEGAL_STEPS,
@@ -410,6 +412,8 @@ class _Check:
         found["returns"] = {number: (each.tickets, each.at, each.numbers) for number, each in returns}
         if told.reserved is not None:
             wanted["numberedSeats"], found["numberedSeats"] = told.numbered_seats, reservation.numbered_seats
+        moves = [told.moved[number].event.data.move_id for number in sorted(told.moved)]
+        wanted["moved"], found["moved"] = moves, list(reservation.moved)
         wanted["releasedFor"] = told.released.event.data.reason if told.released is not None else None
         found["releasedFor"] = reservation.released_for
         yield from self._differing(f"reservation {reservation.id}", wanted, found, told.facts)
@@ -664,8 +668,8 @@ class _Check:
                 most = max(most, sum(len(payment.parts) for payment in self.told.payments.values()))
             elif kind == "confirmation-copy":
                 most = max(most, len(self.told.resends))
-            elif kind == "moved":
-                most = max(1, len(self.told.moves))
+            elif kind in ("moved", "reseated"):
+                most = max(1, len(self.told.moves if kind == "moved" else self.told.reseats))
             if len({fact.event.id for fact in facts}) - self._sent_again(facts) > most and (
                 self.terms.whole or kind in _TOLD_ONCE
             ):
@@ -695,6 +699,12 @@ class _Check:
         if len(moved) - self._sent_again(moved) > len(self.told.moves):
             detail = f"its buyer was told {len(moved)} times that it is moved, and it was {len(self.told.moves)}"
             yield self.broken(Invariant.ONE_CONFIRMATION, "moved-untold", detail, *sent["moved"])
+        reseated = sent.get("reseated", ())
+        if len(reseated) - self._sent_again(reseated) > len(self.told.reseats):
+            detail = (
+                f"its buyer was told {len(reseated)} times of other seats, and got them {len(self.told.reseats)} times"
+            )
+            yield self.broken(Invariant.ONE_CONFIRMATION, "reseated-untold", detail, *reseated)
         if sent.get("cancellation") and not self._cancellations():
             yield self.broken(
                 Invariant.ONE_CONFIRMATION,
@@ -868,6 +878,7 @@ class _Check:
         if order is not None and order.status not in ENDS:
             yield self.broken(Invariant.SETTLES, "stuck", f"it is {order.status} still{excuse}")
         yield from self._seats_once_quiet(excuse)
+        yield from self._moves_once_quiet(excuse)
         yield from self._money_once_quiet(excuse)
         yield from self._payment_once_quiet(excuse)
         yield from self._parts_once_quiet(excuse)
@@ -926,6 +937,15 @@ class _Check:
                     Invariant.PAID_MEANS_SOLD, "sold-to-nobody", f"{whose}, and the seats of {each.id} are Sold{excuse}"
                 )
 
+    def _moves_once_quiet(self, excuse: str) -> Iterator[Violation]:
+        """The order has the seats that its reservation has."""
+        order = self.case.order
+        for each in self.case.reservations:
+            if order is not None and each.id == order.reservation_id and len(each.moved) != order.moves:
+                detail = f"it knows of {order.moves} moves of its seats, and there were {len(each.moved)}{excuse}"
+                facts = [fact for told in self.told.reservations.values() for fact in told.moved.values()]
+                yield self.broken(Invariant.SETTLES, "order-seats-stale", detail, *facts)
+
     def _money_once_quiet(self, excuse: str) -> Iterator[Violation]:
         order = self.case.order
         paid = order is not None and order.status == "Paid"
@@ -980,6 +1000,7 @@ class _Check:
             ("refund", back),
             ("confirmation-copy", tuple(self.told.resends.values())),
             ("moved", tuple(self.told.moves.values())),
+            ("reseated", tuple(self.told.reseats.values())),
             ("offer", tuple(fact for fact in self.case.facts if fact.event.type == "SeatsOffered")),
         ):
             sent = {fact.event.data.notification_id for fact in self.told.notifications.get(kind, ())}
@@ -1027,6 +1048,11 @@ def _may_be_incomplete(rule: str) -> bool:
         "left-differs",
         "part-priced-otherwise",
         "parts-cancelled-otherwise",
+        "moves-have-gaps",
+        "moved-from-nowhere",
+        "moved-otherwise",
+        "reseated-unmoved",
+        "reseated-unpaid",
     }
 
 

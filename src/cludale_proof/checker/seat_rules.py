@@ -143,10 +143,11 @@ class SeatBook:
         for each in reservations:
             had = each.numbered_seats or ()
             is_live = each.status == "Sold" or (each.status == "Held" and moment < each.expires_at)
-            kept = _kept(each) if is_live else []
+            its = _kept(each)
+            kept = its if is_live else []
             wrong = [seat for seat in had if not hall.had(seat)] + [seat for seat in kept if not hall.has(seat)]
-            if len(had) != each.quantity or len({seat.at for seat in had}) != len(had):
-                detail = f"{each.id} has {each.quantity} seats, and {len({seat.at for seat in had})} with numbers"
+            if len(had) != each.quantity or len({seat.at for seat in its}) != len(its):
+                detail = f"{each.id} has {each.quantity} seats, {len(had)} with numbers, {len(its)} of them its yet"
                 yield broken(key, "seats-and-quantity", detail)
             if wrong:
                 yield broken(key, "seat-of-nowhere", f"{each.id} has {wrong[:_NAMED]}, which are not in the plan so")
@@ -221,18 +222,28 @@ def _seats(fact: Fact | None) -> tuple[NumberedSeat, ...]:
 def _owned(
     reservation: ReservationTold, since: datetime, until: datetime | None
 ) -> Iterator[tuple[int, datetime, datetime | None]]:
-    """Each of its seats, from when until when it was its."""
+    """Each of its seats, from when until when it was its: those that it was moved to, too."""
     back = {
         number: fact.event.time
         for fact in reservation.returned.values()
         for number in fact.event.data.numbers or ()
         if not fact.event.repeated
     }
-    for number, seat in enumerate(_seats(reservation.reserved), 1):
+    seats = list(_seats(reservation.reserved))
+    begun = [since] * len(seats)
+    for _, fact in sorted(reservation.moved.items()):
+        data, at = fact.event.data, fact.event.time
+        has = data.numbered_seats or ()
+        for number in (each for each in data.numbers or () if 1 <= each <= min(len(seats), len(has))):
+            gone = back.get(number)
+            if at > begun[number - 1] and (gone is None or gone > begun[number - 1]):
+                yield seats[number - 1].at, begun[number - 1], at if gone is None else min(at, gone)
+            seats[number - 1], begun[number - 1] = has[number - 1], at
+    for number, seat in enumerate(seats, 1):
         gone = back.get(number)
         end = until if gone is None else gone if until is None else min(gone, until)
-        if end is None or end > since:
-            yield seat.at, since, end
+        if end is None or end > begun[number - 1]:
+            yield seat.at, begun[number - 1], end
 
 
 def _zones(plan: Mapping[str, Any]) -> dict[str, list[NumberedSeat]]:

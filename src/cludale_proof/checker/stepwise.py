@@ -574,9 +574,8 @@ def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
         return found
     if isinstance(after, Order):
         found += _illegal_change(before, after)
-    if isinstance(after, Reservation) and known == after.status == "Sold" and before.returns == after.returns:
-        detail = "it was written again as it was, Sold"
-        found.append(_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"reservation {after.id}", detail))
+    if isinstance(after, Reservation):
+        found += _illegal_reservation(before, after)
     if isinstance(after, Payment) and after.round != before.round + (known == "Failed" and after.status == "Pending"):
         detail = f"it went from round {before.round} ({known}) to round {after.round} ({after.status})"
         found.append(_broken(Invariant.LEGAL_STEPS, "illegal-round", f"payment {after.id}", detail))
@@ -588,6 +587,18 @@ def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
     return found
 
 
+def _illegal_reservation(before: Reservation, after: Reservation) -> list[Violation]:
+    """What a write may not do to a reservation whose status may stay as it is."""
+    name, is_same = f"reservation {after.id}", before.status == after.status and after.status != "Released"
+    if after.moved[: len(before.moved)] != before.moved:
+        detail = f"its seats were moved by {before.moved}, and then by {after.moved}"
+        return [_broken(Invariant.LEGAL_STEPS, "moves-lost", name, detail)]
+    if is_same and (before.returns, before.moved) == (after.returns, after.moved):
+        detail = f"it was written again as it was, {after.status}"
+        return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", name, detail)]
+    return []
+
+
 def _illegal_change(before: Order, after: Order) -> list[Violation]:
     """What a write may not do to an order whose status may stay as it is."""
     ends = (before.status, before.reason), (after.status, after.reason)
@@ -597,7 +608,7 @@ def _illegal_change(before: Order, after: Order) -> list[Violation]:
     kept = [
         (
             *(each.payment, each.looks, each.moved, each.refunds, each.amendments, each.resends),
-            each.was_sealed,
+            *(each.was_sealed, each.moves),
         )
         for each in (before, after)
     ]

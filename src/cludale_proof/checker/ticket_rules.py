@@ -3,13 +3,13 @@
 Each event says which step it is of its order's tickets, so that they can be put in order whatever the log's is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from cludale_proof.checker.documents import Event, EventData, Fact, Move, OrderTickets, Ticket
+from cludale_proof.checker.documents import Event, EventData, Fact, Move, NumberedSeat, OrderTickets, Ticket
 from cludale_proof.checker.findings import Invariant
 from cludale_proof.checker.lifecycle import OrderHistory, Wrong
 
@@ -25,6 +25,8 @@ class _Told(NamedTuple):
     tickets: Mapping[int, Ticket]
     parts: tuple[int, ...]
     """The part refunds with which some were given back."""
+    seats: tuple[NumberedSeat, ...] | None
+    """Which they are for, where seats have numbers."""
     wrong: tuple[Wrong, ...]
 
     @property
@@ -58,9 +60,21 @@ def once_quiet(record: OrderTickets | None, told: OrderHistory, *, since: dateti
             yield _wrong("never-issued", "it was Paid, and has no tickets", paid)
         return
     seats = 0 if off is not None or paid is None else (paid.event.data.quantity or 0) - _given_back(told)
-    valid = _told(told.tickets).valid
+    tickets = _told(told.tickets)
+    valid = tickets.valid
     if valid != seats:
         yield _wrong("tickets-and-seats", f"it has {seats} seats and {valid} valid tickets", *told.tickets)
+    if not seats or paid is None or tickets.seats is None:
+        return
+    last = told.reseats[max(told.reseats)] if told.reseats else paid
+    has = last.event.data.numbered_seats or ()
+    wrong = [
+        number
+        for number, (of_ticket, of_order) in enumerate(zip(tickets.seats, has, strict=False), 1)
+        if of_ticket != of_order and tickets.tickets.get(number, _FRESH).revoked is None
+    ]
+    if wrong:
+        yield _wrong("tickets-for-other-seats", f"tickets {wrong} are for other seats than the order has", last)
 
 
 def _of_the_order(told: OrderHistory) -> Iterator[Wrong]:
@@ -76,6 +90,8 @@ def _of_the_order(told: OrderHistory) -> Iterator[Wrong]:
             elif data.numbered_seats != paid.event.data.numbered_seats:
                 detail = f"tickets are for {data.numbered_seats}, paid were {paid.event.data.numbered_seats}"
                 yield _wrong("issued-otherwise", detail, paid, fact)
+        elif fact.event.type == "TicketReseated" and data.moves not in told.reseats:
+            yield _wrong("reseated-unasked", "its tickets are for other seats, and the order told of none", fact)
         elif fact.event.type == "TicketRevoked" and data.reason == "order-cancelled" and told.order.on_purpose is None:
             yield _wrong("revoked-unasked", "its tickets are void, and nobody cancelled it", fact)
         elif fact.event.type == "TicketRevoked" and data.reason == "given-back":
@@ -112,6 +128,9 @@ def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) ->
         detail = f"its tickets are at version {record.version}, step {record.step}, after {len(told.tickets)} events"
         yield _wrong("tickets-untold", detail, *told.tickets)
         return
+    its = None if record.allocation is None else record.allocation.numbered_seats
+    if its != tickets.seats:
+        yield _wrong("tickets-differ", f"its tickets are for {its}; told are {tickets.seats}", *told.tickets)
     quantity = 0 if record.allocation is None else record.allocation.quantity
     if quantity != tickets.issued or dict(record.changed) != dict(tickets.tickets):
         detail = f"its tickets are {quantity}: {dict(record.changed)}; told are {tickets.issued}: {tickets.tickets}"
@@ -125,13 +144,17 @@ def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) ->
 
 def _told(facts: tuple[Fact, ...]) -> _Told:
     issued, tickets, parts, wrong = 0, dict[int, Ticket](), list[int](), list[Wrong]()
+    seats: tuple[NumberedSeat, ...] | None = None
     for fact in facts:
         event, data = fact.event, fact.event.data
         if event.type == "TicketIssued":
             if fact is not facts[0]:
                 wrong.append(_wrong("issued-twice", "tickets were issued after something had happened to them", *facts))
-            issued = data.quantity or 0
+            issued, seats = data.quantity or 0, data.numbered_seats
             continue
+        if event.type == "TicketReseated":
+            wrong += _reseated_otherwise(fact, seats or (), tickets)
+            seats = data.numbered_seats
         if event.type == "TicketRevoked" and data.part_number is not None:
             if data.part_number in parts:
                 detail = f"tickets were given back twice with part refund {data.part_number}"
@@ -147,15 +170,27 @@ def _told(facts: tuple[Fact, ...]) -> _Told:
             tickets[number] = after
             if problem is not None:
                 wrong.append(_wrong(problem, f"{event.type} of ticket {number}, which was {before}", *facts))
-    return _Told(issued, tickets, tuple(parts), tuple(wrong))
+    return _Told(issued, tickets, tuple(parts), seats, tuple(wrong))
+
+
+def _reseated_otherwise(fact: Fact, before: Sequence[NumberedSeat], tickets: Mapping[int, Ticket]) -> Iterator[Wrong]:
+    """Each valid ticket whose seat became another one has a new code, and no other has."""
+    pairs = enumerate(zip(before, fact.event.data.numbered_seats or (), strict=False), 1)
+    moved = [number for number, (was, now) in pairs if was != now and tickets.get(number, _FRESH).revoked is None]
+    if moved != list(fact.event.data.numbers or ()):
+        detail = f"tickets {fact.event.data.numbers} have new codes, and the seats of {moved} became others"
+        yield _wrong("reseated-otherwise", detail, fact)
 
 
 def _after(before: Ticket, event: Event) -> tuple[Ticket, str | None]:
     """The ticket after this event, and which rule that breaks."""
     data = event.data
     match event.type:
-        case "TicketRevoked":
-            return replace(before, revoked=data.reason), None
+        case "TicketRevoked" | "TicketReseated":
+            is_moved = event.type == "TicketReseated"
+            generation, reseated = before.generation + is_moved, before.reseated + is_moved
+            revoked = before.revoked if is_moved else data.reason
+            return replace(before, generation=generation, reseated=reseated, revoked=revoked), None
         case "TicketTransferred":
             after = replace(before, generation=data.generation or 0)
             return (

@@ -132,6 +132,7 @@ class Situation(StrEnum):
     SALE_REFUSED = "late money found no seats"
     REFUNDED = "money went back"
     PART_REFUNDED = "a part of the money went back"
+    SEATS_MOVED = "an organizer moved somebody to other seats"
     SEATS_RETURNED = "some seats of an order went back"
     MENDED = "what the provider did wrong was mended"
     RETURNED = "an unanswered charge was found and given back"

@@ -25,6 +25,7 @@ from cludale.services.concerts.block_api import ChangeBlockOf, HoldSeatsBack, Re
 from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
 from cludale.services.concerts.code_api import ChangeCode, CreateCode
 from cludale.services.concerts.events import ConcertStatus
+from cludale.services.concerts.seat_move_api import MoveSeatsRequest, SwapSeatsRequest
 from cludale.services.concerts.seat_plan_api import BlockSeatsRequest, UnblockSeatsRequest
 from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder, ShowOrder
@@ -485,6 +486,30 @@ class SimulatedClient:
         body = _encode(block) if is_blocked else _encode(unblock)
         return await self._ask("organizer", "concerts", "POST", path, body, None, act)
 
+    async def move_seats(self, concert_id: str, wanted: MoveSeatsRequest, key: str) -> RequestOutcome:
+        """POST /concerts/{id}/seats/move."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "POST",
+            f"/concerts/{concert_id}/seats/move",
+            _encode(wanted),
+            key,
+            lambda p: p.seat_moves_api.move_seats(_request(p, key, concert_id), wanted),
+        )
+
+    async def swap_seats(self, concert_id: str, wanted: SwapSeatsRequest, key: str) -> RequestOutcome:
+        """POST /concerts/{id}/seats/swap."""
+        return await self._ask(
+            "organizer",
+            "concerts",
+            "POST",
+            f"/concerts/{concert_id}/seats/swap",
+            _encode(wanted),
+            key,
+            lambda p: p.seat_moves_api.swap_seats(_request(p, key, concert_id), wanted),
+        )
+
     async def postpone(self, concert_id: str, wanted: PostponeConcert) -> RequestOutcome:
         """POST /concerts/{id}/postpone."""
         return await self._ask(
@@ -906,6 +931,10 @@ class People:
         if told.status == 200 and before is not None and after is not None:
             self.begin(self._enter("guest", before, "north"))
             self.begin(self._enter("guest's friend", after, "south"))
+
+    async def enter(self, who: str, code: str, at: str) -> None:
+        """Somebody shows a code at a door."""
+        await self._enter(who, code, at)
 
     async def _enter(self, who: str, code: str, at: str) -> None:
         chaos = self._chaos

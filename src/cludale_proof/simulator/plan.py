@@ -53,6 +53,8 @@ SOLD = 0.08
 """In how many scenes some are sold at the box office."""
 NUMBERED = 0.1
 """How many scenes have sections whose seats have numbers."""
+MOVING = 0.6
+"""In how many of these organizers move people from seat to seat."""
 REPLANNED = 0.6
 """And in how many of these plans are changed."""
 FREE = 0.1
@@ -187,6 +189,8 @@ class Scene(NamedTuple):
     """For whom seats are held back."""
     waiters: Sequence[Waiter] = ()
     """Who joins waiting lists."""
+    seats: Mapping[tuple[str, str], Sequence[str]] = {}
+    """The numbered seats, by concert and section, where organizers move people from one to another."""
 
     def lines(self) -> list[str]:
         """What the trace says of it."""
@@ -283,7 +287,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     ]
     plans = _with_sellers(plans, span, certain="box office" in themes)
     plans = _with_carts(plans, concerts, span, certain="carts" in themes)
-    concerts, plans, blocking = _with_numbers(concerts, plans, span, certain="numbered seats" in themes)
+    concerts, plans, blocking, numbered = _with_numbers(concerts, plans, span, certain="numbered seats" in themes)
     deeds += blocking
     beside = random.Random(f"beside {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
     if only is None and beside.random() < BESIDE:
@@ -312,6 +316,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         deeds=deeds,
         is_erring=is_erring,
         is_reconciled=is_erring,
+        seats=numbered,
         waiters=waiters,
         sponsors=sponsors_of(kept, concerts, span) if has_sponsors else (),
         codes=codes,
@@ -492,11 +497,13 @@ def _with_sellers(plans: list[Plan], span: float, *, certain: bool) -> list[Plan
 
 def _with_numbers(
     concerts: list[ScheduleConcert], plans: list[Plan], span: float, *, certain: bool
-) -> tuple[list[ScheduleConcert], list[Plan], list[Deed]]:
-    """Sections whose seats have numbers, in some scenes, and what the organizer does to single seats."""
+) -> tuple[list[ScheduleConcert], list[Plan], list[Deed], Mapping[tuple[str, str], Sequence[str]]]:
+    """Sections whose seats have numbers, in some scenes, what the organizer does to single seats, and all of them where
+    people are moved.
+    """
     halls = random.Random(f"halls 8 {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
     if halls.random() >= NUMBERED and not certain:
-        return concerts, plans, []
+        return concerts, plans, [], {}
     concerts, plans, seats = with_halls(halls, concerts, plans)
     deeds = []
     for kind in ("block", "block", "unblock") if seats else ():
@@ -506,7 +513,10 @@ def _with_numbers(
     others = random.Random(f"plans {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
     for concert, plan in other_plans(others, concerts) if others.random() < REPLANNED else ():
         deeds.append(Deed(others.uniform(0.0, 2 * span), concert, plan, "plan", 0))
-    return concerts, plans, deeds
+    moving: dict[tuple[str, str], list[str]] = {}
+    for concert, seat in seats if certain or halls.random() < MOVING else ():
+        moving.setdefault((concert, seat.partition("-")[0]), []).append(seat)
+    return concerts, plans, deeds, moving
 
 
 def _with_carts(plans: list[Plan], concerts: Sequence[ScheduleConcert], span: float, *, certain: bool) -> list[Plan]:

@@ -4,6 +4,7 @@ A machine is switched on for the whole run; its process may be killed at any ste
 anew from what the store holds.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -12,12 +13,13 @@ from typing import Any, NamedTuple, TypeVar
 from cludale.adapters.ciphers import AesGcmSeals
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
-from cludale.adapters.inprocess.calls import InProcessCallOffs, InProcessClosing, InProcessSales
+from cludale.adapters.inprocess.calls import InProcessCallOffs, InProcessClosing, InProcessEntrance, InProcessSales
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import EventBus, Handler, Subscription
 from cludale.ports.calling_off import Progress
 from cludale.ports.contacts import ContactsUnreachable
+from cludale.ports.entrance import EntranceUnreachable
 from cludale.ports.invoice_pages import InvoicePage
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
@@ -36,6 +38,7 @@ from cludale.services.concerts.api import ConcertsApi
 from cludale.services.concerts.block_api import BlocksApi
 from cludale.services.concerts.change_api import ChangesApi
 from cludale.services.concerts.code_api import CodesApi
+from cludale.services.concerts.seat_move_api import SeatMovesApi
 from cludale.services.concerts.seat_plan_api import SeatsApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
@@ -244,6 +247,7 @@ class Process(Owner):
         self.seats_api = SeatsApi(concerts, concerts.clock)
         self.codes_api = CodesApi(concerts)
         self.blocks_api = BlocksApi(concerts, self.store)
+        self.seat_moves_api = SeatMovesApi(concerts, self.store)
 
     def _build(self) -> None:
         machine, around = self.machine, self._around
@@ -368,6 +372,7 @@ class Process(Owner):
             timeout_seconds=timeout_seconds,
         )
         self.call_offs = InProcessCallOffs(self._progress)
+        self.entrance = InProcessEntrance(self._admitted)
         charges = self._where("payments", lambda process: process.payments)
         self.charges = RemoteCharges(chaos, name, find=charges, timeout_seconds=timeout_seconds)
         contacts = self._where("orders", lambda process: process.orders.contacts)
@@ -389,6 +394,15 @@ class Process(Owner):
         self.webhooks = around.receivers
         self.random_bytes = Random(f"webhooks of {name}").randbytes  # noqa: S311 - no secret is real
         self.wallets = NoWallets()
+
+    async def _admitted(self, order_id: str) -> frozenset[int]:
+        """As tickets has it, wherever that is."""
+        try:
+            target, tickets = self._where("tickets", lambda process: process.tickets)()
+            async with asyncio.timeout(self._around.limits.call_seconds):
+                return await call(target, lambda: tickets.admitted(order_id))
+        except (NobodyThere, TimeoutError) as error:
+            raise EntranceUnreachable(repr(error)) from error
 
     async def _progress(self, concert_id: str, revision: int) -> Progress | None:
         """As orders has it, wherever that is."""

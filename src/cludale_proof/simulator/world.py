@@ -46,6 +46,7 @@ from cludale_proof.simulator.halls import looked_at
 from cludale_proof.simulator.logs import heard
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livelock, Owner, SimulatedLoop, inside
 from cludale_proof.simulator.memory import Disk, MemoryStore
+from cludale_proof.simulator.movers import Movers
 from cludale_proof.simulator.network import NobodyThere, call
 from cludale_proof.simulator.people import PATIENCE_SECONDS, People, RequestOutcome, SimulatedClient
 from cludale_proof.simulator.plan import Scene, scene_of
@@ -188,6 +189,14 @@ class World:
         ]
         self.door = SimulatedClient(self.chaos, self._find, self._noted, self.surprised)
         self.people = People(self.door, self.chaos, hold_seconds=self.scene.limits.hold_seconds)
+        self.movers = Movers(
+            self.door,
+            self.chaos,
+            self.scene.seats,
+            later=self.people.later,
+            enter=self.people.enter,
+            seed=str(self.seed),
+        )
 
     def _disks(self) -> list[Disk]:
         if self.scene.is_distributed:
@@ -264,6 +273,7 @@ class World:
         for event in commit.events:
             self._situation(event)
             self.people.happened(event)
+            self.movers.happened(event)
             self.receivers.happened(event)
 
     def _tell(self, commit: Commit) -> None:
@@ -374,6 +384,8 @@ class World:
                 meets(Situation.ADMITTED)
             case "TicketTransferred":
                 meets(Situation.GIVEN_ON)
+            case "SeatsMoved":
+                meets(Situation.SEATS_MOVED)
             case "ScanMerged":
                 meets(Situation.MERGED)
             case "OrderCancelled":

@@ -36,6 +36,8 @@ ROUTES = [
     ("get", "/concerts/{concert_id}/seats/blocked", "organizer"),
     ("post", "/concerts/{concert_id}/seats/block", "organizer"),
     ("post", "/concerts/{concert_id}/seats/unblock", "organizer"),
+    ("post", "/concerts/{concert_id}/seats/move", "organizer"),
+    ("post", "/concerts/{concert_id}/seats/swap", "organizer"),
     ("post", "/concerts/-/seat-plans", "organizer"),
     ("get", "/concerts/-/seat-plans/{digest}", "organizer"),
     ("post", "/concerts/{concert_id}/codes", "organizer"),

@@ -25,6 +25,7 @@ from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.ports.calling_off import Progress, ProgressUnknown, SalesNotClosed
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
+from cludale.ports.entrance import EntranceUnreachable
 from cludale.ports.keys import KeyListing, KeysUnreachable
 from cludale.ports.prices import (
     CategoryNotFound,
@@ -99,6 +100,7 @@ class _Held(msgspec.Struct, rename="camel"):
     cancel_until: datetime | None = None
     bill: Bill | None = None
     seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
+    moves: int | UnsetType = UNSET
 
 
 class _AllHeld(msgspec.Struct):
@@ -227,6 +229,7 @@ class HttpSeats(_Service):
             reservation_id=held.id,
             quantity=held.quantity,
             numbered_seats=held.seats,
+            moves=held.moves,
         )
         return SeatsHeld(allocation, held.price, held.expires_at, held.event_id, held.cancel_until, held.bill)
 
@@ -362,6 +365,29 @@ class HttpCallOffs(_Service):
         asked = urlencode({"concertId": concert_id, "revision": revision})
         answer = await self._ask("GET", f"/orders/-/jobs?{asked}")
         return None if answer.status == 204 else self._read(answer, Progress, "a progress")
+
+
+class _Ticket(msgspec.Struct, rename="camel"):
+    number: int
+    admitted_at: datetime | None = None
+
+
+class _Tickets(msgspec.Struct):
+    items: list[_Ticket]
+
+
+class HttpEntrance(_Service):
+    """The tickets service at `url`."""
+
+    service, unreachable, connections = "tickets", EntranceUnreachable, 1
+
+    async def admitted(self, order_id: str) -> frozenset[int]:
+        """The tickets with which somebody was let in. Raises EntranceUnreachable."""
+        answer = await self._ask("GET", f"/tickets?{urlencode({'order': order_id})}")
+        if answer.status == 404:
+            return frozenset()
+        tickets = self._read(answer, _Tickets, "tickets").items
+        return frozenset(each.number for each in tickets if each.admitted_at is not None)
 
 
 class _Compared(msgspec.Struct):

@@ -11,6 +11,7 @@ from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.calling_off import Progress, SalesNotClosed
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargesUnreachable
 from cludale.ports.contacts import Contact, ContactsUnreachable
+from cludale.ports.entrance import EntranceUnreachable
 from cludale.ports.keys import KeyListing, Keys, KeysUnreachable
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import StoreUnavailable
@@ -88,6 +89,20 @@ class InProcessCallOffs:
     async def progress(self, concert_id: str, revision: int) -> Progress | None:
         """How far the orders have come after this change of the concert."""
         return await self._progress(concert_id, revision)
+
+
+class InProcessEntrance:
+    """The tickets service of this process."""
+
+    def __init__(self, admitted: Callable[[str], Awaitable[frozenset[int]]]) -> None:
+        self._admitted = admitted
+
+    async def admitted(self, order_id: str) -> frozenset[int]:
+        """The tickets with which somebody was let in. Raises EntranceUnreachable."""
+        try:
+            return await self._admitted(order_id)
+        except (StoreUnavailable, Busy) as error:
+            raise EntranceUnreachable(str(error)) from error
 
 
 class InProcessContacts:

@@ -11,6 +11,7 @@ from cludale.pages.desk.exports import Exports
 from cludale.pages.desk.guests import GuestPages
 from cludale.pages.desk.happenings import HappeningPages
 from cludale.pages.desk.invoices import InvoicePages
+from cludale.pages.desk.moving import Moving
 from cludale.pages.desk.orders import OrderPages
 from cludale.pages.desk.plans import Plans
 from cludale.pages.desk.prices import Prices
@@ -39,6 +40,7 @@ class Desk:
             SalesPages(site, signing, self._takings),
             OrderPages(site, signing),
             Aftersale(site, signing),
+            Moving(site, signing),
             Codes(site, signing),
             Blocks(site, signing),
             WaitingList(site, signing),

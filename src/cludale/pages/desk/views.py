@@ -137,6 +137,55 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reason: str | None = None
 
 
+class OrderSeat(msgspec.Struct, frozen=True):
+    """A seat with a number."""
+
+    id: str
+    row: str
+    number: str
+
+
+class PlanSeat(msgspec.Struct, frozen=True):
+    """A seat of a plan."""
+
+    seat_guid: str
+    seat_number: str
+
+
+class PlanRow(msgspec.Struct, frozen=True):
+    """A row of a plan."""
+
+    row_number: str
+    seats: tuple[PlanSeat, ...]
+
+
+class PlanZone(msgspec.Struct, frozen=True):
+    """A zone of a plan."""
+
+    name: str
+    rows: tuple[PlanRow, ...]
+
+
+class SeatPlan(msgspec.Struct, frozen=True):
+    """A seating plan, as far as what seats are called."""
+
+    zones: tuple[PlanZone, ...]
+
+
+class NumberedSection(msgspec.Struct, frozen=True):
+    """Which part of the plan a section is."""
+
+    id: str
+    zone: str
+
+
+class SeatsNow(msgspec.Struct, frozen=True):
+    """The numbered sections of a concert."""
+
+    plan: str
+    sections: tuple[NumberedSection, ...]
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as its organizer sees it."""
 
@@ -160,6 +209,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     comment: str | None = None
     billing_address: BillingAddress | None = None
     refunds: tuple[Refund, ...] = ()
+    seats: tuple[OrderSeat, ...] = ()
+    """Those that it has, where they have numbers."""
+
+    @property
+    def seats_line(self) -> str:
+        """Its seats by their rows, in no language: `C 12, 13; D 4`."""
+        rows: dict[str, list[str]] = {}
+        for seat in self.seats:
+            rows.setdefault(seat.row, []).append(seat.number)
+        return "; ".join(f"{row} {', '.join(numbers)}" for row, numbers in rows.items())
 
     @property
     def rest(self) -> Money | None:

@@ -23,9 +23,9 @@ PATH = worker.PATH
 UNDO_REASONS = ("mistake", "turned-away", "test")
 RESULTS = (
     *("valid", "used", "not-inside", "revoked", "replaced", "wrong-concert", "not-yet", "over", "forged", "unknown"),
-    *("stale", "away"),
+    *("moved", "stale", "away"),
 )
-"""What the page has words for: the API's results, and what a page says that got no answer."""
+"""What the page has words for: the API's results, that somebody was moved, and what a page says that got no answer."""
 MERGED_AT_ONCE = 20
 """How many scans one form tells at most; so many fit into one."""
 PAIRED: Headers = (("x-door", "paired"),)

@@ -45,6 +45,13 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True):
         return next((each.name for each in self.sections if claim and each.id.startswith(claim)), claim or "")
 
 
+class Seat(msgspec.Struct, frozen=True):
+    """A seat with a number."""
+
+    row: str
+    number: str
+
+
 class Admission(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the door says."""
 
@@ -55,6 +62,12 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     section: str | None = None
     at: datetime | None = None
     door: str | None = None
+    moved_to: Seat | None = None
+
+    @property
+    def moved(self) -> str:
+        """The seat that whoever shows it was moved to, in no language: `C 12`; empty: they were not."""
+        return "" if self.moved_to is None else f"{self.moved_to.row} {self.moved_to.number}"
 
 
 class Minute(msgspec.Struct, frozen=True):

@@ -151,7 +151,8 @@
     sign.textContent = good ? "✓" : "✕";
     sign.ariaHidden = "true";
     line(` ${word(good ? direction : "stop")}`, "big").prepend(sign);
-    line(word(said.result, { at: said.at ? when(said.at) : "", door: said.door ?? "" }), "why");
+    const moved = said.movedTo ? `${said.movedTo.row} ${said.movedTo.number}` : "";
+    line(word(moved ? "moved" : said.result, { at: said.at ? when(said.at) : "", door: moved || (said.door ?? "") }), "why");
     if (said.number) line(word("which", { n: said.number, of: said.quantity, section: section(said.section) }));
     if (said.alone) line(word("alone"));
     $("#answer").replaceChildren(panel);

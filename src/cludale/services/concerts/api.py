@@ -308,6 +308,7 @@ class ReservationView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     event_id: Annotated[str | None, Meta(description="the SeatsReserved that says so, if it is new")] = None
     bill: Annotated[Bill | UnsetType, Meta(description="what they cost, where there is a price list or a code")] = UNSET
     seats: Annotated[tuple[NumberedSeat, ...] | UnsetType, Meta(description="which, where seats have numbers")] = UNSET
+    moves: Annotated[int | UnsetType, Meta(description="how often some were moved to others, if ever")] = UNSET
 
 
 class Sort(StrEnum):
@@ -655,6 +656,7 @@ def _reservation_view(concert_id: str, held: SeatsHeld, event_id: str | None = N
         event_id=event_id,
         bill=held.bill or UNSET,
         seats=held.allocation.numbered_seats,
+        moves=held.allocation.moves,
     )
 
 

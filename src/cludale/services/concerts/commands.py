@@ -7,6 +7,7 @@ from cludale.ports.records import Handled
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.domain import Command, SectionCommand
 from cludale.services.concerts.plan_changes import ChangePlan
+from cludale.services.concerts.seat_moves import MoveCommand
 from cludale.services.concerts.stock import Reservation, Section
 from cludale.services.concerts.waiting import AT_ONCE, ListCommand, MakeOffers, WaitingList
 
@@ -14,7 +15,7 @@ from cludale.services.concerts.waiting import AT_ONCE, ListCommand, MakeOffers, 
 class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
     """A command that waits in its section's queue."""
 
-    command: Command | SectionCommand | BlockCommand | ChangePlan | ListCommand
+    command: Command | SectionCommand | BlockCommand | ChangePlan | ListCommand | MoveCommand
     cause: Cause
     handled: Handled | None = None
 
@@ -23,6 +24,8 @@ class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
         """The most records and inbox entries that come of it, beside the section."""
         if isinstance(self.command, MakeOffers):
             return AT_ONCE + 1
+        if isinstance(self.command, MoveCommand):
+            return len(self.command.parties)
         return 1 if self.handled is None else 3
 
 
@@ -48,4 +51,10 @@ class ListDone(msgspec.Struct, frozen=True, gc=False):
     changed: bool
 
 
-Result = Done | SectionDone | ListDone | Exception
+class MoveDone(msgspec.Struct, frozen=True, gc=False):
+    """What each of the orders has here after a move."""
+
+    reservations: tuple[Reservation, ...]
+
+
+Result = Done | SectionDone | ListDone | MoveDone | Exception

@@ -37,6 +37,7 @@ from cludale.services.concerts.events import (
     SeatsBlocked,
     SeatsHeldBack,
     SeatsLetGo,
+    SeatsMoved,
     SeatsOffered,
     SeatsReleased,
     SeatsReserved,
@@ -125,6 +126,11 @@ def evolve(seating: Seating, event: Event) -> Seating:
                 released_for=event.reason,
                 answered=Answered.SOLD if before.status is Status.SOLD else before.answered,
             )
+        case SeatsMoved():
+            before = seating.reservations[event.allocation.reservation_id]
+            places, moved = event.allocation.numbered_seats, (*(before.moved or ()), event.move_id)
+            reservation = msgspec.structs.replace(before, numbered_seats=places, moved=moved)
+            section = _reseated(section, before, reservation)
         case SaleRefused():
             before = seating.reservations[event.allocation.reservation_id]
             reservation = msgspec.structs.replace(before, answered=Answered.REFUSED)
@@ -133,10 +139,6 @@ def evolve(seating: Seating, event: Event) -> Seating:
             why = (event.reason,) if isinstance(event, SeatsBlocked) else ()
             blocked = _with_map(section, become, event.numbered_seats, *why)
             return Seating(msgspec.structs.replace(blocked, changed=event.change), seating.reservations, seating.hall)
-        case SeatPlanChanged():
-            replanned = _with_map(section, numbered.replanned, section.total, event)
-            section = msgspec.structs.replace(replanned, total=event.total_seats, changed=event.change)
-            return Seating(section, seating.reservations, seating.hall)
         case _:
             section = _changed_by(section, event)
             return seating if section is seating.section else Seating(section, seating.reservations, seating.hall)
@@ -148,15 +150,17 @@ def _changed_by(section: Section, event: Event) -> Section:
     match event:
         case SeatsAdded() | SeatsTaken():
             return msgspec.structs.replace(section, total=event.total_seats, changed=event.change)
+        case SeatPlanChanged():
+            replanned = _with_map(section, numbered.replanned, section.total, event)
+            return msgspec.structs.replace(replanned, total=event.total_seats, changed=event.change)
         case PriceChanged():
             return msgspec.structs.replace(section, price=event.price, changed=event.change)
         case SeatsHeldBack() | SeatsLetGo():
             kept = blocks.evolve(section.its_blocks, event)
             return msgspec.structs.replace(section, blocks=kept, changed=event.change)
-        case WaitingListJoined():
-            return msgspec.structs.replace(section, waiting=(section.waiting or 0) + 1)
-        case WaitingListLeft() | SeatsOffered():
-            return msgspec.structs.replace(section, waiting=(section.waiting or 0) - 1)
+        case WaitingListJoined() | WaitingListLeft() | SeatsOffered():
+            more = 1 if isinstance(event, WaitingListJoined) else -1
+            return msgspec.structs.replace(section, waiting=(section.waiting or 0) + more)
     return section
 
 
@@ -188,6 +192,14 @@ def _without(section: Section, reservation: Reservation, back: SeatsReturned) ->
     return _with_map(
         after, numbered.given_back, tuple(reservation.numbered_seats[number - 1] for number in back.numbers)
     )
+
+
+def _reseated(section: Section, before: Reservation, after: Reservation) -> Section:
+    """The section once a reservation has other seats; a log may tell of its release first."""
+    if before.status is Status.RELEASED:
+        return section
+    until = epoch_second(before.expires_at) if before.status is Status.HELD else None
+    return _with_map(section, numbered.moved, before.kept_seats, after.kept_seats, until)
 
 
 def _with_map(section: Section, become: Callable[..., SeatMap], *of: Any) -> Section:
@@ -557,7 +569,8 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
         events.append(_refused(ended, sale))
         return _decided(seating, *events)
     # It was paid for at the price of then, whatever seats cost by now.
-    again = msgspec.structs.replace(ended, id=f"{ended.id}.{sale.payment_round}", numbered_seats=seats)
+    id = f"{ended.id}.{sale.payment_round}"
+    again = msgspec.structs.replace(ended, id=id, numbered_seats=seats, moved=UNSET)
     if (ended.buyers or ended.code) and (sale.claim_ends is None or now >= sale.claim_ends):
         raise LateSeatsUnclaimed(again, () if ended.buyers is UNSET else ended.buyers)
     events.append(
@@ -666,9 +679,7 @@ def _numbers_back(reservation: Reservation, back: Return) -> tuple[int, ...]:
     """Which of its tickets are given back: those that are said, else the last that it has."""
     if back.numbers:
         return back.numbers
-    kept = set(reservation.kept_seats)
-    seats = reservation.numbered_seats or ()
-    return tuple([number for number, seat in enumerate(seats, 1) if seat in kept][-back.tickets :])
+    return reservation.kept_numbers[-back.tickets :]
 
 
 def expire(seating: Seating, expiry: Expire, now: datetime) -> Decision[Seating]:

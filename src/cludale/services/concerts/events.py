@@ -459,6 +459,29 @@ class SeatsReturned(SeatsEvent, frozen=True, kw_only=True):
     allocation: Allocation
 
 
+class SeatsMoved(SeatsEvent, frozen=True, kw_only=True):
+    """Some of an order's numbered seats are others from now on. `allocation` are all that it has; its `moves` counts.
+
+    Where two orders swap, each has an event of its own, and both have one `move_id`.
+    """
+
+    subject_field: ClassVar[str] = "reservation_id"
+
+    order_id: str
+    move_id: str
+    numbers: tuple[int, ...]
+    """Which tickets: the first of the allocation's seats is 1."""
+    seats_before: tuple[NumberedSeat, ...]
+    """What those tickets had."""
+    moved_by: str
+    """The id of the key, or of the person."""
+    reason: str
+    """The organizer's own words."""
+    swapped_with: str | UnsetType = UNSET
+    """The order that had the seats before; unset: they were free."""
+    allocation: Allocation
+
+
 class SaleRefused(SeatsEvent, frozen=True, kw_only=True):
     """Money came for a hold that had ended, or for a concert that is called off: it has to go back."""
 
@@ -492,6 +515,7 @@ TOPIC = Topic(
         PriceChanged,
         SeatsBlocked,
         SeatsUnblocked,
+        SeatsMoved,
         SeatPlanChanged,
         CodeCreated,
         CodeChanged,

@@ -154,6 +154,16 @@ def given_back(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
     return _give(seats, _places(those))
 
 
+def moved(seats: SeatMap, had: Sequence[NumberedSeat], has: Sequence[NumberedSeat], until: int | None) -> SeatMap:
+    """Who had those has these, ticket by ticket: held until that second; None: sold."""
+    old, new = _places(had), _places(has)
+    if until is not None:
+        seats = _hold(_end_hold(seats, old, until), new, until)
+    kept = {*old} & {*new}
+    taken = _take(seats, (place for place in new if place not in kept))
+    return _give(taken, (place for place in old if place not in kept))
+
+
 def block(seats: SeatMap, those: Iterable[NumberedSeat], reason: str) -> SeatMap:
     """Nobody gets these."""
     places = _places(those)

@@ -25,6 +25,7 @@ from cludale.services.concerts.events import (
     SaleRefused,
     SeatsHeldBack,
     SeatsLetGo,
+    SeatsMoved,
     SeatsOffered,
     SeatsReserved,
     SeatsReturned,
@@ -97,6 +98,7 @@ def _reservation(reservation: Reservation) -> Mapping[str, object]:
         "priced",
         "block",
         "numbered_seats",
+        "moved",
     )
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
     return _said(reservation, told) | {"returns": returns}
@@ -209,6 +211,12 @@ class ConcertsReplay:
                 raise NotYet
             if reservation.returns is not UNSET and data.number in reservation.returns:
                 return  # it is told again
+        if isinstance(data, SeatsMoved):
+            known = len(reservation.moved or ())
+            if (data.allocation.moves or 0) > known + 1:
+                raise NotYet
+            if (data.allocation.moves or 0) <= known:
+                return
         section = states.get(section_ref) or empty_section(concert, data.allocation.section)
         if any(seat.at >= section.places for seat in seats_named(data.allocation)):
             raise NotYet  # the log tells later of the plan that has these seats

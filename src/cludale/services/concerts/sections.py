@@ -19,10 +19,10 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.aggregates import Updates, Versioned, until_committed
-from cludale.services.concerts import block_rules, blocks, changes, domain, plan_changes, waiting
+from cludale.services.concerts import block_rules, blocks, changes, domain, plan_changes, seat_moves, waiting
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.blocks import BlockList
-from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.commands import Done, ListDone, MoveDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import (
     BlockSeats,
@@ -36,11 +36,12 @@ from cludale.services.concerts.domain import (
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.plan_changes import ChangePlan
+from cludale.services.concerts.seat_moves import MoveCommand
 from cludale.services.concerts.stock import Reservation, Section, empty_section
 from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
 
-_OF_SECTION = SectionCommand | BlockCommand | ChangePlan | ListCommand
+_OF_SECTION = SectionCommand | BlockCommand | ChangePlan | ListCommand | MoveCommand
 """About the section, not about a reservation."""
 
 
@@ -133,6 +134,9 @@ class CommandBatch:
         self.needed |= {
             waiting.reservation_of(each.command.order_id) for each in asked if isinstance(each.command, Join | Leave)
         }
+        self.needed |= {
+            of.reservation_id for each in asked if isinstance(each.command, MoveCommand) for of in each.command.parties
+        }
         self.results: list[Result] = []
         self.commit: Commit | None = None
         self.section: Versioned[Section]
@@ -189,15 +193,13 @@ class CommandBatch:
                 self.results.append(done_list)
                 continue
             if isinstance(asked.command, SectionCommand | BlockCommand | ChangePlan):
-                try:
-                    changed_to = _changed(Seating(current, {}, hall), asked.command, now)
-                except Refusal as refusal:
-                    self.results.append(refusal)
-                    continue
-                current = changed_to.state.section
-                hall = _hall_after(asked.command, changed_to, hall)
-                events.extend(self._of.updates.envelopes(changed_to, asked.cause, now))
-                self.results.append(SectionDone(current))
+                done_section, current, hall = self._of_section(Seating(current, {}, hall), asked, events, now)
+                self.results.append(done_section)
+                continue
+            if isinstance(asked.command, MoveCommand):
+                done_move, seated = self._of_move(Seating(current, reservations, hall), asked, events, changed, now)
+                current, reservations = seated.section, dict(seated.reservations)
+                self.results.append(done_move)
                 continue
             id = asked.command.reservation_id
             close = near(reservations, id)
@@ -231,6 +233,18 @@ class CommandBatch:
             puts.append(WAITING.put(in_line, self._waiting.version))
         self.commit = Commit(self._key.partition, puts, events, tuple(handled))
 
+    def _of_section(
+        self, seating: Seating, asked: QueuedCommand, events: list[Envelope], now: datetime
+    ) -> tuple[Result, Section, Hall | None]:
+        """What a command about the section itself is answered, and how it leaves that, and where its seats are."""
+        try:
+            decision = _changed(seating, asked.command, now)  # type: ignore[arg-type]
+        except Refusal as refusal:
+            return refusal, seating.section, seating.hall
+        events.extend(self._of.updates.envelopes(decision, asked.cause, now))
+        hall = _hall_after(asked.command, decision, seating.hall)
+        return SectionDone(decision.state.section), decision.state.section, hall
+
     def _of_list(
         self, line: Line, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime
     ) -> tuple[Result, Line]:
@@ -247,6 +261,21 @@ class CommandBatch:
         if isinstance(command, Join | Leave):
             its = after.seating.reservations.get(waiting.reservation_of(command.order_id))
         return ListDone(after.seating.section, after.waiting, its, bool(told)), after
+
+    def _of_move(
+        self, seating: Seating, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime
+    ) -> tuple[Result, Seating]:
+        """What is answered to who moves seats, and how that leaves them."""
+        command: MoveCommand = asked.command  # type: ignore[assignment]
+        try:
+            decision = seat_moves.decide(seating, command, now)
+        except Refusal as refusal:
+            return refusal, seating
+        events.extend(self._of.updates.envelopes(decision, asked.cause, now))
+        after = decision.state
+        changed.update(dict.fromkeys(id for id, each in after.reservations.items() if each != seating.reservations[id]))
+        known = [seat_moves.latest(after, each) for each in command.parties]
+        return MoveDone(tuple(each for each in known if each is not None)), after
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:
         """Take from a failed commit what to load, and what needs no deciding any more."""

@@ -21,6 +21,7 @@ from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import CallOffs, Progress
 from cludale.ports.clock import Clock, IdSource
+from cludale.ports.entrance import Entrance
 from cludale.ports.prices import CodeUsedUp
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Handled, Query, Records, StoreUnavailable
@@ -75,6 +76,7 @@ from cludale.services.concerts.plan_change_service import prepared
 from cludale.services.concerts.plan_changes import ChangePlan
 from cludale.services.concerts.price_list import NO_PRICING
 from cludale.services.concerts.pricing import Place, Terms, bill, counted
+from cludale.services.concerts.seat_move_service import SeatMoves
 from cludale.services.concerts.seat_plans import SeatPlans
 from cludale.services.concerts.seating.plans import Plan
 from cludale.services.concerts.sections import Sections, near
@@ -209,6 +211,7 @@ class Concerts:
         commit_limit: int | None = None,
         partitions_apart: bool = False,
         call_offs: CallOffs | None = None,
+        entrance: Entrance | None = None,
         quotas: Quotas = NO_QUOTAS,
         offer_seconds: float = OFFER_SECONDS,
     ) -> None:
@@ -234,6 +237,7 @@ class Concerts:
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._learn
         self.blocks = BlockService(self._updates, self._ask_section)
+        self.seat_moves = SeatMoves(records, self.command_queue.submit, self.seat_plans, entrance)
         looks = Looks(self._updates, self.concert, self.command_queue.submit, partitions_apart=partitions_apart)
         self._buyers = BuyerLimits(self._updates, looks, quotas)
         self.codes = CodeService(self._updates, looks)

@@ -80,6 +80,10 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     """Out of which block they are, if out of one."""
     numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
     """Which seats, in a numbered section."""
+    moved: tuple[str, ...] | UnsetType = UNSET
+    """The ids of the moves by which some of them became others, in order; unset: none did."""
+    offered: bool | UnsetType = UNSET
+    """It was held for somebody who waited for it. In no event of the reservation: SeatsOffered says it."""
 
     @property
     def code(self) -> str | None:
@@ -94,6 +98,12 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
             if self.returns is UNSET
             else self.quantity - sum(each.tickets for each in self.returns.values())
         )
+
+    @property
+    def kept_numbers(self) -> tuple[int, ...]:
+        """The tickets with numbered seats that were not given back. A seat that was may be another ticket's by now."""
+        back = {number for each in (self.returns or {}).values() for number in each.numbers or ()}
+        return tuple(number for number in range(1, len(self.numbered_seats or ()) + 1) if number not in back)
 
     @property
     def kept_seats(self) -> tuple[NumberedSeat, ...]:
@@ -112,6 +122,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
             reservation_id=self.id,
             quantity=self.quantity,
             numbered_seats=self.numbered_seats,
+            moves=UNSET if self.moved is UNSET else len(self.moved),
         )
 
     def is_live(self, now: datetime) -> bool:
@@ -129,7 +140,7 @@ def check_same_request(
 ) -> None:
     """Is it what is asked for, in the section named, if one is? Raises HeldOtherwise."""
     is_other = terms is not None and held.bill is not UNSET and not _is_for(held.bill, terms, quantity)
-    if seats:
+    if seats and held.moved is UNSET:
         is_other = is_other or {seat.id for seat in held.numbered_seats or ()} != set(seats)
     if held.quantity != quantity or section not in (None, held.section) or is_other:
         raise HeldOtherwise(held.order_id or held.id, wanted=quantity, held=held.quantity, section=held.section)

@@ -280,10 +280,16 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
             place=entry.place,
             expires_at=made.state.reservations[reservation_of(entry.order_id)].expires_at,
         )
-        held = replace(made.state, hall=line.seating.hall)
-        line = _after(Line(held, line.waiting), [offered], now)
+        marked = _marked(made.state, offered.reservation_id)
+        line = _after(Line(replace(marked, hall=line.seating.hall), line.waiting), [offered], now)
         events += [*made.events, offered]
     return line, tuple(events)
+
+
+def _marked(seating: Seating, reservation_id: str) -> Seating:
+    """The reservation is an offer, which may come to nothing without anybody having taken it."""
+    offer = replace(seating.reservations[reservation_id], offered=True)
+    return replace(seating, reservations={**seating.reservations, reservation_id: offer})
 
 
 def _held_for(

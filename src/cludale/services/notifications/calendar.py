@@ -31,7 +31,9 @@ def calendar(n: Notification, concert: ConcertDetails, *, organizer: str, link: 
     """
     held = n.quantity - n.returned
     is_off = n.kind is NotificationKind.CANCELLATION or (n.kind is NotificationKind.MOVED and n.date is None)
-    if n.kind is NotificationKind.REFUND or (n.kind is NotificationKind.CANCELLATION and not n.was_paid):
+    if n.kind in (NotificationKind.REFUND, NotificationKind.RESEATED) or (
+        n.kind is NotificationKind.CANCELLATION and not n.was_paid
+    ):
         return None  # who was never confirmed has no entry to take away
     try:
         begins = _begin(n.date if n.kind is NotificationKind.MOVED and n.date else concert.date)

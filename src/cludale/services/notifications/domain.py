@@ -2,7 +2,8 @@
 
 A notification's id follows from the order and what it says, so a fact that is heard twice tells the buyer once. An
 order has at most three: it failed, it was paid after all, and then it was cancelled; beside these one for each part
-refund, for each time that its confirmation is asked for again and for each time that its concert is moved. A
+refund, for each time that its confirmation is asked for again and for each time that its concert, or its seats, are
+moved. A
 notification keeps what it says, never where it goes: the address is asked for anew each time it is sent.
 
 A confirmation carries the receipt of the money that was taken (`Receipt`, from PaymentCompleted), and a cancellation
@@ -36,6 +37,7 @@ from cludale.services.orders.events import (
     OrderCancelled,
     OrderMoved,
     OrderPaid,
+    OrderReseated,
     PartRefund,
 )
 from cludale.services.payments.events import PartRefunded, PaymentCompleted
@@ -96,6 +98,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     seats_said: str | None = None
     """Its numbered seats by their rows, `C 12, 13`; None, as in those written before this field existed: they have no
     numbers."""
+    seats_were: str | None = None
+    """Of a move to other seats: those of before, as `seats_said`. None in those written before this field existed."""
     total: Money | None = None
     reason: CancelReason | None = None
     """Of a cancellation."""
@@ -190,7 +194,16 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
 
 
-ToldOf = OrderPaid | CartPaid | OrderCancelled | OrderMoved | ConfirmationRequested | PartRefunded | SeatsOffered
+ToldOf = (
+    OrderPaid
+    | CartPaid
+    | OrderCancelled
+    | OrderMoved
+    | OrderReseated
+    | ConfirmationRequested
+    | PartRefunded
+    | SeatsOffered
+)
 """What a buyer is told of."""
 
 
@@ -209,17 +222,22 @@ def is_told_with_cart(fact: object) -> bool:
 
 def id_for(fact: ToldOf) -> str:
     """The id of the notification that tells of this."""
-    if isinstance(fact, OrderMoved):
-        return f"{notification_id(NotificationKind.MOVED, fact.order_id)}.{fact.revision}"
-    if isinstance(fact, PartRefunded):
-        return f"{notification_id(NotificationKind.REFUND, fact.order_id)}.{fact.part.number}"
-    if isinstance(fact, ConfirmationRequested):
-        return f"{notification_id(NotificationKind.CONFIRMATION, fact.order_id)}.{fact.number}"
-    if isinstance(fact, SeatsOffered):
-        return notification_id(NotificationKind.OFFER, fact.order_id)
-    if isinstance(fact, OrderCancelled):
-        return notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
-    return notification_id(NotificationKind.CONFIRMATION, fact.order_id)
+    match fact:
+        case OrderMoved():
+            id = f"{notification_id(NotificationKind.MOVED, fact.order_id)}.{fact.revision}"
+        case OrderReseated():
+            id = f"{notification_id(NotificationKind.RESEATED, fact.order_id)}.{fact.allocation.moves or 0}"
+        case PartRefunded():
+            id = f"{notification_id(NotificationKind.REFUND, fact.order_id)}.{fact.part.number}"
+        case ConfirmationRequested():
+            id = f"{notification_id(NotificationKind.CONFIRMATION, fact.order_id)}.{fact.number}"
+        case SeatsOffered():
+            id = notification_id(NotificationKind.OFFER, fact.order_id)
+        case OrderCancelled():
+            id = notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
+        case _:
+            id = notification_id(NotificationKind.CONFIRMATION, fact.order_id)
+    return id
 
 
 def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
@@ -229,7 +247,7 @@ def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
 
 def goes_by_receipt(fact: ToldOf) -> bool:
     """Does what the buyer is told depend on whether money was taken? Not where there was none to take."""
-    if isinstance(fact, PartRefunded | OrderMoved | SeatsOffered):
+    if isinstance(fact, PartRefunded | OrderMoved | OrderReseated | SeatsOffered):
         return False
     return fact.total is not None and fact.total.amount > 0
 
@@ -260,6 +278,29 @@ def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Not
         due_at=now if fact.reachable else None,
     )
     return Decision(notification, () if fact.reachable else (_sent_event(notification, Channel.LOG),))
+
+
+def tell_reseated(fact: OrderReseated, *, cause: Cause, now: datetime) -> Decision[Notification]:
+    """The buyer is told which tickets are for other seats."""
+    reachable, seats = fact.reachable, seats_named(fact.allocation)
+    notification = Notification(
+        id=id_for(fact),
+        order_id=fact.order_id,
+        concert_id=fact.concert_id,
+        kind=NotificationKind.RESEATED,
+        status=Status.PENDING if reachable else Status.SENT,
+        created_at=now,
+        quantity=len(fact.numbers),
+        section=fact.allocation.section,
+        seats_said=seats_line(seats[number - 1] for number in fact.numbers) or None,
+        seats_were=seats_line(fact.seats_before) or None,
+        note=fact.reason,
+        cause=cause,
+        channel=None if reachable else Channel.LOG,
+        sent_at=None if reachable else now,
+        due_at=now if reachable else None,
+    )
+    return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
 
 
 def tell_of_cart(fact: CartPaid, money: Receipt | None, *, cause: Cause, now: datetime) -> Decision[Notification]:

@@ -18,6 +18,8 @@ class NotificationKind(StrEnum):
     """A part of the money went back."""
     COPY = "confirmation-copy"
     """The confirmation once more, as somebody asked for it."""
+    RESEATED = "reseated"
+    """Seats of the order were moved to others."""
     OFFER = "offer"
     """Seats are held for somebody who waited for them."""
 
@@ -61,6 +63,7 @@ class TemplateKind(StrEnum):
     CANCELLATION = "cancellation"
     MOVED = "moved"
     REFUND = "refund"
+    RESEATED = "reseated"
     OFFER = "offer"
 
 

@@ -86,6 +86,18 @@ _MOVED = replace(
     paid=None,
     paid_at=None,
 )
+_RESEATED = replace(
+    _BASE,
+    kind=NotificationKind.RESEATED,
+    quantity=2,
+    seats_said="C 12, 13",
+    seats_were="B 1, 2",
+    note="The sound desk needs the seats in row B.",
+    total=None,
+    payment_id=None,
+    paid=None,
+    paid_at=None,
+)
 _OFFER = replace(
     _BASE,
     kind=NotificationKind.OFFER,
@@ -110,6 +122,7 @@ _NOTIFICATIONS = {
         replace(_CANCELLED, total=Money(0, "EUR"), payment_id=None, paid=None),
     ),
     TemplateKind.MOVED: (_MOVED, replace(_MOVED, date=None, note=None, cancel_until=None)),
+    TemplateKind.RESEATED: (_RESEATED, replace(_RESEATED, quantity=1, seats_were=None, note=None)),
     TemplateKind.OFFER: (_OFFER, replace(_OFFER, section=None)),
     TemplateKind.REFUND: (_REFUND, replace(_REFUND, returned=0, part=_part(0))),
 }

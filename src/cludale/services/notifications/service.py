@@ -30,7 +30,14 @@ from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.stationery import Stationery
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
 from cludale.services.notifications.template_service import TemplateService
-from cludale.services.orders.events import CartPaid, ConfirmationRequested, OrderCancelled, OrderMoved, OrderPaid
+from cludale.services.orders.events import (
+    CartPaid,
+    ConfirmationRequested,
+    OrderCancelled,
+    OrderMoved,
+    OrderPaid,
+    OrderReseated,
+)
 from cludale.services.payments.events import PartRefunded, PaymentCompleted
 
 _log = logging.getLogger(__name__)
@@ -240,6 +247,8 @@ def _tell(event: Envelope, money: Receipt | None, stored: Notification | None, n
         return Decision(stored)
     if isinstance(event.data, PartRefunded):
         return domain.tell_of_part(event.data, cause=Cause.of(event), now=now)
+    if isinstance(event.data, OrderReseated):
+        return domain.tell_reseated(event.data, cause=Cause.of(event), now=now)
     if isinstance(event.data, SeatsOffered):
         return domain.tell_of_offer(event.data, cause=Cause.of(event), now=now)
     if isinstance(event.data, ConfirmationRequested):
@@ -252,6 +261,7 @@ HANDLERS: Mapping[type[Event], Callable[..., Any]] = {
     CartPaid: _tell,
     OrderCancelled: _tell,
     OrderMoved: _tell,
+    OrderReseated: _tell,
     PaymentCompleted: _keep_receipt,
     PartRefunded: _tell,
     ConfirmationRequested: _tell,

@@ -110,6 +110,9 @@ _WHY: Mapping[CancelReason | None, str] = {
 }
 
 _MONEY_CAME_TOO_LATE = N_("because there were no seats left when the money came")
+_NEW_CODES = N_(
+    "These tickets have new codes; those of before open the door no more. The new ones are on your order's page."
+)
 _CONFIRMING = (NotificationKind.CONFIRMATION, NotificationKind.COPY)
 _KEPT_FORMATS = "\u200c\u200d"
 """Letters of some scripts, and some emoji, are joined by these."""
@@ -130,6 +133,9 @@ def summary(n: Notification, speech: Speech = PLAIN, concert: ConcertDetails | N
     if n.kind is NotificationKind.MOVED:
         told = [headline(n, speech), say("Order: %(order)s.") % order, *_have(n, speech, concert)]
         return " ".join(filter(None, [*told, say("Your tickets stay valid."), _way_out(n, speech)]))
+    if n.kind is NotificationKind.RESEATED:
+        told = [headline(n, speech), say("Order: %(order)s.") % order, *_have(n, speech, concert)]
+        return " ".join(filter(None, [*told, *_new_codes(n, speech)]))
     if n.kind is NotificationKind.OFFER:
         told = [headline(n, speech), say("Order: %(order)s.") % order, *_have(n, speech, concert)]
         return " ".join(filter(None, [*told, _offered_until(n, speech, concert)]))
@@ -227,9 +233,10 @@ def headline(n: Notification, speech: Speech) -> str:
         if n.date is None:
             return say("The concert of your order is postponed; its new date is not known yet.")
         return say("The concert of your order is moved to %(when)s.") % {"when": when(n.date, speech, None)}
-    if n.kind is NotificationKind.OFFER:
-        return say("You waited for tickets: now they are held for you.")
-    return say("Your order is cancelled, %(why)s.") % {"why": _why(n, speech)}
+    if n.kind is NotificationKind.CANCELLATION:
+        return say("Your order is cancelled, %(why)s.") % {"why": _why(n, speech)}
+    is_moved = n.kind is NotificationKind.RESEATED
+    return say("Your seats were changed.") if is_moved else say("You waited for tickets: now they are held for you.")
 
 
 def when(written: str, speech: Speech, concert: ConcertDetails | None) -> str:
@@ -312,6 +319,8 @@ def _subject(made: Values, speech: Speech) -> str:
     what = ", ".join(filter(None, (made["concert"], made["day"], made["time"])))
     if made["kind"] == NotificationKind.MOVED:
         return (say("Postponed: %(what)s") if made["is_moved_open"] else say("Moved: %(what)s")) % {"what": what}
+    if made["kind"] == NotificationKind.RESEATED:
+        return say("New seats: %(what)s") % {"what": what}
     if made["kind"] == NotificationKind.REFUND:
         return say("Refund: %(what)s") % {"what": what}
     if made["kind"] == NotificationKind.CONFIRMATION:
@@ -406,6 +415,8 @@ def _lines(n: Notification, concert: ConcertDetails | None, speech: Speech) -> l
         lines = [_receipt(n, concert, speech), say("Please keep this message; the code on each ticket opens the door.")]
     elif n.kind is NotificationKind.MOVED:
         lines = [*noted, say("Your tickets stay valid."), _way_out(n, speech, concert)]
+    elif n.kind is NotificationKind.RESEATED:
+        lines = [*noted, *_new_codes(n, speech)]
     elif n.kind is NotificationKind.OFFER:
         lines = [_offered_until(n, speech, concert)]
     else:
@@ -422,6 +433,12 @@ def _way_out(n: Notification, speech: Speech, concert: ConcertDetails | None = N
     return speech.gettext("If you can't come, you can cancel your order until %(until)s, and get your money back.") % {
         "until": until
     }
+
+
+def _new_codes(n: Notification, speech: Speech) -> list[str]:
+    say = speech.gettext
+    had = [] if n.seats_were is None else [say("Before, you had: %(seats)s.") % {"seats": line(n.seats_were)}]
+    return [*had, say(_NEW_CODES)]
 
 
 def _offered_until(n: Notification, speech: Speech, concert: ConcertDetails | None) -> str:

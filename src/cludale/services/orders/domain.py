@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cludale.kernel.allocation import Allocation, NumberedSeat, OrderSeats
+from cludale.kernel.allocation import Allocation, NumberedSeat, OrderSeats, latest, seats_after
 from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.carts import cart_of
@@ -20,7 +20,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, HoldEnded, HoldRequest, SeatsHeld
-from cludale.services.concerts.events import SeatsReturned
+from cludale.services.concerts.events import SeatsMoved, SeatsReturned
 from cludale.services.orders import parts
 from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.events import (
@@ -31,6 +31,7 @@ from cludale.services.orders.events import (
     OrderMoved,
     OrderPaid,
     OrderPlaced,
+    OrderReseated,
     PartRefundRequested,
     PaymentRequested,
     TicketReserved,
@@ -338,8 +339,9 @@ class ChargeOpen(RefusedForNow):
 
 
 PaymentEvent = PaymentRequested | PaymentCompleted | PaymentFailed | PaymentRefunded
+Reseating = SeatsMoved | OrderReseated
 Amending = PartRefundRequested | PartRefunded | SeatsReturned | OrderAmended | ConfirmationRequested
-OrderEvent = TicketReserved | OrderPaid | OrderCancelled | OrderMoved | PaymentEvent | Amending
+OrderEvent = TicketReserved | OrderPaid | OrderCancelled | OrderMoved | PaymentEvent | Amending | Reseating
 
 
 def as_placed(
@@ -382,10 +384,13 @@ def evolve(order: Order, event: OrderEvent, *, at: datetime) -> Order:
             return _after_cancelled(order, event)
         case OrderMoved():
             return after_moved(order, event)
-        case PartRefundRequested() | PartRefunded() | SeatsReturned() | OrderAmended() | ConfirmationRequested():
-            return _amended(order, event, at=at)
-        case _:
+        case SeatsMoved() | OrderReseated():
+            order = msgspec.structs.replace(order, seats=seats_after(order.seats, event.allocation))
+        case PaymentRequested() | PaymentCompleted() | PaymentFailed() | PaymentRefunded():
             return learn(order, money_told(event, at=at))
+        case _:
+            order = _amended(order, event, at=at)
+    return order
 
 
 def _after_reserved(order: Order, reserved: TicketReserved, *, at: datetime) -> Order:
@@ -407,9 +412,8 @@ def _after_reserved(order: Order, reserved: TicketReserved, *, at: datetime) -> 
 
 
 def _after_paid(order: Order, paid: OrderPaid) -> Order:
-    return msgspec.structs.replace(
-        order, status=Status.PAID, seats=OrderSeats.of(paid.allocation), reason=None, due_at=None
-    )
+    seats = OrderSeats.of(latest(order.seats, paid.allocation))
+    return msgspec.structs.replace(order, status=Status.PAID, seats=seats, reason=None, due_at=None)
 
 
 def _after_cancelled(order: Order, off: OrderCancelled) -> Order:
@@ -656,7 +660,7 @@ def pay(order: Order, allocation: Allocation, *, payment: OrderPayment | None = 
         raise ValueError(f"{order.id} was sold seats that it never reserved")
     paid = OrderPaid(
         order_id=order.id,
-        allocation=allocation,
+        allocation=latest(order.seats, allocation),
         total=order.total,
         reachable=order.reachable,
         bill=order.bill or UNSET,

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cludale.kernel.allocation import Allocation, OrderSeats, SeatsEvent
+from cludale.kernel.allocation import Allocation, NumberedSeat, OrderSeats, SeatsEvent
 from cludale.kernel.bills import Bill, TicketCount
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
@@ -241,6 +241,23 @@ class OrderMoved(Event, frozen=True, kw_only=True):
         return self.seats.concert_id
 
 
+class OrderReseated(SeatsEvent, frozen=True, kw_only=True):
+    """Some tickets of a paid order have other seats: they get new codes, and its buyer is told.
+
+    `allocation` are all seats that it has now.
+    """
+
+    order_id: str
+    numbers: tuple[int, ...]
+    """Which tickets, from 1."""
+    seats_before: tuple[NumberedSeat, ...]
+    """What these had."""
+    reason: str
+    """The organizer's own words."""
+    reachable: bool
+    allocation: Allocation
+
+
 class PartRefundRequested(SeatsEvent, frozen=True, kw_only=True):
     """Some tickets of a paid order are given back, or some of its money: give back `part.amount`, and the seats.
 
@@ -401,6 +418,7 @@ TOPIC = Topic(
         OrderPaid,
         OrderCancelled,
         OrderMoved,
+        OrderReseated,
         PartRefundRequested,
         OrderAmended,
         ConfirmationRequested,

@@ -6,7 +6,7 @@ from typing import Any
 from cludale.kernel.events import Envelope, Event
 from cludale.kernel.flat import fields_of
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.concerts.events import SeatsReturned
+from cludale.services.concerts.events import SeatsMoved, SeatsReturned
 from cludale.services.orders import carts
 from cludale.services.orders.carts import Cart
 from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed, evolve, is_closed
@@ -23,10 +23,12 @@ from cludale.services.orders.events import (
     OrderMoved,
     OrderPaid,
     OrderPlaced,
+    OrderReseated,
     PartRefundRequested,
     TicketReserved,
 )
 from cludale.services.orders.invoices.replay import INVOICE_TABLES, fold_invoice, invoice_refs
+from cludale.services.orders.reseating import is_early
 from cludale.services.orders.store import CARTS, ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
 
@@ -40,6 +42,7 @@ _TELLING: tuple[type[Event], ...] = (
     PaymentRefunded,
     PartRefunded,
     SeatsReturned,
+    SeatsMoved,
 )
 
 
@@ -121,12 +124,12 @@ def _cart_after(cart: Cart | None, event: Envelope) -> Cart:
 
 def _is_missing(order: Order, data: OrderEvent) -> bool:
     """Does the log tell later of what must have come before this?"""
-    if isinstance(data, PartRefundRequested | PartRefunded | SeatsReturned):
+    if isinstance(data, PartRefundRequested | PartRefunded | SeatsReturned | SeatsMoved):
         return _is_part_missing(order, data)
     match data:
         case TicketReserved() | OrderAmended() | ConfirmationRequested():
             return False
-        case OrderMoved() | OrderPaid():
+        case OrderMoved() | OrderPaid() | OrderReseated():
             return order.status is Status.PENDING
         case OrderCancelled():
             if is_closed(order):  # it was cancelled on purpose before, or this is told again
@@ -137,7 +140,9 @@ def _is_missing(order: Order, data: OrderEvent) -> bool:
             return order.payment is None
 
 
-def _is_part_missing(order: Order, data: PartRefundRequested | PartRefunded | SeatsReturned) -> bool:
+def _is_part_missing(order: Order, data: PartRefundRequested | PartRefunded | SeatsReturned | SeatsMoved) -> bool:
+    if isinstance(data, SeatsMoved):
+        return is_early(order, data)
     known = len(order.refunds)
     if isinstance(data, PartRefundRequested):
         return order.status in (Status.PENDING, Status.RESERVED) or data.part.number > known + 1

@@ -31,12 +31,13 @@ from cludale.services.concerts.events import (
     ConcertCancelled,
     ConcertPostponed,
     SaleRefused,
+    SeatsMoved,
     SeatsOffered,
     SeatsReturned,
     SeatsSold,
     WaitingListLeft,
 )
-from cludale.services.orders import aftersale, domain, jobs, queueing, together
+from cludale.services.orders import aftersale, domain, jobs, queueing, reseating, together
 from cludale.services.orders.aftersale import Amended, Amendment, Kept, NoAddress, RefundWish
 from cludale.services.orders.cart_service import Carts, KnownCart
 from cludale.services.orders.comparison import Comparison
@@ -629,6 +630,13 @@ def _on_part(event: Envelope, order: Order | None, _: datetime) -> Decision[Orde
     return Decision(domain.evolve(known, event.data, at=event.time))
 
 
+def _on_seats_moved(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
+    decision = reseating.moved(_known(order), event.data, at=event.time)
+    if decision is None:
+        raise TooEarly
+    return decision
+
+
 def _on_offered(_: Envelope, order: Order | None, now: datetime) -> Decision[Order] | None:
     # One that is not there yet, or never will be, asks by itself.
     return None if order is None else Decision(queueing.asks_now(order, now=now))
@@ -654,6 +662,7 @@ HANDLERS: Mapping[type[Event], Handler[Any]] = {
     PaymentRefunded: _on_refunded,
     PartRefunded: _on_part,
     SeatsReturned: _on_part,
+    SeatsMoved: _on_seats_moved,
     SeatsOffered: _on_offered,
     WaitingListLeft: _on_left_the_list,
     **_JOB_HANDLERS,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cludale.kernel.allocation import Allocation, NumberedSeat, seats_named
+from cludale.kernel.allocation import Allocation, NumberedSeat, numbers_moved, seats_named
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.ids import same_as
@@ -25,6 +25,7 @@ from cludale.services.tickets.events import (
     TicketAdmitted,
     TicketIssued,
     TicketLeft,
+    TicketReseated,
     TicketRevoked,
     TicketTransferred,
     UndoReason,
@@ -34,7 +35,8 @@ MOVES_KEPT = 100
 """How many movements at the door one ticket keeps."""
 
 GIVEN_BY_BUYER = 2
-"""The last generation of a ticket's code whose holder the buyer named: a second passing on is the holder's."""
+"""How often a ticket was given at most, with its issue, where the buyer named its holder: a second passing on is the
+holder's."""
 
 _PREFIX = "ticket-"
 
@@ -73,6 +75,19 @@ class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc
     """Those that did not count; in records of before this field they are left out."""
     revoked_at: datetime | None = None
     """Since when it is void; none in older records."""
+    reseated: int = 0
+    """How many of its codes it got because its seat became another one; none in older records."""
+    had_since: int = 0
+    """The first code of whoever has it now, once its seat has become another one; 0: that never happened."""
+
+    @property
+    def given(self) -> int:
+        """How many codes it has had, those not counted that came with another seat: 1 while it is the buyer's."""
+        return self.generation - self.reseated
+
+    def is_of_holder(self, generation: int) -> bool:
+        """Is this a code of whoever has it now, which is void for another seat alone?"""
+        return bool(self.had_since) and self.had_since <= generation < self.generation
 
     def scan(self, scan_id: str) -> Movement | None:
         """The movement that this scan was, if it counts or did not."""
@@ -97,6 +112,11 @@ class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc
         return tuple(inside)
 
     @property
+    def was_let_in(self) -> bool:
+        """Was somebody let in with it, ever?"""
+        return any(move.direction is Direction.IN for move in self.moves)
+
+    @property
     def is_inside(self) -> bool:
         """Is whoever has it inside?"""
         return bool(self.inside)
@@ -104,7 +124,7 @@ class Ticket(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc
     @property
     def is_transferred(self) -> bool:
         """Is it somebody else's than the buyer's?"""
-        return self.generation > 1
+        return self.given > 1
 
 
 _place = attrgetter("place")
@@ -215,8 +235,8 @@ def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
             void = {n: msgspec.structs.replace(state.ticket(n), **since) for n in event.numbers}
             parts = state.parts if event.part_number is msgspec.UNSET else (*state.parts, event.part_number)
             return msgspec.structs.replace(state, changed={**state.changed, **void}, parts=parts, step=event.step)
-        case TicketTransferred():
-            return _with(state, event, generation=event.generation, holder=None)
+        case TicketTransferred() | TicketReseated():
+            return _with_new_codes(state, event)
         case TicketAdmitted():
             return _moved(state, event, Movement(at, event.door, event.scan_id))
         case TicketLeft():
@@ -232,6 +252,24 @@ def _after(state: OrderTickets, event: Event, at: datetime) -> OrderTickets:
 def _with(state: OrderTickets, event: Any, **changes: Any) -> OrderTickets:
     after = msgspec.structs.replace(state.ticket(event.number), **changes)
     return msgspec.structs.replace(state, changed={**state.changed, event.number: after}, step=event.step)
+
+
+def _with_new_codes(state: OrderTickets, event: TicketTransferred | TicketReseated) -> OrderTickets:
+    if isinstance(event, TicketTransferred):
+        first = event.generation if state.ticket(event.number).had_since else 0
+        return _with(state, event, generation=event.generation, holder=None, had_since=first)
+    moved = {number: _reseated(state.ticket(number)) for number in event.numbers}
+    changed = {**state.changed, **moved}
+    return msgspec.structs.replace(state, changed=changed, allocation=event.allocation, step=event.step)
+
+
+def _reseated(ticket: Ticket) -> Ticket:
+    return msgspec.structs.replace(
+        ticket,
+        generation=ticket.generation + 1,
+        reseated=ticket.reseated + 1,
+        had_since=ticket.had_since or ticket.generation,
+    )
 
 
 def _moved(state: OrderTickets, event: Any, movement: Movement) -> OrderTickets:
@@ -343,6 +381,25 @@ def transfer(state: OrderTickets, number: int, *, holder: str | None, now: datet
     return Decision(msgspec.structs.replace(after, changed=named), decision.events, now)
 
 
+def reseat(state: OrderTickets, allocation: Allocation, *, now: datetime) -> Decision[OrderTickets]:
+    """An organizer moved some of the order's seats: those of these tickets get new codes, whoever has them.
+
+    What somebody was let in with stays that: the new code lets nobody in a second time. What is known already, or is
+    older, changes nothing.
+    """
+    known = state.allocation
+    if known is None or (allocation.moves or 0) <= (known.moves or 0):
+        return Decision(state)
+    moved = set(numbers_moved(known, allocation))
+    valid = state.valid
+    if not valid:
+        return Decision(state)
+    # None, perhaps: they are where they were, or it was void ones. That is told, too, so that an older move is known.
+    numbers = tuple(number for number in valid if number in moved)
+    event = TicketReseated(order_id=state.order_id, numbers=numbers, step=state.step + 1, allocation=allocation)
+    return _decided(state, event, now)
+
+
 def forget_holders(state: OrderTickets, reason: ErasureReason, *, now: datetime) -> Decision[OrderTickets]:
     """Without the names of holders that this erasure takes away; nothing is published, for no event has them.
 
@@ -353,7 +410,7 @@ def forget_holders(state: OrderTickets, reason: ErasureReason, *, now: datetime)
     bare = {
         number: msgspec.structs.replace(ticket, holder=None)
         for number, ticket in state.changed.items()
-        if ticket.holder is not None and (reason is not ErasureReason.ASKED or ticket.generation <= GIVEN_BY_BUYER)
+        if ticket.holder is not None and (reason is not ErasureReason.ASKED or ticket.given <= GIVEN_BY_BUYER)
     }
     if not bare:
         return Decision(state)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from cludale.kernel import dates
+from cludale.kernel.allocation import NumberedSeat
 from cludale.ports.programme import ConcertDetails
 from cludale.services.tickets.domain import OrderTickets, Ticket, ticket_id
 from cludale.services.tickets.events import Direction
@@ -28,7 +29,7 @@ class Result(StrEnum):
     """Out, and nobody was inside with it."""
     REVOKED = "revoked"
     REPLACED = "replaced"
-    """It was transferred: there is a newer code."""
+    """It was transferred, or its seat was moved: there is a newer code."""
     WRONG_CONCERT = "wrong-concert"
     NOT_YET = "not-yet"
     """`at` says from when on."""
@@ -60,6 +61,8 @@ class Scanned(NamedTuple):
     result: Result
     at: datetime | None = None
     door: str | None = None
+    moved_to: NumberedSeat | None = None
+    """Of a code that is REPLACED because its holder has another seat: which."""
 
 
 def judged(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Self
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.ids import Id
 from cludale.kernel.principals import Scope
@@ -23,6 +23,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.seats import SeatView
 
 JOSE, CSV = "application/jose", "text/csv; charset=utf-8"
 MERGED_AT_ONCE = 500
@@ -69,6 +70,10 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         datetime | None, Meta(description="when it was let through, or was before (`used`); from when on (`not-yet`)")
     ]
     door: Annotated[str | None, Meta(description="where that was")]
+    moved_to: Annotated[
+        SeatView | UnsetType,
+        Meta(description="`replaced`, for whoever shows it was moved: the seat that is theirs now"),
+    ] = UNSET
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
@@ -83,6 +88,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             section=None if claims is None else claims.section,
             at=said.at,
             door=said.door,
+            moved_to=UNSET if said.moved_to is None else SeatView.of(said.moved_to),
         )
 
 

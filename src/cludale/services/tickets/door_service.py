@@ -352,6 +352,8 @@ class _Deciding:
             hours=ready.hours,
             now=now,
         )
+        if said.result is Result.REPLACED and state.ticket(claims.number).is_of_holder(claims.generation):
+            said = said._replace(moved_to=state.seat(claims.number))
         if said.result is not Result.VALID or said.at is not None:
             return said, None
         if scan.direction is Direction.OUT:

@@ -74,6 +74,19 @@ class TicketTransferred(Event, frozen=True, kw_only=True):
     step: int
 
 
+class TicketReseated(SeatsEvent, frozen=True, kw_only=True):
+    """These tickets are for other seats: their codes of before are void, and they have new ones.
+
+    `allocation` are the seats of all of the order's tickets, from now on.
+    """
+
+    order_id: str
+    numbers: tuple[int, ...]
+    """Those that have a new code; not those that are void, or whose seat is the same again."""
+    step: int
+    allocation: Allocation
+
+
 class TicketAdmitted(Event, frozen=True, kw_only=True):
     """Whoever showed the ticket's code was let in."""
 
@@ -136,5 +149,14 @@ class ScanMerged(Event, frozen=True, kw_only=True):
 TOPIC = Topic(
     "ticket-events",
     "tickets",
-    (TicketIssued, TicketRevoked, TicketTransferred, TicketAdmitted, TicketLeft, AdmissionUndone, ScanMerged),
+    (
+        TicketIssued,
+        TicketRevoked,
+        TicketTransferred,
+        TicketReseated,
+        TicketAdmitted,
+        TicketLeft,
+        AdmissionUndone,
+        ScanMerged,
+    ),
 )

@@ -29,7 +29,7 @@ from cludale.ports.ticket_pages import PagesBusy, TicketPage, TicketPages
 from cludale.ports.wallets import NoWallets, Wallets, WalletTicket
 from cludale.runtime.aggregates import Handler, TooEarly, Updates
 from cludale.runtime.recent import Recent
-from cludale.services.orders.events import ContactErased, OrderCancelled, OrderPaid, PartRefundRequested
+from cludale.services.orders.events import ContactErased, OrderCancelled, OrderPaid, OrderReseated, PartRefundRequested
 from cludale.services.tickets import codes, domain, door
 from cludale.services.tickets.domain import OrderTickets, Ticket
 from cludale.services.tickets.door import Open
@@ -113,7 +113,8 @@ class Tickets:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """OrderPaid issues an order's tickets, OrderCancelled revokes them, PartRefundRequested some of them.
-        ContactErased takes away the names of holders that the buyer gave.
+        OrderReseated gives those that have another seat new codes. ContactErased takes away the names of holders that
+        the buyer gave.
 
         One commit call, whatever the batch.
         """
@@ -131,6 +132,12 @@ class Tickets:
             return (await TICKETS.one(self._updates.records, order_id)).state
         except NotFound:
             raise NotFound("order with tickets", order_id) from None
+
+    async def admitted(self, order_id: str) -> frozenset[int]:
+        """The numbers of the order's tickets with which somebody was let in; none where it has no tickets."""
+        found = await TICKETS.load(self._updates.records, (order_id,))
+        changed = found[order_id].state.changed if order_id in found else {}
+        return frozenset(number for number, ticket in changed.items() if ticket.was_let_in)
 
     async def shown(self, tickets: OrderTickets, numbers: Sequence[int]) -> list[Shown]:
         """These tickets of an order as they are shown. Raises NotFound, Busy."""
@@ -336,6 +343,12 @@ def _give_back(event: Envelope, state: OrderTickets | None, now: datetime) -> De
     return domain.give_back(state, asked.part.tickets, part=asked.part.number, now=now, numbers=numbers)
 
 
+def _reseat(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets]:
+    if state is None:
+        raise TooEarly
+    return domain.reseat(state, event.data.allocation, now=now)
+
+
 def _forget(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:
     erased: ContactErased = event.data
     return None if state is None else domain.forget_holders(state, erased.reason, now=now)  # none issued: none named
@@ -346,6 +359,7 @@ HANDLERS: Mapping[type[Event], _Decides] = {
     OrderPaid: _issue,
     OrderCancelled: _cancel,
     PartRefundRequested: _give_back,
+    OrderReseated: _reseat,
     ContactErased: _forget,
 }
 """What the service hears, and what decides about it. `_issue` is told the key that signs, too."""

@@ -3,16 +3,19 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 from tests.fakes import NOON
 from tests.seats import allocation
 
+from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.refusals import NotFound
 from cludale.ports.programme import ConcertDetails
+from cludale.services.orders.events import ErasureReason
 from cludale.services.tickets import domain, door
 from cludale.services.tickets.domain import NotInside, OrderTickets, TicketUsed, TicketVoid
 from cludale.services.tickets.door import Open, Result
-from cludale.services.tickets.events import Direction, RevokeReason, TicketRevoked, UndoReason
+from cludale.services.tickets.events import Direction, RevokeReason, TicketReseated, TicketRevoked, UndoReason
 
 ORDER = "order-1"
 HOURS = Open(NOON - timedelta(hours=1), NOON + timedelta(hours=9))
@@ -106,18 +109,18 @@ def test_a_ticket_that_is_void_or_used_is_not_transferred() -> None:
 
 def test_the_door_lets_each_in_once_and_says_where_before() -> None:
     tickets = issued()
-    assert said(tickets, 1) == (Result.VALID, None, None)
-    assert said(entered(tickets, 1), 1) == (Result.USED, NOON, "north")
+    assert said(tickets, 1) == (Result.VALID, None, None, None)
+    assert said(entered(tickets, 1), 1) == (Result.USED, NOON, "north", None)
 
 
 def test_the_same_scan_told_again_gets_the_same_answer() -> None:
-    assert said(entered(issued(), 1, "s2"), 1, scan="s2") == (Result.VALID, NOON, "north")
+    assert said(entered(issued(), 1, "s2"), 1, scan="s2") == (Result.VALID, NOON, "north", None)
 
 
 def test_void_replaced_early_and_late_tickets_stay_out() -> None:
     assert said(domain.give_back(issued(1), 1, part=1, now=NOON).state, 1).result is Result.REVOKED
     assert said(domain.transfer(issued(), 1, holder=None, now=NOON).state, 1).result is Result.REPLACED
-    assert said(issued(), 1, now=HOURS.since - timedelta(seconds=1)) == (Result.NOT_YET, HOURS.since, None)
+    assert said(issued(), 1, now=HOURS.since - timedelta(seconds=1)) == (Result.NOT_YET, HOURS.since, None, None)
     assert said(issued(), 1, now=HOURS.until).result is Result.OVER
 
 
@@ -160,3 +163,53 @@ def test_what_is_no_ticket_id_is_found_nowhere(id: str) -> None:
 def test_an_id_names_order_and_number() -> None:
     assert domain.parsed_id(domain.ticket_id("order-1.ab", 12)) == ("order-1.ab", 12)
     assert replace(issued()).quantity == 3
+
+
+def seated(*numbers: int, moves: int = 0) -> Allocation:
+    named = tuple(NumberedSeat(f"A-{number}", "A", str(number), number) for number in numbers)
+    return replace(allocation(quantity=len(numbers)), numbered_seats=named, moves=moves or UNSET)
+
+
+def with_seats() -> OrderTickets:
+    return domain.issue(None, order_id=ORDER, allocation=seated(1, 2, 3), key_id="aa00", now=NOON).state
+
+
+class TestSeatsThatWereMoved:
+    def test_their_tickets_have_new_codes_and_the_others_their_old_ones(self) -> None:
+        decision = domain.reseat(with_seats(), seated(7, 2, 3, moves=1), now=NOON)
+        (event,) = decision.events
+        assert isinstance(event, TicketReseated)
+        assert event.numbers == (1,)
+        tickets = decision.state
+        assert [tickets.ticket(number).generation for number in (1, 2, 3)] == [2, 1, 1]
+        assert said(tickets, 1).result is Result.REPLACED
+        assert said(tickets, 1, generation=2).result is Result.VALID
+        assert tickets.ticket(1).is_of_holder(1)
+        assert domain.reseat(tickets, seated(7, 2, 3, moves=1), now=NOON).state is tickets
+
+    def test_a_void_ticket_gets_none(self) -> None:
+        back = domain.give_back(with_seats(), 1, part=1, numbers=(1,), now=NOON).state
+        decision = domain.reseat(back, seated(7, 8, 3, moves=1), now=NOON)
+        assert decision.events[0].numbers == (2,)  # type: ignore[attr-defined]
+        assert decision.state.ticket(1).generation == 1
+
+    def test_who_was_let_in_stays_in_and_nobody_comes_in_after_them(self) -> None:
+        tickets = domain.reseat(entered(with_seats(), 1), seated(7, 2, 3, moves=1), now=NOON).state
+        assert tickets.ticket(1).is_inside
+        assert said(tickets, 1, generation=2).result is Result.USED
+
+    def test_it_is_the_holder_s_as_before_and_their_name_goes_when_it_did(self) -> None:
+        given = domain.transfer(with_seats(), 1, holder="Zoë", now=NOON).state
+        moved = domain.reseat(given, seated(7, 2, 3, moves=1), now=NOON).state
+        ticket = moved.ticket(1)
+        assert (ticket.generation, ticket.is_transferred, ticket.holder) == (3, True, "Zoë")
+        assert (ticket.is_of_holder(1), ticket.is_of_holder(2)) == (False, True)
+        assert not domain.reseat(with_seats(), seated(7, 2, 3, moves=1), now=NOON).state.ticket(1).is_transferred
+        assert domain.forget_holders(moved, ErasureReason.ASKED, now=NOON).state.ticket(1).holder is None
+        again = domain.transfer(moved, 1, holder="Ann", now=NOON).state
+        assert [again.ticket(1).is_of_holder(number) for number in (2, 3)] == [False, False]
+
+    def test_an_older_move_changes_nothing_also_where_the_later_one_led_back(self) -> None:
+        tickets = domain.reseat(with_seats(), seated(1, 2, 3, moves=2), now=NOON).state
+        assert tickets.ticket(1).generation == 1
+        assert domain.reseat(tickets, seated(7, 2, 3, moves=1), now=NOON).state is tickets

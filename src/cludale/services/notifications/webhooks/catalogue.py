@@ -78,6 +78,12 @@ FACTS: tuple[Fact, ...] = (
         lambda event: f"{event.order_id} {event.was_paid}",
     ),
     Fact("order.moved", orders.OrderMoved, "Its concert is moved.", lambda event: f"{event.order_id} {event.revision}"),
+    Fact(
+        "order.reseated",
+        orders.OrderReseated,
+        "Some of its tickets are for other seats, with new codes.",
+        lambda event: f"{event.order_id} {event.allocation.moves}",
+    ),
     Fact("order.amended", orders.OrderAmended, "Name, address or comment was changed; the values are in no event."),
     Fact("order.contact_erased", orders.ContactErased, "What its buyer had left is gone: erase it, too."),
     Fact(
@@ -107,6 +113,7 @@ FACTS: tuple[Fact, ...] = (
     Fact("ticket.issued", tickets.TicketIssued, "An order has its tickets."),
     Fact("ticket.revoked", tickets.TicketRevoked, "Tickets let nobody in any more."),
     Fact("ticket.transferred", tickets.TicketTransferred, "A ticket is somebody else's."),
+    Fact("ticket.reseated", tickets.TicketReseated, "Tickets are for other seats, and have new codes."),
     Fact("ticket.admitted", tickets.TicketAdmitted, "Whoever showed the ticket was let in."),
     Fact("ticket.left", tickets.TicketLeft, "Whoever was let in went out."),
     Fact("ticket.admission_undone", tickets.AdmissionUndone, "The ticket's last admission did not count."),

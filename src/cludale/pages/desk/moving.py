@@ -1,0 +1,162 @@
+"""An order's seats are moved to others, or swapped with another order's: a form with seats by their names.
+
+Seats are typed as an order shows them: `C 12, 13; D 4`. Asked for twice, as all that is done about an order.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from cludale.pages import forms
+from cludale.pages.api import Problem, path
+from cludale.pages.desk import asking
+from cludale.pages.desk.asking import SURE
+from cludale.pages.desk.views import Order, OrderSeat, SeatPlan, SeatsNow
+from cludale.pages.site import Missing, Site, checked
+from cludale.pages.staff.signing import Signing, Staff
+from cludale.web.responses import Response
+from cludale.web.routing import Route
+
+MOST_TYPED = 2_000
+_AT = {"first.order": "", "first.seats": "seats", "second.order": "other", "second.seats": "theirs"}
+"""Where a swap's refusals stand in the form."""
+
+MEANT = "meant"
+"""The field of the second form that has what the API is to be told."""
+
+Ids = Mapping[tuple[str, str], str]
+"""Row and number → a seat's id."""
+
+
+class Moving:
+    """The form by which seats are moved."""
+
+    def __init__(self, site: Site, signing: Signing) -> None:
+        self._site = site
+        self._signing = signing
+
+    def routes(self) -> list[Route]:
+        """Its routes."""
+        page, at = self._signing.route, "/staff/orders/{order_id}/move"
+        return [page("GET", at, self._show), page("POST", at, self._move)]
+
+    async def _show(self, staff: Staff) -> Response:
+        staff.need("sell")
+        return self._form(staff, await self._order(staff), {})
+
+    def _form(self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}) -> Response:
+        return asking.form(self._site, staff, "desk/move.html", fields, wrong, order=order, most=MOST_TYPED)
+
+    async def _order(self, staff: Staff) -> Order:
+        """The order, if its seats have numbers. Raises Missing."""
+        order = await asking.order(staff, staff.visit.segment)
+        if not order.seats:
+            raise Missing
+        return order
+
+    async def _move(self, staff: Staff) -> Response:
+        fields = forms.read(staff.visit.request)
+        staff.need("sell")
+        order = await self._order(staff)
+        # Sent twice it says the same twice, though the order has other seats by then: names are looked up once.
+        body = _meant(fields)
+        if body is None:
+            wrong: dict[str, str] = {}
+            body = await self._body(staff, order, fields, wrong)
+            if wrong:
+                return self._form(staff, order, fields, wrong)
+            names = ("seats", "to", "other", "theirs", "reason")
+            rows = [("order", order.id), *((name, fields[name]) for name in names if fields.get(name))]
+            kept = {**fields, MEANT: msgspec.json.encode(body).decode()}
+            at = f"/staff/orders/{order.id}/move"
+            return asking.confirm(self._site, staff, "move", kept, rows=rows, back=at)
+        what = "swap" if "second" in body else "move"
+        at = path("concerts", order.concert_id, "seats", what)
+        sent = await asking.send(staff, "POST", at, body, sure=fields[SURE], at=_at_fields)
+        if sent.wrong:
+            return self._form(staff, order, fields, sent.wrong)
+        return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=move")
+
+    async def _body(
+        self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: dict[str, str]
+    ) -> dict[str, Any]:
+        """What the API is told; `wrong` is told what was typed wrong."""
+        said: dict[str, Any] = {"reason": fields.get("reason", ""), "evenIfAdmitted": "admitted" in fields}
+        if not said["reason"]:
+            wrong["reason"] = "needed"
+        first: dict[str, Any] = {"order": order.id}
+        if fields.get("seats"):
+            first["seats"] = _named(fields["seats"], _ids(order.seats), "seats", wrong)
+        if not fields.get("other"):
+            if fields.get("to"):
+                first["to"] = _named(fields["to"], await self._plan(staff, order), "to", wrong)
+            return first | said
+        if fields.get("to"):
+            wrong["to"] = "either"
+        second: dict[str, Any] = {"order": fields["other"]}
+        if fields.get("theirs"):
+            second["seats"] = _named(
+                fields["theirs"], await self._theirs(staff, fields["other"], wrong), "theirs", wrong
+            )
+        return {"first": first, "second": second} | said
+
+    async def _theirs(self, staff: Staff, id: str, wrong: dict[str, str]) -> Ids:
+        try:
+            return _ids((await asking.order(staff, id)).seats)
+        except Missing:
+            wrong["other"] = "no-order"
+            return {}
+
+    async def _plan(self, staff: Staff, order: Order) -> Ids:
+        """The seats of the section that the order has seats of."""
+        now = checked(await staff.ask("GET", path("concerts", order.concert_id, "seats"))).read(SeatsNow)
+        zone = next((each.zone for each in now.sections if each.id == order.section), None)
+        answer = checked(await staff.ask("GET", path("concerts", order.concert_id, "seats", "plan", digest=now.plan)))
+        # A plan may have 50,000 seats: other pages don't wait for it.
+        plan = await asyncio.to_thread(lambda: msgspec.json.decode(answer.body, type=SeatPlan))
+        rows = [row for each in plan.zones if each.name == zone for row in each.rows]
+        return {(row.row_number, seat.seat_number): seat.seat_guid for row in rows for seat in row.seats}
+
+
+def _meant(fields: Mapping[str, str]) -> dict[str, Any] | None:
+    """What the form that was shown once more asks for; None: it was not, or says nothing of the kind."""
+    if SURE not in fields:
+        return None
+    try:
+        return msgspec.json.decode(fields.get(MEANT, ""), type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+
+
+def typed(text: str) -> list[tuple[str, str]]:
+    """Row and number of each seat in `C 12, 13; D 4`. A name without a row is in the row before it."""
+    found: list[tuple[str, str]] = []
+    for part in text.split(";"):
+        row = ""
+        for each in part.split(","):
+            before, _, number = " ".join(each.split()).rpartition(" ")
+            row = before or row
+            if number:
+                found.append((row, number))
+    return found
+
+
+def _named(text: str, ids: Ids, field: str, wrong: dict[str, str]) -> list[str]:
+    """The ids of the seats that are typed; `wrong` is told of the first that is not there."""
+    seats = typed(text[:MOST_TYPED])
+    missing = next((" ".join(seat).strip() for seat in seats if seat not in ids), None)
+    if missing is not None or not seats:
+        wrong[field] = f"no-seat {missing or text}"
+        return []
+    return [ids[seat] for seat in seats]
+
+
+def _ids(seats: Sequence[OrderSeat]) -> Ids:
+    return {(each.row, each.number): each.id for each in seats}
+
+
+def _at_fields(problem: Problem) -> dict[str, str]:
+    found = {field.partition("[")[0]: text for field, text in asking.why(problem).items()}
+    return {_AT.get(field, "" if field == "order" else field): text for field, text in found.items()}
