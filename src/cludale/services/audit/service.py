@@ -234,6 +234,7 @@ class Audit:
             if conflict is None:
                 self._recent.remember(dict.fromkeys([batch[at][0] for at in order.ready]))
                 break
+            await self._know_sealed(deliveries)  # whoever was faster may have filled the segment with these
             await self._know([batch[at][0] for at in order.ready])
             order = causes_first(batch, self._recent.__contains__)
         else:

@@ -98,6 +98,23 @@ async def test_two_replicas_seal_a_segment_once_and_go_on_in_one_chain(disk: Dis
     assert (verdict.ok, verdict.events) == (True, 13)
 
 
+async def test_a_replica_that_waits_for_a_cause_records_nothing_that_another_sealed_with_it_meanwhile(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    effect = reserved("effect", "cause", "order-50")
+    slow, other, commit = audit_over(disk), audit_over(disk), MemoryStore.commit
+
+    async def overtaken(self: MemoryStore, commits: Sequence[Commit]) -> object:
+        monkeypatch.setattr(MemoryStore, "commit", commit)
+        await other.handle(delivered(placed("cause", "order-50"), effect, *orders(1, LIMIT - 2)))
+        return await commit(self, commits)
+
+    monkeypatch.setattr(MemoryStore, "commit", overtaken)
+    assert await slow.handle(delivered(effect)) == [Acknowledgement.SUCCESS]
+    assert [entries_in(disk, segment) for segment in range(2)] == [LIMIT, 0]
+    assert (await audit_over(disk).verify()).events == LIMIT
+
+
 async def test_no_segment_is_sealed_while_an_event_waits_in_it_for_its_cause(disk: Disk) -> None:
     audit = audit_over(disk)
     await audit.handle(delivered(reserved("effect", "cause", "order-50")))
