@@ -1,8 +1,8 @@
 """`python -m benchmarks.seating`: numbered seats: how fast they are picked, how many are sold, and is the rule kept.
 
-`speed` sells out 20,000 seats, `holds` decides the holds of a section of as many by quantity and with numbers,
-`parties` places a million parties and judges each by code of its own, `fill` sells halls to parties that don't let
-themselves be split, beside a first-fit and a nearest-only picker.
+`speed` sells out 20,000 seats, `holds` decides the holds of a section of as many by quantity and with numbers, `memory`
+says what such a section takes, `parties` places a million parties and judges each by code of its own, `fill` sells
+halls to parties that don't let themselves be split, beside a first-fit and a nearest-only picker.
 
 Party sizes: of 255 venues' sales in 2023/24, 37 % of the tickets were sold in pairs, 16 % in more than twelve at once
 (https://evidence.audienceanswers.org/en/evidence/articles/changes-party-sizes). Nothing more exact is published; how
@@ -14,26 +14,17 @@ import gc
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from time import thread_time_ns
 
-from msgspec import UNSET, UnsetType
-
-from cludale.kernel.money import Money
-from cludale.services.concerts.domain import Hold, Seating, decide
-from cludale.services.concerts.events import SeatPlanPart, SectionPlan
+from benchmarks.decisions import Sale, curved, decisions, say, whole
+from benchmarks.parties import GIVE_UP, Judge, judged
 from cludale.services.concerts.numbered import Hall
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout, Seat
+from cludale.services.concerts.seating.layout import Flags, Layout, Seat
 from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
-from cludale.services.concerts.stock import untouched
-from cludale.services.concerts.store import SECTIONS
 
 TICKETS = {1: 8.0, 2: 37.0, 3: 9.0, 4: 16.0, 5: 4.0, 6: 4.0} | dict.fromkeys(range(7, 13), 1.0)
 TICKETS |= dict.fromkeys(range(13, 21), 2.0)
 """What share of a hundred tickets parties of each size buy."""
-
-GIVE_UP = 20
-"""A hall is sold out once so many parties in a row could not sit together."""
 
 
 def hall(rows: int, width: int, *, accessible: bool = False) -> Layout:
@@ -62,15 +53,12 @@ def sizes(seed: int) -> Iterator[int]:
 
 def speed(rounds: int) -> None:
     """A whole sell-out of 20,000 seats, every decision timed in CPU; the same parties in every round."""
-    tracemalloc.start()
-    picker = Picker(hall(400, 50))
-    gc.collect()
-    print(f"memory of 20,000 seats with the picker's index: {tracemalloc.get_traced_memory()[0] / 1e6:.1f} MB")
-    tracemalloc.stop()
+    empty = Picker(hall(400, 50))
+    empty.settle()
     took: list[list[int]] = []
     steps: dict[Step, int] = {}
     for _ in range(rounds):
-        picker, each, steps = Picker(picker.layout), [], {}
+        picker, each, steps = empty.copy(), [], {}
         for size in sizes(1):
             began = thread_time_ns()
             try:
@@ -85,124 +73,49 @@ def speed(rounds: int) -> None:
         took.append(each)
     print(f"{len(took[0])} parties until no seat is left: {', '.join(f'{n} {step}' for step, n in steps.items())}")
     for number, each in enumerate(took, 1):
-        _say(f"round {number}", each)
-    _say("each decision's least of the rounds", [min(times) for times in zip(*took, strict=True)])
+        say(f"round {number}", each)
+    say("each decision's least of the rounds", [min(times) for times in zip(*took, strict=True)])
 
 
 def holds(rounds: int) -> None:
-    """The decisions of holds in a section of 20,000, by quantity and with numbers, until it is full."""
-    layout = hall(400, 50)
-    kinds: dict[str, tuple[Hall | None, SeatPlanPart | UnsetType]] = {
-        "by quantity": (None, UNSET),
-        "numbered": (Hall(layout), SeatPlanPart(digest="", zone="")),
-    }
-    for number in range(1, rounds + 1):
-        for what, (seats, part) in kinds.items():
-            section = untouched(
-                "c", SectionPlan(id="s", name="s", total_seats=len(layout), price=Money(1, "EUR"), plan=part)
-            )
-            now, took = datetime(2027, 1, 1, tzinfo=UTC), list[int]()
-            for size in sizes(1):
-                if section.available(now) < size:
-                    break
-                now += timedelta(milliseconds=20)
-                wanted = Hold(f"reservation-{len(took)}", None, size, 600.0)
-                began = thread_time_ns()
-                section = decide(Seating(section, {}, seats), wanted, now).state.section
-                took.append(thread_time_ns() - began)
-            _say(f"round {number}, {what}", took)
-            print(f"  record: {len(SECTIONS.put(section, 0).body)} bytes, all of it held")
+    """What is decided of holds in sections of 20,000 seats: with numbers in two halls, and by quantity."""
+    decisions(rounds, {"numbered": hall(400, 50), "numbered, on arcs": curved()}, sizes)
 
 
-def _say(what: str, took: list[int]) -> None:
-    took = sorted(took)
-    at = [took[min(len(took) - 1, int(len(took) * part))] / 1000 for part in (0.5, 0.99, 0.999, 1)]
-    print(f"{what}: p50 {at[0]:.0f}, p99 {at[1]:.0f}, p99.9 {at[2]:.0f}, most {at[3]:.0f} µs of CPU")
+def memory(_: int) -> None:
+    """What a process keeps of a concert of 20,000 seats while it is sold: tracemalloc counts it."""
+    tracemalloc.start()
+    empty = Hall(hall(400, 50))
+    empty.prepare()
+    of_plan = _allocated()
+    print(f"where its seats are, for all concerts of this plan together: {of_plan / 1e6:.2f} MB")
+    sale = Sale(empty, 20_000, 600.0)
+    whole(sale, sizes(1), are_paid=False)
+    sale.forget()
+    print(f"with the concert's own section, picker and record, all of it held: {_allocated() / 1e6:.2f} MB")
+    del sale
+    sale = Sale(empty, 20_000, 30.0)
+    whole(sale, sizes(1), are_paid=True)
+    sale.forget()
+    print(f"and sold, after many holds that ended: {_allocated() / 1e6:.2f} MB")
+    tracemalloc.stop()
 
 
-class Judge:
-    """What is free, by code of its own, and what a pick did."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.special = [bool(flags & ACCESSIBLE) for flags in layout.flags]
-        self.free = [not special for special in self.special]
-        self.taken = [False] * len(layout)
-        x, row = layout.x, layout.row_of
-        self.next = [
-            number + 1 < len(layout) and row[number] == row[number + 1] and x[number + 1] - x[number] < 30
-            for number in range(len(layout))
-        ]
-
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """The free ordinary seats that are neighbours: the first, and how many."""
-        first = -1
-        for seat, free in enumerate(self.free):
-            if free and first < 0:
-                first = seat
-            if first >= 0 and not (free and self.next[seat] and self.free[seat + 1]):
-                yield first, seat - first + 1
-                first = -1
-
-    def leaves_alone(self, first: int, size: int) -> bool:
-        """Whether adjacent seats leave one beside them alone."""
-        before = self._free_before(first) and not self._free_before(first - 1)
-        last = first + size - 1
-        return before or (self._free_after(last) and not self._free_after(last + 1))
-
-    def avoidable(self, size: int) -> bool:
-        """Whether so many could sit together and leave no seat alone."""
-        return any(length == size or length >= size + 2 for _, length in self.runs())
-
-    def change(self, seats: tuple[int, ...], *, taken: bool) -> None:
-        """These are taken, or given back."""
-        for seat in seats:
-            self.taken[seat] = taken
-            self.free[seat] = not taken and not self.special[seat]
-
-    def _free_before(self, seat: int) -> bool:
-        return seat > 0 and self.next[seat - 1] and self.free[seat - 1]
-
-    def _free_after(self, seat: int) -> bool:
-        return self.next[seat] and self.free[seat + 1]
+def _allocated() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
 
 
 def parties(count: int) -> None:
-    """So many parties in halls of 1,000 seats, one in ten of which gives its seats back: each pick is judged."""
-    layout, chance = hall(25, 40, accessible=True), random.Random(7)
-    placed = doubles = avoidable = unasked = alone = halls = 0
-    steps: dict[Step, int] = {}
-    wanted = sizes(7)
-    while placed < count:
-        picker, judge, sold = Picker(layout), Judge(layout), list[tuple[int, ...]]()
-        halls += 1
-        refused = 0
-        while refused < GIVE_UP and placed < count:
-            size, asked = next(wanted), int(chance.random() < 0.005)
-            if sold and chance.random() < 0.1:
-                back = sold.pop(chance.randrange(len(sold)))
-                picker.give_back(back)
-                judge.change(back, taken=False)
-            try:
-                pick = picker.best(Party(size, wheelchairs=asked))
-            except NotEnoughSeats:
-                refused += 1
-                continue
-            refused, placed = 0, placed + 1
-            steps[pick.step] = steps.get(pick.step, 0) + 1
-            doubles += len(set(pick.seats)) != size or any(judge.taken[seat] for seat in pick.seats)
-            unasked += not asked and any(judge.special[seat] for seat in pick.seats)
-            if not asked and pick.step in {Step.TOGETHER, Step.ORPHAN}:
-                left = judge.leaves_alone(pick.seats[0], size)
-                alone += left
-                avoidable += left and judge.avoidable(size)
-            elif not asked:  # none may be split that could sit together
-                avoidable += judge.avoidable(size)
-            picker.take(pick.seats)
-            judge.change(pick.seats, taken=True)
-            sold.append(pick.seats)
-    print(f"{placed} parties in {halls} halls: {', '.join(f'{n} {step}' for step, n in steps.items())}")
-    print(f"{doubles} doubles, {avoidable} avoidable orphans of {alone}, {unasked} accessible seats to who did not ask")
+    """So many parties, and what is to be said against where they sit."""
+    layout = hall(25, 40, accessible=True)
+    tally = judged(count, layout, sizes(7))
+    print(f"{tally.parties} parties in {tally.halls} halls of {len(layout)} seats; {tally.back} gave theirs back")
+    print(f"{tally.together} sat together, {tally.alone} of them with a seat left alone; {tally.apart} sat apart")
+    print(
+        f"{tally.doubles} seats given twice, {tally.avoidable} seats left alone that need not be, "
+        f"{tally.torn} parties apart that could sit together, {tally.unasked} accessible seats to who did not ask"
+    )
 
 
 def ours(picker: Picker, _: Judge, size: int) -> int | None:
@@ -263,10 +176,16 @@ def fill(halls: int, *, rows: int = 25, width: int = 40) -> None:
 def main() -> None:
     """Runs what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seating", description=__doc__)
-    parser.add_argument("what", choices=["speed", "holds", "parties", "fill"])
+    parser.add_argument("what", choices=["speed", "holds", "memory", "parties", "fill"])
     parser.add_argument("--count", type=int, help="rounds (5, 3), parties (1,000,000) or halls (20)")
     asked = parser.parse_args()
-    runs = {"speed": (speed, 5), "holds": (holds, 3), "parties": (parties, 1_000_000), "fill": (fill, 20)}
+    runs = {
+        "speed": (speed, 5),
+        "holds": (holds, 3),
+        "memory": (memory, 1),
+        "parties": (parties, 1_000_000),
+        "fill": (fill, 20),
+    }
     run, usual = runs[asked.what]
     run(asked.count or usual)
 

@@ -33,7 +33,13 @@ class InvoicePage(NamedTuple):
     tax_id: str | None
     note: str | None
     buyer: Sequence[str]
-    """Their name and their address, as far as they are known."""
+    """Line by line: the postal address that they gave; else their name and e-mail address, as far as they are known."""
+    country: str | None
+    """Of the postal address, by its code of ISO 3166-1."""
+    vat_id: str | None
+    """The buyer's."""
+    is_erased: bool
+    """Who the buyer was, was erased."""
     concert: str
     concert_date: str
     """A day, or a time with its offset, as the organizer wrote it."""

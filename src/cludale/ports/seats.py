@@ -1,7 +1,8 @@
 """Seats: how orders asks concerts to hold seats. A call, not an event: the buyer is waiting for the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -231,13 +232,6 @@ class WaitingListFull(RefusedForNow):
         super().__init__(detail, section=section, waiting=length)
 
 
-class NoWaitingList(Refusal):
-    """The concert has no waiting list: its tickets are counted for each buyer."""
-
-    def __init__(self, concert_id: str) -> None:
-        super().__init__(f"Concert {concert_id!r} has no waiting list.")
-
-
 class InLine(RefusedForNow):
     """There are no seats for it yet: it waits, as the `position`th of `waiting` on the section's list."""
 
@@ -316,21 +310,27 @@ class OtherOrganizer(Invalid):
         super().__init__(("concertId", f"concert {concert_id!r} is another organizer's than the first line's"))
 
 
-class LineRefused(Exception):
-    """One of several holds was refused, so none of them is left."""
+MOST_HOLDS = 500
+"""How many can be asked for together, all or none."""
 
-    def __init__(self, line: int, refusal: Refusal) -> None:
+
+class LineRefused(Exception):
+    """Of several holds at least one was refused, so none of them is left."""
+
+    def __init__(self, line: int, refusal: Refusal, also: Mapping[int, str] = MappingProxyType({})) -> None:
         super().__init__(f"line {line}: {refusal}")
         self.line = line
-        """From 0."""
+        """The first of them, from 0."""
         self.refusal = refusal
+        self.also = also
+        """Why later ones were refused, in words, by their lines."""
 
 
 class Seats(Protocol):
     """The concerts service, seen from orders."""
 
     async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
-        """Hold seats for several orders of one cart, all or none: what was held already is given back at once.
+        """Hold seats for several orders, MOST_HOLDS at most, all or none: what was held already is given back at once.
 
         Raises SeatsUnreachable: what was held then lapses; LineRefused, with the refusals above and OtherOrganizer.
         """

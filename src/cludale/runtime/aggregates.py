@@ -254,18 +254,18 @@ class Updates:
         deliveries: Sequence[Delivery],
         handlers: Mapping[type[Event], Handler[S]],
         id_of: Callable[[Any], str],
-        begins: type[Event] | None = None,
+        begins: Sequence[type[Event]] = (),
     ) -> tuple[list[Acknowledgement], list[Versioned[S]]]:
         """Handle events, each about one aggregate: an answer for each delivery, and the states that changed.
 
-        `begins`: the event with which an aggregate begins, so that it is taken for new.
+        `begins`: the events with which an aggregate begins, so that it is taken for new.
         """
         changes: list[Change[S]] = []
         for delivery in deliveries:
             event = delivery.event
             kind = type(event.data)
             decide = partial(handlers[kind], event)
-            known = NEW if kind is begins else None
+            known = NEW if kind in begins else None
             changes.append(Change(store, id_of(event.data), decide, Cause.of(event), event.id, known))
         answers: list[Acknowledgement] = []
         changed: list[Versioned[S]] = []

@@ -60,6 +60,10 @@ class Language:
         written: str = pattern.apply(value, self._locale, currency=amount.currency, currency_digits=False)
         return written
 
+    def country(self, code: str) -> str:
+        """The name of a country, by its code of ISO 3166-1."""
+        return str(self._locale.territories.get(code, code))
+
     def number(self, value: int) -> str:
         """1,234."""
         return format_decimal(value, locale=self._locale)

@@ -304,7 +304,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _doc("after so many orders in a row that were not paid, a buyer or an address has to pause; without it never"),
     ] = None
     lapsed_pause_seconds: Annotated[Seconds, _doc("how long such a pause is, from the end of the last of them")] = 60
-    offer_seconds: Annotated[Seconds, _doc("how long seats are held for who is offered them on a waiting list")] = 1_800
+    offer_seconds: Annotated[Seconds, _doc("how long seats are held for who waited, by default")] = 1_800
 
     trusted_proxies: Annotated[
         str, _doc("networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,192.0.2.1/32")

@@ -20,6 +20,10 @@ from cludale_operations.cli.screen import print_json, record, say, table
 app = typer.Typer(no_args_is_help=True, help="Put concerts on, find them, change them, call them off.")
 
 Id = Annotated[str, typer.Argument(help="The concert's id.")]
+OfferMinutes = Annotated[
+    int | None,
+    typer.Option(min=1, max=10_080, help="How long seats are held for who waited for them, in minutes."),
+]
 Pricing = Annotated[
     str | None,
     typer.Option(
@@ -112,6 +116,7 @@ def add(
         int | None, typer.Option(min=1, help="The most tickets of one buyer, over all of their orders.")
     ] = None,
     min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None,
+    offer_minutes: OfferMinutes = None,
     seat_plan: Annotated[
         Path | None, typer.Option(help="A seating plan, JSON or CSV, for sections like stalls:@Stalls:65.00EUR.")
     ] = None,
@@ -162,6 +167,7 @@ def add(
                 "maxPerOrder": max_per_order,
                 "maxPerBuyer": max_per_buyer,
                 "minPerOrder": min_per_order,
+                "offerMinutes": offer_minutes,
                 "pricing": _pricing(pricing),
                 "listed": False if unlisted else None,
             },
@@ -195,6 +201,7 @@ def change(
     cancel_until: Annotated[str | None, typer.Option(help="From when on buyers can't cancel.")] = None,
     max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
     min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None,
+    offer_minutes: OfferMinutes = None,
     pricing: Pricing = None,
     status: Annotated[str | None, typer.Option(help="listed or unlisted.")] = None,
     seats: Annotated[
@@ -224,6 +231,8 @@ def change(
         body["maxPerOrder"] = max_per_order
     if min_per_order is not None:
         body["minPerOrder"] = min_per_order
+    if offer_minutes is not None:
+        body["offerMinutes"] = offer_minutes
     if pricing is not None:
         body["pricing"] = None if pricing == _NOTHING else _pricing(pricing)
     with Client(url) as client:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.screen import NO, fail, record, say, table
+from cludale_operations.cli.screen import fail, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Put guests on a concert's list, list them, take them off.")
 
@@ -54,7 +54,8 @@ def import_guests(
     """Put all guests of a file on a concert's list.
 
     Its first line names the columns: `name`, and as many of `tickets`, `note`, `email`, `section`, `block` as you like.
-    All of it is checked before anybody is put on. Imported again, it adds only who is not on the list yet.
+    All of them are put on, or nobody: it says which lines can't be, and why. Imported again, also after it was cut
+    off, it adds only who is not on the list yet.
     """
     try:
         if file.stat().st_size > MOST_BYTES:
@@ -74,12 +75,7 @@ def _shown(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         record(found, as_json=True)
     else:
-        refused = [each for each in found["items"] if each["outcome"] == "refused"]
-        say(f"{found['added']} added, {found['there']} were there, {found['refused']} refused")
-        if refused:
-            table(refused, columns=("name", "tickets", "section", "problem"), as_json=False)
-    if found["refused"]:
-        raise typer.Exit(NO)
+        say(f"{found['added']} added, {found['there']} were there")
 
 
 @app.command("list")

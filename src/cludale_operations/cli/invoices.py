@@ -1,5 +1,6 @@
 """`cludale invoices`: an organizer's invoices and credit notes, and how they are made."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ from cludale_operations.cli.reports import Concert, To, format_of, save
 from cludale_operations.cli.screen import fail, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="List invoices and credit notes, print them, and say how they are made.")
+
+MOST_ORDERS = 1_000_000
+SAID_EVERY = 500
 
 Invoice = Annotated[str, typer.Argument(help="The id of the invoice or credit note, not its number.")]
 Year = Annotated[int | None, typer.Option(min=1, max=9999, help="Only of this year.")]
@@ -87,6 +91,72 @@ def export(to: To, *, year: Year = None, kind: Kind = None, concert: Concert = N
     }
     with Client(url) as client:
         save(client, "/orders/invoices/export", wanted, to)
+
+
+@app.command()
+def make(
+    orders: Annotated[list[str] | None, typer.Argument(help="Orders by their ids; or --concert.")] = None,
+    *,
+    concert: Annotated[str | None, typer.Option(help="All paid orders of this concert.")] = None,
+    since: Annotated[str | None, typer.Option(help="With --concert: placed at this time or later.")] = None,
+    until: Annotated[str | None, typer.Option(help="With --concert: placed before this time.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Have orders invoiced that were paid before invoices were turned on.
+
+    Each gets the next number and today's date. Cut off and begun anew, it goes on; an order that has its invoice keeps
+    it. What costs nothing has none.
+    """
+    if bool(orders) is (concert is not None):
+        fail("name orders, or a concert with --concert")
+    if concert is None and (since or until):
+        fail("--since and --until go with --concert")
+    counts = {"asked": 0, "had": 0, "nothing": 0}
+    with Client(url) as client:
+        for order in orders or _paid(client, concert, since, until):
+            found = client.post(f"/orders/{segment(order)}/invoices", None) if order else None
+            counts["nothing" if found is None else "had" if found["items"] else "asked"] += 1
+            if not json and sum(counts.values()) % SAID_EVERY == 0:
+                say(_progress(counts))
+    if json:
+        record(counts, as_json=True)
+    else:
+        say(_progress(counts))
+
+
+def _paid(client: Client, concert: str | None, since: str | None, until: str | None) -> Iterator[str | None]:
+    """The orders that are paid; None for one that cost nothing."""
+    wanted = {"concertId": concert, "status": "Paid", "since": since, "until": until}
+    for order in client.items("/orders", wanted, limit=MOST_ORDERS):
+        yield order["id"] if order["total"] and order["total"]["amount"] else None
+
+
+def _progress(counts: dict[str, int]) -> str:
+    return f"{counts['asked']} are being invoiced, {counts['had']} were, {counts['nothing']} cost nothing"
+
+
+@app.command()
+def address(
+    order: Annotated[str, typer.Argument(help="The id of the order.")],
+    *,
+    name: Annotated[str, typer.Option(help="A company, or a person.")],
+    street: Annotated[str, typer.Option(help="Street and number.")],
+    place: Annotated[str, typer.Option(help="The place.")],
+    country: Annotated[str, typer.Option(help="Two letters: DE, FR, US.")],
+    postcode: Annotated[str | None, typer.Option(help="The postcode, where there is one.")] = None,
+    more: Annotated[str | None, typer.Option(help="What else stands there: a floor, a department.")] = None,
+    vat_id: Annotated[str | None, typer.Option(help="The buyer's VAT id.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Say whom an order is invoiced to; an invoice that is made already has the address from then on."""
+    given = {"name": name, "street": street, "more": more, "postcode": postcode, "place": place}
+    given |= {"country": country.upper(), "vatId": vat_id}
+    body = {"billingAddress": {field: value for field, value in given.items() if value}}
+    with Client(url) as client:
+        found = client.patch(f"/orders/{segment(order)}", body)
+    record(found if json else {"id": found["id"], **found["billingAddress"]}, as_json=json)
 
 
 @app.command()

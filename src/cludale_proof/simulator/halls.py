@@ -96,8 +96,9 @@ def looked_at(found: Callable[[str], None]) -> Iterator[None]:
     """Each choice of the best seats is judged; `found` is told what is wrong with it."""
     right = numbered.best
 
-    def best(hall: Hall, free: int, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
-        seats = right(hall, free, quantity, wheelchairs)
+    def best(hall: Hall, taken: bytes, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
+        seats = right(hall, taken, quantity, wheelchairs)
+        free = ~int.from_bytes(taken, "little")
         for wrong in _judged(hall, free, quantity, wheelchairs, [seat.at for seat in seats]):
             found(f"{quantity} seats, {wheelchairs} for wheelchairs, got {[str(seat) for seat in seats]}: {wrong}")
         return seats

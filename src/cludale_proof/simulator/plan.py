@@ -26,7 +26,7 @@ from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
 from cludale_proof.simulator.sponsors import Sponsor, sponsors_of
 from cludale_proof.simulator.themes import BESIDE_OTHERS, ONLY_BY_NAME, THEMES
-from cludale_proof.simulator.waiters import Waiter, waiters_of
+from cludale_proof.simulator.waiters import Waiter, waiters_of, with_codes, with_few_each
 
 CLOCK_JUMP_SECONDS = 12.0
 """The furthest that a clock jumps."""
@@ -305,8 +305,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     # Of their own, as above.
     kept = random.Random(f"blocks {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
     has_sponsors = kept.random() < HELD_BACK or "blocks" in themes
-    queue = random.Random(f"waiting {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
-    has_waiters = queue.random() < WAITING or "waiting list" in themes
+    concerts, codes, waiters = _with_waiters(concerts, plans, codes, span, certain="waiting list" in themes)
     return Scene(
         is_distributed=is_distributed,
         is_apart=choices.random() < 0.5,
@@ -318,7 +317,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         is_erring=is_erring,
         is_reconciled=is_erring,
         seats=numbered,
-        waiters=waiters_of(queue, concerts, span) if has_waiters else (),
+        waiters=waiters,
         sponsors=sponsors_of(kept, concerts, span) if has_sponsors else (),
         codes=codes,
         # Who changes their mind meets what is under way the more often, the longer that takes.
@@ -331,6 +330,19 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         skew=timedelta(seconds=skew),
         has_webhooks="webhooks" in themes,
     )
+
+
+def _with_waiters(
+    concerts: Sequence[ScheduleConcert], plans: Sequence[Plan], codes: Sequence[NewCode], span: float, *, certain: bool
+) -> tuple[list[ScheduleConcert], Sequence[NewCode], Sequence[Waiter]]:
+    """Some wait on waiting lists; where that is `certain`, also with codes, and where buyers are limited."""
+    queue = random.Random(f"waiting {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    has_waiters = queue.random() < WAITING or certain
+    waiters: Sequence[Waiter] = waiters_of(queue, concerts, span) if has_waiters else ()
+    if not certain:
+        return list(concerts), codes, waiters
+    bounds = random.Random(f"waiting bounds {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    return with_few_each(bounds, concerts), *with_codes(bounds, codes, waiters)
 
 
 def _narrow(choices: random.Random, limits: RunLimits) -> RunLimits:

@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from cludale.services.concerts.api import ScheduleConcert
+from cludale.services.concerts.code_api import CreateCode
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.events import CancelReason
 from cludale_proof.simulator.faults import Chaos
 from cludale_proof.simulator.people import SimulatedClient
+from cludale_proof.simulator.pricing import NewCode
 
 
 class Waiter(NamedTuple):
@@ -45,6 +48,31 @@ def waiters_of(choices: random.Random, concerts: Sequence[ScheduleConcert], span
         at = choices.uniform(0.0, span)
         found.append(Waiter(at, wanted, f"waiter-{number}", looks, choices.random() < 0.7, leaves))
     return found
+
+
+def with_few_each(choices: random.Random, concerts: Sequence[ScheduleConcert]) -> list[ScheduleConcert]:
+    """Some concerts say how long an offer lasts, and in some scenes all of them how many tickets one buyer may have."""
+    asked = [replace(each, offer_minutes=1) if choices.random() < 0.3 else each for each in concerts]
+    if choices.random() < 0.5:
+        return asked
+    return [replace(each, max_per_buyer=each.max_per_buyer or choices.choice((1, 2, 3))) for each in asked]
+
+
+def with_codes(
+    choices: random.Random, codes: Sequence[NewCode], waiters: Sequence[Waiter]
+) -> tuple[Sequence[NewCode], Sequence[Waiter]]:
+    """In some scenes those who wait have a code, which not all of them can use."""
+    if choices.random() < 0.5:
+        return codes, waiters
+    made: dict[str, NewCode] = {each.concert_id: each for each in codes}
+    coded: list[Waiter] = []
+    for waiter in waiters:
+        wanted = waiter.wanted
+        code = CreateCode(code="WAITED", percent=choices.choice((10.0, 100.0)), max_uses=choices.choice((1, 2)))
+        known = made.setdefault(wanted.concert_id, NewCode(wanted.concert_id, code))
+        uses_it = choices.random() < 0.7
+        coded.append(waiter._replace(wanted=replace(wanted, code=known.wanted.code)) if uses_it else waiter)
+    return [*codes, *(each for each in made.values() if each not in codes)], coded
 
 
 class Waiters:

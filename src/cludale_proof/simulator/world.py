@@ -28,6 +28,7 @@ from cludale.services.audit.service import Audit
 from cludale.services.audit.store import HEAD
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, REPLAYS, SERVICES
 from cludale.services.concerts.api import ScheduleConcert
+from cludale.services.concerts.store import WAITING
 from cludale.services.notifications.domain import AlreadySent, Notification
 from cludale.services.notifications.manifest import BUYERS_ARE_TOLD
 from cludale.services.notifications.service import Notifications
@@ -537,6 +538,10 @@ class World:
     def _under_way(self) -> list[str]:
         """What is still to come to its end."""
         left = []
+        passed_over = {PERSONAL.kind}  # retention has days, and is not on here
+        if any(deed.kind == "postpone" and not deed.number for deed in self.scene.deeds):
+            # Whoever was put on a list by an order that a crash cut off stays there until a time is known.
+            passed_over.add(WAITING.kind)
         soon = rfc3339(MORNING + timedelta(seconds=self.loop.time() + SETTLING_SECONDS))
         if self.people.busy:
             left.append(f"{self.people.busy} people")
@@ -544,7 +549,7 @@ class World:
             if disk.outbox:
                 left.append(f"{len(disk.outbox)} events in the outbox of {disk.name}")
             for kind, rows in disk.tables.items():
-                if "dueAt" in kind.indexed and kind != PERSONAL.kind:  # retention has days, and is not on here
+                if "dueAt" in kind.indexed and kind not in passed_over:
                     at = kind.indexed.index("dueAt")
                     due = sum(row.values[at] is not None and str(row.values[at]) < soon for row in rows.values())
                     if due:

@@ -46,9 +46,14 @@ def test_guests_are_looked_at_put_on_listed_and_taken_off(served: Served, tmp_pa
     file.write_text("name,tickets\nBo Cee,1\nCy Dee,19\n")
     assert "1 added" in cludale(served, "guests", "add", "club", "Ann Bee", "--tickets", "2", "--note", "Press")
     assert "2 added" in cludale(served, "guests", "import", "club", str(file), "--preview")
-    assert "1 refused" in cludale(served, "guests", "import", "club", str(file), ends=1)
+    said = cludale(served, "guests", "import", "club", str(file), ends=1)
+    assert ("guests-refused" in said, "csv line 3" in said, "Cy" in said) == (True, True, False)
+    assert [each["name"] for each in told(served, "guests", "list", "club")] == ["Ann Bee"]
+    file.write_text("name,tickets\nBo Cee,1\nCy Dee,2\n")
+    assert "2 added" in cludale(served, "guests", "import", "club", str(file))
+    assert "0 added, 2 were there" in cludale(served, "guests", "import", "club", str(file))
     found = told(served, "guests", "list", "club")
-    assert sorted(each["name"] for each in found) == ["Ann Bee", "Bo Cee"]
+    assert sorted(each["name"] for each in found) == ["Ann Bee", "Bo Cee", "Cy Dee"]
     cludale(served, "guests", "remove", next(each["id"] for each in found if each["name"] == "Bo Cee"))
     assert [each["name"] for each in told(served, "guests", "list", "club", "--search", "press")] == ["Ann Bee"]
 
@@ -89,3 +94,13 @@ def test_invoices_are_turned_on_listed_printed_and_exported(served: Served, tmp_
     cludale(served, "invoices", "pdf", invoice["id"], "--to", str(pdf))
     cludale(served, "invoices", "export", str(csv))
     assert (pdf.read_bytes()[:5], invoice["number"] in csv.read_text()) == (b"%PDF-", True)
+    to = ("--name", "Ng GmbH", "--street", "Hauptstr. 1", "--place", "Berlin", "--country", "de", "--vat-id", "DE123")
+    assert told(served, "invoices", "address", order, *to)["billingAddress"]["country"] == "DE"
+    assert told(served, "invoices", "show", invoice["id"])["buyer"]["address"]["name"] == "Ng GmbH"
+    made = told(served, "invoices", "make", "--concert", "club")
+    assert (made["asked"], made["had"], made["nothing"] > 0) == (1, 1, True)  # who was sold to before they were on
+    for _ in range(100):
+        if len(told(served, "invoices", "list")) == 2:
+            break
+    assert [each["sequence"] for each in told(served, "invoices", "list")] == [1, 2]
+    assert "0 are being invoiced, 1 were" in cludale(served, "invoices", "make", order)

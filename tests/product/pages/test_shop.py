@@ -412,6 +412,19 @@ def test_an_order_shows_its_invoice(shop: Served, buyer: httpx.Client) -> None:
         assert (document.status_code, document.headers["content-type"]) == (200, "application/pdf")
         assert document.content.startswith(b"%PDF-")
         assert buyer.get("/shop/invoices/order-1.invoice.pdf").status_code == 404
+        order = str(page.url).rpartition("/")[2]
+        at = f"/shop/orders/{order}/invoice-address"
+        assert at in page.text
+        asked = buyer.get(at)
+        typed = {**fields(asked.text, at), "name": "<b>Ng</b>", "street": "Hauptstr. 1", "place": "Berlin"}
+        wrong = buyer.post(at, data={**typed, "vatId": "?"})
+        assert (wrong.status_code, 'id="country-wrong"' in wrong.text) == (422, True)
+        wrong = buyer.post(at, data={**typed, "country": "DE", "vatId": "?"})
+        assert (wrong.status_code, 'id="vatId-wrong"' in wrong.text, "<b>Ng" in wrong.text) == (422, True, False)
+        done = buyer.post(at, data={**typed, "country": "DE"})
+        assert (done.status_code, at in done.text) == (200, False)
+        again = buyer.post(at, data={**typed, "country": "FR"})
+        assert "has an address already" in again.text
     finally:
         shop.http.put("/orders/invoices/settings", json={**said, "on": False}, headers=shop.organizer)
 

@@ -198,3 +198,18 @@ def test_seats_that_were_chosen_by_another_plan_are_chosen_again(shop: Served, b
     assert "The hall was changed meanwhile" in again.text
     gone = buyer.get("/shop/concerts/changing/checkout", params={**chosen, "quantity": "2"})
     assert gone.url.path == "/shop/concerts/changing", "nobody buys seats that were not meant"
+
+
+def test_seats_go_into_the_basket_by_their_numbers(shop: Served, buyer: httpx.Client) -> None:
+    put_on(shop, "basketed", table(2, 6))
+    chosen = buyer.get("/shop/concerts/basketed/choose?section=stalls&seat=0&seat=1&basket=1")
+    assert (chosen.status_code, chosen.url.path) == (200, "/shop/basket"), chosen.text
+    buyer.get("/shop/concerts/basketed/basket?section=floor&quantity=1")
+    page = buyer.get("/shop/basket").text
+    assert ("90" in page, "Row 1" in page or "1" in page) == (True, True)
+    fields = dict(re.findall(r'name="(csrf|key|total-\d)" value="([^"]*)"', page))
+    bought = buyer.post("/shop/basket/buy", data={**fields, "email": "a@example.org", "card": "card-ok"})
+    assert bought.url.path.startswith("/shop/carts/"), bought.text
+    orders = shop.http.get("/orders?concertId=basketed", headers=shop.organizer).json()["items"]
+    assert sorted(len(each.get("seats", [])) for each in orders) == [0, 2]
+    assert [seat["id"] for each in orders for seat in each.get("seats", [])] == ["Stalls-1-1", "Stalls-1-2"]

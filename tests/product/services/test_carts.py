@@ -19,6 +19,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             {"id": "tiny", "totalSeats": 2, "price": {"amount": 1_000, "currency": "EUR"}},
         ]
         served.concert("hall", totalSeats=None, price=None, sections=sections)
+        plan = "section,row,seat,x,y,category,flags\n" + "".join(f"S,1,{n},{n},0,S,\n" for n in range(1, 9))
+        stalls = {"id": "stalls", "zone": "S", "price": {"amount": 5_000, "currency": "EUR"}}
+        served.concert("seated", totalSeats=None, price=None, sections=[stalls], seatPlan=plan)
         served.concert("dollars", price={"amount": 100, "currency": "USD"})
         yield served
 
@@ -171,3 +174,23 @@ def test_the_buyer_of_a_cart_is_told_once(server: Served) -> None:
         return [each["kind"] for each in found] == ["confirmation"]
 
     eventually(told)
+
+
+def test_seats_are_named_in_a_line_or_the_best_are_had(server: Served) -> None:
+    named = {"concertId": "seated", "seats": ["S-1-3", "S-1-4"]}
+    cart = placed(server, named, line("seated", 2), line("club"))
+    seats = [[each["id"] for each in one.get("seats", [])] for one in cart["lines"]]
+    assert (seats[0], len(seats[1]), seats[2]) == (["S-1-3", "S-1-4"], 2, [])
+    assert settled(server, cart)["status"] == "Paid"
+    free = left(server, "seated", "stalls")
+    taken = placed(server, line("club"), {**named, "seats": ["S-1-3"]}, status=409)
+    assert (taken["type"], taken["line"], taken["notFree"]) == ("/problems/seats-not-free", 1, ["S-1-3"])
+    twice = placed(
+        server, {"concertId": "seated", "seats": ["S-1-7"]}, {"concertId": "seated", "seats": ["S-1-7"]}, status=409
+    )
+    assert twice["type"] == "/problems/seats-not-free"
+    wrong = placed(server, line("club"), {"concertId": "seated", "seats": ["S-1-1"], "quantity": 2}, status=422)
+    assert wrong["errors"][0]["field"].startswith("lines[1].")
+    none = placed(server, {"concertId": "seated"}, status=422)
+    assert none["errors"][0]["field"] == "lines[0].quantity"
+    eventually(lambda: left(server, "seated", "stalls") == free)

@@ -90,6 +90,7 @@ ROUTES = [
     ("post", "/orders/reports/schedules/{schedule_id}/end", "organizer"),
     ("get", "/orders/reports/files/{token}", None),
     ("get", "/orders/{order_id}/invoices", "buyer"),
+    ("post", "/orders/{order_id}/invoices", "organizer"),
     ("get", "/orders/invoices", "organizer"),
     ("get", "/orders/invoices/export", "organizer"),
     ("get", "/orders/invoices/settings", "organizer"),

@@ -325,6 +325,7 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row("GET", "/orders/reports/files/{token}", 404, asked="/orders/reports/files/no"),
     Row("GET", "/orders/{order_id}/invoices", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/{order}/invoices"),
+    Row("POST", "/orders/{order_id}/invoices", 202, ORGANIZER, SELL, Owned.HIDDEN, asked="/orders/{order}/invoices"),
     Row("GET", "/orders/invoices", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/invoices/export", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/invoices/settings", 200, ORGANIZER, READ),

@@ -119,3 +119,33 @@ async def test_a_refund_that_the_bank_sends_back_is_found_and_given_back_again(
 def test_stripe_without_its_key_does_not_start() -> None:
     with pytest.raises(MissingSetting, match="CLUDALE_STRIPE_KEY"):
         check(Settings(payment_provider=PaymentProvider.STRIPE), ["payments"])
+
+
+async def test_a_cart_is_one_intent_and_its_lines_go_back_one_by_one(shop: Office, double: StripeDouble) -> None:
+    lines = [{"concertId": "ours", "quantity": quantity} for quantity in (1, 2)]
+    body = {"userId": "u", "lines": lines, "paymentMethod": "pm_card_visa_chargeDeclined"}
+    made = await shop.ask("POST", "/orders/carts", None, json=body)
+    assert made.status_code == 201, made.text
+    cart = made.json()
+
+    async def standing(wanted: str) -> list[dict[str, Any]]:
+        shown = (await shop.ask("GET", f"/orders/carts/{cart['id']}?wait=10", cart["accessToken"])).json()
+        return shown["lines"] if shown["lines"][0]["payment"] and shown["status"] == wanted else []
+
+    declined = await told(lambda: standing("Reserved"))
+    assert {each["payment"]["status"] for each in declined} == {"Declined"}
+    paid = await shop.ask(
+        "POST", f"/orders/carts/{cart['id']}/payment", cart["accessToken"], json={"paymentMethod": "pm_card_visa"}
+    )
+    assert paid.status_code == 202, paid.text
+    first, second = await told(lambda: standing("Paid"))
+    taken = [each for each in double.intents.values() if each["status"] == "succeeded"]
+    assert [each["amount"] for each in taken] == [13_500]
+    await shop.ask("POST", f"/orders/{second['id']}/cancel", cart["accessToken"])
+    await until(lambda: taken[0]["returned"] == 9_000)
+    await shop.ask("POST", f"/orders/{first['id']}/cancel", cart["accessToken"])
+    await until(lambda: taken[0]["returned"] == 13_500)
+    assert len(double.refunds) == 2
+    begun = await shop.ask("POST", "/payments/reconciliations", json={})
+    assert begun.status_code == 202, begun.text
+    assert (await shop.ask("GET", "/payments/differences")).json()["items"] == []

@@ -1,12 +1,16 @@
 """Races at the door: real HTTP, one server, and everyone wants the same thing in the same moment."""
 
 import asyncio
+import json
 import resource
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from time import perf_counter
+from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 from tests.proof.faults.crowd import Crowd
@@ -21,6 +25,8 @@ from cludale_proof.checker import Observation
 from cludale_proof.rehearsal.load import Load
 
 BUYERS, SEATS = 10_000, 100
+ROWS, ROW = 20, 25
+"""Of the numbered hall, and how many seats a row has."""
 AT_ONCE = 1_000
 """Connections of those buyers: more than the server works on at once, and than it lets wait for long."""
 FINAL = (201, 409)
@@ -62,16 +68,51 @@ class OnSale:
         """One for each who waits; those who are turned away meanwhile come once more, if it goes on so long."""
         waiting, away, number = self._waiting, self.statuses[503], 0
         while number - (self.statuses[503] - away) < waiting:
-            wanted = b'{"concertId":"%s","userId":"buyer-%d","quantity":1}' % (self._concert.encode(), number)
-            yield self._target.request("POST", "/orders", wanted)
+            wanted = {"concertId": self._concert, "userId": f"buyer-{number}", **self._wish()}
+            yield self._target.request("POST", "/orders", msgspec.json.encode(wanted))
             number += 1
+
+    def _wish(self) -> dict[str, Any]:
+        """What the next buyer wants."""
+        return {"quantity": 1}
 
     def _hear(self, status: int, body: bytes) -> None:
         self.statuses[status] += 1
         if status == 201:
             self.observations.append(Observation(method="POST", path="/orders", status=status, body=body.decode()))
         elif status == 409:
+            self._refused(body)
+
+    def _refused(self, body: bytes) -> None:
+        assert b"/problems/seats-unavailable" in body, body
+
+
+class NumberedOnSale(OnSale):
+    """Half of the buyers name the seats that they want, one or two beside one another; half take the best."""
+
+    def __init__(self, target: Target, concert: str, buyers: int, random: Random) -> None:
+        super().__init__(target, concert, buyers)
+        self.not_free = self.full = 0
+        self._random = random
+
+    def _wish(self) -> dict[str, Any]:
+        if self._random.random() < 0.5:
+            return {"quantity": self._random.choice((1, 2, 2, 4)), "section": "hall"}
+        row, seat = self._random.randrange(ROWS), self._random.randrange(1, ROW)
+        seats = [f"Hall-{row}-{seat}", f"Hall-{row}-{seat + 1}"]
+        return {"seats": seats[: self._random.choice((1, 2))]}
+
+    def _refused(self, body: bytes) -> None:
+        if b"/problems/seats-not-free" in body:
+            self.not_free += 1
+        else:
             assert b"/problems/seats-unavailable" in body, body
+            self.full += 1
+
+    def seats(self) -> list[str]:
+        """Those that were given to somebody."""
+        answers = [json.loads(each.body) for each in self.observations]
+        return [seat["id"] for answer in answers for seat in answer["seats"]]
 
 
 def test_ten_thousand_buyers_of_a_hundred_seats_get_exactly_those(
@@ -105,6 +146,47 @@ def test_ten_thousand_buyers_of_a_hundred_seats_get_exactly_those(
         race=f"{BUYERS:,} buyers, {SEATS} seats",
         rounds=rounds,
         outcome=f"{SEATS} sold each time, {faults.fired[sold_out]:,} refused, {perf_counter() - began:.0f} s",
+    )
+
+
+def test_ten_thousand_buyers_of_a_numbered_hall_have_each_seat_once(
+    tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
+) -> None:
+    """Who names seats and who takes the best come at once, for every seat there is."""
+    buyers, rounds = scale.of_three(1_000, BUYERS, BUYERS), scale.of_three(1, 1, 100)
+    lost_to_another, full = "buyer whose named seats somebody else had", "buyer who found the numbered hall full"
+    faults.expect(lost_to_another)
+    faults.expect(full)
+    lines = [f"Hall,{row},{seat},{seat * 10},{100 + row * 12},A," for row in range(ROWS) for seat in range(1, ROW + 1)]
+    plan = "\n".join(["section,row,seat,x,y,category,flags", *lines])
+    hall = {"id": "hall", "zone": "Hall", "price": {"amount": 4500, "currency": "EUR"}}
+    seen: list[Observation] = []
+    began = perf_counter()
+    with victim(tmp_path / "data", settings={**HASTE, "CLUDALE_HOLD_SECONDS": "600"}) as served:
+        for turn in range(rounds):
+            concert = f"c-{turn}"
+            served.concert(concert, totalSeats=None, price=None, seatPlan=plan, sections=[hall])
+            sale = NumberedOnSale(Target.of(served.url), concert, buyers, Random(seed * 1_000 + turn))
+            uvloop.run(sale.run())
+            seats = sale.seats()
+            assert len(seats) == len(set(seats)) == ROWS * ROW
+            assert set(sale.statuses) <= {201, 409, 503}, sale.statuses
+            standing = served.http.get(f"/concerts/{concert}").json()
+            assert standing["availableSeats"] == 0
+            assert standing["heldSeats"] + standing["soldSeats"] == ROWS * ROW
+            faults.fire(lost_to_another, sale.not_free)
+            faults.fire(full, sale.full)
+            seen += sale.observations
+        settled(tmp_path / "data", seen)
+        for turn in range(rounds):
+            assert served.http.get(f"/concerts/c-{turn}").json()["soldSeats"] == ROWS * ROW
+        stopped(served)
+    figures.row(
+        "races",
+        race=f"{buyers:,} buyers, a numbered hall of {ROWS * ROW} seats",
+        rounds=rounds,
+        outcome=f"each seat sold once each time, {faults.fired[lost_to_another]:,} found their seats taken, "
+        f"{faults.fired[full]:,} the hall full, {perf_counter() - began:.0f} s",
     )
 
 

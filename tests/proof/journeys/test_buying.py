@@ -135,6 +135,7 @@ def test_a_concert_is_shown_with_every_seat_counted(office: BoxOffice) -> None:
         "maxPerOrder": 8,
         "maxPerBuyer": None,
         "minPerOrder": 1,
+        "offerMinutes": None,
         "listed": True,
         "sectionCount": 1,
         "description": None,

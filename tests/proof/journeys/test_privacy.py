@@ -32,6 +32,9 @@ NEEDLES: Sequence[bytes] = [
 """What may be nowhere: pieces of each, in each way that a URL or JSON writes it."""
 
 
+BILLING = {"name": NAME, "street": f"{LOCAL} 1", "place": SHAPED, "country": "DE", "vatId": "QZXNAM123"}
+
+
 class Visited(NamedTuple):
     """A platform with a buyer's orders, and what it answered to bad requests."""
 
@@ -66,7 +69,16 @@ def _visited(start: Start, folder: Path, collected: Receiver) -> Iterator[Visite
         office = running.office
         concert = office.put_on(seats=50)["id"]
         orders = [
-            office.buy(concert, quantity=1, userId="user-7", email=EMAIL, phone=PHONE, name=NAME, key=fresh("key")),
+            office.buy(
+                concert,
+                quantity=1,
+                userId="user-7",
+                email=EMAIL,
+                phone=PHONE,
+                name=NAME,
+                key=fresh("key"),
+                billingAddress=BILLING,
+            ),
             office.buy(concert, quantity=1, userId="user-7", email=EMAIL.upper()),
             office.buy(concert, quantity=1, userId="user-8", email=OTHER),
             office.buy(concert, quantity=1, userId="user-9", phone=PHONE, paymentMethod="card-declined"),
@@ -91,6 +103,10 @@ def _visited(start: Start, folder: Path, collected: Receiver) -> Iterator[Visite
             answer = office.http.post(f"/orders/{orders[0]['id']}/refunds", json=money, headers=keyed)
             assert answer.status_code == 202, answer.text
         problems = [answer.text for answer in _bad_requests(office, concert)]
+        guests = {"concertId": concert, "csv": f"name,tickets,email\n{NAME},20,{EMAIL}\n{NAME},20,\n{NAME},20,\n"}
+        refused = office.http.post("/orders/guests", json=guests, headers=office.organizer)
+        problem(refused, 409, "guests-refused")
+        problems.append(refused.text)
         yield Visited(running, office, folder, concert, orders, problems, collected)
 
 
@@ -121,6 +137,8 @@ def _bad_requests(office: BoxOffice, concert: str) -> Iterator[httpx.Response]:
         {**good, "concertId": EMAIL, "section": NAME},
         {**good, "concertId": concert, "paymentMethod": LOCAL},
         {**good, "maxPrice": {EMAIL: PHONE}},
+        {**good, "billingAddress": {**BILLING, "country": LOCAL}},
+        {**good, "billingAddress": {**BILLING, NAME: EMAIL, "vatId": EMAIL}},
     ):
         yield office.http.post("/orders", json=body)
     yield office.http.post("/orders", content=json.dumps({**good, "email": EMAIL})[:-1])

@@ -53,7 +53,6 @@ from cludale.ports.seats import (
     InLine,
     LineRefused,
     NotOnSale,
-    NoWaitingList,
     OtherCurrency,
     OtherOrganizer,
     OverTheLimit,
@@ -240,19 +239,23 @@ class HttpSeats(_Service):
         answer = await self._ask("POST", "/concerts/-/holds", body, traceparent=requests[0].traceparent)
         if answer.status == 200:
             return self._read(answer, _AllHeld, "what is held").held
-        line = _line_of(answer)
-        refusal = _refusal(requests[line or 0], answer)
-        if line is None or not isinstance(refusal, Refusal):
+        lines = _lines_of(answer)
+        refusal = _refusal(requests[lines.line or 0], answer)
+        if lines.line is None or not isinstance(refusal, Refusal):
             raise refusal
-        raise LineRefused(line, refusal)
+        raise LineRefused(lines.line, refusal, lines.also_refused)
 
 
-def _line_of(answer: ClientResponse) -> int | None:
+class _Lines(msgspec.Struct, frozen=True, rename="camel"):
+    line: int | None = None
+    also_refused: dict[int, str] = {}
+
+
+def _lines_of(answer: ClientResponse) -> _Lines:
     try:
-        line = msgspec.json.decode(answer.body, type=dict[str, Any]).get("line")
+        return msgspec.json.decode(answer.body, type=_Lines)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return line if isinstance(line, int) else None
+        return _Lines()
 
 
 def _refusal(request: HoldRequest, answer: ClientResponse) -> Refusal | SeatsUnreachable:
@@ -298,7 +301,6 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "concert-not-found": lambda w, _: ConcertNotFound(w.concert_id),
     "in-line": lambda w, p: InLine(w.concert_id, str(p["section"]), position=p["position"], waiting=p["waiting"]),
     "waiting-list-full": lambda w, p: WaitingListFull(w.concert_id, str(p["section"]), length=p["waiting"]),
-    "no-waiting-list": lambda w, _: NoWaitingList(w.concert_id),
     "block-not-found": lambda w, _: BlockNotFound((w.till and w.till.block) or ""),
     "block-too-small": lambda w, p: BlockTooSmall(str(p["block"]), wanted=w.quantity, left=p["left"]),
     "section-not-found": lambda w, _: SectionNotFound(w.concert_id, w.section or ""),

@@ -1,6 +1,7 @@
 """Makes the PDF of an invoice or a credit note, in one of four languages. Pure but for the fonts."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,22 +15,26 @@ from cludale.runtime.languages import Language
 
 WORDS: Final = {
     "en": {
+        "vat_id": "VAT ID", "erased": "Who the buyer was is erased.",
         "invoice": "Invoice", "credit": "Credit note", "of": "For invoice", "date": "Date", "order": "Order",
         "number": "Number", "tax_id": "Tax number", "to": "To", "item": "Item", "quantity": "Quantity", "net": "Net",
         "tax": "Tax", "total": "Total", "refund": "Refund", "credited": "Credited", "paid": "Paid",
     },
     "de": {
+        "vat_id": "USt-IdNr.", "erased": "Wer gekauft hat, ist gelöscht.",
         "invoice": "Rechnung", "credit": "Gutschrift", "of": "Zu Rechnung", "date": "Datum", "order": "Bestellung",
         "number": "Nummer", "tax_id": "Steuernummer", "to": "An", "item": "Posten", "quantity": "Menge", "net": "Netto",
         "tax": "Steuer", "total": "Gesamt", "refund": "Erstattung", "credited": "Gutgeschrieben", "paid": "Bezahlt",
     },
     "fr": {
+        "vat_id": "N° de TVA", "erased": "Qui a acheté est effacé.",
         "invoice": "Facture", "credit": "Avoir", "of": "Sur la facture", "date": "Date", "order": "Commande",
         "number": "Numéro", "tax_id": "Numéro fiscal", "to": "À", "item": "Article", "quantity": "Quantité",
         "net": "HT", "tax": "Taxe", "total": "Total", "refund": "Remboursement", "credited": "Crédité",
         "paid": "Payé",
     },
     "es": {
+        "vat_id": "NIF-IVA", "erased": "Quién compró está borrado.",
         "invoice": "Factura", "credit": "Nota de crédito", "of": "De la factura", "date": "Fecha", "order": "Pedido",
         "number": "Número", "tax_id": "Número fiscal", "to": "Para", "item": "Concepto", "quantity": "Cantidad",
         "net": "Neto", "tax": "Impuesto", "total": "Total", "refund": "Reembolso", "credited": "Abonado",
@@ -143,7 +148,7 @@ def _given(page: InvoicePage) -> dict[str, Any]:
         "words": say,
         "issued": list(page.issued_at.timetuple()[:6]),
         "issuer": [page.issuer, *page.address.splitlines()],
-        "buyer": list(page.buyer),
+        "buyer": _buyer(page, language, say),
         "facts": facts,
         "concert": ", ".join(filter(None, (page.concert, _day(language, page.concert_date)))),
         "head": [say["item"], say["quantity"], say["net"], say["tax"], say["total"]],
@@ -156,6 +161,14 @@ def _given(page: InvoicePage) -> dict[str, Any]:
         "sum": f"{say['credited'] if page.is_credit else say['paid']}: {money(page.total)}",
         "note": None if page.note is None else page.note.splitlines(),
     }
+
+
+def _buyer(page: InvoicePage, language: Language, say: Mapping[str, str]) -> list[str]:
+    if page.is_erased:
+        return [say["erased"]]
+    country = () if page.country is None else (language.country(page.country),)
+    vat_id = () if page.vat_id is None else (f"{say['vat_id']} {page.vat_id}",)
+    return [*page.buyer, *country, *vat_id]
 
 
 def _day(language: Language, text: str) -> str:

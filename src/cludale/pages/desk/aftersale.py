@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from cludale.kernel.money import Money
-from cludale.pages import forms
+from cludale.pages import billing, forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, concert_form
 from cludale.pages.desk.asking import SURE
@@ -37,6 +37,9 @@ class Aftersale:
             page("POST", f"{one}/refund", self._refund),
             page("GET", f"{one}/amend", self._show_amend),
             page("POST", f"{one}/amend", self._amend),
+            page("GET", f"{one}/billing", self._show_billing),
+            page("POST", f"{one}/billing", self._bill_to),
+            page("POST", f"{one}/invoice", self._invoice),
             page("GET", f"{one}/resend", self._ask_resend),
             page("POST", f"{one}/resend", self._resend),
         ]
@@ -124,6 +127,42 @@ class Aftersale:
         if sent.wrong:
             return self._amending(staff, order, fields, sent.wrong)
         return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=amend")
+
+    # Its invoice
+
+    async def _show_billing(self, staff: Staff) -> Response:
+        staff.need("sell")
+        order = await asking.order(staff, staff.visit.segment)
+        return self._billing(staff, order, {} if order.billing_address is None else order.billing_address.fields)
+
+    def _billing(
+        self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
+    ) -> Response:
+        among = billing.countries(staff.visit.language.code)
+        return asking.form(self._site, staff, "desk/billing.html", fields, wrong, order=order, countries=among)
+
+    async def _bill_to(self, staff: Staff) -> Response:
+        """The postal address that its invoice has from then on."""
+        fields = forms.read(staff.visit.request)
+        staff.need("sell")
+        order = await asking.order(staff, staff.visit.segment)
+        body, wrong = ({"billingAddress": None}, {}) if "remove" in fields else billing.body_of(fields)
+        if wrong:
+            return self._billing(staff, order, fields, wrong)
+        sent = await asking.send(staff, "PATCH", path("orders", order.id), body, at=billing.at_fields)
+        if sent.wrong:
+            return self._billing(staff, order, fields, sent.wrong)
+        return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=amend")
+
+    async def _invoice(self, staff: Staff) -> Response:
+        """One for an order that was paid before there were any; again it changes nothing."""
+        forms.read(staff.visit.request)
+        staff.need("sell")
+        id = staff.visit.segment
+        sent = await asking.send(staff, "POST", path("orders", id, "invoices"))
+        if sent.wrong:
+            return self._site.see(staff.visit, f"/staff/orders/{id}?failed={sent.answer.problem.name}")
+        return self._site.see(staff.visit, f"/staff/orders/{id}?done=invoice")
 
     # The confirmation
 

@@ -39,7 +39,6 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     email: str | None
     section: str | None
     outcome: str = ""
-    problem: str = ""
 
 
 class Guests(msgspec.Struct, frozen=True):
@@ -54,7 +53,6 @@ class Added(msgspec.Struct, frozen=True, kw_only=True):
 
     added: int
     there: int
-    refused: int
     items: tuple[Guest, ...]
 
 

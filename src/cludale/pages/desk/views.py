@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from cludale.kernel.money import Money
+from cludale.pages.billing import BillingAddress
 from cludale.pages.bills import Bill
 
 
@@ -206,6 +207,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     phone: str | None = None
     name: str | None = None
     comment: str | None = None
+    billing_address: BillingAddress | None = None
     refunds: tuple[Refund, ...] = ()
     seats: tuple[OrderSeat, ...] = ()
     """Those that it has, where they have numbers."""

@@ -16,10 +16,12 @@ from cludale.pages import forms
 from cludale.pages.api import Answer, Problem, Refused, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.availability import Sale, sale
-from cludale.pages.shop.buying import IN_FLIGHT_SECONDS, IN_FLIGHT_TRIES, METHODS, Wanted, wanted_of, wrong_of
+from cludale.pages.shop.buying import IN_FLIGHT_SECONDS, IN_FLIGHT_TRIES, METHODS, Wanted, named_of, wrong_of
+from cludale.pages.shop.halls import packed
 from cludale.pages.shop.memory import Basket, BasketLine
 from cludale.pages.shop.programme import Programme
-from cludale.pages.shop.views import Concert, PlacedCart, Quote
+from cludale.pages.shop.seats import Halls
+from cludale.pages.shop.views import Concert, PlacedCart, Quote, seats_line
 from cludale.pages.site import Missing, Site, Visit
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route
@@ -45,14 +47,18 @@ class Row(NamedTuple):
 
     @property
     def section_name(self) -> str:
-        """Where its seats are."""
-        return self.line.section if self.wanted is None else self.wanted.section.name
+        """Where its seats are, and which, if they were chosen by number."""
+        if self.wanted is None:
+            return self.line.section
+        seats = seats_line(self.wanted.seats)
+        return f"{self.wanted.section.name}: {seats}" if seats else self.wanted.section.name
 
 
 class BasketPages:
     """The basket's pages."""
 
-    def __init__(self, site: Site, programme: Programme) -> None:
+    def __init__(self, site: Site, programme: Programme, halls: Halls) -> None:
+        self._halls = halls
         self._site = site
         self._programme = programme
 
@@ -74,11 +80,14 @@ class BasketPages:
         if not memory.is_id(visit.segment):
             raise Missing
         concert = (await self._programme.concert(visit.segment)).value
-        wanted = wanted_of(concert, visit.query)
+        wanted = await named_of(self._halls, concert, visit.query)
         if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
             return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
         known = memory.basket(visit)
-        line = BasketLine(concert.id, wanted.section.id, wanted.quantity, dict(wanted.tickets), wanted.code)
+        tickets, seats = dict(wanted.tickets), packed(wanted.places)
+        line = BasketLine(
+            concert.id, wanted.section.id, wanted.quantity, tickets, wanted.code, seats, wanted.plan if seats else ""
+        )
         lines = [*(each for each in known.lines if not each.is_same_place(line)), line]
         if len(lines) > MOST_LINES:
             return self._site.see(visit, f"{HERE}?full=1")
@@ -162,7 +171,7 @@ class BasketPages:
 
     async def _row(self, visit: Visit, line: BasketLine) -> Row:
         concert = await self._programme.known(line.concert_id)
-        wanted = None if concert is None else wanted_of(concert, line.fields)
+        wanted = None if concert is None else await named_of(self._halls, concert, line.fields)
         if concert is None or wanted is None:
             return Row(line, concert, None, None, "concert-not-found" if concert is None else "over-the-limit")
         answer = await self._site.ask(visit, "POST", path("concerts", concert.id, "quote"), wanted.body)
@@ -215,7 +224,7 @@ def _asked(row: Row, shown: str) -> dict[str, object]:
     """A line as the API has it; never dearer than what was shown."""
     body: dict[str, object] = {"concertId": row.line.concert_id, "quantity": row.line.quantity}
     if row.wanted is not None:
-        body |= row.wanted.body
+        body |= {**row.wanted.body, **row.wanted.named}
     currency = None if row.concert is None else row.concert.sections[0].price.currency
     amount = forms.whole(shown, most_digits=15)
     if currency is not None and amount is not None:

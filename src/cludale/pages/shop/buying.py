@@ -277,14 +277,7 @@ class Buying:
         return forms.cookie(memory.CARTS, carts, secure=visit.secure, max_age_seconds=7 * 86_400)
 
     async def _wanted(self, concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
-        """What was chosen, with the names of seats that have such; None for what can't be."""
-        wanted = wanted_of(concert, fields)
-        if wanted is None or not wanted.places:
-            return wanted
-        if wanted.section.zone is None:
-            return None
-        seats = (await self._halls.of(concert, wanted.section)).seats(wanted.places)
-        return None if seats is None else wanted._replace(seats=seats)
+        return await named_of(self._halls, concert, fields)
 
     async def _concert(self, visit: Visit) -> Concert:
         if not memory.is_id(visit.segment):
@@ -313,6 +306,17 @@ def wanted_of(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
     if places and fields.get("plan", plan) != plan:
         return None  # by this plan other seats would be meant
     return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64], places, plan=plan)
+
+
+async def named_of(known: Halls, concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
+    """What was chosen, with the names of seats that have such; None for what can't be."""
+    wanted = wanted_of(concert, fields)
+    if wanted is None or not wanted.places:
+        return wanted
+    if wanted.section.zone is None:
+        return None
+    seats = (await known.of(concert, wanted.section)).seats(wanted.places)
+    return None if seats is None else wanted._replace(seats=seats)
 
 
 def _choose_query(wanted: Wanted, gone: Collection[str]) -> str:

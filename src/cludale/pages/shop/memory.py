@@ -45,11 +45,16 @@ class BasketLine(NamedTuple):
     tickets: Mapping[str, int] = {}
     """How many of which category, where that is said."""
     code: str = ""
+    seats: str = ""
+    """Which seats, where they were chosen by number, as forms have them."""
+    plan: str = ""
+    """By which plan they were chosen."""
 
     @property
     def fields(self) -> dict[str, str]:
         """As a form has it."""
         fields = {"section": self.section, "quantity": str(self.quantity), "code": self.code}
+        fields |= {"seats": self.seats, "plan": self.plan} if self.seats else {}
         return fields | {f"tickets-{id}": str(count) for id, count in self.tickets.items()}
 
     def is_same_place(self, other: "BasketLine") -> bool:
@@ -79,7 +84,7 @@ def basket(visit: Visit) -> Basket:
 
 def _basket_line(text: str) -> BasketLine | None:
     parts = text.split(":")
-    if len(parts) != 5 or not (is_id(parts[0]) and is_id(parts[1])):
+    if len(parts) not in (5, 7) or not (is_id(parts[0]) and is_id(parts[1])):
         return None
     quantity = forms.whole(parts[2], most_digits=3)
     pairs = [each.partition("=")[::2] for each in parts[3].split("+") if each]
@@ -87,7 +92,8 @@ def _basket_line(text: str) -> BasketLine | None:
     tickets = {id: count for id, count in counts.items() if count is not None}
     if quantity is None or len(pairs) > 50 or len(tickets) < len(counts) or not all(map(is_id, counts)):
         return None
-    return BasketLine(parts[0], parts[1], quantity, tickets, unquote(parts[4])[:64])
+    seats, plan = (unquote(parts[5])[:2_000], unquote(parts[6])[:64]) if len(parts) == 7 else ("", "")
+    return BasketLine(parts[0], parts[1], quantity, tickets, unquote(parts[4])[:64], seats, plan)
 
 
 def packed_basket(basket: Basket) -> str:
@@ -102,6 +108,7 @@ def packed_basket(basket: Basket) -> str:
                 str(line.quantity),
                 "+".join(f"{id}={count}" for id, count in line.tickets.items()),
                 quote(line.code, safe=""),
+                *((quote(line.seats, safe=""), quote(line.plan, safe="")) if line.seats else ()),
             )
         )
         for line in basket.lines

@@ -1,11 +1,11 @@
 """An order's page: how it stands, its second try to pay, its cancellation; and the list of this browser's orders."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cludale.kernel.carts import cart_of, is_cart
-from cludale.pages import forms
+from cludale.pages import billing, forms
 from cludale.pages.api import Problem, path
 from cludale.pages.bills import Line
 from cludale.pages.shop import memory
@@ -42,6 +42,8 @@ class OrderPages(BoughtPages[Known]):
             route("GET", "/shop/orders/{order_id}", self._show),
             route("GET", "/shop/invoices/{invoice_id}.pdf", self._invoice),
             *self._common_routes(),
+            route("GET", "/shop/orders/{order_id}/invoice-address", self._ask_address),
+            route("POST", "/shop/orders/{order_id}/invoice-address", self._address),
             route("POST", "/shop/orders/{order_id}/give-back", self._give_back),
             route("POST", "/shop/orders/{order_id}/resend", self._resend),
         ]
@@ -87,6 +89,45 @@ class OrderPages(BoughtPages[Known]):
             return []
         answer = await self._site.ask(visit, "GET", path("orders", order.id, "invoices"), token=known.token)
         return answer.read(Invoices).items if answer.status == 200 else []
+
+    async def _ask_address(self, visit: Visit) -> Response:
+        known = await self._known(visit, wait=False)
+        invoices = await self._invoices(visit, known)
+        return self._addressing(visit, known, {}, {}, is_there=any(each.has_address for each in invoices))
+
+    async def _address(self, visit: Visit) -> Response:
+        """The postal address that stands on the invoice from then on."""
+        fields = forms.read(visit.request)
+        known = await self._known(visit, wait=False)
+        body, wrong = billing.body_of(fields)
+        if wrong:
+            return self._addressing(visit, known, fields, wrong)
+        answer = await self._site.ask(visit, "PATCH", path("orders", known.order.id), body, token=known.token)
+        if answer.status in (409, 422):
+            is_there = answer.problem.name == "address-on-invoice"
+            return self._addressing(visit, known, fields, billing.at_fields(answer.problem), is_there=is_there)
+        checked(answer)
+        return self._site.see(visit, f"/shop/orders/{known.order.id}")
+
+    def _addressing(
+        self,
+        visit: Visit,
+        known: Known,
+        fields: Mapping[str, str],
+        wrong: Mapping[str, str],
+        *,
+        is_there: bool = False,
+    ) -> Response:
+        return self._site.private(
+            visit,
+            "shop/invoice-address.html",
+            status=422 if wrong else 200,
+            order=known.order,
+            fields=fields,
+            wrong=wrong,
+            is_there=is_there,
+            countries=billing.countries(visit.language.code),
+        )
 
     async def _give_back(self, visit: Visit) -> Response:
         """Some of its tickets: their seats go back on sale, and what was paid for them goes back."""

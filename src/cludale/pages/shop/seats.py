@@ -134,10 +134,11 @@ class SeatPages:
         free = await self._programme.seats(concert.id)
         bits = next((each.free for each in free.value.sections if each.id == section.id), b"")
         names = {name for name, _ in pairs}
-        if "buy" in names and not asked.is_other_plan:
+        if ("buy" in names or "basket" in names) and not asked.is_other_plan:
             wrong = _wrong(concert, asked)
             if not wrong:
-                return self._site.see(visit, f"/shop/concerts/{concert.id}/checkout?{_bought(section, asked)}")
+                where = "basket" if "basket" in names else "checkout"
+                return self._site.see(visit, f"/shop/concerts/{concert.id}/{where}?{_bought(section, asked)}")
             return self._page(visit, concert, section, hall, bits, asked, wrong=wrong)
         if ("seat" in names or "go" in names) and not asked.is_other_plan:
             # What the form says becomes the address, which the links to other languages keep.

@@ -27,7 +27,7 @@ class Shop:
             Catalogue(site, programme, self._live),
             Buying(site, programme, halls),
             SeatPages(site, programme, halls),
-            BasketPages(site, programme),
+            BasketPages(site, programme, halls),
             OrderPages(site, programme),
             CartPages(site, programme),
             TicketPages(site, programme),

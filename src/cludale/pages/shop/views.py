@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from cludale.kernel.money import Money
+from cludale.pages.billing import BillingAddress
 from cludale.pages.bills import Bill
 
 
@@ -133,6 +134,18 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: str
     kind: str
     number: str
+    buyer: "Billed | None" = None
+
+    @property
+    def has_address(self) -> bool:
+        """Does it have a postal address?"""
+        return self.buyer is not None and self.buyer.address is not None
+
+
+class Billed(msgspec.Struct, frozen=True):
+    """Who stands on it."""
+
+    address: BillingAddress | None = None
 
 
 class Invoices(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -32,7 +32,6 @@ from cludale.ports.seats import (
     HoldsLapsed,
     InLine,
     NotOnSale,
-    NoWaitingList,
     OtherCurrency,
     OtherOrganizer,
     OverTheLimit,
@@ -76,7 +75,6 @@ STATUS: Statuses = {
     TooManyHolds: 409,
     HoldsLapsed: 429,
     InLine: 409,
-    NoWaitingList: 409,
     WaitingListFull: 409,
     CalledOff: 409,
     ConcertExists: 409,
@@ -140,6 +138,8 @@ _MAX_PER_BUYER = (
     "are not cancelled; without it any number"
 )
 
+_OFFER = "how many minutes seats are held for who waited for them on the waiting list"
+OfferMinutes = Annotated[int, Meta(ge=1, le=10_080, description=_OFFER)]
 _MIN_PER_ORDER = "the fewest seats in one order; without it 1"
 _PRICING = (
     "categories, tiers, fees and tax; null where a seat costs what its section says and nothing is added. Hidden "
@@ -211,6 +211,7 @@ class ConcertSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     max_per_order: Annotated[int, Meta(description="the most seats in one order")]
     max_per_buyer: Annotated[int | None, Meta(description=_MAX_PER_BUYER)]
     min_per_order: Annotated[int, Meta(description="the fewest seats in one order")] = 1
+    offer_minutes: Annotated[int | None, Meta(description=f"{_OFFER}; null: as the platform says")] = None
     listed: Annotated[bool, Meta(description="false: found by its id, or by its organizer")]
     section_count: Annotated[int, Meta(description="how many sections; GET /concerts/{id} has them all")]
 
@@ -272,6 +273,7 @@ class ScheduleConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     ) = None
     max_per_buyer: Annotated[int, Meta(ge=1, le=100_000, description=_MAX_PER_BUYER)] | UnsetType | None = UNSET
     min_per_order: Annotated[int, Meta(ge=1, le=1_000, description=_MIN_PER_ORDER)] | UnsetType | None = UNSET
+    offer_minutes: OfferMinutes | UnsetType | None = UNSET
     pricing: Annotated[PricingRequest | UnsetType | None, Meta(description=_PRICING)] = UNSET
     listed: Annotated[bool, Meta(description="false: found by its id only")] = True
     status: Annotated[ConcertStatus | None, Meta(description="draft, listed or unlisted; instead of `listed`")] = None
@@ -583,6 +585,7 @@ def _summary(standing: ConcertSnapshot) -> dict[str, Any]:
         "max_per_order": concert.max_per_order,
         "max_per_buyer": None if concert.max_per_buyer is UNSET else concert.max_per_buyer,
         "min_per_order": more.min_per_order or 1,
+        "offer_minutes": more.offer_minutes,
         "listed": concert.listed,
         "section_count": len(sections),
     }
@@ -673,6 +676,7 @@ def _concert(request: ScheduleConcert, parts: SectionParts, new_id: str, max_per
         off_sale_at=None if off is None else moment("offSaleAt", off, zone, is_end=True),
         pricing=request.pricing.pricing(zone, [plan.id for plan in plans]) if request.pricing else None,
         min_per_order=request.min_per_order or None,
+        offer_minutes=request.offer_minutes or None,
     )
     concert = Concert(
         id=request.id or new_id,

@@ -116,16 +116,22 @@ class BuyerLimits:
 
     async def have_room(self, wanted: WantedSeats) -> bool:
         """Could the seats be claimed, as things stand? Writes nothing."""
+        return await self.refusal(wanted) is None
+
+    async def refusal(self, wanted: WantedSeats) -> Refusal | None:
+        """Why the seats could not be claimed, as things stand; None: they could, or are. Writes nothing."""
         ids = self._scopes(wanted)
         now = self._updates.clock.now()
         loaded = await ALLOWANCES.load(self._updates.records, ids)
         claims = {id: each for known in loaded.values() for id, each in known.state.claims.items()}
         found = await self._looks.as_ended(claims, now)
-        for id, known in loaded.items():
-            left = allowances.looked_at(known.state, found, unpaid_only=False, now=now)
-            if self._why_not(left, ids[id], wanted, now) is not None:
-                return False
-        return True
+        for id in ids:
+            known = loaded[id].state if id in loaded else Allowance(id=id)
+            left = allowances.looked_at(known, found, unpaid_only=False, now=now)
+            refusal = None if wanted.reservation_id in left.claims else self._why_not(left, ids[id], wanted, now)
+            if refusal is not None:
+                return refusal
+        return None
 
     def _scopes(self, wanted: WantedSeats) -> dict[str, str]:
         """The allowances that are asked, each with its buyer key."""

@@ -1,11 +1,10 @@
-"""Holds for a whole cart, for orders in a process of its own. Decides nothing."""
+"""Holds for a whole cart or a list of guests, for orders in a process of its own. Decides nothing."""
 
 from typing import Annotated
 
 import msgspec
 
-from cludale.kernel.carts import MOST_LINES
-from cludale.ports.seats import HoldRequest, LineRefused, OtherOrganizer, SeatsHeld
+from cludale.ports.seats import MOST_HOLDS, HoldRequest, LineRefused, OtherOrganizer, SeatsHeld
 from cludale.services.concerts.service import Concerts
 from cludale.web.problems import Problems, Statuses
 from cludale.web.responses import Response, json_response
@@ -14,10 +13,13 @@ from cludale.web.routing import Credential, Request, route
 STATUS: Statuses = {OtherOrganizer: 422}
 
 
-class HoldAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The holds of one cart, in the order of its lines."""
+BODY_BYTES = 512 * 1024
 
-    holds: Annotated[list[HoldRequest], msgspec.Meta(min_length=1, max_length=MOST_LINES)]
+
+class HoldAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The holds that are wanted together, in the order of their lines."""
+
+    holds: Annotated[list[HoldRequest], msgspec.Meta(min_length=1, max_length=MOST_HOLDS)]
 
 
 class AllHeld(msgspec.Struct, frozen=True):
@@ -34,12 +36,14 @@ class CartHoldsApi:
         self._concerts = concerts
         self._problems = problems
 
-    @route("POST", "/concerts/-/holds", credential=Credential.SERVICE)
+    @route("POST", "/concerts/-/holds", credential=Credential.SERVICE, max_body_bytes=BODY_BYTES)
     async def hold_all(self, _: Request, body: HoldAll) -> Response:
         """200 all are held; else the problem of the line that was refused, with its number from 0 as `line`."""
         try:
             held = await self._concerts.reserve_all(body.holds)
         except LineRefused as refused:
             refused.refusal.values["line"] = refused.line
+            if refused.also:
+                refused.refusal.values["alsoRefused"] = refused.also
             return self._problems.answer(refused.refusal)
         return json_response(AllHeld(list(held)))

@@ -1,4 +1,4 @@
-"""Holds for the orders of one cart: all of them, or none.
+"""Holds for several orders, those of one cart or of a list of guests: all of them, or none.
 
 They are asked for at once, each in its section's command queue. Nobody waits for another while they have something, so
 two carts that want the same sections in another order can't block each other: one of them is refused. What it had got
@@ -42,10 +42,9 @@ async def hold_all(concerts: Holding, submit: Submit, requests: Sequence[HoldReq
     if len(held) == len(results):
         return held
     await give_back(submit, [each for each in held if each.event_id is not None])  # what was held before is not ours
-    wrong = next((i, each) for i, each in enumerate(results) if isinstance(each, BaseException))
-    line, error = wrong
+    (line, error), *others = [(i, each) for i, each in enumerate(results) if isinstance(each, BaseException)]
     if isinstance(error, Refusal) and not isinstance(error, Busy):
-        raise LineRefused(line, error)
+        raise LineRefused(line, error, {i: each.detail for i, each in others if isinstance(each, Refusal)})
     raise error
 
 

@@ -13,7 +13,7 @@ from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.calling_off import Progress, ProgressUnknown
 from cludale.ports.seats import CalledOff, ConcertNotFound, SectionNotFound
 from cludale.services.concerts import changes
-from cludale.services.concerts.api import ConcertView, view_response
+from cludale.services.concerts.api import ConcertView, OfferMinutes, view_response
 from cludale.services.concerts.changes import MOST_SEATS, ChangedMeanwhile, SeatsInUse, StatusRefused
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import ConcertFields, ConcertStatus
@@ -49,7 +49,7 @@ IF_MATCH = Header(
     {"maxLength": 1_000},
 )
 
-_NULLABLE = ("title", "venue", "place", "description", "picture", "zone", "min_per_order")
+_NULLABLE = ("title", "venue", "place", "description", "picture", "zone", "min_per_order", "offer_minutes")
 
 
 class ChangeConcertSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -85,6 +85,7 @@ class ChangeConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     cancel_until: LocalDateOrTime | UnsetType | None = UNSET
     max_per_order: Annotated[int, Meta(ge=1, le=1_000)] | UnsetType = UNSET
     min_per_order: Annotated[int, Meta(ge=1, le=1_000)] | UnsetType | None = UNSET
+    offer_minutes: OfferMinutes | UnsetType | None = UNSET
     pricing: Annotated[
         PricingRequest | UnsetType | None,
         Meta(description="the whole price list anew; holds, orders and refunds keep the prices that they had"),

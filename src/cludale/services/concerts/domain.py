@@ -453,15 +453,15 @@ def blocks_let_go(section: Section, now: datetime) -> list[SeatsLetGo]:
 def _seats_for(seating: Seating, seats: SeatMap, request: Hold, now: datetime) -> tuple[NumberedSeat, ...]:
     """The numbered seats that somebody gets. Raises Invalid, SeatsNotFree, SeatsUnavailable."""
     section, hall = seating.section, _hall_of(seating)
-    free = numbered.free_bits(seats, section.places, section.moment(now).timestamp())
+    taken = numbered.taken_at(seats, section.moment(now).timestamp())
     try:
         if request.seats:
-            return numbered.named(hall, free, request.seats, request.wheelchairs)
-        if request.quantity > free.bit_count():
+            return numbered.named(hall, taken, request.seats, request.wheelchairs)
+        if request.quantity > hall.left(taken):
             raise unavailable(section.concert_id, (section,), wanted=request.quantity, now=now)
-        return numbered.best(hall, free, request.quantity, request.wheelchairs)
-    except NotFree as taken:
-        raise SeatsNotFree(section.concert_id, taken.ids) from None
+        return numbered.best(hall, taken, request.quantity, request.wheelchairs)
+    except NotFree as those:
+        raise SeatsNotFree(section.concert_id, those.ids) from None
     except NotEnoughSeats as few:
         if few.of != "seats":
             raise SeatsUnavailable(section.concert_id, wanted=few.wanted, left=few.left, section=section.id) from None
@@ -601,9 +601,9 @@ def _seats_again(seating: Seating, ended: Reservation, now: datetime) -> tuple[N
         return None
     if section.numbered is UNSET or ended.numbered_seats is UNSET:
         return UNSET
-    free = numbered.free_bits(section.numbered, section.places, section.moment(now).timestamp())
+    taken = numbered.taken_at(section.numbered, section.moment(now).timestamp())
     try:
-        return numbered.same_or_best(_hall_of(seating), free, ended.numbered_seats)
+        return numbered.same_or_best(_hall_of(seating), taken, ended.numbered_seats)
     except NotEnoughSeats:
         return None
 

@@ -71,6 +71,8 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     """Categories, tiers, fees and tax; None, as before this field existed: a seat costs what its section says."""
     min_per_order: int | None = None
     """The fewest seats in one order; None, as before this field existed: 1."""
+    offer_minutes: int | None = None
+    """How long seats are held for who waited for them; None, as before this field existed: as the platform says."""
 
 
 class ConcertFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -93,6 +95,7 @@ class ConcertFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     status: ConcertStatus | UnsetType = UNSET
     pricing: Pricing | UnsetType | None = UNSET
     min_per_order: int | UnsetType | None = UNSET
+    offer_minutes: int | UnsetType | None = UNSET
 
 
 class ConcertScheduled(Event, frozen=True, kw_only=True):

@@ -4,9 +4,11 @@ What is taken is counted, not set: who reads the log may hear of a seat's next o
 have given it up. So the order in which different reservations are told changes nothing.
 """
 
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 
 import msgspec
 
@@ -14,7 +16,7 @@ from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.refusals import Invalid
 from cludale.services.concerts.events import SeatPlanChanged
 from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
-from cludale.services.concerts.seating.picking import Party, Picker, SeatsRefused
+from cludale.services.concerts.seating.picking import Party, Picker
 
 
 class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -45,14 +47,23 @@ class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     """The digest of the plan before this one."""
 
 
+_IS_LITTLE = sys.byteorder == "little"
+
+
 def packed(places: Iterable[int]) -> bytes:
     """Places as two bytes each, the lower one first."""
-    return b"".join(place.to_bytes(2, "little") for place in places)
+    those = array("H", places)
+    if not _IS_LITTLE:
+        those.byteswap()
+    return those.tobytes()
 
 
-def unpacked(places: bytes) -> Sequence[int]:
+def unpacked(places: bytes) -> list[int]:
     """The other way round."""
-    return [place | upper << 8 for place, upper in zip(places[::2], places[1::2], strict=True)]
+    those = array("H", places)
+    if not _IS_LITTLE:
+        those.byteswap()
+    return those.tolist()
 
 
 def _places(seats: Iterable[NumberedSeat]) -> list[int]:
@@ -94,17 +105,30 @@ def _hold(seats: SeatMap, places: Iterable[int], until: int) -> SeatMap:
 
 
 def _end_hold(seats: SeatMap, places: Sequence[int], until: int) -> SeatMap:
-    """A reservation's places stand one after the other, as they were put there."""
+    """Most often a reservation's places stand one after the other, as they were put there.
+
+    Where the log tells of a seat's next owner before its last one has given it up, what is taken out for one may be
+    what was put in for two: then they are taken out one by one.
+    """
     there, gone = seats.held.get(until, b""), packed(places)
     at = there.find(gone)
     while at > 0 and at % 2:
         at = there.find(gone, at + 1)
-    if at < 0:
-        raise ValueError(f"seats {places} of {seats.zone} are not held until {until}")
-    left = there[:at] + there[at + len(gone) :]
-    held = {each: known for each, known in seats.held.items() if each != until}
+    if at >= 0:
+        left = there[:at] + there[at + len(gone) :]
+    else:
+        those = unpacked(there)
+        try:
+            for place in places:
+                those.remove(place)
+        except ValueError:
+            raise ValueError(f"seats {places} of {seats.zone} are not held until {until}") from None
+        left = packed(those)
+    held = dict(seats.held)
     if left:
         held[until] = left
+    else:
+        held.pop(until, None)
     return msgspec.structs.replace(seats, held=held)
 
 
@@ -175,26 +199,26 @@ def unblock(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
 # -- what is free -------------------------------------------------------------------------------------------------
 
 
-def free_bits(seats: SeatMap, total: int, second: float) -> int:
-    """A bit for each seat that can be had at that second, the first seat's the lowest."""
+def taken_at(seats: SeatMap, second: float) -> bytes:
+    """A bit for each seat that can't be had at that second, the first seat's the lowest of the first byte."""
     ended: list[bytes] = []
     if seats.held and min(seats.held) <= second:
         ended = [held for until, held in seats.held.items() if until <= second]
     if not ended:
-        return ~int.from_bytes(seats.taken, "little") & ((1 << total) - 1)
+        return seats.taken
+    places, over = unpacked(b"".join(ended)), seats.over
     taken = bytearray(seats.taken)
-    if not seats.over:
-        for held in ended:
-            for place in array("H", held) if _IS_LITTLE else unpacked(held):
-                taken[place >> 3] &= ~(1 << (place & 7))
-    else:
-        for place, times in Counter(place for held in ended for place in unpacked(held)).items():
-            if times > seats.over.get(place, 0):
-                taken[place >> 3] &= ~(1 << (place & 7))
-    return ~int.from_bytes(taken, "little") & ((1 << total) - 1)
+    for place in places:
+        taken[place >> 3] &= ~(1 << (place & 7))
+    for place, times in Counter([place for place in places if place in over] if over else ()).items():
+        if times <= over[place]:  # somebody else has it by now
+            taken[place >> 3] |= 1 << (place & 7)
+    return bytes(taken)
 
 
-_IS_LITTLE = array("H", b"\1\0")[0] == 1
+def free_bits(seats: SeatMap, total: int, second: float) -> int:
+    """A bit for each seat that can be had at that second, the first seat's the lowest."""
+    return ~int.from_bytes(taken_at(seats, second), "little") & ((1 << total) - 1)
 
 
 def seats_told(seats: SeatMap) -> Mapping[str, object]:
@@ -211,44 +235,30 @@ def seats_told(seats: SeatMap) -> Mapping[str, object]:
     return told
 
 
-def aside_bits(seats: SeatMap) -> int:
-    """A bit for each wheelchair and companion place."""
-    bits = 0
-    for place in unpacked(seats.aside):
-        bits |= 1 << place
-    return bits
-
-
 def free_to_all(seats: SeatMap, total: int, second: float) -> int:
     """How many seats somebody can have at that second who asks for no wheelchair place."""
-    free = free_bits(seats, total, second)
-    return (free & ~aside_bits(seats)).bit_count() if seats.aside else free.bit_count()
+    taken = taken_at(seats, second)
+    aside = sum(not taken[place >> 3] >> (place & 7) & 1 for place in unpacked(seats.aside))
+    return total - int.from_bytes(taken, "little").bit_count() - aside
 
 
 def set_bits(bits: int) -> list[int]:
     """Which bits are set, the lowest first."""
-    found: list[int] = []
-    if bits.bit_count() <= _FEW:
-        while bits:
-            lowest = bits & -bits
-            found.append(lowest.bit_length() - 1)
-            bits ^= lowest
-        return found
-    for at, byte in enumerate(bits.to_bytes((bits.bit_length() + 7) >> 3, "little")):
-        if byte:
-            found += [at << 3 | bit for bit in range(8) if byte >> bit & 1]
-    return found
-
-
-_FEW = 64
+    return [
+        at << 3 | bit
+        for at, byte in enumerate(bits.to_bytes((bits.bit_length() + 7) >> 3, "little"))
+        if byte
+        for bit in range(8)
+        if byte >> bit & 1
+    ]
 
 
 class Hall:
     """The seats of a section's plan, and where the next party goes.
 
-    It remembers what was free when it was asked last, and is brought up to date by what differs. What it answers
-    follows from what is free alone. `order`: the ids of all seats that there ever were, by their places; none: those of
-    the layout, in its order.
+    It remembers what was taken when it was asked last, and is brought up to date by what differs. What it answers
+    follows from what is taken alone. So each section has one of its own, though others are in the same hall. `order`:
+    the ids of all seats that there ever were, by their places; none: those of the layout, in its order.
     """
 
     def __init__(self, layout: Layout, order: Sequence[str] = ()) -> None:
@@ -260,37 +270,65 @@ class Hall:
         for place, index in enumerate(self._indexes):
             if index >= 0:
                 self._places[index] = place
+        self._empty: Picker | None = None
+        self._begin()
+
+    def _begin(self) -> None:
         self._picker: Picker | None = None
-        self._free = 0
+        self._taken = bytes((len(self.order) + 7) >> 3)
+        self._left = len(self.order)
+        self._given = 0, len(self._taken)
+        """The part of `_taken` where the seats are that were chosen last."""
+
+    def prepare(self) -> Picker:
+        """Compute now what the first buyer would have to wait for; the picker is not to be changed."""
+        if self._empty is None:
+            self._empty = Picker(self.layout)
+            self._empty.settle()
+        return self._empty
+
+    def apart(self) -> "Hall":
+        """One for a section: it shares what never changes."""
+        self.prepare()
+        hall = copy(self)
+        hall._begin()  # noqa: SLF001 - its own
+        return hall
 
     @property
     def total(self) -> int:
         """How many seats there are."""
         return len(self.layout)
 
-    def picker(self, free: int) -> Picker:
-        """Where these are free. Not to be kept: who asks next changes it."""
-        differ = free ^ self._free
-        if self._picker is None or differ.bit_count() * 4 > self.total:
-            self._picker = Picker(self.layout, self._rows(free))
-        elif differ:
-            if gone := self._at(set_bits(differ & ~free)):
-                self._picker.take(gone)
-            if back := self._at(set_bits(differ & free)):
-                self._picker.give_back(back)
-        self._free = free
-        return self._picker
+    def picker(self, taken: bytes) -> Picker:
+        """Where these bits are taken, and no others. Not to be kept: who asks next changes it."""
+        picker = self._picker
+        if picker is None:
+            picker = self._picker = self.prepare().copy()
+        if taken != self._taken:
+            for first, last in differing(self._taken, taken, self._given):
+                was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
+                self._left += was.bit_count() - now.bit_count()
+                if self._indexes:
+                    for place in set_bits(was ^ now):
+                        index = self._indexes[(first << 3) + place]
+                        if index >= 0:
+                            picker.toggle(index, 1)
+                else:
+                    picker.toggle(first << 3, was ^ now)
+            self._taken = taken
+        return picker
 
-    def _rows(self, free: int) -> list[int]:
-        rows = [0] * len(self.layout.rows)
-        for index in self._at(set_bits(free)):
-            row, bit = self.layout.place(index)
-            rows[row] |= 1 << bit
-        return rows
+    def best(self, taken: bytes, party: Party) -> tuple[int, ...]:
+        """The best that are free, in the order of the plan. Raises NotEnoughSeats."""
+        seats = self.picker(taken).best(party).seats
+        places = tuple([self._places[index] for index in seats]) if self._places else seats
+        self._given = min(places) >> 3, (max(places) >> 3) + 1
+        return places
 
-    def _at(self, places: list[int]) -> list[int]:
-        """The seats in the layout at these places."""
-        return [self._indexes[place] for place in places] if self._indexes else places
+    def left(self, taken: bytes) -> int:
+        """How many are free then, wheelchair places among them."""
+        self.picker(taken)
+        return self._left
 
     def place(self, index: int) -> int:
         """The place of a seat of the layout."""
@@ -316,11 +354,7 @@ class Hall:
 
     def seats(self, places: Iterable[int]) -> tuple[NumberedSeat, ...]:
         """Those at these places."""
-        return tuple(self.seat(place) for place in places)
-
-    def picked(self, indexes: Iterable[int]) -> tuple[NumberedSeat, ...]:
-        """Those of the layout that the picker has chosen."""
-        return tuple(self._seat(index) for index in indexes)
+        return tuple([self.seat(place) for place in places])
 
     def aside(self) -> bytes:
         """Its wheelchair and companion places, packed."""
@@ -363,6 +397,31 @@ def _gathered(free: int, places: Sequence[int], count: int) -> int:
     return int("".join(said) or "0", 2)
 
 
+def differing(one: bytes, other: bytes, part: tuple[int, int]) -> list[tuple[int, int]]:
+    """Where two texts of one length differ: from which byte to which, _NEAR bytes at a time at most.
+
+    `part` is where they most likely do.
+    """
+    found: list[tuple[int, int]] = []
+    first, last = part
+    parts = [part if one[:first] == other[:first] and one[last:] == other[last:] else (0, len(one))]
+    while parts:
+        first, last = parts.pop()
+        while last - first > _NEAR:
+            middle = (first + last) >> 1
+            if one[first:middle] == other[first:middle]:
+                first = middle
+            else:
+                if one[middle:last] != other[middle:last]:
+                    parts.append((middle, last))
+                last = middle
+        found.append((first, last))
+    return found
+
+
+_NEAR = 8
+
+
 class NotFree(Exception):
     """Seats that were named are not free; their ids."""
 
@@ -371,27 +430,28 @@ class NotFree(Exception):
         self.ids = ids
 
 
-def named(hall: Hall, free: int, ids: Sequence[str], wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
+def named(hall: Hall, taken: bytes, ids: Sequence[str], wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
     """The seats of these ids, in their order in the plan. Raises Invalid, NotFree."""
-    hall.places(ids)
-    try:
-        return hall.picked(hall.picker(free).named(ids, wheelchairs=wheelchairs).seats)
-    except SeatsRefused as refused:
-        if refused.taken:
-            raise NotFree(refused.taken) from None
+    places = hall.places(ids)
+    if gone := [id for id, place in zip(ids, places, strict=True) if taken[place >> 3] >> (place & 7) & 1]:
+        raise NotFree(gone)
+    seats = hall.seats(places)
+    if not wheelchairs:
         message = "is for who needs a wheelchair place: say so with `wheelchairs`"
-        apart = [(f"seats[{i}]", message) for i, id in enumerate(ids) if id in refused.accessible]
-        raise Invalid(*apart) from None
+        apart = [(f"seats[{i}]", message) for i, seat in enumerate(seats) if seat.flags & ACCESSIBLE]
+        if apart:
+            raise Invalid(*apart)
+    return tuple(sorted(seats, key=lambda seat: hall.index(seat.at) or 0))
 
 
-def best(hall: Hall, free: int, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
+def best(hall: Hall, taken: bytes, quantity: int, wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
     """The best that are free. Raises NotEnoughSeats."""
-    return hall.picked(hall.picker(free).best(Party(quantity, None, wheelchairs)).seats)
+    return hall.seats(hall.best(taken, Party(quantity, None, wheelchairs)))
 
 
-def same_or_best(hall: Hall, free: int, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
+def same_or_best(hall: Hall, taken: bytes, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
     """Those that somebody had, if all are free; else as many of the best. Raises NotEnoughSeats."""
-    if all(free >> seat.at & 1 for seat in had):
+    if not any(taken[seat.at >> 3] >> (seat.at & 7) & 1 for seat in had):
         return hall.seats(seat.at for seat in had)
     wheelchairs = sum(bool(seat.flags & Flags.WHEELCHAIR) for seat in had)
-    return best(hall, free, len(had), wheelchairs)
+    return best(hall, taken, len(had), wheelchairs)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from cludale.kernel.allocation import seats_named
 from cludale.kernel.events import Envelope
@@ -76,7 +77,8 @@ def _section(section: Section) -> Mapping[str, object] | None:
 
 
 def _waiting(known: WaitingList) -> Mapping[str, object]:
-    return {"joined": known.joined, "entries": known.entries}
+    # Whose they are is in no event.
+    return {"joined": known.joined, "entries": tuple(replace(each, buyers=()) for each in known.entries)}
 
 
 def _blocks(listed: BlockList) -> Mapping[str, object]:

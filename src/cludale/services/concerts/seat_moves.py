@@ -211,30 +211,30 @@ def _moved(seating: Seating, command: MoveSeats, party: _Party, now: datetime) -
     section, hall = seating.section, seating.hall
     if section.numbered is UNSET or hall is None:
         raise TypeError(f"section {section.id!r} is numbered, and nobody said where its seats are")
-    free = numbered.free_bits(section.numbered, section.places, now.timestamp())
-    seats = _named(hall, free, command, party) if command.to else _best(seating, hall, free, party, now)
+    taken = numbered.taken_at(section.numbered, section.moment(now).timestamp())
+    seats = _named(hall, taken, command, party) if command.to else _best(seating, hall, taken, party, now)
     return [_event(command, party, seats)] if seats != party.seats else []
 
 
-def _named(hall: Hall, free: int, command: MoveSeats, party: _Party) -> tuple[NumberedSeat, ...]:
+def _named(hall: Hall, taken: bytes, command: MoveSeats, party: _Party) -> tuple[NumberedSeat, ...]:
     """Those that are named: free, or what moves away itself. Wheelchair places, too: who names one knows why."""
     if len(command.to) != len(party.numbers):
         raise Invalid(("to", f"names {len(command.to)} seats, and {len(party.numbers)} are to be moved"))
     places = hall.places(command.to, field="to")
-    for seat in party.seats:
-        free |= 1 << seat.at
-    taken = [id for id, place in zip(command.to, places, strict=True) if not free >> place & 1]
-    if taken:
-        raise SeatsNotFree(party.reservation.concert_id, taken)
+    own = {seat.at for seat in party.seats}
+    others = {place for place in places if taken[place >> 3] >> (place & 7) & 1} - own
+    if others:
+        ids = [id for id, place in zip(command.to, places, strict=True) if place in others]
+        raise SeatsNotFree(party.reservation.concert_id, ids)
     return hall.seats(places)
 
 
-def _best(seating: Seating, hall: Hall, free: int, party: _Party, now: datetime) -> tuple[NumberedSeat, ...]:
+def _best(seating: Seating, hall: Hall, taken: bytes, party: _Party, now: datetime) -> tuple[NumberedSeat, ...]:
     """The best that are free, beside those that they have: wheelchair places for those that are such."""
     section, quantity = seating.section, len(party.numbers)
     aside = [bool(seat.flags & Flags.WHEELCHAIR) for seat in party.seats]
     try:
-        found = numbered.best(hall, free, quantity, sum(aside))
+        found = numbered.best(hall, taken, quantity, sum(aside))
     except NotEnoughSeats:
         raise unavailable(section.concert_id, (section,), wanted=quantity, now=now) from None
     wheelchairs = [seat for seat in found if seat.flags & Flags.WHEELCHAIR]

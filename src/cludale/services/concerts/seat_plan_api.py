@@ -102,6 +102,7 @@ async def parts_wanted(
             wrong.append((f"sections[{i}].zone", f"{each.zone!r} has no seats"))
     if wrong:
         raise Invalid(*wrong)
+    plans.learn(plan, parts.values())
     return parts
 
 
@@ -235,6 +236,8 @@ class SeatsApi:
         plan = next((each.numbered.plan for each in numbered if each.numbered), None)
         if plan is None:
             raise NotFound("numbered seat of concert", concert_id)
+        for each in numbered:
+            await self._concerts.seat_plans.hall_of(each)  # who orders after this look does not wait for it
         sections = [await self._section(each, plan, seen.at) for each in numbered]
         answer = kept(_encode(SeatsView(concert_id=concert_id, plan=plan, sections=sections)), JSON)
         if before is not None and before.answer.body == answer.body:

@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -25,8 +25,12 @@ FRESH_SECONDS = 0.5
 """How long a section's plan is taken for what another replica may have changed since, where it is looked for by a seat;
 the section itself always knows."""
 CONCERTS_KNOWN = 1_000
+PartOfPlan = tuple[str, str, str]
+"""A plan's digest, a zone of it, and the digest of the seats by their places, if that is not the plan's order."""
 HALLS_REMEMBERED = 32
-"""How many sections' seats are kept in memory, with where the next parties go."""
+"""Of how many parts of plans it is kept in memory where the seats are."""
+SECTIONS_REMEMBERED = 128
+"""Of how many sections it is kept in memory where the next parties go."""
 
 
 def written(plan: Plan) -> bytes:
@@ -39,9 +43,10 @@ class SeatPlans:
 
     def __init__(self, updates: Updates) -> None:
         self._updates = updates
-        self._halls: Recent[tuple[str, str, str], Hall] = Recent(HALLS_REMEMBERED)
-
-        self._known: Recent[str, tuple[datetime, Sequence[tuple[str, tuple[str, str, str]]]]] = Recent(CONCERTS_KNOWN)
+        self._halls: Recent[PartOfPlan, Hall] = Recent(HALLS_REMEMBERED)
+        self._sold: Recent[tuple[str, str], tuple[PartOfPlan, Hall]] = Recent(SECTIONS_REMEMBERED)
+        """By concert and section."""
+        self._known: Recent[str, tuple[datetime, Sequence[tuple[str, PartOfPlan]]]] = Recent(CONCERTS_KNOWN)
 
     def now(self) -> datetime:
         """The time."""
@@ -74,7 +79,7 @@ class SeatPlans:
         return msgspec.json.decode(await self.json(digest), type=Plan)
 
     async def hall(self, digest: str, zone: str, order: str = "") -> Hall:
-        """The seats of this part of a plan, at their places. Raises NotFound."""
+        """The seats of this part of a plan, at their places, to look at. Raises NotFound."""
         hall = self._halls.get((digest, zone, order))
         if hall is None:
             ids = msgspec.json.decode(await self.json(order), type=list[str]) if order else ()
@@ -83,9 +88,24 @@ class SeatPlans:
         return hall
 
     async def hall_of(self, section: Section) -> Hall | None:
-        """The seats of this section; None: they have no numbers. Raises NotFound."""
+        """Where parties sit in this section; None: its seats have no numbers. Raises NotFound."""
         seats = section.numbered
-        return None if not seats else await self.hall(seats.plan, seats.zone, seats.order)
+        if not seats:
+            return None
+        id, part = (section.concert_id, section.id), (seats.plan, seats.zone, seats.order)
+        known, hall = self._sold.get(id, (None, None))
+        if hall is None or known != part:
+            hall = (await self.hall(*part)).apart()
+        self._sold.remember({id: (part, hall)})
+        return hall
+
+    def learn(self, plan: Plan, parts: Iterable[tuple[SeatPlanPart, int]]) -> None:
+        """These parts of it are about to be sold: who buys first does not wait until it is known where to sit."""
+        for part, _ in parts:
+            id = part.digest, part.zone, ""
+            hall = self._halls.get(id) or Hall(layout_of(plan, part.zone))
+            hall.prepare()
+            self._halls.remember({id: hall})
 
     async def section_with(self, concert: Concert, seat: str) -> str | None:
         """The section that has a seat of this id, by the plan of FRESH_SECONDS ago at most; None: none has."""
@@ -98,7 +118,7 @@ class SeatPlans:
         """Its plan was changed by this process: that is known from here on."""
         self._known.pop(concert_id, None)
 
-    async def _plans_of(self, concert: Concert) -> Sequence[tuple[str, tuple[str, str, str]]]:
+    async def _plans_of(self, concert: Concert) -> Sequence[tuple[str, PartOfPlan]]:
         """Each numbered section's digest, zone and order: a plan may have been changed since it was scheduled."""
         now, known = self.now(), self._known.get(concert.id)
         if known is not None:
@@ -108,7 +128,7 @@ class SeatPlans:
         planned = [(each.id, each.plan) for each in concert.sections if each.plan]
         keys = {id: SectionKey(concert.id, id).partition for id, _ in planned}
         stored = await SECTIONS.load(self._updates.records, list(keys.values()))
-        found: list[tuple[str, tuple[str, str, str]]] = []
+        found: list[tuple[str, PartOfPlan]] = []
         for id, part in planned:
             seats = stored[keys[id]].state.numbered if keys[id] in stored else UNSET
             found.append((id, (seats.plan, seats.zone, seats.order) if seats else (part.digest, part.zone, "")))

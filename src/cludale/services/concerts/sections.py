@@ -172,8 +172,12 @@ class CommandBatch:
         section, reservations = await self._of.load(self._key, self.needed)
         if section.state.blocks is not UNSET or self._are_blocks_asked:
             self._blocks = await self._of.load_blocks(self._key)
-        if self._is_list_asked:
+        while self._is_list_asked:
             self._waiting = await self._of.load_waiting(self._key)
+            # An offer may have been made between these looks; what belongs together has one version of the section.
+            before, (section, reservations) = section, await self._of.load(self._key, self.needed)
+            if section.version == before.version:
+                break
         hall = await self._of.hall_of(section.state)
         self.fold(section, reservations, self._of.updates.clock.now(), hall)
         return () if self.commit is None else (self.commit,)

@@ -84,7 +84,7 @@ from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.stock import Reservation, Section, unavailable, untouched
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
 from cludale.services.concerts.waiting import Leave
-from cludale.services.concerts.waiting_service import OFFER_SECONDS, WaitingService
+from cludale.services.concerts.waiting_service import OFFER_SECONDS, WaitingClaims, WaitingService
 from cludale.services.orders.events import CancelReason, OrderCancelled, PartRefundRequested
 from cludale.services.payments.events import PaymentCompleted
 
@@ -237,13 +237,18 @@ class Concerts:
         self._chooser = Chooser(self._updates, self.command_queue.submit, partitions_apart=partitions_apart)
         self._sections.learn = self._learn
         self.blocks = BlockService(self._updates, self._ask_section)
-        self.waiting = WaitingService(
-            self._updates, self.concert, self.command_queue.submit, self._offered, offer_seconds=offer_seconds
-        )
         self.seat_moves = SeatMoves(records, self.command_queue.submit, self.seat_plans, entrance)
         looks = Looks(self._updates, self.concert, self.command_queue.submit, partitions_apart=partitions_apart)
         self._buyers = BuyerLimits(self._updates, looks, quotas)
         self.codes = CodeService(self._updates, looks)
+        self.waiting = WaitingService(
+            self._updates,
+            self.concert,
+            self.command_queue.submit,
+            self._offered,
+            WaitingClaims(self._buyers, self.codes),
+            offer_seconds=offer_seconds,
+        )
         self.keys = KeyService(self._updates)
         self.sessions = SessionService(self._updates, lambda: self.keys.changed())  # noqa: PLW0108 - set later
         self.pairing = PairingService(self._updates, self.keys)

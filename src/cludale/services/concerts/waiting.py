@@ -6,8 +6,9 @@ section. What comes back is offered to the first whose party it seats whole: a l
 An offer is a hold until a time; not taken, it ends as every hold does, and the next is offered what came back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.kernel.bills import PriceWish
+from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
 from cludale.kernel.ids import same_as
@@ -30,9 +32,8 @@ from cludale.services.concerts.events import (
     WaitingListLeft,
     WhyLeft,
 )
-from cludale.services.concerts.numbered import Hall
-from cludale.services.concerts.price_list import Pricing
-from cludale.services.concerts.pricing import Terms
+from cludale.services.concerts.price_list import NO_PRICING, Pricing
+from cludale.services.concerts.pricing import CodeTerms, Terms
 from cludale.services.concerts.stock import Reservation, Section, Status, unavailable
 
 MOST_WAITING = 1_000
@@ -50,7 +51,31 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     quantity: int
     joined_at: datetime
     wish: PriceWish | None = None
-    """Which tickets, if that is said."""
+    """Which tickets, by what code, if that is said."""
+    buyers: BuyerKeys = ()
+    """Whose tickets an offer counts as, where the concert limits them; no event has them. None in what was written
+    before this field existed."""
+
+    @property
+    def code(self) -> str | None:
+        """The code that it wants to use."""
+        return None if self.wish is None else self.wish.code
+
+    @property
+    def is_claimed(self) -> bool:
+        """Is something to be claimed before it can be offered seats?"""
+        return bool(self.buyers) or self.code is not None
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What was claimed for an entry, so that it can be offered seats."""
+
+    is_refused: bool = False
+    """It can't be: its buyer has as many tickets as one may have, or its code is over or used up."""
+    buyers: BuyerKeys = ()
+    code: CodeTerms | None = None
+    ends: datetime | None = None
+    """Until then the seats may be taken."""
 
 
 class WaitingList(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -74,6 +99,7 @@ class Join(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quantity: int
     wish: PriceWish | None
     over_at: datetime
+    buyers: BuyerKeys = ()
 
 
 class Leave(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -90,6 +116,8 @@ class MakeOffers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     over_at: datetime
     pricing: Pricing | None
     revision: int
+    grants: Mapping[str, Grant] = MappingProxyType({})
+    """By the orders of those for whom something has to be claimed first. The first without one is where it stops."""
 
 
 class EndList(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -149,7 +177,7 @@ def _after(line: Line, events: Sequence[Event], at: datetime) -> Line:
     for event in events:
         seating = domain.evolve(seating, event)
         waiting = evolve(waiting, event, at=at)
-    return Line(Seating(seating.section, seating.reservations, line.seating.hall), waiting)
+    return Line(replace(seating, hall=line.seating.hall), waiting)
 
 
 def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...]]:
@@ -180,7 +208,28 @@ def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...
         quantity=join.quantity,
         wish=join.wish or UNSET,
     )
-    return _after(line, [joined], now), (joined,)
+    seating, waiting = _after(line, [joined], now)
+    if join.buyers:
+        *before, last = waiting.entries
+        waiting = replace(waiting, entries=(*before, replace(last, buyers=join.buyers)))
+    return Line(seating, waiting), (joined,)
+
+
+def to_grant(section: Section, waiting: WaitingList, now: datetime) -> list[Entry]:
+    """For whom something is to be claimed, so that what can be had is offered to them in their turn; AT_ONCE at most.
+
+    Nobody, where the first whom it seats needs no claim.
+    """
+    left, found = section.available_to_all(now), list[Entry]()
+    for entry in waiting.entries:
+        if left < entry.quantity:
+            continue
+        left -= entry.quantity
+        if entry.is_claimed:
+            found.append(entry)
+        if len(found) >= AT_ONCE:
+            break
+    return found
 
 
 def _leave(line: Line, leave: Leave) -> tuple[Line, tuple[Event, ...]]:
@@ -217,7 +266,10 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
         section: Section = line.seating.section
         if section.closed is True or section.available_to_all(now) < entry.quantity:
             continue
-        made = _held_for(line.seating, entry, command, now)
+        grant = command.grants.get(entry.order_id) if entry.is_claimed else Grant()
+        if grant is None or (grant.ends is not None and grant.ends <= now):
+            break  # nobody is passed over: it is claimed first
+        made = None if grant.is_refused else _held_for(line.seating, entry, command, grant, now)
         if made is None:
             line = _after(line, [_left(line.waiting, entry, WhyLeft.NOT_SOLD)], now)
             events.append(_left(line.waiting, entry, WhyLeft.NOT_SOLD))
@@ -228,23 +280,25 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
             place=entry.place,
             expires_at=made.state.reservations[reservation_of(entry.order_id)].expires_at,
         )
-        marked = _marked(made.state, offered.reservation_id, line.seating.hall)
-        line = _after(Line(marked, line.waiting), [offered], now)
+        marked = _marked(made.state, offered.reservation_id)
+        line = _after(Line(replace(marked, hall=line.seating.hall), line.waiting), [offered], now)
         events += [*made.events, offered]
     return line, tuple(events)
 
 
-def _marked(seating: Seating, reservation_id: str, hall: Hall | None) -> Seating:
+def _marked(seating: Seating, reservation_id: str) -> Seating:
     """The reservation is an offer, which may come to nothing without anybody having taken it."""
     offer = replace(seating.reservations[reservation_id], offered=True)
-    return Seating(seating.section, {**seating.reservations, reservation_id: offer}, hall)
+    return replace(seating, reservations={**seating.reservations, reservation_id: offer})
 
 
-def _held_for(seating: Seating, entry: Entry, command: MakeOffers, now: datetime) -> Decision[Seating] | None:
+def _held_for(
+    seating: Seating, entry: Entry, command: MakeOffers, grant: Grant, now: datetime
+) -> Decision[Seating] | None:
     """The hold; None: what they want is not sold any more."""
     terms = None
-    if command.pricing is not None:
-        terms = Terms(command.pricing, entry.wish or PriceWish())
+    if command.pricing is not None or grant.code is not None:
+        terms = Terms(command.pricing or NO_PRICING, entry.wish or PriceWish(), grant.code)
     hold = Hold(
         reservation_of(entry.order_id),
         entry.order_id,
@@ -254,6 +308,8 @@ def _held_for(seating: Seating, entry: Entry, command: MakeOffers, now: datetime
         terms=terms,
         revision=command.revision,
         waited=entry.place,
+        buyers=grant.buyers,
+        claim_ends=grant.ends,
     )
     try:
         return domain.hold(seating, hold, now)

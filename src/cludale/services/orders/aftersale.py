@@ -2,7 +2,6 @@
 confirmation once more. Pure, as `domain.py`: no I/O, clock or HTTP.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid, Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
 from cludale.services.orders import parts
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.domain import Order, Status, TooLateToCancel, evolve, request_of
 from cludale.services.orders.events import (
     AmendedField,
@@ -187,6 +187,15 @@ def _numbers_back(order: Order, wish: RefundWish) -> tuple[int, ...] | UnsetType
     return tuple(sorted(kept[id] for id in wish.seats))
 
 
+class AddressOnInvoice(Refusal):
+    """The order's invoice has a postal address: only the organizer can correct it."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(
+            f"The invoice of order {order.id!r} has a postal address already. Ask the organizer to correct it."
+        )
+
+
 class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is to be otherwise about an order; what is unset stays, None takes it away."""
 
@@ -194,6 +203,16 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     email: str | UnsetType | None = UNSET
     phone: str | UnsetType | None = UNSET
     comment: str | UnsetType | None = UNSET
+    billing: BillingAddress | UnsetType | None = UNSET
+
+
+class Kept(NamedTuple):
+    """What is kept of an order's buyer."""
+
+    particulars: Particulars
+    is_erased: bool = False
+    billed_to: BillingAddress | None = None
+    """The postal address that stands on its invoice by now."""
 
 
 class Amended(NamedTuple):
@@ -203,22 +222,26 @@ class Amended(NamedTuple):
     particulars: Particulars
 
 
-def amend(order: Order, known: Particulars, wanted: Amendment, *, by: Party, is_erased: bool = False) -> Amended:
+def amend(order: Order, kept: Kept, wanted: Amendment, *, by: Party) -> Amended:
     """Another name or address, or the organizer's comment; what is there already changes nothing.
 
-    Raises CommentForOrganizers, BuyerErased, TooManyChanges.
+    Raises CommentForOrganizers, BuyerErased, AddressOnInvoice, TooManyChanges.
     """
+    known = kept.particulars
     if by is Party.BUYER and wanted.comment is not UNSET:
         raise CommentForOrganizers("comment")
-    changes: Mapping[str, str | None] = {
+    changes: dict[str, str | None] = {
         field.value: value
         for field in AmendedField
         if (value := getattr(wanted, field.value)) is not UNSET and value != getattr(known, field.value)
     }
-    if not changes:
+    billing = known.billing if wanted.billing is UNSET else wanted.billing
+    if not changes and billing == known.billing:
         return Amended(Decision(order), known)
-    if is_erased:
+    if kept.is_erased:
         raise BuyerErased(order)
+    if billing != known.billing and by is Party.BUYER and kept.billed_to is not None:
+        raise AddressOnInvoice(order)
     if order.amendments >= MOST_AMENDMENTS:
         raise TooManyChanges(order, "changes", MOST_AMENDMENTS)
     amended = OrderAmended(
@@ -226,8 +249,9 @@ def amend(order: Order, known: Particulars, wanted: Amendment, *, by: Party, is_
         concert_id=order.seats.concert_id,
         fields=tuple(AmendedField(name) for name in changes),
         by=by,
+        billing_address=billing != known.billing,
     )
-    particulars = msgspec.structs.replace(known, **changes)
+    particulars = msgspec.structs.replace(known, **changes, billing=billing)
     after = evolve(order, amended, at=order.created_at)
     after = msgspec.structs.replace(after, has_contact=particulars.has_contact)
     if order.status is Status.CANCELLED and order.off_reachable is None:

@@ -16,6 +16,7 @@ from cludale.ports.records import Put, Records
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.aftersale import (
     RESEND_SECONDS,
+    AddressOnInvoice,
     Amendment,
     BuyerErased,
     CommentForOrganizers,
@@ -27,7 +28,8 @@ from cludale.services.orders.aftersale import (
     TooManyChanges,
     TooManyTickets,
 )
-from cludale.services.orders.api import COMMENT, OrdersApi, OrderView, RefundView
+from cludale.services.orders.api import BILLING, COMMENT, OrdersApi, OrderView, RefundView
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.carts import PartOfCart
 from cludale.services.orders.domain import Order, TooLateToCancel
 from cludale.services.orders.events import Party
@@ -42,6 +44,7 @@ from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned,
 from cludale.web.seats import SeatIds, seats_wanted
 
 STATUS: Statuses = {
+    AddressOnInvoice: 409,
     BuyerErased: 409,
     CommentForOrganizers: 403,
     NoAddress: 409,
@@ -110,6 +113,7 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     email: Email | UnsetType | None = UNSET
     phone: Phone | UnsetType | None = UNSET
     comment: Annotated[Text | UnsetType | None, Meta(description=COMMENT)] = UNSET
+    billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
 
 
 class AftersaleApi:
@@ -179,14 +183,20 @@ class AftersaleApi:
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
         summary="Change name, address or comment",
-        description="The buyer's name, e-mail address and phone number, and the organizer's comment.",
+        description=(
+            "The buyer's name, e-mail address and phone number, the postal address for the invoice, and the "
+            "organizer's comment. An invoice that has no postal address yet gets this one; from then on only the "
+            "organizer can correct it."
+        ),
         replies={200: Reply(OrderView)},
-        refusals=(NotFound, CommentForOrganizers, BuyerErased, TooManyChanges, Busy),
+        refusals=(NotFound, CommentForOrganizers, AddressOnInvoice, BuyerErased, TooManyChanges, Busy),
     )
     async def amend_order(self, request: Request, body: AmendOrder) -> Response:
         """The order as it is now."""
         who = await self._api.who(request, Scope.SELL)
-        wanted = Amendment(name=body.name, email=body.email, phone=body.phone, comment=body.comment)
+        wanted = Amendment(
+            name=body.name, email=body.email, phone=body.phone, comment=body.comment, billing=body.billing_address
+        )
         by = Party.BUYER if who is Who.BUYER else Party.ORGANIZER
         order = await self._orders.amend(request.segment, wanted, by=by, cause=request.cause)
         return await self._api.shown_to(who, order)

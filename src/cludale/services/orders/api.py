@@ -37,7 +37,6 @@ from cludale.ports.seats import (
     HoldsLapsed,
     InLine,
     NotOnSale,
-    NoWaitingList,
     OtherCurrency,
     OverTheLimit,
     PriceTooHigh,
@@ -52,6 +51,7 @@ from cludale.ports.seats import (
 from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders import parts, queueing
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.carts import PartOfCart
 from cludale.services.orders.domain import (
     AlreadyPaid,
@@ -130,7 +130,6 @@ STATUS: Statuses = {
     NotOnSale: 409,
     OtherCurrency: 422,
     OverTheLimit: 422,
-    NoWaitingList: 409,
     WaitingListFull: 409,
     NothingOffered: 409,
     PriceTooHigh: 409,
@@ -155,8 +154,9 @@ TICKETS = (
 MAX_TOTAL = "the most that all may cost, with fees and taxes; where it is more, the answer is 409 total-too-high"
 _WAITING_LIST = (
     "wait for seats that come back: the order is Pending, `waiting` says where it stands, and once seats are held for "
-    "it, `POST /orders/{id}/payment` takes them; nothing is charged before. Needs an e-mail address or a phone number, "
-    "and takes no code"
+    "it, `POST /orders/{id}/payment` takes them; nothing is charged before. Needs an e-mail address or a phone number. "
+    "A `code` is used, and `maxPerBuyer` counts, once seats are held for it: who has as many tickets by then, or whose "
+    "code is over or used up, gets none, and the order is Cancelled"
 )
 _BILL = (
     "what it costs, line by line, as it was when its seats were held: minor units of `currency`. null where each "
@@ -186,6 +186,8 @@ _CONTACT = "where the buyer wants to be told; for the organizer only"
 _BUYER_NAME = "the buyer's name; for the organizer only"
 
 COMMENT = "the organizer's own note; for the organizer only"
+
+BILLING = "whom it is invoiced to, as it stands on the invoice; in an answer for the organizer only"
 
 
 class PayAgain(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -309,6 +311,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     payment: Annotated[OrderPaymentView | None, Meta(description="known once seats are had")]
     name: Annotated[str | UnsetType | None, Meta(description=_BUYER_NAME)] = UNSET
     comment: Annotated[str | UnsetType | None, Meta(description=COMMENT)] = UNSET
+    billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
     refunds: Annotated[list[RefundView], Meta(description="parts that were given back, in the order of their requests")]
     held: Annotated[int, Meta(description="tickets that it has, beside those that were given back")]
     refunded: Annotated[
@@ -359,6 +362,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     waiting_list: Annotated[bool | UnsetType, Meta(description=_WAITING_LIST)] = UNSET
     seats: SeatIds | UnsetType = UNSET
     wheelchairs: Wheelchairs | UnsetType = UNSET
+    billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
 
     @property
     def wish(self) -> PriceWish | None:
@@ -450,7 +454,7 @@ class OrdersApi:
             "Accept-Language says, as far as there are messages in it."
         ),
         replies={201: Reply(PlacedOrder, "The order, Reserved."), 202: Reply(PlacedOrder, "The order, Pending.")},
-        refusals=(*REFUSED_PLACING, SeatsNotFree, NoWaitingList, WaitingListFull),
+        refusals=(*REFUSED_PLACING, SeatsNotFree, WaitingListFull),
     )
     async def place_order(self, request: Request, body: PlaceOrder) -> Response:
         """201 the order, Reserved; 202 Pending, when concerts gave no answer in time."""
@@ -471,6 +475,7 @@ class OrdersApi:
             waits=body.waiting_list is True,
             seats=() if body.seats is UNSET else tuple(body.seats),
             wheelchairs=body.wheelchairs or 0,
+            billing=body.billing_address or None,
         )
         if wanted.waits and (wanted.seats or wanted.wheelchairs):
             field = "seats" if wanted.seats else "wheelchairs"
@@ -710,7 +715,14 @@ def view_of(order: Order, who: Who, left: Particulars = NOTHING) -> OrderView:
     if who is Who.BUYER:
         return OrderView(**_shown(order))
     shown = _shown(order, who, left)
-    return OrderView(**shown, email=left.email, phone=left.phone, name=left.name, comment=left.comment)
+    return OrderView(
+        **shown,
+        email=left.email,
+        phone=left.phone,
+        name=left.name,
+        comment=left.comment,
+        billing_address=left.billing or UNSET,
+    )
 
 
 def _words(name: str) -> Sequence[str]:

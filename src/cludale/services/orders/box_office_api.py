@@ -36,7 +36,8 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.services.orders.api import OrdersApi, PlacedOrder
+from cludale.services.orders.api import BILLING, OrdersApi, PlacedOrder
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.domain import OrderRequest
 from cludale.web.fields import Email, LanguageTag, Phone, Text, UserId
 from cludale.web.ownership import Ownership
@@ -79,6 +80,7 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     language: LanguageTag | None = None
     seats: SeatIds | UnsetType = UNSET
     wheelchairs: Wheelchairs | UnsetType = UNSET
+    billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
 
     def check(self) -> None:
         """Raises Invalid for what does not go together."""
@@ -123,6 +125,7 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
             why_free=self.reason,
             seats=() if self.seats is UNSET else tuple(self.seats),
             wheelchairs=self.wheelchairs or 0,
+            billing=self.billing_address or None,
         )
 
 

@@ -12,16 +12,18 @@ from cludale.kernel.carts import MOST_LINES
 from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal, Scope
-from cludale.kernel.refusals import Busy, NotFound, Refusal
+from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Records
 from cludale.ports.seats import (
     HoldEnded,
     LineRefused,
     OtherOrganizer,
+    SeatsNotFree,
 )
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.api import (
+    BILLING,
     MAX_PRICE,
     MAX_TOTAL,
     REFUSED_PLACING,
@@ -35,6 +37,7 @@ from cludale.services.orders.api import (
     view_of,
     wish_of,
 )
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.cart_service import KnownCart
 from cludale.services.orders.carts import CartStatus, PartOfCart
 from cludale.services.orders.domain import AlreadyPaid, ChargeOpen, NotReserved, OrderRequest, TooLateToCancel
@@ -49,6 +52,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, route
+from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
 
 STATUS: Statuses = {OtherOrganizer: 422, PartOfCart: 409}
 
@@ -63,8 +67,10 @@ class CartLineWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     """Tickets of one concert and section."""
 
     concert_id: Id
-    quantity: Quantity
+    quantity: Annotated[Quantity | UnsetType, Meta(description="may be left out where `seats` are named")] = UNSET
     section: Id | None = None
+    seats: SeatIds | UnsetType = UNSET
+    wheelchairs: Wheelchairs | UnsetType = UNSET
     max_price: Annotated[Money | UnsetType | None, Meta(description=MAX_PRICE)] = UNSET
     tickets: (
         Annotated[list[TicketCount], Meta(min_length=1, max_length=MOST_CATEGORIES, description=TICKETS)] | UnsetType
@@ -76,6 +82,13 @@ class CartLineWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     def wish(self) -> PriceWish | None:
         """Which tickets, by what code, if that is said."""
         return wish_of(self.tickets, self.code, self.max_total)
+
+    def seats_wanted(self, number: int) -> int:
+        """How many. `number`: which line it is, from 0. Raises Invalid."""
+        try:
+            return seats_wanted(self.quantity, self.seats, self.wheelchairs)
+        except Invalid as wrong:
+            raise named(LineRefused(number, wrong)) from wrong
 
 
 class CartView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -126,6 +139,7 @@ class PlaceCart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     phone: Phone | None = None
     name: Text | UnsetType | None = UNSET
     language: LanguageTag | UnsetType | None = UNSET
+    billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
 
 
 class CartsApi:
@@ -168,7 +182,7 @@ class CartsApi:
             "it went."
         ),
         replies={201: Reply(PlacedCart, "The cart, Reserved.")},
-        refusals=(*REFUSED_PLACING, OtherOrganizer),
+        refusals=(*REFUSED_PLACING, SeatsNotFree, OtherOrganizer),
     )
     async def place_cart(self, request: Request, body: PlaceCart) -> Response:
         """201 the cart, Reserved, with its lines."""
@@ -200,8 +214,10 @@ class CartsApi:
             OrderRequest(
                 concert_id=line.concert_id,
                 user_id=body.user_id,
-                quantity=line.quantity,
+                quantity=line.seats_wanted(number),
                 section=line.section,
+                seats=() if line.seats is UNSET else tuple(line.seats),
+                wheelchairs=line.wheelchairs or 0,
                 payment_method=body.payment_method,
                 email=body.email,
                 phone=body.phone,
@@ -210,8 +226,9 @@ class CartsApi:
                 language=language,
                 wish=line.wish,
                 address=address,
+                billing=body.billing_address or None,
             )
-            for line in body.lines
+            for number, line in enumerate(body.lines)
         ]
 
     def _answer(self, known: KnownCart) -> Response:

@@ -22,6 +22,7 @@ from cludale.ports.contacts import Contact
 from cludale.ports.seats import HeldOtherwise, HoldEnded, HoldRequest, SeatsHeld
 from cludale.services.concerts.events import SeatsMoved, SeatsReturned
 from cludale.services.orders import parts
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.events import (
     CancelReason,
     ConfirmationRequested,
@@ -139,8 +140,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why it costs nothing, where it is complimentary."""
     note: str | None = None
     """The organizer's own note."""
-    is_guest: bool = False
-    """It is for somebody on the guest list."""
+    billing: BillingAddress | None = None
+    """Whom it is invoiced to."""
     waits: bool = False
     """It waits on the waiting list if there are no seats."""
     seats: tuple[str, ...] = ()
@@ -161,9 +162,21 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def particulars(self) -> Particulars | None:
         """What is to be kept apart of the buyer, if anything."""
-        if self.email is None and self.phone is None and self.name is None and self.why_free is None:
+        left = (self.email, self.phone, self.name, self.why_free, self.billing)
+        if left == _NOTHING_LEFT:
             return None
-        return Particulars(self.email, self.phone, self.name, self.note, language=self.language, why_free=self.why_free)
+        return Particulars(
+            self.email,
+            self.phone,
+            self.name,
+            self.note,
+            language=self.language,
+            why_free=self.why_free,
+            billing=self.billing,
+        )
+
+
+_NOTHING_LEFT = (None, None, None, None, None)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):

@@ -290,10 +290,14 @@ class Party(StrEnum):
 class OrderAmended(Event, frozen=True, kw_only=True):
     """The buyer's name or address was changed, or the organizer's comment."""
 
+    data_version: ClassVar[str] = "1.1"
+
     order_id: str
     concert_id: str
     fields: tuple[AmendedField, ...]
     by: Party
+    billing_address: bool = False
+    """Was the postal address for its invoice changed? Never in what was written before this field existed."""
 
 
 class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):

@@ -14,9 +14,10 @@ from cludale.ports.seats import ConcertNotFound
 from cludale.services.orders import guests
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.guest_service import Added, GuestLists, Listed
-from cludale.services.orders.guests import MOST_GUESTS, NewGuest
+from cludale.services.orders.guests import MOST_GUESTS, GuestsRefused, Line, NewGuest
 from cludale.services.orders.personal import NOTHING, Particulars
 from cludale.web.ownership import Ownership
+from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
@@ -35,13 +36,16 @@ class AddGuests(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     csv: Annotated[str, Meta(max_length=BODY_BYTES, description=_CSV)] | None = None
     preview: Annotated[bool, Meta(description=_PREVIEW)] = False
 
-    def wanted(self) -> list[NewGuest]:
+    def wanted(self) -> list[Line]:
         """All of them. Raises Invalid, which names the lines that are wrong."""
         if self.csv is not None and self.guests is None:
             return guests.from_csv(self.csv)
         if self.guests is not None and self.csv is None:
-            return self.guests
+            return [Line(f"guests[{number}]", guest) for number, guest in enumerate(self.guests)]
         raise Invalid(("guests", "give either `guests` or `csv`"))
+
+
+STATUS: Statuses = {GuestsRefused: 409}
 
 
 class Outcome(StrEnum):
@@ -49,8 +53,7 @@ class Outcome(StrEnum):
 
     ADDED = "added"
     THERE = "there"
-    """They were on the list before, or are on it twice in the same words."""
-    REFUSED = "refused"
+    """They were on the list before."""
 
 
 class GuestView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -64,7 +67,6 @@ class GuestView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     section: str | None
     status: Status | None
     outcome: Annotated[Outcome | UnsetType, Meta(description="of a guest who was to be put on")] = UNSET
-    problem: Annotated[str | UnsetType, Meta(description="why they were refused")] = UNSET
 
     @classmethod
     def of(cls, order: Order, left: Particulars) -> Self:
@@ -82,8 +84,7 @@ class GuestView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @classmethod
     def of_new(cls, added: Added) -> Self:
         """The view of what came of one."""
-        guest, order, refusal = added.guest, added.order, added.refusal
-        outcome = Outcome.ADDED if added.is_new else Outcome.THERE if refusal is None else Outcome.REFUSED
+        guest, order = added.guest, added.order
         return cls(
             id=None if order is None else order.id,
             name=guest.name,
@@ -92,8 +93,7 @@ class GuestView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             email=guest.email,
             section=guest.section if order is None else order.seats.section,
             status=None if order is None else order.status,
-            outcome=outcome,
-            problem=UNSET if refusal is None else str(refusal),
+            outcome=Outcome.ADDED if added.is_new else Outcome.THERE,
         )
 
 
@@ -102,7 +102,6 @@ class AddedGuests(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     added: int
     there: int
-    refused: int
     items: list[GuestView]
 
 
@@ -131,13 +130,13 @@ class GuestsApi:
         headers=(TRACEPARENT,),
         summary="Put guests on a concert's list",
         description=(
-            f"Up to {MOST_GUESTS}, as `guests` or as a file. All of it is checked first: a wrong line is named, "
-            "and nobody is put on. Each guest gets complimentary tickets in their name, also before the sale begins. "
-            "Who is on the list already, in the same words, stays as they are: so it can be asked again. Where there "
-            "are not enough seats, guests are refused one by one, and the others have theirs."
+            f"Up to {MOST_GUESTS}, as `guests` or as a file: all of them or none. Lines that are wrong, and those for "
+            "whom there are no seats, are named with the reason, and nobody is put on. Each guest gets complimentary "
+            "tickets in their name, also before the sale begins. Who is on the list already, in the same words, stays "
+            "as they are: so it can be asked again, also where no answer came."
         ),
         replies={200: Reply(AddedGuests)},
-        refusals=(ConcertNotFound, Busy),
+        refusals=(ConcertNotFound, GuestsRefused, Busy),
         max_body_bytes=BODY_BYTES,
     )
     async def add_guests(self, request: Request, body: AddGuests) -> Response:
@@ -148,17 +147,9 @@ class GuestsApi:
             found = await self._lists.preview(body.concert_id, body.wanted())
         else:
             found = await self._lists.add(body.concert_id, body.wanted(), seller=who.id, cause=request.cause)
-        if all(isinstance(each.refusal, ConcertNotFound) for each in found):
-            raise ConcertNotFound(body.concert_id)
-        items = [GuestView.of_new(each) for each in found]
-        counts = {outcome: sum(each.outcome is outcome for each in items) for outcome in Outcome}
+        new = sum(each.is_new for each in found)
         return json_response(
-            AddedGuests(
-                added=counts[Outcome.ADDED],
-                there=counts[Outcome.THERE],
-                refused=counts[Outcome.REFUSED],
-                items=items,
-            )
+            AddedGuests(added=new, there=len(found) - new, items=[GuestView.of_new(each) for each in found])
         )
 
     @route(

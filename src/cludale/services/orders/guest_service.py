@@ -1,38 +1,38 @@
-"""Guest lists at work: puts guests on, lists them, takes them off. Each is an order like any other."""
+"""Guest lists at work: puts guests on, all or none, lists them, takes them off. Each is an order like any other."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from cludale.kernel.events import Cause
 from cludale.kernel.ids import from_key
-from cludale.kernel.refusals import NotFound, Refusal
-from cludale.ports.records import Query, Records
-from cludale.runtime.aggregates import AnsweredBefore
+from cludale.kernel.refusals import Invalid, NotFound
+from cludale.ports.records import Put, Query, Records
+from cludale.ports.seats import ConcertNotFound, LineRefused
 from cludale.services.orders import guests
-from cludale.services.orders.domain import Order, Status
+from cludale.services.orders.domain import Order, OrderRequest, Status
 from cludale.services.orders.events import CancelReason
-from cludale.services.orders.guests import NewGuest
+from cludale.services.orders.guests import Guest, GuestsRefused, Line, NewGuest
 from cludale.services.orders.personal import NOTHING, Particulars
 from cludale.services.orders.service import Orders
-from cludale.services.orders.store import GUESTS
+from cludale.services.orders.store import GUESTS, ORDERS
+from cludale.services.orders.together import Placing
 
-AT_ONCE = 16
-"""Guests who are put on at once."""
 PAGES = 20
 """How many pages one request looks through."""
 MOST_AGAIN = 50
-"""How often one guest may be taken off and put on again."""
+"""How often those of whom the same is said may be taken off and put on again."""
 
 
 class Added(NamedTuple):
-    """What came of one guest."""
+    """A guest who is on the list now, or, in a preview, would be."""
 
     guest: NewGuest
     order: Order | None
+    """None: in a preview, of who would be new."""
     is_new: bool
-    """False: they were on the list before, or there was a refusal."""
-    refusal: Refusal | None = None
+    """False: they were on the list before."""
 
 
 class Listed(NamedTuple):
@@ -42,66 +42,97 @@ class Listed(NamedTuple):
     left: Particulars
 
 
+class _Place(NamedTuple):
+    """A place on a list, which one guest has at most."""
+
+    id: str
+    order: Order | None
+    """Of who has it."""
+
+
 class GuestLists:
     """The guest lists of all concerts."""
 
     def __init__(self, orders: Orders, records: Records) -> None:
         self._orders = orders
         self._records = records
+        self._adding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By concert. Of two processes that add the same at once one finds no seats, or all of it there."""
 
-    async def add(self, concert_id: str, wanted: Sequence[NewGuest], *, seller: str, cause: Cause) -> list[Added]:
-        """Put them on the list; who is on it stays as they are. One after the other where the same is said of them.
+    async def add(self, concert_id: str, wanted: Sequence[Line], *, seller: str, cause: Cause) -> list[Added]:
+        """Put all of them on the list, or none; who is on it stays as they are.
 
-        A refusal is of one guest: the others get their tickets. Asked again, only who has none yet gets some.
+        Asked again after a crash, who has no tickets yet gets some, and nobody gets them twice. Raises GuestsRefused,
+        ConcertNotFound, Busy.
         """
-        limit = asyncio.Semaphore(AT_ONCE)
+        async with self._adding.setdefault(concert_id, asyncio.Lock()):
+            places = await self._places(concert_id, wanted)
+            missing = [number for number, place in enumerate(places) if place.order is None]
+            lines = [wanted[number] for number in missing]
+            requests = _requests(lines, concert_id, seller)
+            kept = [places[number].id for number in missing]
+            placing = [Placing(id, request, _keep(id)) for id, request in zip(kept, requests, strict=True)]
+            try:
+                placed = await self._orders.place_together(placing, cause=cause) if placing else []
+            except LineRefused as refused:
+                if isinstance(refused.refusal, ConcertNotFound):
+                    raise refused.refusal from refused
+                why = {refused.line: refused.refusal.detail, **refused.also}
+                raise GuestsRefused([(wanted[missing[line]].where, why[line]) for line in sorted(why)]) from refused
+            new = dict(zip(missing, placed, strict=True))
+            there = await self._at([places[number].id for number, order in new.items() if order is None])
+        return [
+            Added(line.guest, new.get(number) or place.order or there.get(place.id), new.get(number) is not None)
+            for number, (line, place) in enumerate(zip(wanted, places, strict=True))
+        ]
 
-        async def one(guest: NewGuest, number: int) -> Added:
-            async with limit:
-                return await self._add(concert_id, guest, number, seller=seller, cause=cause)
+    async def preview(self, concert_id: str, wanted: Sequence[Line]) -> list[Added]:
+        """What `add` would make of them, as far as the list goes: who has no order would get one. Nothing is done.
 
-        return await asyncio.gather(*(one(guest, number) for guest, number in guests.numbered(wanted)))
-
-    async def preview(self, concert_id: str, wanted: Sequence[NewGuest]) -> list[Added]:
-        """What `add` would make of them, as far as the list goes: who has no order would get one. Nothing is done."""
-        limit = asyncio.Semaphore(AT_ONCE)
-
-        async def one(guest: NewGuest, number: int) -> Added:
-            async with limit:
-                live, _ = await self._places(concert_id, guest, number)
-            return Added(guest, live[number], is_new=False) if len(live) > number else Added(guest, None, is_new=True)
-
-        return await asyncio.gather(*(one(guest, number) for guest, number in guests.numbered(wanted)))
-
-    async def _places(self, concert_id: str, guest: NewGuest, number: int) -> tuple[list[Order], list[str]]:
-        """The orders of those on the list of whom this is said, and ids for more of them.
-
-        `number`: how many of whom the same is said come before.
+        Raises GuestsRefused.
         """
-        ids = [self._id(concert_id, guest, each) for each in range(number + MOST_AGAIN)]
-        there = {order.id: order for order in await self._orders.named(ids)}
-        live = [there[id] for id in ids if id in there and there[id].status is not Status.CANCELLED]
-        return live, [id for id in ids if id not in there]
+        places = await self._places(concert_id, wanted)
+        return [
+            Added(line.guest, place.order, is_new=place.order is None)
+            for line, place in zip(wanted, places, strict=True)
+        ]
 
-    async def _add(self, concert_id: str, guest: NewGuest, number: int, *, seller: str, cause: Cause) -> Added:
-        live, free = await self._places(concert_id, guest, number)
-        if len(live) > number:
-            return Added(guest, live[number], is_new=False)
-        # A place for each of the same that is missing, so that two at once never take the same one.
-        place = number - len(live)
-        if place >= len(free):
-            return Added(guest, None, is_new=False, refusal=NotFound("place on the list for", "this guest"))
-        try:
-            order = await self._orders.place(guest.request(concert_id, seller), cause=cause, order_id=free[place])
-        except AnsweredBefore:
-            return Added(guest, await self._orders.order(free[place]), is_new=False)
-        except Refusal as refusal:
-            return Added(guest, None, is_new=False, refusal=refusal)
-        return Added(guest, order, is_new=True)
+    async def _places(self, concert_id: str, wanted: Sequence[Line]) -> list[_Place]:
+        """A place for each: those of whom the same is said have the places of their own, one after the other.
 
-    def _id(self, concert_id: str, guest: NewGuest, number: int) -> str:
-        # By a keyed hash: whoever sees the id can't try names.
-        return from_key("order", "guest", concert_id, self._orders.privacy.digest(guest.told), str(number))
+        The place of somebody who was taken off is never had again. Raises GuestsRefused.
+        """
+        without: dict[str, list[int]] = {}
+        for number, line in enumerate(wanted):
+            without.setdefault(self._orders.privacy.digest(line.guest.told), []).append(number)
+        found: dict[int, _Place] = {}
+        looked = dict.fromkeys(without, 0)
+        while without:
+            asked = {
+                digest: [
+                    from_key("order", "guest", concert_id, digest, str(looked[digest] + each))
+                    for each in range(len(numbers))
+                ]
+                for digest, numbers in without.items()
+            }
+            orders = await self._at([id for ids in asked.values() for id in ids])
+            for digest, ids in asked.items():
+                looked[digest] += len(ids)
+                for id in ids:
+                    order = orders.get(id)
+                    if order is None or order.status is not Status.CANCELLED:
+                        found[without[digest].pop(0)] = _Place(id, order)
+            without = {digest: numbers for digest, numbers in without.items() if numbers}
+            worn = [numbers[0] for digest, numbers in without.items() if looked[digest] > len(wanted) + MOST_AGAIN]
+            if worn:
+                raise GuestsRefused([(wanted[each].where, "was taken off too often: add a note") for each in worn])
+        return [found[number] for number in range(len(wanted))]
+
+    async def _at(self, places: Sequence[str]) -> Mapping[str, Order]:
+        """The orders of those who have these places."""
+        taken = await GUESTS.load(self._records, places) if places else {}
+        ids = {each.state.order_id: place for place, each in taken.items()}
+        return {ids[order.id]: order for order in await self._orders.named(list(ids))}
 
     async def listed(self, concert_id: str, search: str | None, query: Query) -> tuple[list[Listed], str | None]:
         """A page of those who are on the list, as they were put on, and the cursor of the next one.
@@ -129,7 +160,9 @@ class GuestLists:
 
     async def guest(self, order_id: str) -> Order:
         """The order of a guest. Raises NotFound for any other."""
-        if order_id not in await GUESTS.load(self._records, (order_id,)):
+        place = ORDERS.partition(order_id)
+        found = (await GUESTS.load(self._records, (place,))).get(place)
+        if found is None or found.state.order_id != order_id:
             raise NotFound("guest", order_id)
         return await self._orders.order(order_id)
 
@@ -137,3 +170,27 @@ class GuestLists:
         """Take a guest off: their tickets are void, and their seats can be had again. Raises NotFound, Busy."""
         await self.guest(order_id)
         return await self._orders.cancel(order_id, CancelReason.ORGANIZER, cause, seller=seller)
+
+
+def _requests(lines: Sequence[Line], concert_id: str, seller: str) -> list[OrderRequest]:
+    """The orders that make them guests. Raises GuestsRefused, which names those of whom something can't be."""
+    found: list[OrderRequest] = []
+    wrong: list[tuple[str, str]] = []
+    for line in lines:
+        try:
+            found.append(line.guest.request(concert_id, seller))
+        except Invalid as refusal:
+            wrong.append((line.where, refusal.detail))
+    if wrong:
+        raise GuestsRefused(wrong)
+    return found
+
+
+def _keep(place: str) -> Callable[[Order], Put]:
+    """The record by which a guest has this place."""
+
+    def keep(order: Order) -> Put:
+        guest = Guest(order_id=order.id, concert_id=order.seats.concert_id, created_at=order.created_at, place=place)
+        return GUESTS.put(guest, 0)
+
+    return keep

@@ -5,14 +5,14 @@ says only that it is one, so that a list can be read without reading all orders 
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from cludale.kernel.refusals import Invalid
+from cludale.kernel.refusals import Invalid, RefusedForNow
 from cludale.kernel.tills import Till, TillMethod
 from cludale.services.orders.domain import OrderRequest
 from cludale.services.orders.personal import Particulars
@@ -28,7 +28,7 @@ _BLOCK = "out of this block of seats that are held back"
 WHY = "Guest list"
 """Why the tickets of guests are complimentary."""
 _MOST_WRONG = 20
-"""How many faults of a file are named."""
+"""How many faults of a request are named."""
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -37,6 +37,19 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False)
     order_id: str
     concert_id: str
     created_at: datetime
+    place: str | None = None
+    """Which place on the list they have, which nobody has twice: the partition of their order. None: it is the id of
+    their order, as with all that were put on before this field existed."""
+
+
+class GuestsRefused(RefusedForNow):
+    """Some of these guests can't be put on, so nobody is; `errors` say which, and why."""
+
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        listed = [{"field": where, "message": why} for where, why in errors[:_MOST_WRONG]]
+        shown = "; ".join(f"{where}: {why}" for where, why in errors[:_MOST_WRONG])
+        more = f"; and {len(errors) - _MOST_WRONG} more" if len(errors) > _MOST_WRONG else ""
+        super().__init__(f"Nobody is put on the list. {shown}{more}", errors=listed, refused=len(errors))
 
 
 class NewGuest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -73,16 +86,23 @@ class NewGuest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             till=Till(method=TillMethod.COMPLIMENTARY, seller=seller, any_time=True, block=self.block or None),
             why_free=WHY,
             note=self.note,
-            is_guest=True,
             seats=() if self.seats is UNSET else tuple(self.seats),
             wheelchairs=0 if self.wheelchairs is UNSET else self.wheelchairs,
         )
 
 
-def from_csv(text: str) -> list[NewGuest]:
+class Line(NamedTuple):
+    """Somebody who is to be on the list, and where that is said."""
+
+    where: str
+    """`csv line 4`, `guests[2]`."""
+    guest: NewGuest
+
+
+def from_csv(text: str) -> list[Line]:
     """The guests in a file with a line of column names. Raises Invalid, which names the lines that are wrong."""
     lines = csv.reader(text.removeprefix("\ufeff").splitlines(), delimiter=_delimiter(text), strict=True)
-    found: list[NewGuest] = []
+    found: list[Line] = []
     wrong: list[tuple[str, str]] = []
     head: Sequence[str] | None = None
     try:
@@ -95,7 +115,7 @@ def from_csv(text: str) -> list[NewGuest]:
             if len(found) >= MOST_GUESTS:
                 raise Invalid(("csv", f"has more than {MOST_GUESTS} guests: import it in parts"))
             try:
-                found.append(_guest(head, cells))
+                found.append(Line(f"csv line {lines.line_num}", _guest(head, cells)))
             except ValueError as error:
                 wrong.append((f"csv line {lines.line_num}", str(error)))
     except csv.Error as error:
@@ -145,12 +165,3 @@ def matches(left: Particulars, text: str) -> bool:
     """Is this in the guest's name, note or e-mail address, in any case?"""
     folded = text.casefold()
     return any(folded in each.casefold() for each in (left.name, left.comment, left.email) if each is not None)
-
-
-def numbered(guests: Sequence[NewGuest]) -> Iterator[tuple[NewGuest, int]]:
-    """Each with how many there are before it of whom the same is said."""
-    seen: dict[str, int] = {}
-    for each in guests:
-        number = seen.get(each.told, 0)
-        seen[each.told] = number + 1
-        yield each, number

@@ -101,6 +101,7 @@ def _invoicing(parts: Parts, orders: Orders, look_seconds: float) -> Invoicing:
 _STATUS = {
     **api.STATUS,
     **cart_api.STATUS,
+    **guest_api.STATUS,
     **aftersale_api.STATUS,
     **REPORT_STATUS,
     **SCHEDULE_STATUS,

@@ -11,6 +11,7 @@ from cludale.kernel.mailbox import is_plain, mailbox
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.seals import Sealed
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.events import ContactErased, ErasureReason
 
 OVER_EVERYWHERE = timedelta(days=1, hours=12)
@@ -33,6 +34,8 @@ class Particulars(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Which the buyer reads. None, too, in what was written before this field existed."""
     why_free: str | None = None
     """Why the order costs nothing, where it is complimentary: the organizer's own words, too."""
+    billing: BillingAddress | None = None
+    """Whom it is invoiced to. None, too, in what was written before this field existed."""
 
     @property
     def contact(self) -> Contact:
@@ -81,6 +84,8 @@ class Invoiced(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str | None = None
     email: str | None = None
     language: str | None = None
+    billing: BillingAddress | None = None
+    """None, too, in what was written before this field existed."""
 
 
 class Upkeep(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,7 +15,7 @@ from cludale.ports.records import Commit, Committed, Outcome, Put, Query, Unusab
 from cludale.ports.seals import CannotOpen, Sealed, Seals
 from cludale.runtime.aggregates import AnsweredBefore, Change, ChangeResult, Decide, Updates, Versioned, until_committed
 from cludale.services.orders import aftersale, domain, personal
-from cludale.services.orders.aftersale import Amended, Amendment
+from cludale.services.orders.aftersale import Amended, Amendment, Kept
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import ErasureReason, Party
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
@@ -30,13 +29,6 @@ class ContactsLocked(Busy):
 
     def __init__(self, order_id: str) -> None:
         super().__init__(f"The address of order {order_id!r} can't be read at the moment.", retry_after_seconds=60)
-
-
-class Kept(NamedTuple):
-    """What is kept of an order's buyer."""
-
-    particulars: Particulars
-    is_erased: bool
 
 
 class Privacy:
@@ -53,7 +45,15 @@ class Privacy:
     def _kept(self, order: Order, particulars: Particulars, before: Personal | None = None) -> Personal:
         email, sealed = self._hash(particulars), self._seals.seal(personal.packed(particulars), order.id)
         if before is not None:
-            return personal.with_sealed(before, sealed, email=email)
+            after = personal.with_sealed(before, sealed, email=email)
+            if before.invoiced is None:
+                return after
+            on_invoice = self._read_invoiced(order.id, before.invoiced)
+            if on_invoice.billing == particulars.billing:
+                return after
+            return replace(
+                after, invoiced=self._seal_invoiced(order.id, replace(on_invoice, billing=particulars.billing))
+            )
         return personal.keep(order.id, order.seats.concert_id, sealed, email=email, created_at=order.created_at)
 
     def digest(self, text: str) -> str:
@@ -90,8 +90,10 @@ class Privacy:
             before = None if kept is None else kept.state
             known = NOTHING if before is None else self._read(before)
             is_erased = before is not None and before.sealed is None
+            sealed = None if before is None else before.invoiced
+            billed = None if sealed is None else self._read_invoiced(order_id, sealed).billing
             now = self._updates.clock.now()
-            decision, particulars = decide(found.state, Kept(known, is_erased), now)
+            decision, particulars = decide(found.state, Kept(known, is_erased, billed), now)
             order = decision.state
             if order is found.state:
                 return ()
@@ -117,7 +119,7 @@ class Privacy:
         """Change the particulars; the order counts it. Raises as `change`, and what `aftersale.amend` raises."""
 
         def decide(order: Order, kept: Kept, _: datetime) -> Amended:
-            return aftersale.amend(order, kept.particulars, wanted, by=by, is_erased=kept.is_erased)
+            return aftersale.amend(order, kept, wanted, by=by)
 
         return await self.change(order_id, decide, cause=cause)
 
@@ -168,8 +170,9 @@ class Privacy:
             if kept.sealed is None or kept.invoiced is not None:
                 continue
             left = self._read(kept)
-            invoiced = personal.packed_invoiced(personal.Invoiced(left.name, left.email, left.language))
-            sealed = self._seals.seal(invoiced, personal.invoiced_of(kept.order_id))
+            sealed = self._seal_invoiced(
+                kept.order_id, personal.Invoiced(left.name, left.email, left.language, left.billing)
+            )
             changes.append(Change(PERSONAL, kept.order_id, _keep_invoiced(sealed), Cause(), known=known))
         updated = await self._updates.update(changes) if changes else []
         if any(result is ChangeResult.CONFLICT for result, _ in updated):
@@ -184,6 +187,9 @@ class Privacy:
             elif kept.erased_at is not None:
                 named[id] = None
         return named
+
+    def _seal_invoiced(self, order_id: str, invoiced: personal.Invoiced) -> Sealed:
+        return self._seals.seal(personal.packed_invoiced(invoiced), personal.invoiced_of(order_id))
 
     def _read_invoiced(self, order_id: str, sealed: Sealed) -> personal.Invoiced:
         try:

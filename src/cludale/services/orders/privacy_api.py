@@ -14,6 +14,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid
 from cludale.ports.records import Query
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.events import ErasureReason
 from cludale.services.orders.personal import NOTHING
@@ -62,6 +63,8 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     language: Annotated[str | None, Meta(description="in which they read messages")] = None
     invoiced_name: Annotated[str | None, Meta(description="as it stands on the order's invoice")] = None
     invoiced_email: Annotated[str | None, Meta(description="as it stands on the order's invoice")] = None
+    billing_address: Annotated[BillingAddress | None, Meta(description="whom it is to be invoiced to")] = None
+    invoiced_address: Annotated[BillingAddress | None, Meta(description="as it stands on the order's invoice")] = None
     erased_at: Annotated[datetime | None, Meta(description="when all of these were erased, if there were any")]
 
 
@@ -117,6 +120,8 @@ class PrivacyApi:
                     invoiced_name=None if on_invoice is None else on_invoice.name,
                     invoiced_email=None if on_invoice is None else on_invoice.email,
                     refund_reasons=dict(left.reasons),
+                    billing_address=left.billing,
+                    invoiced_address=None if on_invoice is None else on_invoice.billing,
                     erased_at=erased_at,
                 )
             )
@@ -131,8 +136,9 @@ class PrivacyApi:
         headers=(TRACEPARENT,),
         summary="Erase what is kept of a buyer",
         description=(
-            "The key under which e-mail address, phone number, name, language and comment are kept is dropped, and "
-            "they can't be set again. With them go the names that the buyer gave of whom tickets were passed on to. "
+            "The key under which e-mail address, phone number, name, language, comment and the postal address for "
+            "invoices are kept is dropped, and they can't be set again. "
+            "With them go the names that the buyer gave of whom tickets were passed on to. "
             "Orders, payments and the log stay, with the `userId`. Tickets stay valid; what is still to be told goes "
             "to nobody. Again, it changes nothing. A page at a time, as the export; with `orderIds`, for what a "
             "restored backup brought back."

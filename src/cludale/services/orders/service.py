@@ -37,23 +37,23 @@ from cludale.services.concerts.events import (
     SeatsSold,
     WaitingListLeft,
 )
-from cludale.services.orders import aftersale, domain, jobs, queueing, reseating
-from cludale.services.orders.aftersale import Amended, Amendment, NoAddress, RefundWish
+from cludale.services.orders import aftersale, domain, jobs, queueing, reseating, together
+from cludale.services.orders.aftersale import Amended, Amendment, Kept, NoAddress, RefundWish
 from cludale.services.orders.cart_service import Carts, KnownCart
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
-from cludale.services.orders.guests import Guest
 from cludale.services.orders.invoices.service import Invoicing
 from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
 from cludale.services.orders.jobs import Job
 from cludale.services.orders.personal import NOTHING, Particulars, Personal
-from cludale.services.orders.privacy import Kept, Privacy
+from cludale.services.orders.privacy import Privacy
 from cludale.services.orders.reports.desk import Schedules
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
-from cludale.services.orders.store import GUESTS, JOBS, ORDERS, PERSONAL, Search, is_among
+from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
+from cludale.services.orders.together import Placing
 from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.payments.events import (
     FailureReason,
@@ -222,6 +222,14 @@ class Orders:
         finally:
             self._admission.leave()
 
+    async def place_together(self, wanted: Sequence[Placing], *, cause: Cause) -> list[Order | None]:
+        """Hold the seats of all and take their orders, or none. Raises LineRefused, Busy; see `together.place`."""
+        await self._admission.enter()
+        try:
+            return await together.place(self._updates, self._seats, self.privacy, wanted, cause)
+        finally:
+            self._admission.leave()
+
     def turns_away(self) -> bool:
         """Would `place` raise Busy at once? It is turned away with that, and counted."""
         return self._admission.turns_away()
@@ -248,9 +256,6 @@ class Orders:
             cause = Cause(held.event_id or cause.event_id, cause.traceparent)
             decide = partial(_wait_in_line if request.waits else _reserve, order, held)
         along = () if particulars is None else (self.privacy.put(order, particulars),)
-        if request.is_guest:
-            guest = Guest(order_id=order.id, concert_id=request.concert_id, created_at=now)
-            along = (*along, GUESTS.put(guest, 0))
         change = Change(ORDERS, order.id, decide, cause, known=NEW, beside=keep, along=along, earlier=envelopes)
         ((result, known),) = await self._updates.update((change,))
         if result is not ChangeResult.CHANGED or known is None:
@@ -410,10 +415,10 @@ class Orders:
     async def in_line(self, order: Order) -> InLine | None:
         """How an order stands that waits, if that can be told now."""
         try:
-            await self._seats.hold(domain.hold_request(order, None, ()))
+            await self._seats.hold(domain.hold_request(order, None, await self._buyers_later(order)))
         except InLine as line:
             return line
-        except (SeatsUnreachable, Refusal):
+        except (SeatsUnreachable, Refusal):  # ContactsLocked, too
             return None
         return None
 
@@ -444,6 +449,8 @@ class Orders:
     async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
         """Change name, address or comment. Raises NotFound, Busy and what `aftersale.amend` raises."""
         order = await self.privacy.amend(order_id, wanted, by=by, cause=cause)
+        if wanted.billing and self.invoicing is not None and await self.invoicing.of_order(order_id):
+            await self.privacy.keep_for_invoices((order,))  # its buyer had left nothing when it was made
         self._tell(order)
         return order
 

@@ -83,11 +83,11 @@ DUE is when retention looks at it next."""
 GUESTS = AggregateStore(
     Kind("orders", "guest", ("concertId",), may_lack=True),
     Guest,
-    identity=lambda guest: guest.order_id,
+    identity=lambda guest: guest.place or guest.order_id,
     index=lambda guest: (guest.concert_id,),
     partition=ORDERS.partition,
 )
-"""One for each order of a guest, under the order's id, in its partition; it never changes."""
+"""One for each place on a list that somebody has had, in the partition of their order; it never changes."""
 
 UPKEEP = AggregateStore(Kind("orders", "upkeep", may_lack=True), Upkeep, identity=lambda upkeep: upkeep.id)
 

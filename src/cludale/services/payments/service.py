@@ -105,7 +105,7 @@ class Payments:
         money back.
         """
         answers, changed = await self._updates.handle(
-            PAYMENTS, deliveries, self._handlers, _payment_of, begins=TicketReserved
+            PAYMENTS, deliveries, self._handlers, _payment_of, begins=(TicketReserved, CartReserved)
         )
         now = self._updates.clock.now()
         self.due.begin([each for each in changed if domain.is_claimed(each.state, now)])

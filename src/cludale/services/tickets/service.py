@@ -120,7 +120,8 @@ class Tickets:
         """
         key_id = self._keys.all()[0].id
         handlers: Mapping[type[Event], Handler[OrderTickets]] = {**HANDLERS, OrderPaid: partial(_issue, key_id)}
-        answers, _ = await self._updates.handle(TICKETS, deliveries, handlers, attrgetter("order_id"), begins=OrderPaid)
+        begins = (OrderPaid,)
+        answers, _ = await self._updates.handle(TICKETS, deliveries, handlers, attrgetter("order_id"), begins)
         return answers
 
     # -- showing

@@ -18,7 +18,7 @@ from cludale.services.concerts.domain import Cancel, Seating, Sell
 from cludale.services.concerts.events import ReleaseReason, SeatsReleased
 from cludale.services.concerts.numbered import Hall, SeatMap
 from cludale.services.concerts.plan_changes import ChangePlan
-from cludale.services.concerts.seating.index import Line
+from cludale.services.concerts.seating.ground import ORPHAN, Place, Stretch
 from cludale.services.concerts.stock import Reservation, Section, Status
 from cludale_proof.planted.planting import bug, swap
 
@@ -189,7 +189,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("numbered seats: money that came late gets its seats again, whosever they are", theme=_NUMBERED)
 def _(stack: ExitStack) -> None:
-    def wrong(hall: Hall, free: int, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
+    def wrong(hall: Hall, taken: bytes, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
         return tuple(had)
 
     swap(stack, numbered, "same_or_best", wrong)
@@ -197,12 +197,12 @@ def _(stack: ExitStack) -> None:
 
 @bug("numbered seats: places that leave a seat alone are the first that parties get", theme=_NUMBERED)
 def _(stack: ExitStack) -> None:
-    right, orphan = Line.keys, 1 << 88
+    right = Stretch.key
 
-    def wrong(self: Line, free: int) -> list[int]:
-        return [key + (2 - 2 * (key // orphan)) * orphan for key in right(self, free)]
+    def wrong(self: Stretch, place: Place, size: int) -> int:
+        return right(self, place._replace(orphans=2 * ORPHAN - place.orphans), size)
 
-    swap(stack, Line, "keys", wrong)
+    swap(stack, Stretch, "key", wrong)
 
 
 @bug("numbered seats: another plan takes a sold seat away", theme=_NUMBERED)

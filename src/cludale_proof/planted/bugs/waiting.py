@@ -4,14 +4,17 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import waiting
+from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import Hold, Seating
 from cludale.services.concerts.events import SeatsOffered
-from cludale.services.concerts.waiting import Line, ListCommand, MakeOffers, WaitingList
+from cludale.services.concerts.waiting import Entry, Grant, Line, ListCommand, MakeOffers, WaitingList
+from cludale.services.concerts.waiting_service import WaitingClaims
 from cludale_proof.planted.planting import bug, swap
 
 
@@ -46,3 +49,15 @@ def _(stack: ExitStack) -> None:
         return right(seating, replace(request, waited=request.waited or 0), now)
 
     swap(stack, concerts_domain, "hold", wrong)
+
+
+@bug("waiting list: an offer counts for nobody's limit", theme="waiting list")
+def _(stack: ExitStack) -> None:
+    right = WaitingClaims.grant
+
+    async def wrong(claims: WaitingClaims, concert: Concert, entry: Entry, offer_seconds: float) -> Grant:
+        if entry.code is not None or concert.max_per_buyer is UNSET:
+            return await right(claims, concert, entry, offer_seconds)
+        return Grant(buyers=entry.buyers)
+
+    swap(stack, WaitingClaims, "grant", wrong)

@@ -42,6 +42,7 @@ from cludale.ports.seats import (
     HeldOtherwise,
     HoldEnded,
     HoldRequest,
+    LineRefused,
     NotOnSale,
     OtherCurrency,
     OverTheLimit,
@@ -211,6 +212,18 @@ class TestSeats:
         with pytest.raises(type(refusal)) as came:
             await seats.hold(REQUEST)
         assert (came.value.detail, came.value.values) == (refusal.detail, refusal.values)
+
+    async def test_of_several_holds_the_first_that_is_refused_comes_back_and_why_others_were(
+        self, other: Other, seats: HttpSeats
+    ) -> None:
+        refusal = SeatsUnavailable("concert-1", wanted=2, left=1)
+        refusal.values |= {"line": 1, "alsoRefused": {3: "no seats"}}
+        problem = Problems(STATUS, PRICES).answer(refusal)
+        other.play = other.sends(answer(problem.status, problem.body))
+        with pytest.raises(LineRefused) as came:
+            await seats.hold_all([REQUEST] * 4)
+        assert (came.value.line, came.value.also) == (1, {3: "no seats"})
+        assert isinstance(came.value.refusal, SeatsUnavailable)
 
     @pytest.mark.parametrize(
         ("status", "body"),

@@ -47,7 +47,12 @@ async def test_where_one_is_refused_what_was_held_is_given_back_at_once(concerts
         await concerts.hold_all([line(1), line(2, 5, "balcony"), line(3)])
     assert came.value.line == 1
     assert isinstance(came.value.refusal, SeatsUnavailable)
+    assert came.value.also == {}
     assert await seats(concerts) == (10, 0, 0)
+    with pytest.raises(LineRefused) as more:
+        await concerts.hold_all([line(4, 5, "balcony"), line(5), line(6, 5, "balcony")])
+    assert (more.value.line, list(more.value.also)) == (0, [2])
+    assert "4 seats left" in more.value.also[2]
 
 
 async def test_what_an_earlier_request_held_is_not_given_back(concerts: Concerts) -> None:

@@ -1,5 +1,6 @@
 """Numbered seats of a section: held, sold, given back, each by one at a time, as the seats that are free allow."""
 
+import itertools
 import random
 
 import msgspec
@@ -287,6 +288,20 @@ def test_what_an_allocation_was_before_seats_had_numbers_is_written_as_it_was() 
     assert b"numbered" not in json.encode(off)
     with_seats = msgspec.structs.replace(off, seats=OrderSeats.of(allocation("a", ("x", "y"))))
     assert json.decode(json.encode(with_seats)) == with_seats
+
+
+def test_holds_that_end_in_one_second_end_in_any_order_though_they_have_seats_in_common() -> None:
+    """As a log may tell of them: what one has next to another's may look like a third's."""
+    empty = SeatMap(plan="p", zone="z", taken=bytes(2))
+    holds = [[NumberedSeat(str(place), "", "", place) for place in places] for places in ((7, 8), (9, 3), (8, 9))]
+    for told in itertools.permutations(holds):
+        for ended in itertools.permutations(holds):
+            seats = empty
+            for those in told:
+                seats = numbered.reserved(seats, those, 60)
+            for those in ended:
+                seats = numbered.released(seats, those, 60)
+            assert seats == empty
 
 
 def test_seats_are_taken_and_free_whatever_happens_in_whatever_order() -> None:

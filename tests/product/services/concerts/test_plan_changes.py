@@ -222,7 +222,7 @@ def test_places_stay_whatever_becomes_of_the_plan() -> None:
         places |= {id: place for place, id in enumerate(its.order) if id not in places}
         assert [places[id] for id in its.order] == list(range(len(its.order)))
         assert [layout.ids[bit] for bit in numbered.set_bits(its.in_plan_order(free))] == layout.ids
-        assert its.picker(free).free == layout.row_bits()
+        assert its.picker(seats.taken).free == layout.row_bits()
 
 
 def test_more_seats_than_places_can_be_told_are_refused() -> None:

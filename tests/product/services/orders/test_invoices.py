@@ -99,7 +99,7 @@ async def test_a_paid_order_gets_the_next_number_and_keeps_it(desk: Desk) -> Non
     assert seen(paper) == ("invoice", 2000, 140, 2140)
     assert paper["taxes"] == [{"name": "VAT", "percent": 7.0, "net": 2000, "tax": 140, "total": 2140}]
     assert paper["number"] == f"A {paper['year']}/{paper['sequence']:04}"
-    assert paper["buyer"] == {"name": "Zoe Ng", "email": "zoe@example.org"}
+    assert paper["buyer"] == {"name": "Zoe Ng", "email": "zoe@example.org", "address": None}
     assert paper["issuer"]["name"] == "Acme Concerts"
     second = await desk.bought(quantity=1)
     (next_one,) = await desk.papers(second, 1)
@@ -212,3 +212,81 @@ async def test_an_invoice_is_printed_the_same_each_time(desk: Desk) -> None:
     assert first.headers["content-type"] == "application/pdf"
     assert first.content.startswith(b"%PDF-")
     assert first.content == second.content
+
+
+ADDRESS = {"name": "Ng & Söhne GmbH", "street": "Hauptstr. 1", "more": None, "postcode": "10115", "place": "Berlin"}
+ADDRESS |= {"country": "DE", "vatId": "DE 123456789"}
+
+
+async def test_an_address_that_is_given_with_the_order_or_later_stands_on_the_invoice(desk: Desk) -> None:
+    given = {key: value for key, value in ADDRESS.items() if value}
+    first = await desk.bought(quantity=1, email="ng@example.org", billingAddress=given)
+    (paper,) = await desk.papers(first, 1)
+    assert paper["buyer"] == {"name": None, "email": "ng@example.org", "address": given}
+    order = f"/orders/{first['id']}"
+    other = {"billingAddress": {**given, "place": "Bonn"}}
+    assert "Hauptstr" not in (await desk.here.ask("GET", order, first["accessToken"])).text
+    refused = await desk.here.ask("PATCH", order, first["accessToken"], json=other)
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/address-on-invoice")
+    corrected = await desk.ask("PATCH", order, json=other)
+    assert corrected.json()["billingAddress"]["place"] == "Bonn"
+    assert (await desk.papers(first, 1))[0]["buyer"]["address"]["place"] == "Bonn"
+    await desk.ask("POST", f"{order}/cancel")
+    assert (await desk.papers(first, 2))[1]["buyer"]["address"]["place"] == "Bonn"
+    second = await desk.bought(quantity=1)  # who had left nothing
+    (bare,) = await desk.papers(second, 1)
+    changed = await desk.here.ask(
+        "PATCH", f"/orders/{second['id']}", second["accessToken"], json={"billingAddress": given}
+    )
+    assert changed.status_code == 200, changed.text
+    assert await desk.papers(second, 1) == [{**bare, "buyer": {"name": None, "email": None, "address": given}}]
+    kept = await desk.ask("POST", "/orders/-/buyers/export", json={"orderIds": [second["id"]]})
+    (left,) = kept.json()["items"]
+    assert left["billingAddress"]["vatId"] == left["invoicedAddress"]["vatId"] == "DE 123456789"
+    pdf = await desk.ask("GET", f"/orders/invoices/{bare['id']}.pdf", timeout=30)
+    assert pdf.content.startswith(b"%PDF-")
+    await desk.ask("POST", "/orders/-/buyers/erase", json={"orderIds": [second["id"]]})
+    assert await desk.papers(second, 1) == [{**bare, "buyer": None, "buyerErased": True}]
+    log = await desk.here.ask("GET", f"/audit/orders/{second['id']}", desk.acme)
+    assert "Hauptstr" not in log.text
+    gone = await desk.ask("PATCH", f"/orders/{second['id']}", json={"billingAddress": given})
+    assert gone.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [({"country": "XX"}, "country"), ({"country": "de"}, "country"), ({"vatId": "!"}, "vatId"),
+     ({"street": " "}, "street"), ({"postcode": "a" * 20}, "postcode"), ({"place": None}, "place")],
+)  # fmt: skip
+async def test_an_address_that_can_not_be_is_named_by_its_field(desk: Desk, more: dict[str, Any], field: str) -> None:
+    given = {key: value for key, value in {**ADDRESS, **more}.items() if value}
+    body = {"concertId": "plain", "userId": "u", "quantity": 1, "billingAddress": given}
+    answer = await desk.here.ask("POST", "/orders", None, json=body)
+    assert (answer.status_code, f"billingAddress.{field}" in answer.text) == (422, True), answer.text
+
+
+async def test_what_was_paid_before_there_were_invoices_gets_the_next_number_once_it_is_asked_for(desk: Desk) -> None:
+    def said(on: bool) -> dict[str, Any]:
+        return {**SETTINGS, "on": on}
+
+    late = await desk.ask("PUT", "/orders/invoices/settings", json=said(on=False))
+    assert late.status_code == 200, late.text
+    order = await desk.bought(quantity=3)
+    part = {"quantity": 1}
+    await desk.ask("POST", f"/orders/{order['id']}/refunds", json=part)
+    off = await desk.ask("POST", f"/orders/{order['id']}/invoices")
+    assert (off.status_code, off.json()["type"]) == (409, "/problems/invoices-off")
+    await desk.ask("PUT", "/orders/invoices/settings", json=said(on=True))
+    before = await desk.bought(quantity=1)
+    (last,) = await desk.papers(before, 1)
+    assert await desk.papers(order, 0) == []
+    assert (await desk.ask("POST", f"/orders/{order['id']}/invoices", desk.other)).status_code in (403, 404)
+    asked = await desk.ask("POST", f"/orders/{order['id']}/invoices")
+    assert (asked.status_code, asked.json()["items"]) == (202, [])
+    papers = await desk.papers(order, 2)
+    assert [each["total"]["amount"] for each in papers] == [3210, 1070]
+    assert papers[0]["sequence"] == last["sequence"] + 1
+    again = await desk.ask("POST", f"/orders/{order['id']}/invoices")
+    assert again.json()["items"] == papers
+    await desk.ask("POST", f"/orders/{order['id']}/cancel")
+    assert [each["total"]["amount"] for each in await desk.papers(order, 3)] == [3210, 1070, 2140]

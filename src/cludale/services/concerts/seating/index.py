@@ -1,176 +1,138 @@
 """The best place for each size of a party, kept up to date as seats are taken.
 
-A *line* is what is sold alike and may be adjacent: a row's ordinary seats of one category. For every line and size
-there is a key, a whole number that orders places: fewest orphans first, then nearest, then the line and bit, so that
-no two are equal. Only the keys of a line that changed are computed again. Least keys are kept for groups of lines.
+For every stretch and size there is a key, a whole number that orders places. Only the keys of a stretch that changed
+are computed again. The least keys are kept for groups of stretches.
+
+Where many stretches changed at once (holds that ended, a hall that is seen for the first time), whoever asks next does
+not wait for all of it: keys of the size that is asked for are computed at once, the others by and by.
 """
 
 from array import array
+from itertools import islice
 
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
+from cludale.services.concerts.seating.ground import NOWHERE, Found, Places, Stretch
 
-MAX_PARTY = 20
-"""The largest party that is looked for together."""
-
-NOWHERE = 1 << 120
-"""The key where there is no place: more than every other."""
-
+_NONE = NOWHERE.key
 _GROUP = 32
-_LOW = 16  # bits for a line and for a bit of a row each
-_COST = 56  # bits for a distance
-_FAR = 1 << _COST
-_ORPHAN = 1 << (_COST + 2 * _LOW)
-_MASK = (1 << _LOW) - 1
-
-
-class Line:
-    """A row's ordinary seats of one category: `mask` has their bits, `sums` the distances before each bit."""
-
-    __slots__ = ("_middles", "_orders", "category", "mask", "number", "row", "size", "sums")
-
-    def __init__(self, number: int, row: int, category: int, mask: int, sums: "array[int]") -> None:
-        self.number, self.row, self.category, self.mask, self.sums = number, row, category, mask, sums
-        self.size = min(MAX_PARTY, _longest(mask))
-        self._orders: dict[int, array[int]] = {}
-        self._middles = array("i", [self._middle(size) for size in range(self.size + 1)])
-
-    def cost(self, start: int, size: int) -> int:
-        """How far the seats from this bit on are from the focal point, all together."""
-        return self.sums[start + size] - self.sums[start]
-
-    def order(self, size: int) -> "array[int]":
-        """The bits where a party of this size may begin, nearest first."""
-        order = self._orders.get(size)
-        if order is None:
-            order = array("H", sorted(self._starts(size), key=lambda bit: (self.cost(bit, size), bit)))
-            self._orders[size] = order
-        return order
-
-    def keys(self, free: int) -> list[int]:
-        """The key of the best place for each size from 1 on, while there is one."""
-        free &= self.mask
-        left = (free << 1) & ~(free << 2)  # the seat before is free, and the one before that is not
-        starts, shifted, keys, sums = free, free, [], self.sums
-        line, middles = self.number << _LOW, self._middles
-        for size in range(1, self.size + 1):
-            if not starts:
-                break
-            shifted >>= 1
-            right = shifted & ~(shifted >> 1)
-            orphans, among = 0, starts & ~(left | right)
-            if not among:
-                orphans, among = _ORPHAN, starts & (left ^ right)
-            if not among:
-                orphans, among = 2 * _ORPHAN, starts
-            middle = middles[size]
-            if middle < 0:
-                start = next(bit for bit in self.order(size) if among >> bit & 1)
-                cost = sums[start + size] - sums[start]
-            else:  # the nearest of those before the middle, or of those from there on
-                before, after = among & ((1 << middle) - 1), among >> middle
-                cost = _FAR
-                if before:
-                    start = before.bit_length() - 1
-                    cost = sums[start + size] - sums[start]
-                if after:
-                    other = middle + (after & -after).bit_length() - 1
-                    further = sums[other + size] - sums[other]
-                    if further < cost:
-                        start, cost = other, further
-            keys.append(orphans | cost << 2 * _LOW | line | start)
-            starts &= shifted
-        return keys
-
-    def _starts(self, size: int) -> list[int]:
-        starts = adjacent(self.mask, size)
-        return [bit for bit in range(starts.bit_length()) if starts >> bit & 1]
-
-    def _middle(self, size: int) -> int:
-        """The start of the nearest place, if all are the further the further they are from it in the row; else -1."""
-        starts = self._starts(size) if size else []
-        if not starts:
-            return -1
-        costs = [self.cost(bit, size) for bit in starts]
-        least = costs.index(min(costs))
-        down, up = costs[: least + 1], costs[least:]
-        return starts[least] if down == sorted(down, reverse=True) and up == sorted(up) else -1
+_AT_ONCE = 2
+"""So many stretches get all of their keys when one size is asked for, and this part of those that wait besides."""
+_PART = 64
 
 
 class Index:
-    """The lines of a category, and for each size the least key of all."""
+    """The stretches of a category, and for each size the least key of all. `free` has each row's free bits, always."""
 
-    def __init__(self, lines: list[Line], free: list[int]) -> None:
-        self.lines = lines
-        self._place = {line.number: place for place, line in enumerate(lines)}
-        most = max((line.size for line in lines), default=0)
-        self.largest = most
-        groups = -(-len(lines) // _GROUP)
-        self._keys = [[NOWHERE] * len(lines) for _ in range(most)]
-        self._least = [[NOWHERE] * groups for _ in range(most)]
-        for line in lines:
-            self.changed(line, free[line.row])
+    def __init__(self, stretches: list[Stretch], free: list[int]) -> None:
+        self.stretches, self._free = stretches, free
+        self.largest = max((len(each.shape.middles) for each in stretches), default=0)
+        groups = -(-len(stretches) // _GROUP)
+        self._keys = [array("q", [_NONE]) * len(stretches) for _ in range(self.largest)]
+        self._least = [array("q", [_NONE]) * groups for _ in range(self.largest)]
+        self._loose = [0] * self.largest
+        """By size, a bit for each group whose least key is not known."""
+        self._places: list[Places] = [()] * len(stretches)
+        self._asked = list(range(self.largest))
+        """Sizes whose keys are kept up to date, each less one: those that somebody has asked for."""
+        self._changed = 0
+        """A bit for each stretch that has changed since all keys were right."""
+        self._stale = dict.fromkeys(range(len(stretches)), 0)
+        """Stretches that have changed since their keys were computed, and a bit for each size computed since."""
 
-    def changed(self, line: Line, free: int) -> None:
-        """The line's row has these free bits now."""
-        place = self._place[line.number]
-        group = place // _GROUP
-        keys = line.keys(free)
-        keys += [NOWHERE] * (line.size - len(keys))
-        for new, all, least in zip(keys, self._keys, self._least, strict=False):
-            old = all[place]
-            if new != old:
-                all[place] = new
-                if new < least[group]:
-                    least[group] = new
-                elif old == least[group]:
-                    least[group] = min(all[group * _GROUP : (group + 1) * _GROUP])
+    def copy(self, free: list[int]) -> "Index":
+        """Another one of the same stretches, that looks there for what is free: now it is the same seats."""
+        self.settle()
+        index = Index(self.stretches, free)
+        index._keys = [keys[:] for keys in self._keys]
+        index._least = [least[:] for least in self._least]
+        index._loose = self._loose.copy()
+        index._places = self._places.copy()
+        index._asked = []
+        index._changed = self._changed
+        index._stale = {}
+        return index
 
-    def best(self, size: int) -> int:
-        """The least key for this size, NOWHERE if no line has as many adjacent seats."""
-        return min(self._least[size - 1]) if size <= self.largest else NOWHERE
+    def changed(self, stretch: Stretch) -> None:
+        """Some of its seats are free or are not free any more."""
+        self._stale[stretch.at] = 0
+        self._changed |= 1 << stretch.at
 
+    def best(self, size: int) -> Found:
+        """The best place for so many, NOWHERE if no stretch has as many adjacent seats."""
+        if size > self.largest:
+            return NOWHERE
+        if size - 1 not in self._asked:
+            self._begin(size)
+        if self._stale:
+            self._catch_up(size)
+        keys, least, loose = self._keys[size - 1], self._least[size - 1], self._loose[size - 1]
+        while loose:
+            group = loose.bit_length() - 1
+            least[group] = min(keys[group * _GROUP : (group + 1) * _GROUP])
+            loose ^= 1 << group
+        self._loose[size - 1] = 0
+        key = min(least)
+        if key == _NONE:
+            return NOWHERE
+        at = keys.index(key, least.index(key) * _GROUP)
+        stretch = self.stretches[at]
+        place = stretch.shape.place(self._free_of(stretch), size)
+        assert place is not None  # noqa: S101 - it has a key
+        return Found(key, stretch.number, stretch.start(place, size))
 
-def told(key: int) -> tuple[int, int, int]:
-    """A key's orphans, line and first bit."""
-    return key // _ORPHAN, key >> _LOW & _MASK, key & _MASK
+    def settle(self) -> None:
+        """Compute all that waits."""
+        for at in self._stale:
+            self._renew(at)
+        self._stale.clear()
 
+    def _catch_up(self, size: int) -> None:
+        stale = self._stale
+        for at in list(islice(stale, _AT_ONCE + len(stale) // _PART)):
+            del stale[at]
+            self._renew(at)
+        for at, computed in stale.items():
+            if not computed >> size & 1:
+                stale[at] = computed | 1 << size
+                self._renew_one(at, size)
 
-def adjacent(free: int, size: int) -> int:
-    """The bits where `size` free ones begin."""
-    starts = free
-    for shift in range(1, size):
-        starts &= free >> shift
-    return starts
+    def _begin(self, size: int) -> None:
+        """Nobody has asked for so many: compute the keys of what has changed, and keep them from now on."""
+        self._asked.append(size - 1)
+        for at in range(self._changed.bit_length()):
+            if at in self._stale:
+                self._places[at] = ()  # their keys for this size are not those of what they were
+            elif self._changed >> at & 1:
+                self._renew_one(at, size)
 
+    def _free_of(self, stretch: Stretch) -> int:
+        return self._free[stretch.row] >> stretch.first & stretch.shape.bits
 
-def alone(free: int) -> int:
-    """The free bits that have no free neighbour."""
-    return free & ~(free << 1) & ~(free >> 1)
+    def _renew(self, at: int) -> None:
+        """All keys of a stretch."""
+        stretch, before = self.stretches[at], self._places[at]
+        places = self._places[at] = stretch.shape.places(self._free_of(stretch), max(self._asked, default=0) + 1)
+        group, known, sizes = at // _GROUP, len(before), len(places)
+        for number in self._asked:
+            if number >= sizes:
+                continue
+            place = places[number]
+            if number < known and place is before[number]:
+                continue
+            key = _NONE if place is None else stretch.key(place, number + 1)
+            keys, least = self._keys[number], self._least[number]
+            old = keys[at]
+            keys[at] = key
+            if key <= least[group]:
+                least[group] = key
+            elif old == least[group]:
+                self._loose[number] |= 1 << group
 
-
-def lines_of(layout: Layout) -> list[Line]:
-    """The lines of a section. One seat of restricted view counts for more than the way to all others of a party."""
-    far = max((layout.distance(index) for index in range(len(layout))), default=0) + 1
-    lines: list[Line] = []
-    for number, row in enumerate(layout.rows):
-        sums, masks = array("q", [0]), dict[int, int]()
-        for bit, index in enumerate(row.at):
-            cost = 0
-            if index >= 0:
-                restricted = layout.flags[index] & Flags.RESTRICTED_VIEW
-                cost = layout.distance(index) + (far * MAX_PARTY if restricted else 0)
-                if not layout.flags[index] & ACCESSIBLE:
-                    category = layout.category[index]
-                    masks[category] = masks.get(category, 0) | 1 << bit
-            sums.append(sums[-1] + cost)
-        for category, mask in sorted(masks.items()):
-            lines.append(Line(len(lines), number, category, mask, sums))
-    return lines
-
-
-def _longest(bits: int) -> int:
-    length = 0
-    while bits:
-        bits &= bits >> 1
-        length += 1
-    return length
+    def _renew_one(self, at: int, size: int) -> None:
+        """The key for one size; the others are then computed without a look at what they were."""
+        stretch = self.stretches[at]
+        self._places[at] = ()
+        if size <= len(stretch.shape.middles):
+            free = self._free_of(stretch)
+            place = stretch.shape.place(free, size) if free else None
+            self._keys[size - 1][at] = _NONE if place is None else stretch.key(place, size)
+            self._loose[size - 1] |= 1 << at // _GROUP

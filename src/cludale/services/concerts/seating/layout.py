@@ -5,6 +5,7 @@ no seat and never free, so whatever is adjacent in the bits is adjacent in the h
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from enum import IntFlag
 from itertools import pairwise
@@ -18,6 +19,9 @@ AISLE = 1.75
 UNITS = 64
 """Distances are whole numbers of this part of a plan's unit (a pixel), so that sums are exact everywhere."""
 
+FURTHEST = 16_000_000
+"""What is further from the focal point than so many units is as far as this: a plan may say that the stage is there."""
+
 
 class Flags(IntFlag):
     """What is special about a seat."""
@@ -28,8 +32,8 @@ class Flags(IntFlag):
     RESTRICTED_VIEW = 4
 
 
-ACCESSIBLE = Flags.WHEELCHAIR | Flags.COMPANION
-"""Seats that go only to a party that asks for them."""
+ACCESSIBLE = int(Flags.WHEELCHAIR | Flags.COMPANION)
+"""Seats that go only to a party that asks for them. A plain number: it is asked of every seat that is named."""
 
 
 class Seat(NamedTuple):
@@ -93,8 +97,8 @@ class Layout:
                 self.category.append(known.setdefault(seat.category, len(known)))
                 self.row_of.append(len(self.rows) - 1)
         self.categories = list(known)
-        self._index = {id: number for number, id in enumerate(self.ids)}
-        if len(self._index) != len(self.ids):
+        self._by_id = array("H", sorted(range(len(self.ids)), key=self.ids.__getitem__))
+        if any(self.ids[a] == self.ids[b] for a, b in pairwise(self._by_id)):
             raise ValueError("a seat's id is there twice")
 
     def __len__(self) -> int:
@@ -122,11 +126,22 @@ class Layout:
 
     def index_of(self, id: str) -> int | None:
         """The index of the seat with this id, None if there is none."""
-        return self._index.get(id)
+        at = bisect_left(self._by_id, id, key=self.ids.__getitem__)
+        found = self._by_id[at] if at < len(self._by_id) else -1
+        return found if found >= 0 and self.ids[found] == id else None
 
     def distance(self, index: int) -> int:
         """From the focal point, in whole 1/64 of the plan's unit."""
-        return round(hypot(self.x[index] - self.focus[0], self.y[index] - self.focus[1]) * UNITS)
+        return _whole(hypot(self.x[index] - self.focus[0], self.y[index] - self.focus[1]))
+
+    def distances(self) -> list[int]:
+        """That of every seat."""
+        x, y = self.focus
+        return [_whole(hypot(a - x, b - y)) for a, b in zip(self.x, self.y, strict=True)]
+
+
+def _whole(distance: float) -> int:
+    return round(min(distance, FURTHEST) * UNITS)
 
 
 def _gaps(seats: Sequence[Seat]) -> list[float]:

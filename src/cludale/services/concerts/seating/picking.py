@@ -1,6 +1,6 @@
-"""Which seats a party gets: the best that are free, or those that it names. What is free is a row's bits.
+"""Which seats a party gets that names none: the best that are free. What is free is a row's bits.
 
-A party that names no seats gets the first of these that there is; each but SPLIT and ANYWHERE (which are greedy) is the
+A party gets the first of these that there is; each but SPLIT and ANYWHERE (which are greedy) is the
 best of its kind:
 
 1. TOGETHER: adjacent, leaves no seat alone that was not alone before, nearest to the focal point.
@@ -18,11 +18,15 @@ others beside them (`accessible`). A party of more than MAX_PARTY is placed from
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from enum import StrEnum
 from typing import NamedTuple
 
-from cludale.services.concerts.seating.index import MAX_PARTY, NOWHERE, Index, Line, adjacent, alone, lines_of, told
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
+from cludale.services.concerts.seating.accessible import Windows
+from cludale.services.concerts.seating.ground import MAX_PARTY, NOWHERE, ORPHAN, Ground, alone
+from cludale.services.concerts.seating.halves import NO_HALVES, Halves, seats_of
+from cludale.services.concerts.seating.index import Index
+from cludale.services.concerts.seating.layout import Layout
 
 
 class Step(StrEnum):
@@ -33,7 +37,6 @@ class Step(StrEnum):
     BEHIND = "behind"
     SPLIT = "split"
     ANYWHERE = "anywhere"
-    NAMED = "named"
 
 
 class Party(NamedTuple):
@@ -50,8 +53,6 @@ class Pick(NamedTuple):
     seats: tuple[int, ...]
     step: Step
     orphans: tuple[int, ...] = ()
-    avoidable: bool = False
-    """The buyer's choice leaves a seat alone, and a party of this size could sit together without."""
 
 
 class NotEnoughSeats(ValueError):
@@ -62,25 +63,8 @@ class NotEnoughSeats(ValueError):
         self.wanted, self.left, self.of = wanted, left, of
 
 
-class SeatsRefused(ValueError):
-    """Seats that were named and can't be had, by reason: each an id."""
-
-    def __init__(
-        self, *, unknown: Sequence[str], taken: Sequence[str], accessible: Sequence[str], twice: Sequence[str]
-    ) -> None:
-        self.unknown, self.taken = tuple(unknown), tuple(taken)
-        self.accessible, self.twice = tuple(accessible), tuple(twice)
-        reasons = {
-            "no seat of this section": unknown,
-            "not free": taken,
-            "for who needs a wheelchair seat": accessible,
-            "named twice": twice,
-        }
-        super().__init__("; ".join(f"{reason}: {', '.join(ids)}" for reason, ids in reasons.items() if ids))
-
-
 class Picker:
-    """The seats of a section that are free, and where the next party goes. It changes by `take` and `give_back` only.
+    """The seats of a section that are free, and where the next party goes. `take`, `give_back` and `toggle` change it.
 
     `free` has the free bits of each row; none given: all are free.
     """
@@ -88,16 +72,31 @@ class Picker:
     def __init__(self, layout: Layout, free: Iterable[int] | None = None) -> None:
         self.layout = layout
         self.free = layout.row_bits() if free is None else list(free)
-        self._lines = lines_of(layout)
-        self._in_row: list[list[Line]] = [[] for _ in layout.rows]
-        by_category: dict[int, list[Line]] = {}
-        for line in self._lines:
-            self._in_row[line.row].append(line)
-            by_category.setdefault(line.category, []).append(line)
-        self._indexes = {category: Index(lines, self.free) for category, lines in by_category.items()}
-        self._pairs = _Pairs(self, self._lines)
-        self._wheelchairs = _masks(layout, Flags.WHEELCHAIR)
-        self._accessible = _masks(layout, ACCESSIBLE)
+        self._ground = Ground(layout)
+        self._indexes = {each: Index(same, self.free) for each, same in self._ground.of_category.items()}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._all = list(range(len(self.layout.categories)))
+        self._left = dict.fromkeys(self._all, 0)
+        """How many ordinary seats of each category are free."""
+        for line in self._ground.lines:
+            self._left[line.category] += (self.free[line.row] & line.mask).bit_count()
+        self._halves: dict[int, Halves] = {}
+        self._windows = Windows(self._ground, self.free)
+
+    def copy(self) -> "Picker":
+        """Another one, with the same seats free now, that shares what never changes."""
+        picker = copy(self)
+        picker.free = self.free.copy()
+        picker._indexes = {each: index.copy(picker.free) for each, index in self._indexes.items()}  # noqa: SLF001 - its own
+        picker._begin()  # noqa: SLF001
+        return picker
+
+    def settle(self) -> None:
+        """Compute now what the next parties would have to wait for."""
+        for index in self._indexes.values():
+            index.settle()
 
     def take(self, seats: Iterable[int]) -> None:
         """These seats are not free any more. Raises ValueError, and changes nothing, if one is not free."""
@@ -115,6 +114,23 @@ class Picker:
         for row, bits in rows.items():
             self._change(row, self.free[row] | bits, bits)
 
+    def toggle(self, first: int, bits: int) -> None:
+        """What was free of these seats is taken, and the other way round. The lowest bit is the seat `first`."""
+        rows, row_of = self.layout.rows, self.layout.row_of
+        while bits:
+            low = (bits & -bits).bit_length() - 1
+            number = row_of[first + low]
+            row = rows[number]
+            start = first + low - row.first
+            here = bits >> low & (1 << row.length - start) - 1
+            bits ^= here << low
+            count, at = here.bit_length(), row.bits[start]
+            if row.bits[start + count - 1] - at < count:  # no aisle between them
+                changed = here << at
+            else:
+                changed = sum(1 << row.bits[start + bit] for bit in range(count) if here >> bit & 1)
+            self._change(number, self.free[number] ^ changed, changed)
+
     def is_free(self, seat: int) -> bool:
         """Whether this seat is free."""
         row, bit = self.layout.place(seat)
@@ -129,29 +145,8 @@ class Picker:
             return self._with_wheelchairs(party, categories)
         return self._ordinary(party.size, categories)
 
-    def named(self, ids: Sequence[str], *, wheelchairs: int = 0) -> Pick:
-        """The seats of these ids, if all can be had. Raises SeatsRefused, which says why of each that can't."""
-        known = {id: index for id in ids if (index := self.layout.index_of(id)) is not None}
-        unknown = [id for id in ids if id not in known]
-        twice = sorted({id for id in ids if ids.count(id) > 1})
-        taken = [id for id, index in known.items() if not self.is_free(index)]
-        special = [id for id, index in known.items() if self.layout.flags[index] & ACCESSIBLE and not wheelchairs]
-        if unknown or twice or taken or special:
-            raise SeatsRefused(unknown=unknown, taken=taken, accessible=special, twice=twice)
-        seats = tuple(sorted(known.values()))
-        orphans = self.orphans(seats)
-        return Pick(seats, Step.NAMED, orphans, bool(orphans) and self._without_orphan(seats))
-
-    def _without_orphan(self, seats: tuple[int, ...]) -> bool:
-        categories = {self.layout.category[seat] for seat in seats}
-        return any(
-            told(index.best(len(seats)))[0] == 0
-            for category, index in self._indexes.items()
-            if category in categories and index.best(len(seats)) != NOWHERE
-        )
-
-    def _categories(self, name: str | None) -> list[int]:
-        return [n for n, each in enumerate(self.layout.categories) if name is None or each == name]
+    def _categories(self, name: str | None) -> Sequence[int]:
+        return self._all if name is None else [n for n in self._all if self.layout.categories[n] == name]
 
     def _bits(self, seats: Iterable[int]) -> dict[int, int]:
         rows: dict[int, int] = {}
@@ -164,26 +159,48 @@ class Picker:
 
     def _change(self, row: int, free: int, changed: int) -> None:
         self.free[row] = free
-        for line in self._in_row[row]:
-            if line.mask & changed:
-                self._indexes[line.category].changed(line, free)
-                self._pairs.changed(line)
+        for line in self._ground.in_row[row]:
+            its = line.mask & changed
+            if its:
+                self._left[line.category] += 2 * (its & free).bit_count() - its.bit_count()
+                index = self._indexes[line.category]
+                for stretch in line.stretches:
+                    if stretch.mask & its:
+                        index.changed(stretch)
+                if self._halves and line.category in self._halves:
+                    self._halves[line.category].changed(line)
 
-    def _together(self, size: int, categories: list[int]) -> Pick | None:
-        key = min((self._indexes[each].best(size) for each in categories if each in self._indexes), default=NOWHERE)
-        if key == NOWHERE:
+    def _together(self, size: int, categories: Sequence[int]) -> Pick | None:
+        found = NOWHERE
+        for category in categories:
+            index = self._indexes.get(category)
+            if index is not None:
+                found = min(found, index.best(size))
+        if found is NOWHERE:
             return None
-        orphans, number, start = told(key)
-        row = self._lines[number].row
-        first = self.layout.rows[row].at[start]
+        orphans = found.key >= ORPHAN
+        first = self.layout.rows[self._ground.stretches[found.stretch].row].at[found.start]
         seats = tuple(range(first, first + size))
         return Pick(seats, Step.ORPHAN, self.orphans(seats)) if orphans else Pick(seats, Step.TOGETHER)
 
-    def _ordinary(self, size: int, categories: list[int]) -> Pick:
-        found = self._together(size, categories) or self._pairs.best(size, categories)
+    def _behind(self, size: int, categories: Sequence[int]) -> Pick | None:
+        key = min((self._halves_of(each).best(size) for each in categories), default=NO_HALVES)
+        if key == NO_HALVES:
+            return None
+        seats = seats_of(key, size)
+        return Pick(seats, Step.BEHIND, self.orphans(seats))
+
+    def _halves_of(self, category: int) -> Halves:
+        halves = self._halves.get(category)
+        if halves is None:
+            halves = self._halves[category] = Halves(self._ground, self.free, category)
+        return halves
+
+    def _ordinary(self, size: int, categories: Sequence[int]) -> Pick:
+        found = self._together(size, categories) or self._behind(size, categories)
         if found is not None:
             return found
-        left = self._left(categories)
+        left = sum(self._left[category] for category in categories)
         if left < size:
             raise NotEnoughSeats(size, left, of="seats")
         for step, smallest in ((Step.SPLIT, 2), (Step.ANYWHERE, 1)):
@@ -192,10 +209,7 @@ class Picker:
                 return Pick(seats, step, self.orphans(seats))
         raise AssertionError("as many are free as are wanted")
 
-    def _left(self, categories: list[int]) -> int:
-        return sum((self.free[line.row] & line.mask).bit_count() for line in self._lines if line.category in categories)
-
-    def _in_groups(self, size: int, categories: list[int], smallest: int) -> tuple[int, ...] | None:
+    def _in_groups(self, size: int, categories: Sequence[int], smallest: int) -> tuple[int, ...] | None:
         """The largest group first; takes each to look for the next, and gives all back."""
         taken: list[int] = []
         while len(taken) < size:
@@ -213,17 +227,17 @@ class Picker:
         """The ordinary seats that would be alone without these, and are not so now."""
         found: list[int] = []
         for row, bits in self._bits(seats).items():
-            for line in self._in_row[row]:
+            for line in self._ground.in_row[row]:
                 free = self.free[row] & line.mask
                 new = alone(free & ~bits) & ~alone(free)
                 found += [self.layout.rows[row].at[bit] for bit in range(new.bit_length()) if new >> bit & 1]
         return tuple(sorted(found))
 
-    def _with_wheelchairs(self, party: Party, categories: list[int]) -> Pick:
-        left = sum(bits.bit_count() for bits in self._wheelchairs_free(categories).values())
+    def _with_wheelchairs(self, party: Party, categories: Sequence[int]) -> Pick:
+        left = self._windows.left(categories)
         if left < party.wheelchairs:
             raise NotEnoughSeats(party.wheelchairs, left, of="wheelchair seats")
-        whole = self._window(party.size, party.wheelchairs, categories)
+        whole = self._windows.best(party.size, party.wheelchairs, categories)
         if whole is not None:
             orphans = self.orphans(whole)
             return Pick(whole, Step.ORPHAN if orphans else Step.TOGETHER, orphans)
@@ -242,12 +256,12 @@ class Picker:
         found = tuple(sorted(taken))
         return Pick(found, Step.SPLIT, self.orphans(found))
 
-    def _take_ordinary(self, size: int, categories: list[int]) -> tuple[int, ...]:
+    def _take_ordinary(self, size: int, categories: Sequence[int]) -> tuple[int, ...]:
         seats = self._ordinary(size, categories).seats
         self.take(seats)
         return seats
 
-    def _part(self, seats: int, wheelchairs: int, categories: list[int]) -> tuple[tuple[int, ...], int]:
+    def _part(self, seats: int, wheelchairs: int, categories: Sequence[int]) -> tuple[tuple[int, ...], int]:
         """As many wheelchairs beside one another as there are places for, with as many of the others as can be.
 
         Where some wheelchairs have to be elsewhere, each takes one of the others along at most.
@@ -255,132 +269,7 @@ class Picker:
         for asked in range(wheelchairs, 0, -1):
             others = seats - wheelchairs if asked == wheelchairs else min(seats - wheelchairs, asked)
             for size in range(asked + others, asked - 1, -1):
-                found = self._window(size, asked, categories)
+                found = self._windows.best(size, asked, categories)
                 if found is not None:
                     return found, asked
         raise AssertionError("a free wheelchair seat is a window of one")
-
-    def _wheelchairs_free(self, categories: list[int]) -> dict[int, int]:
-        return {
-            row: bits
-            for (row, category), mask in self._wheelchairs.items()
-            if category in categories and (bits := mask & self.free[row])
-        }
-
-    def _window(self, size: int, wheelchairs: int, categories: list[int]) -> tuple[int, ...] | None:
-        """Adjacent seats of a row with exactly so many wheelchair seats: fewest new orphans, then nearest."""
-        best: tuple[int, int, int] | None = None
-        for (row, category), mask in self._wheelchairs.items():
-            asked = mask & self.free[row]
-            if category not in categories or not asked:
-                continue
-            ordinary = [line for line in self._in_row[row] if line.category == category]
-            free = self.free[row] & (self._accessible[row, category] | (ordinary[0].mask if ordinary else 0))
-            starts, at = adjacent(free, size), self.layout.rows[row].at
-            for start in range(starts.bit_length()):
-                window = ((1 << size) - 1) << start
-                if starts >> start & 1 and (asked & window).bit_count() == wheelchairs:
-                    seats = range(at[start], at[start] + size)
-                    cost = sum(self.layout.distance(seat) for seat in seats)
-                    key = (len(self.orphans(seats)), cost, at[start])
-                    best = key if best is None or key < best else best
-        return None if best is None else tuple(range(best[2], best[2] + size))
-
-
-class _Pairs:
-    """Lines of one category in two rows behind one another, and the best of them for each size, kept like an index.
-
-    A size's keys are computed when it is first asked for; after that only those of pairs whose lines have changed.
-    """
-
-    def __init__(self, picker: Picker, lines: list[Line]) -> None:
-        self._picker = picker
-        by_place = {(line.row, line.category): line for line in lines}
-        self._pairs = [
-            (line, behind) for line in lines if (behind := by_place.get((line.row + 1, line.category))) is not None
-        ]
-        self._of_line: dict[int, list[int]] = {}
-        for number, pair in enumerate(self._pairs):
-            for line in pair:
-                self._of_line.setdefault(line.number, []).append(number)
-        self._found: dict[int, list[_Found | None]] = {}
-        self._changed: dict[int, set[int]] = {}
-
-    def changed(self, line: Line) -> None:
-        """This line's free bits are others now."""
-        for changed in self._changed.values():
-            changed.update(self._of_line.get(line.number, ()))
-
-    def best(self, size: int, categories: list[int]) -> Pick | None:
-        """The nearest place for two halves, None if there is none."""
-        if not 2 <= size <= MAX_PARTY:
-            return None
-        found = self._found.setdefault(size, [None] * len(self._pairs))
-        for number in self._changed.get(size, range(len(self._pairs))):
-            found[number] = self._look(number, size)
-        self._changed[size] = set()
-        best = min((each for each in found if each is not None and each.category in categories), default=None)
-        if best is None:
-            return None
-        seats = tuple(sorted((*range(best.front, best.front + best.ahead), *range(best.back, best.back + best.behind))))
-        return Pick(seats, Step.BEHIND, self._picker.orphans(seats))
-
-    def _look(self, number: int, size: int) -> "_Found | None":
-        front, back = self._pairs[number]
-        larger, smaller = size - size // 2, size // 2
-        best: _Found | None = None
-        for ahead, behind in sorted({(larger, smaller), (smaller, larger)}):
-            starts = self._starts(front, ahead), self._starts(back, behind)
-            if all(starts):
-                for each in self._places(front, starts[0], ahead, back, starts[1], behind):
-                    best = each if best is None or each < best else best
-        return best
-
-    def _starts(self, line: Line, size: int) -> list[int]:
-        starts = adjacent(self._picker.free[line.row] & line.mask, size)
-        return [bit for bit in line.order(size) if starts >> bit & 1] if starts else []
-
-    def _places(
-        self, front: Line, fronts: list[int], ahead: int, back: Line, backs: list[int], behind: int
-    ) -> "Iterable[_Found]":
-        at, at_back = self._picker.layout.rows[front.row].at, self._picker.layout.rows[back.row].at
-        least: int | None = None
-        for start in fronts:  # nearest first
-            cost = front.cost(start, ahead)
-            if least is not None and cost >= least:
-                return
-            for other in backs:
-                total = cost + back.cost(other, behind)
-                if least is not None and total > least:
-                    break
-                if self._overlap(at[start], ahead, at_back[other], behind):
-                    least = total
-                    yield _Found(total, at[start], at_back[other], ahead, behind, front.category)
-                    break
-
-    def _overlap(self, first: int, ahead: int, second: int, behind: int) -> bool:
-        x = self._picker.layout.x
-        one, two = sorted((x[first], x[first + ahead - 1])), sorted((x[second], x[second + behind - 1]))
-        return one[0] <= two[1] and two[0] <= one[1]
-
-
-class _Found(NamedTuple):
-    """Two halves: how far in all, the first seat of each, how many each is, and the category."""
-
-    cost: int
-    front: int
-    back: int
-    ahead: int
-    behind: int
-    category: int
-
-
-def _masks(layout: Layout, flags: Flags) -> dict[tuple[int, int], int]:
-    """The bits of the seats with any of these flags, by row and category."""
-    masks: dict[tuple[int, int], int] = {}
-    for index in range(len(layout)):
-        if layout.flags[index] & flags:
-            row, bit = layout.place(index)
-            place = row, layout.category[index]
-            masks[place] = masks.get(place, 0) | 1 << bit
-    return masks

@@ -9,6 +9,7 @@ The format has no place for flags. They are said by the category's name: `Stalls
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
@@ -125,6 +126,7 @@ class Placed(NamedTuple):
         return f'zone "{self.zone}", row "{self.row}", seat "{self.seat.seat_number}"'
 
 
+@lru_cache(maxsize=4 * MAX_CATEGORIES)
 def category_and_flags(name: str) -> tuple[str, Flags]:
     """`Stalls [wheelchair]` → `Stalls`, WHEELCHAIR. What is not known to be a flag stays in the name."""
     base, bracket, rest = name.rpartition(" [")

@@ -37,6 +37,21 @@ class Fact(NamedTuple):
     """What makes a fact the same one when it is told again (`repeated`), where that happens; None: its event's id."""
 
 
+def concerts_of(event: Any) -> tuple[str, ...]:
+    """The concerts that an event is about: all those of a cart, which are one organizer's."""
+    if isinstance(event, orders.CartReserved | orders.CartPaid):
+        return tuple(dict.fromkeys(line.seats.concert_id for line in event.lines))
+    return (event.concert_id,)
+
+
+def _cart(event: Any) -> str:
+    return str(event.cart_id)
+
+
+def _block(event: Any) -> str:
+    return str(event.block)
+
+
 def _order(event: Any) -> str:
     return str(event.order_id)
 
@@ -49,6 +64,10 @@ FACTS: tuple[Fact, ...] = (
     Fact("concert.seats_added", concerts.SeatsAdded, "A section has more seats."),
     Fact("concert.seats_taken", concerts.SeatsTaken, "A section has fewer seats."),
     Fact("concert.price_changed", concerts.PriceChanged, "Seats of a section cost otherwise from now on."),
+    Fact("block.held_back", concerts.SeatsHeldBack, "Seats are held back for a purpose, or as many as this now."),
+    Fact("block.let_go", concerts.SeatsLetGo, "What is left of a block can be had by everybody.", _block),
+    Fact("cart.reserved", orders.CartReserved, "All lines of a cart have their seats, and are charged at once.", _cart),
+    Fact("cart.paid", orders.CartPaid, "All lines of a cart are paid; each is an order by itself from then on.", _cart),
     Fact("order.placed", orders.OrderPlaced, "A buyer wants seats."),
     Fact("order.reserved", orders.TicketReserved, "The order has its seats, and can be paid.", _order),
     Fact("order.paid", orders.OrderPaid, "The order is paid, and its seats are sold.", _order),
@@ -122,8 +141,14 @@ class Message(NamedTuple):
     """The same however often the fact is told or sent: the `webhook-id`. It has no full stop."""
     type: str
     happened_at: datetime
-    concert_id: str
+    concerts: tuple[str, ...]
+    """Those of a cart are one organizer's."""
     body: str
+
+    @property
+    def concert_id(self) -> str:
+        """The first of them."""
+        return self.concerts[0]
 
 
 def message(event: Envelope, wire: bytes) -> Message | None:
@@ -134,7 +159,7 @@ def message(event: Envelope, wire: bytes) -> Message | None:
     key = event.id if fact.once is None else fact.once(event.data)
     data = {name: value for name, value in _wire.decode(wire).data.items() if name not in _PRIVATE}
     id = from_key("message", fact.name, key)
-    return Message(id, fact.name, event.time, event.data.concert_id, body(fact.name, event.time, data))
+    return Message(id, fact.name, event.time, concerts_of(event.data), body(fact.name, event.time, data))
 
 
 def body(type: str, happened_at: datetime, data: Mapping[str, Any]) -> str:

@@ -213,7 +213,7 @@ class Posting(DuePolicy[Delivery]):
         true.
         """
         now = self._clock.now()
-        told = Message(notice.id_of(endpoint), DISABLED, now, endpoint.concert_id or "", "{}")
+        told = Message(notice.id_of(endpoint), DISABLED, now, (endpoint.concert_id or "",), "{}")
         delivery = deliveries.new(told, endpoint.id, endpoint.organizer, cause=Cause(), now=now)
         await self._updates.update([Change(DELIVERIES, delivery.id, partial(_once, delivery), known=NEW)])
         if reason is WebhookStopReason.GONE:

@@ -28,7 +28,7 @@ from cludale.runtime.due import CallLater, DueWork
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.events import ConcertScheduled
 from cludale.services.notifications.webhooks import catalogue, deliveries, endpoints
-from cludale.services.notifications.webhooks.catalogue import BY_EVENT, PING, Message
+from cludale.services.notifications.webhooks.catalogue import BY_EVENT, PING, Message, concerts_of
 from cludale.services.notifications.webhooks.deliveries import Delivery, Limits
 from cludale.services.notifications.webhooks.directory import Directory
 from cludale.services.notifications.webhooks.due import Posting, Private, pack, unpack
@@ -136,7 +136,7 @@ class Webhooks:
             (at, each)
             for at, each in enumerate(arrived)
             if (fact := BY_EVENT.get(each.event.type)) is not None
-            and any(one.wants(fact.name, each.event.data.concert_id) for one in on)
+            and any(one.wants(fact.name, concert) for one in on for concert in concerts_of(each.event.data))
         ]
         if not wanted:
             return answers
@@ -144,17 +144,18 @@ class Webhooks:
         changes: list[Change[Delivery]] = []
         now = self._clock.now()
         for at, each in wanted:
-            if organizers is None and each.event.data.concert_id not in self._organizers:
+            concert_id, *_ = concerts_of(each.event.data)
+            if organizers is None and concert_id not in self._organizers:
                 answers[at] = Acknowledgement.RETRY
                 continue
-            organizer = (organizers or self._organizers).get(each.event.data.concert_id)
+            organizer = (organizers or self._organizers).get(concert_id)
             message = catalogue.message(each.event, each.body)
             for one in on:
                 if (
                     message is not None
                     and one.organizer == organizer
                     and one.created_at - CLOCKS <= each.event.time
-                    and one.wants(message.type, message.concert_id)
+                    and any(one.wants(message.type, concert) for concert in message.concerts)
                 ):
                     new = deliveries.new(message, one.id, organizer, cause=Cause.of(each.event), now=now)
                     changes.append(Change(DELIVERIES, new.id, partial(_unless_there, new), known=NEW))
@@ -171,7 +172,7 @@ class Webhooks:
             if isinstance(data, ConcertScheduled):
                 owner = DEFAULT_ORGANIZER if isinstance(data.organizer_id, UnsetType) else data.organizer_id
                 self._organizers.remember({data.concert_id: owner})
-        ids = {each.event.data.concert_id for each in arrived}
+        ids = {concerts_of(each.event.data)[0] for each in arrived}
         unknown = sorted(ids - self._organizers.keys())
         if unknown:
             try:
@@ -310,7 +311,7 @@ class Webhooks:
             raise WebhookOff(id)
         now, message_id = self._clock.now(), self._ids.new("message")
         body = catalogue.body(PING, now, {"webhookId": id})
-        message = Message(message_id, PING, now, found.concert_id or "", body)
+        message = Message(message_id, PING, now, (found.concert_id or "",), body)
         new = deliveries.new(message, id, found.organizer, cause=Cause(), now=now)
         await self._updates.update([Change(DELIVERIES, new.id, partial(_unless_there, new), known=NEW)])
         self.due.wake()

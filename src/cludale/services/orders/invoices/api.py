@@ -12,9 +12,10 @@ from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices import views
-from cludale.services.orders.invoices.billing import order_of
+from cludale.services.orders.invoices.billing import NotInvoiced, order_of
 from cludale.services.orders.invoices.documents import Document
 from cludale.services.orders.invoices.service import Invoicing
+from cludale.services.orders.invoices.settings import InvoicesOff
 from cludale.services.orders.invoices.store import listed
 from cludale.services.orders.invoices.views import InvoiceView
 from cludale.services.orders.privacy import Privacy
@@ -26,7 +27,7 @@ from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, Stream, json_response
-from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
 
 PAGE = 200
 PDF = "application/pdf"
@@ -89,6 +90,31 @@ class InvoicesApi:
         await self._check(request, request.segment)
         found = await self._invoicing.of_order(request.segment)
         return json_response(Page(await self._views(found), None))
+
+    @route(
+        "POST",
+        "/orders/{order_id}/invoices",
+        credential=Credential.ORGANIZER,
+        scope=Scope.SELL,
+        owned=Owned.HIDDEN,
+        headers=(TRACEPARENT,),
+        summary="Have an order invoiced",
+        description=(
+            "For one that was paid before there were invoices: it gets the next number and today's date, and a credit "
+            "note for each refund that it had. Asked again, or for an order that has its invoice, it changes nothing."
+        ),
+        replies={202: Reply(Page[InvoiceView], "What it has by now; the number comes within seconds.")},
+        refusals=(NotFound, NotInvoiced, InvoicesOff, Busy),
+    )
+    async def invoice_order(self, request: Request) -> Response:
+        """202 what there is by now."""
+        principal = asking(request)
+        order = await self._invoicing.order(request.segment)
+        if not await self._ownership.owns(principal, order.seats.concert_id):
+            raise NotFound("order", request.segment)
+        await self._invoicing.ask_for(order, request.cause, organizer=principal.organizer)
+        found = await self._invoicing.of_order(order.id)
+        return json_response(Page(await self._views(found), None), 202)
 
     @route(
         "GET",
@@ -169,8 +195,8 @@ class InvoicesApi:
         owned=Owned.HIDDEN,
         summary="An invoice to print",
         description=(
-            "PDF, tagged for screen readers (PDF/UA-1), in the buyer's language; the same bytes each time, until the "
-            "buyer is erased."
+            "PDF, tagged for screen readers (PDF/UA-1), in the buyer's language; the same bytes each time, until it "
+            "gets a postal address, or the buyer is erased."
         ),
         replies={200: Reply(bytes, media_type=PDF)},
         refusals=(NotFound, Busy),
@@ -178,8 +204,9 @@ class InvoicesApi:
     async def print_invoice(self, request: Request) -> Response:
         """The document."""
         document = await self._open(request)
-        buyer = (await self._privacy.invoiced((document.order_id,))).get(document.order_id)
-        return Response(200, await self._invoicing.pdf(document, buyer), PDF, PRIVATE)
+        named = await self._privacy.invoiced((document.order_id,))
+        buyer, is_erased = named.get(document.order_id), named.get(document.order_id, "") is None
+        return Response(200, await self._invoicing.pdf(document, buyer, is_erased=is_erased), PDF, PRIVATE)
 
     @route(
         "GET",

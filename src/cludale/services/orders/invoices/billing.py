@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
+from cludale.kernel.refusals import Refusal
 from cludale.services.concerts.events import SeatsSold
 from cludale.services.orders.domain import Order, PaymentStatus, Status
 from cludale.services.orders.events import InvoiceKind, InvoiceLine
@@ -64,6 +65,8 @@ class Billing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     organizer: str | None = None
     is_off: bool = False
     """Its organizer has no invoices for it."""
+    is_asked_for: bool = False
+    """It has one though there were none when it was paid. Never in what was written before this field existed."""
     concert: str | None = None
     concert_date: str | None = None
     papers: tuple[Paper, ...] = ()
@@ -89,6 +92,13 @@ class Billing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         return Cause(self.event_id, self.traceparent)
 
 
+class NotInvoiced(Refusal):
+    """There is nothing to invoice: no money was taken for this order."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"No money was taken for order {order_id!r}: there is nothing to invoice.")
+
+
 def document_id(order_id: str, paper: Paper) -> str:
     """The id of what a paper becomes; it says the order, and so where the billing is."""
     if paper.kind is InvoiceKind.INVOICE:
@@ -109,6 +119,32 @@ def begin(sold: SeatsSold, *, paid_at: datetime, cause: Cause, now: datetime) ->
         round=sold.payment_round,
         paid_at=paid_at,
         due_at=now,
+        event_id=cause.event_id,
+        traceparent=cause.traceparent,
+    )
+
+
+def ask_for(billing: Billing | None, order: Order, *, cause: Cause, now: datetime) -> Billing:
+    """The organizer wants an invoice for an order that was paid before there were any; again changes nothing.
+
+    Raises NotInvoiced.
+    """
+    payment = order.payment
+    was_paid = order.status is Status.PAID or order.was_paid
+    if not was_paid or payment is None or order.total is None or not order.total.amount:
+        raise NotInvoiced(order.id)
+    known = billing or Billing(
+        order_id=order.id, concert_id=order.seats.concert_id, round=payment.round, paid_at=payment.at
+    )
+    if known.is_asked_for or known.papers:
+        return known
+    return replace(
+        known,
+        is_asked_for=True,
+        is_off=False,
+        seen=0,
+        due_at=known.due_at or now,
+        tries=0,
         event_id=cause.event_id,
         traceparent=cause.traceparent,
     )
@@ -168,7 +204,7 @@ def planned(billing: Billing, known: Known, *, marks: int, now: datetime) -> Bil
     """With the papers that are missing, up to the `marks` that were there when the order was read."""
     if billing.seen >= marks:
         return billing
-    if not known.is_invoiced:
+    if not (known.is_invoiced or billing.is_asked_for):
         return replace(billing, organizer=known.organizer, is_off=True, seen=billing.marks, due_at=None, tries=0)
     papers = (*billing.papers, *_missing(billing, known))
     after = replace(

@@ -89,7 +89,7 @@ class DueBillings(DuePolicy[Billing]):
             if order is None or concert is None:
                 continue
             known = self._known(each, order.state, concert, settings.get(concert.organizer))
-            if known.is_invoiced:
+            if known.is_invoiced or each.is_asked_for:
                 invoiced.append(order.state)
             steps[each.order_id] = _planned(known, each.marks)
         await self._privacy.keep_for_invoices(invoiced)

@@ -9,10 +9,11 @@ from cludale.services.orders.invoices.views import taxes
 from cludale.services.orders.personal import Invoiced
 
 
-def page_of(document: Document, buyer: Invoiced | None, language: str | None) -> InvoicePage:
+def page_of(document: Document, buyer: Invoiced | None, language: str | None, *, is_erased: bool) -> InvoicePage:
     """The page, in the buyer's language; in `language`, if it isn't known which that is."""
     issuer = document.issuer or Issuer()
     wanted = (None if buyer is None else buyer.language) or language or DEFAULT
+    billing = None if buyer is None else buyer.billing
     named = () if buyer is None else tuple(each for each in (buyer.name, buyer.email) if each)
     return InvoicePage(
         number=document.number,
@@ -24,7 +25,10 @@ def page_of(document: Document, buyer: Invoiced | None, language: str | None) ->
         address=issuer.address,
         tax_id=issuer.tax_id,
         note=issuer.note,
-        buyer=named,
+        buyer=named if billing is None else billing.lines,
+        country=None if billing is None else billing.country,
+        vat_id=None if billing is None else billing.vat_id,
+        is_erased=is_erased,
         concert=document.concert or "",
         concert_date=document.concert_date or "",
         currency=document.total.currency,

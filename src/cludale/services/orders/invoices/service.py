@@ -30,7 +30,7 @@ from cludale.services.orders.invoices.documents import Document
 from cludale.services.orders.invoices.due import AT_ONCE, ATTEMPT_SECONDS, DueBillings
 from cludale.services.orders.invoices.numbering import series_id
 from cludale.services.orders.invoices.printed import page_of
-from cludale.services.orders.invoices.settings import InvoiceSettings, Wanted
+from cludale.services.orders.invoices.settings import InvoiceSettings, InvoicesOff, Wanted
 from cludale.services.orders.invoices.store import BILLINGS, DOCUMENTS, SETTINGS
 from cludale.services.orders.personal import Invoiced
 from cludale.services.orders.store import ORDERS
@@ -177,6 +177,23 @@ class Invoicing:
             return Change(BILLINGS, fact.order_id, _marked(fact, cause), cause)
         return None
 
+    async def ask_for(self, order: Order, cause: Cause, *, organizer: str) -> None:
+        """Have an order invoiced that was paid before there were invoices; its number comes within seconds.
+
+        Asked again, also for one that has an invoice, it changes nothing. Raises NotInvoiced, InvoicesOff, Busy.
+        """
+        if not (await self.settings(organizer)).said.is_on:
+            raise InvoicesOff
+
+        def decide(known: Billing | None, now: datetime) -> Decision[Billing] | None:
+            after = billings.ask_for(known, order, cause=cause, now=now)
+            return None if after is known else Decision(after)
+
+        ((result, _),) = await self._updates.update([Change(BILLINGS, order.id, decide, cause)])
+        if result is ChangeResult.CONFLICT:
+            raise Busy(f"Order {order.id!r} is being invoiced by too many at once.")
+        self.due.wake()
+
     # what was issued
 
     async def order(self, order_id: str) -> Order:
@@ -211,11 +228,11 @@ class Invoicing:
         found, page = await DOCUMENTS.find(self._updates.records, query)
         return [each.state for each in found], page.next
 
-    async def pdf(self, document: Document, buyer: Invoiced | None) -> bytes:
+    async def pdf(self, document: Document, buyer: Invoiced | None, *, is_erased: bool) -> bytes:
         """The document to print. Raises Busy."""
         said = (await self.settings(document.organizer)).said
         try:
-            return await self._pages.invoice(page_of(document, buyer, said.language))
+            return await self._pages.invoice(page_of(document, buyer, said.language, is_erased=is_erased))
         except PagesBusy as error:
             raise Busy("Too many pages are being made at once.") from error
 

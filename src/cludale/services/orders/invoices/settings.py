@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
-from cludale.kernel.refusals import Invalid, Refusal
+from cludale.kernel.refusals import Invalid, Refusal, RefusedForNow
 from cludale.services.orders.events import InvoiceKind, InvoicingChanged
 from cludale.services.orders.invoices.figures import StandardTax
 from cludale.services.orders.invoices.numbering import head_of
@@ -30,6 +30,13 @@ class TooManySettings(Refusal):
 
     def __init__(self) -> None:
         super().__init__(f"These settings were changed {MOST_CHANGES} times, and no more is kept.", most=MOST_CHANGES)
+
+
+class InvoicesOff(RefusedForNow):
+    """The organizer has no invoices now."""
+
+    def __init__(self) -> None:
+        super().__init__("There are no invoices: turn them on first.")
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):

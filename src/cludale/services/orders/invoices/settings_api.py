@@ -9,12 +9,14 @@ from msgspec import Meta
 from cludale.kernel.languages import LanguageCode
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy
+from cludale.services.orders.invoices.billing import NotInvoiced
 from cludale.services.orders.invoices.numbering import PATTERN
 from cludale.services.orders.invoices.service import Invoicing
 from cludale.services.orders.invoices.settings import (
     CREDIT_NOTE_NUMBERS,
     INVOICE_NUMBERS,
     InvoiceSettings,
+    InvoicesOff,
     Issuer,
     Said,
     SettingsOutdated,
@@ -26,7 +28,7 @@ from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, asking_for_all, route
 
-STATUS: Statuses = {SettingsOutdated: 409, TooManySettings: 409}
+STATUS: Statuses = {SettingsOutdated: 409, TooManySettings: 409, InvoicesOff: 409, NotInvoiced: 409}
 
 _NUMBERS = (
     "how numbers are written: `{year}`, then a space or one of `. / _ -`, and at the end `{number}`, or `{number:5}` "

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from cludale.kernel.money import Money
+from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices.documents import Document
 from cludale.services.orders.invoices.settings import Issuer
@@ -51,6 +52,7 @@ class BilledView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     name: str | None
     email: str | None
+    address: Annotated[BillingAddress | None, Meta(description="the postal address, where they gave one")]
 
 
 class InvoiceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -114,8 +116,8 @@ class InvoiceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             total=money,
             issuer=None if document.issuer is None else _issuer(document.issuer),
             buyer=None
-            if buyer is None or not (buyer.name or buyer.email)
-            else BilledView(name=buyer.name, email=buyer.email),
+            if buyer is None or not (buyer.name or buyer.email or buyer.billing)
+            else BilledView(name=buyer.name, email=buyer.email, address=buyer.billing),
             buyer_erased=is_erased,
             invoice_id=document.invoice_id,
             invoice_number=document.invoice_number,

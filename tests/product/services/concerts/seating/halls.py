@@ -1,6 +1,5 @@
-"""Halls for the tests, and a picker that tries everything: slow, and shares no code with the one that it judges."""
+"""Halls for the tests, and what can be said of their seats by looking: it shares no code with what is tested."""
 
-from itertools import pairwise
 from math import hypot
 
 from cludale.services.concerts.seating.layout import Flags, Layout, Seat
@@ -56,21 +55,3 @@ def cost(layout: Layout, seats: list[int]) -> int:
         round(hypot(layout.x[s] - x, layout.y[s] - y) * 64) + (10**9 if layout.flags[s] & Flags.RESTRICTED_VIEW else 0)
         for s in seats
     )
-
-
-def best_adjacent(layout: Layout, rows: tuple[str, ...], free: set[int], size: int) -> tuple[int, int] | None:
-    """Fewest new orphans and, with these, the least distance; None if so many are nowhere adjacent."""
-    best: tuple[int, int] | None = None
-    for run in stretches(layout, rows, free):
-        for start in range(len(run) - size + 1):
-            orphans = (start == 1) + (len(run) - size - start == 1)
-            key = orphans, cost(layout, run[start : start + size])
-            best = key if best is None or key < best else best
-    return best
-
-
-def adjacent_in(layout: Layout, rows: tuple[str, ...], seats: tuple[int, ...]) -> bool:
-    """Whether these seats are neighbours, each of the next."""
-    everything = set(range(len(layout)))
-    runs = stretches(layout, rows, everything)
-    return any(set(seats) <= set(run) for run in runs) and all(b - a == 1 for a, b in pairwise(seats))

@@ -1,12 +1,16 @@
 """Which seats a party gets, beside a picker that tries everything."""
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.product.services.concerts.seating.halls import ACCESSIBLE, adjacent_in, best_adjacent, cost, hall
+from tests.product.services.concerts.seating.halls import ACCESSIBLE, hall
+from tests.product.services.concerts.seating.reference import Chosen, Reference
 
-from cludale.services.concerts.seating.layout import Flags
-from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, SeatsRefused, Step
+from cludale.services.concerts.numbered import Hall, best
+from cludale.services.concerts.seating.layout import Flags, Layout, Seat
+from cludale.services.concerts.seating.picking import NotEnoughSeats, Party, Picker, Step
 
 ROWS = st.lists(st.text("ssssss_wcrb", min_size=1, max_size=12), min_size=1, max_size=4).filter(
     lambda rows: any(each != "_" for row in rows for each in row)
@@ -24,33 +28,55 @@ def picker(*rows: str, taken: str = "", focus: tuple[float, float] = (40, -20)) 
 
 
 @settings(max_examples=150, deadline=None)
-@given(ROWS, st.lists(st.tuples(st.integers(1, 6), st.integers(0, 9)), max_size=25))
-def test_each_pick_is_the_best_there_is_and_no_seat_goes_twice(rows: list[str], parties: list[tuple[int, int]]) -> None:
-    layout, texts = hall(*rows), tuple(rows)
-    chosen, free, sold = Picker(layout), set(range(len(layout))), list[tuple[int, ...]]()
-    for size, back in parties:
-        if sold and back == 0:
+@given(ROWS, st.lists(st.tuples(st.integers(1, 7), st.integers(0, 9), st.integers(0, 2**48)), max_size=25))
+def test_each_party_gets_the_seats_that_trying_every_place_finds(
+    rows: list[str], parties: list[tuple[int, int, int]]
+) -> None:
+    """Seats are taken and given back, one party's or any at once. A seat goes twice to nobody."""
+    layout = hall(*rows)
+    chosen, reference = Picker(layout).copy(), Reference(layout, rows)
+    free, sold = set(range(len(layout))), list[list[int]]()
+    for size, what, any_of_them in parties:
+        if sold and what == 0:
             free |= set(sold[0])
             chosen.give_back(sold.pop(0))
-        best = best_adjacent(layout, texts, free, size)
+        elif what == 1:
+            others = any_of_them & (1 << len(layout)) - 1
+            chosen.toggle(0, others)
+            free ^= {seat for seat in range(len(layout)) if others >> seat & 1}
+            sold.clear()
+        expected = reference.best(free, size)
         try:
             pick = chosen.best(Party(size))
         except NotEnoughSeats:
-            assert sum(not layout.flags[seat] & ACCESSIBLE for seat in free) < size
+            assert expected is None
             continue
+        assert Chosen(pick.seats, pick.step) == expected
         assert len(set(pick.seats)) == size
         assert set(pick.seats) <= free
         assert not any(layout.flags[seat] & ACCESSIBLE for seat in pick.seats)
-        assert (pick.step in {Step.TOGETHER, Step.ORPHAN}) == (best is not None)
-        if best is not None:
-            far = sum(bool(layout.flags[seat] & Flags.RESTRICTED_VIEW) for seat in pick.seats)
-            assert (len(pick.orphans), cost(layout, list(pick.seats))) == best, far
-            assert adjacent_in(layout, texts, pick.seats)
-            assert (pick.step is Step.TOGETHER) == (best[0] == 0)
         chosen.take(pick.seats)
         free -= set(pick.seats)
-        sold.append(pick.seats)
+        sold.append(list(pick.seats))
     assert {seat for seat in range(len(layout)) if chosen.is_free(seat)} == free
+
+
+def test_however_many_seats_change_at_once_the_next_party_gets_the_best() -> None:
+    """A section with more rows than the index looks at together, seen from the middle and from behind."""
+    choices = random.Random(3)
+    rows = ["".join(choices.choices("sssssssss_r", k=14)) for _ in range(70)]
+    for focus in ((70.0, -20.0), (0.0, 400.0)):
+        layout = hall(*rows, focus=focus)
+        seats, reference, free = Hall(layout).apart(), Reference(layout, rows), set(range(len(layout)))
+        for many in (0, 3, 500, 40, 0, 1, 200, 5):
+            free ^= set(choices.sample(range(len(layout)), min(many, len(layout))))
+            taken = sum(1 << seat for seat in range(len(layout)) if seat not in free)
+            text = taken.to_bytes((len(layout) + 7) >> 3, "little")
+            assert seats.left(text) == len(free)
+            for size in choices.sample(range(1, 12), 3):
+                expected = reference.best(free, size)
+                assert expected is not None
+                assert [seat.at for seat in best(seats, text, size)] == list(expected.seats)
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,25 +156,18 @@ def test_companions_sit_beside_the_wheelchair() -> None:
         chosen.best(Party(2, wheelchairs=2))
 
 
+def test_wheelchair_seats_of_two_categories_in_a_row_are_all_there() -> None:
+    seats = [Seat(f"{at}", f"{at}", at * 10.0, 0.0, "AB"[at > 1], Flags.WHEELCHAIR) for at in range(4)]
+    chosen = Picker(Layout([("1", seats)], focus=(20, -20)))
+    assert chosen.best(Party(4, wheelchairs=4)).seats == (0, 1, 2, 3)
+    with pytest.raises(NotEnoughSeats, match="3 wheelchair seats wanted, 2 left"):
+        chosen.best(Party(3, "B", wheelchairs=3))
+
+
 def test_wheelchairs_in_two_places_each_have_a_companion() -> None:
     chosen = picker("wc_cw", "ssss")
     pick = chosen.best(Party(4, wheelchairs=2))
     assert (ids(chosen, pick.seats), pick.step) == (["0-0", "0-1", "0-3", "0-4"], Step.SPLIT)
-
-
-def test_what_cannot_be_named_is_told_by_reason() -> None:
-    chosen = picker("ssswc", taken="0-1")
-    with pytest.raises(SeatsRefused) as refused:
-        chosen.named(["0-0", "0-0", "0-1", "9-9", "0-3"])
-    assert (refused.value.unknown, refused.value.taken) == (("9-9",), ("0-1",))
-    assert (refused.value.accessible, refused.value.twice) == (("0-3",), ("0-0",))
-    assert chosen.named(["0-3", "0-4"], wheelchairs=1).seats == (3, 4)
-
-
-def test_a_choice_that_leaves_a_seat_alone_says_whether_it_had_to() -> None:
-    assert picker("sssss").named(["0-1", "0-2"]) == ((1, 2), Step.NAMED, (0,), True)
-    assert picker("sss").named(["0-1", "0-2"]) == ((1, 2), Step.NAMED, (0,), False)
-    assert picker("ssss").named(["0-0", "0-1"]) == ((0, 1), Step.NAMED, (), False)
 
 
 def test_a_seat_is_taken_once_and_given_back_once() -> None:

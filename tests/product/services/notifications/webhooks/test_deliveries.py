@@ -22,7 +22,7 @@ from cludale.services.notifications.webhooks import deliveries, endpoints
 from cludale.services.notifications.webhooks.endpoints import MOST_ENDPOINTS, TooManyWebhooks, Wanted, WebhookOff
 from cludale.services.notifications.webhooks.service import Made
 from cludale.services.notifications.webhooks.store import DELIVERIES, ENDPOINTS, all_endpoints
-from cludale.services.orders.events import AmendedField, OrderAmended, Party, TicketReserved
+from cludale.services.orders.events import AmendedField, CartLine, CartPaid, OrderAmended, Party, TicketReserved
 
 URL = "https://acme.example/hook"
 DELIVERED, FAILED, PENDING = deliveries.Status.DELIVERED, deliveries.Status.FAILED, deliveries.Status.PENDING
@@ -346,3 +346,24 @@ async def test_what_is_not_yours_is_not_there(hooks: Hooks) -> None:
         await hooks.endpoint()
     with pytest.raises(TooManyWebhooks):
         await hooks.endpoint()
+
+
+async def test_a_cart_is_told_to_whoever_wants_one_of_its_concerts(hooks: Hooks) -> None:
+    await hooks.endpoint("https://acme.example/second", "cart.paid", concert="concert-2")
+    await hooks.endpoint("https://acme.example/third", "cart.paid", concert="concert-3")
+    lines = tuple(
+        CartLine(
+            order_id=f"order-1.ca0{number}",
+            total=Money(100, "EUR"),
+            seats=allocation(f"reservation-1.ca0{number}", 1, concert_id=f"concert-{number}"),
+        )
+        for number in (1, 2)
+    )
+    fact = CartPaid(cart_id="cart-1", total=Money(200, "EUR"), reachable=False, lines=lines)
+    for id in ("event-1", "event-2"):  # told again, it is the same
+        assert await hooks.tell(wrapped(fact, id)) == [Acknowledgement.SUCCESS]
+    (got,) = hooks.servers.got
+    assert got.url == "https://acme.example/second"
+    body = msgspec.json.decode(got.body)
+    assert (body["type"], body["data"]["cartId"]) == ("cart.paid", "cart-1")
+    assert [each["orderId"] for each in body["data"]["lines"]] == ["order-1.ca01", "order-1.ca02"]

@@ -1,0 +1,59 @@
+"""The postal address for an invoice, as a form of the shop and of the desk. What it may be, the API says."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from unicodedata import combining, normalize
+
+import msgspec
+
+from cludale.kernel.countries import COUNTRIES
+from cludale.pages.api import Problem
+from cludale.pages.languages import language
+
+FIELDS = ("name", "street", "more", "postcode", "place", "country", "vatId")
+NEEDED = ("name", "street", "place", "country")
+
+
+class BillingAddress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whom an order is invoiced to."""
+
+    name: str
+    street: str
+    more: str | None = None
+    postcode: str | None = None
+    place: str
+    country: str
+    vat_id: str | None = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """As its form shows it."""
+        said = msgspec.to_builtins(self)
+        return {name: said[name] or "" for name in FIELDS}
+
+
+@lru_cache
+def countries(code: str) -> Sequence[tuple[str, str]]:
+    """All countries as a language names them, in its order but for accents: code, name."""
+    named = [(each, language(code).country(each)) for each in COUNTRIES]
+    return tuple(sorted(named, key=lambda each: _plain(each[1])))
+
+
+def _plain(text: str) -> str:
+    return "".join(each for each in normalize("NFKD", text.casefold()) if not combining(each))
+
+
+def body_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The body of `PATCH /orders/{id}`, and what is wrong with what was typed, by field."""
+    wrong = {name: "needed" for name in NEEDED if not fields.get(name)}
+    return {"billingAddress": {name: fields[name] for name in FIELDS if fields.get(name)}}, wrong
+
+
+def at_fields(problem: Problem) -> dict[str, str]:
+    """What the API refuses, by the form's fields; what is about none of them under an empty name."""
+    errors = problem.values.get("errors")
+    if not isinstance(errors, list) or not errors:
+        return {"": problem.detail}
+    named = {str(each.get("field", "")).rpartition(".")[2]: str(each.get("message", "")) for each in errors}
+    return {name if name in FIELDS else "": text for name, text in named.items()}
