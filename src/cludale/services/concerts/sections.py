@@ -18,7 +18,7 @@ from cludale.ports.records import (
     StoreUnavailable,
     VersionConflict,
 )
-from cludale.runtime.aggregates import Updates, Versioned, until_committed
+from cludale.runtime.aggregates import CONFLICT_RETRIES, Updates, Versioned, until_committed
 from cludale.services.concerts import block_rules, blocks, changes, domain, plan_changes, seat_moves, waiting
 from cludale.services.concerts.block_rules import BlockCommand
 from cludale.services.concerts.blocks import BlockList
@@ -88,25 +88,44 @@ class Sections:
     async def _run_part(self, key: SectionKey, asked: Sequence[QueuedCommand]) -> Sequence[Result]:
         batch = CommandBatch(key, asked, self)
         if not await until_committed(self.updates.records, batch.draft, batch.learn):
-            raise Busy(f"Section {key.partition} is being changed by too many at once.")
+            raise _too_many(key)
         self.learn(batch.section)
         return batch.results
 
     async def load(
         self, key: SectionKey, needed: Iterable[str]
     ) -> tuple[Versioned[Section], dict[str, Versioned[Reservation]]]:
-        """The section, and those of the reservations that exist, with what has taken their place."""
+        """The section, and those of the reservations that exist, with what has taken their place. Raises Busy.
+
+        Two looks at the store: a reservation may be newer than its section. That is found out when they are committed;
+        but seats that were moved in between are none that the section knows of, so it is looked at again.
+        """
+        needed = list(needed)
+        section = await self._section(key)
+        for _ in range(CONFLICT_RETRIES):
+            reservations = await self._reservations(key, needed)
+            if all(each.state.moved is UNSET for each in reservations.values()):
+                return section, reservations
+            before, section = section, await self._section(key)
+            if section.version == before.version:
+                return section, reservations
+        raise _too_many(key)
+
+    async def _section(self, key: SectionKey) -> Versioned[Section]:
         found = await SECTIONS.load(self.updates.records, (key.partition,))
         section = found.get(key.partition)
         if section is None:
             section = Versioned(empty_section(await self._concert(key.concert_id), key.section), 0)
+        return section
+
+    async def _reservations(self, key: SectionKey, needed: Iterable[str]) -> dict[str, Versioned[Reservation]]:
         reservations: dict[str, Versioned[Reservation]] = {}
         wanted = list(needed)
         while wanted:
             reservations |= await RESERVATIONS.load(self.updates.records, wanted, partition=key.partition)
             successors = {each.state.successor for each in reservations.values() if each.state.successor}
             wanted = [] if successors <= reservations.keys() else list(successors - reservations.keys())
-        return section, reservations
+        return reservations
 
     async def load_waiting(self, key: SectionKey) -> Versioned[WaitingList]:
         """Who waits for seats of the section."""
@@ -319,6 +338,10 @@ def _changed(seating: Seating, command: SectionCommand | BlockCommand | ChangePl
     if isinstance(command, BlockSeats):
         return changes.block_seats(seating, command, now)
     return changes.change_section(seating, command, now)
+
+
+def _too_many(key: SectionKey) -> Busy:
+    return Busy(f"Section {key.partition} is being changed by too many at once.")
 
 
 def _parts(asked: Sequence[QueuedCommand], limit: int) -> Iterable[Sequence[QueuedCommand]]:
