@@ -79,7 +79,7 @@ class RequestCounts:
         found: defaultdict[str, float] = defaultdict(float)
         seen: set[int] = set()
         for (method, route, status), (answered, seconds) in self._ways.items():
-            if _service_of(route) != service:
+            if not _is_of(service, route):
                 continue
             count = _value(answered)
             found["cludale_http_answers_total"] += count
@@ -91,7 +91,7 @@ class RequestCounts:
                     seen.add(id(seconds))
                     _add_times(found, seconds, less=self._at_once[route])
         for (route, problem), count in self._refused.items():
-            if _service_of(route) == service:
+            if _is_of(service, route):
                 found[f'cludale_http_refusals_total{{problem="{problem}"}}'] += count
         return dict(found)
 
@@ -172,8 +172,9 @@ def _problem_of(body: bytes) -> str:
         return "unknown"
 
 
-def _service_of(route: str) -> str:
-    return route.split("/", 2)[1]
+def _is_of(service: str, route: str) -> bool:
+    """A route of the service? What is no path, as of `OPTIONS *` and of requests that no route answers, is nobody's."""
+    return route == f"/{service}" or route.startswith(f"/{service}/")
 
 
 def _value(counter: Counter) -> float:
