@@ -244,8 +244,10 @@ class Books:
     async def refund_part(self, charge: Charge, refund_key: str, amount: Money) -> None:
         self.asked.append(refund_key)
         if refund_key not in self.refunds:
-            self.refunds[refund_key] = amount.amount
             row = self.rows[charge.key]
+            if row.kept < amount.amount:
+                raise GatewayTrouble("less is left than is to be given back")
+            self.refunds[refund_key] = amount.amount
             self.rows[charge.key] = replace(row, returned=row.returned + amount.amount)
         self._answer()
 
@@ -390,6 +392,23 @@ async def test_a_mend_without_an_answer_is_asked_for_again_by_its_key(
     await done(payments, clock, run)
     assert set(books.asked) == {"payment-2.1.mend.1"}
     assert books.refunds == {"payment-2.1.mend.1": 9000}
+
+
+async def test_what_a_whole_refund_took_back_before_its_mend_came_to_it_is_mended(
+    payments: Payments, store: SqliteStore, clock: ManualClock, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stored(store, payment(4))
+    books.rows["payment-4.1"] = booked("payment-4.1", taken=18000, times=2)
+    refund_part = Books.refund_part
+
+    async def overtaken(self: Books, charge: Charge, refund_key: str, amount: Money) -> None:
+        self.rows[charge.key] = replace(self.rows[charge.key], returned=18000)
+        await refund_part(self, charge, refund_key, amount)
+
+    monkeypatch.setattr(Books, "refund_part", overtaken)
+    await done(payments, clock, await payments.reconciling.begin(since=None, until=None))
+    assert books.refunds == {}
+    assert [event.type for event in await published(store)].count("PaymentMended") == 1
 
 
 async def test_a_provider_that_is_away_holds_it_up_and_is_said(
