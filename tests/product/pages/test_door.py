@@ -167,7 +167,7 @@ async def test_the_page_is_an_app_and_its_scripts_are_small(browser: httpx.Async
 
 
 def test_there_are_words_for_all_that_a_door_says() -> None:
-    assert set(RESULTS) == set(Result) | {"stale", "away"}
+    assert set(RESULTS) == set(Result) | {"moved", "stale", "away"}
     assert set(UNDO_REASONS) == set(UndoReason)
 
 
