@@ -17,7 +17,7 @@ from tools.screens.console import console
 from tools.screens.desk import desk
 from tools.screens.door import door
 from tools.screens.office import office
-from tools.screens.seats import seats
+from tools.screens.seats import seats, seats_at_the_desk
 from tools.screens.small import shrink
 
 FOLDER = Path(__file__).parents[2] / "docs/screens"
@@ -178,6 +178,7 @@ def main(folder: Path) -> int:
             door(camera, served.http)
             desk(camera, served.http, datetime.now(UTC).replace(microsecond=0))
             office(camera, served.http)
+            seats_at_the_desk(camera, served.http)
             console(camera, served.http)
     return 0
 

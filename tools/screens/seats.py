@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from tests.served import KEY
+from tools.screens.desk import sign_in
 
 if TYPE_CHECKING:
     from tools.screens.__main__ import Camera
@@ -45,3 +46,28 @@ def seats(camera: "Camera", http: httpx.Client) -> None:
         # The bar at the end of the window is then where it is on the page.
         page.set_viewport_size({"width": 390 if phone else 1200, "height": 2400 if phone else 1900})
         camera.take(page, name)
+
+
+def seats_at_the_desk(camera: "Camera", http: httpx.Client) -> None:
+    """The plan and its faults, seats at the box office, and an order that is moved, and its address for an invoice."""
+    found = http.get("/orders?concertId=seated&limit=1", headers={"authorization": f"Bearer {KEY}"})
+    order = found.raise_for_status().json()["items"][0]["id"]
+    page = camera.visitor().new_page()
+    sign_in(page)
+    page.goto("/staff/concerts/seated/seat-plan")
+    camera.take(page, "desk-seat-plan")
+    page.goto("/staff/new-seat-plan")
+    page.fill("#text", hall().replace("Stalls,A,2,", "Stalls,A,1,"))
+    page.click("text=Look at it first")
+    page.wait_for_selector("#refusal")
+    camera.take(page, "desk-seat-plan-faults")
+    page.goto("/staff/concerts/seated/box-office")
+    camera.take(page, "desk-box-office-seats")
+    page.goto(f"/staff/orders/{order}/move")
+    page.fill("#to", "Z 99")
+    page.fill("#reason", "The camera stands there")
+    page.click("main form button")
+    page.wait_for_selector("[role=alert]")
+    camera.take(page, "desk-order-move-wrong")
+    page.goto(f"/staff/orders/{order}/billing")
+    camera.take(page, "desk-order-billing")
