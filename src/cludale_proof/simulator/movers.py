@@ -13,8 +13,8 @@ from msgspec import UNSET
 from cludale.kernel.allocation import Allocation, seats_named
 from cludale.kernel.events import Envelope
 from cludale.services.concerts.seat_move_api import MoveSeatsRequest, SwappedSeats, SwapSeatsRequest
+from cludale_proof.simulator.client import SimulatedClient
 from cludale_proof.simulator.faults import Chaos
-from cludale_proof.simulator.people import SimulatedClient
 
 _WORTH_A_MOVE: Mapping[str, float] = {"TicketReserved": 0.25, "SeatsSold": 0.2, "OrderPaid": 0.3, "TicketIssued": 0.3}
 """How often somebody is moved once this happened."""

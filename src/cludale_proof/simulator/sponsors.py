@@ -13,9 +13,9 @@ from cludale.kernel.times import rfc3339
 from cludale.services.concerts.api import ScheduleConcert
 from cludale.services.concerts.block_api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
 from cludale.services.orders.box_office_api import SellAtBoxOffice
+from cludale_proof.simulator.client import RequestOutcome, SimulatedClient
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Chaos
-from cludale_proof.simulator.people import RequestOutcome, SimulatedClient
 
 
 class Sponsor(NamedTuple):

@@ -9,12 +9,13 @@ from cludale.ports.records import StoreUnavailable
 from cludale.services.audit.replay import Redelivery
 from cludale.services.audit.store import Filter
 from cludale.services.concerts.api import Reserve
+from cludale_proof.simulator.client import PATIENCE_SECONDS
 from cludale_proof.simulator.delivery import FACILITY as BUS
 from cludale_proof.simulator.delivery import AnswerLost
 from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, SimulatedLoop, inside
 from cludale_proof.simulator.network import SEATS, NobodyThere, call
-from cludale_proof.simulator.people import PATIENCE_SECONDS, People
+from cludale_proof.simulator.people import People
 from cludale_proof.simulator.plan import CLOCK_JUMP_SECONDS, MACHINE_SKEW_SECONDS, Scene
 from cludale_proof.simulator.processes import Machine, Process, find_running
 from cludale_proof.simulator.provider import FACILITY as PROVIDER

@@ -12,8 +12,8 @@ from cludale.services.concerts.api import ScheduleConcert
 from cludale.services.concerts.code_api import CreateCode
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.events import CancelReason
+from cludale_proof.simulator.client import SimulatedClient
 from cludale_proof.simulator.faults import Chaos
-from cludale_proof.simulator.people import SimulatedClient
 from cludale_proof.simulator.pricing import NewCode
 
 

@@ -39,6 +39,7 @@ from cludale.services.orders.invoices.settings_api import SayInvoicing
 from cludale.services.orders.store import ORDERS, PERSONAL
 from cludale_proof.checker import LedgerLine, SafetyChecker, Violation, Write
 from cludale_proof.checker.observations import Observation
+from cludale_proof.simulator.client import PATIENCE_SECONDS, RequestOutcome, SimulatedClient
 from cludale_proof.simulator.clock import MORNING, MachineClock
 from cludale_proof.simulator.delivery import AnswerLost, Broker, BusDown
 from cludale_proof.simulator.faults import Chaos, Fault, Situation
@@ -48,7 +49,7 @@ from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Deadlock, Livel
 from cludale_proof.simulator.memory import Disk, MemoryStore
 from cludale_proof.simulator.movers import Movers
 from cludale_proof.simulator.network import NobodyThere, call
-from cludale_proof.simulator.people import PATIENCE_SECONDS, People, RequestOutcome, SimulatedClient
+from cludale_proof.simulator.people import People
 from cludale_proof.simulator.plan import Scene, scene_of
 from cludale_proof.simulator.processes import Machine, Process, Surroundings, find_running
 from cludale_proof.simulator.provider import Movement, Provider
