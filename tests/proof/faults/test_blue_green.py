@@ -20,10 +20,20 @@ from tests.proof.faults.apart import Apart, Stream, apart
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.experiment import Figures, Scale
 from tests.proof.faults.test_apart import SCALE, SETTINGS, all_kept
-from tests.proof.faults.versions import ANSWERS_500, BREAKS_AT_EVENTS, CHANGED_EVENT, IS_SLOW, Beside, Patch, version
+from tests.proof.faults.versions import (
+    ANSWERS_500,
+    BREAKS_AT_EVENTS,
+    CHANGED_EVENT,
+    CHANGED_VERSION,
+    IS_SLOW,
+    Beside,
+    Patch,
+    version,
+)
 from tests.served import KEY
 
 from cludale.services.catalogue import CATALOGUE, HEARS
+from cludale.services.orders.events import OrderPaid
 from cludale_operations.gateway.control import Control
 from cludale_operations.release.judgement import Bounds
 from cludale_operations.release.local import LocalDriver
@@ -224,16 +234,16 @@ def test_a_changed_version_takes_over_under_load_and_nobody_notices(
     assert not crowd.errors, crowd.errors
     all_kept(it.platform, crowd)
     paid = complete(_paid_by_version(it.platform.database_url))
-    assert paid["1.1", False] > 0
-    assert paid["1.2", True] > 0
+    assert paid[OrderPaid.data_version, False] > 0
+    assert paid[CHANGED_VERSION, True] > 0
     figures.row(
         "blue green",
         after="OrderPaid is changed",
         buyers=crowd.came,
         accepted=len(crowd.accepted),
         errors=sum(failed.values()),
-        outcome=f"serves all; every promise kept; OrderPaid {paid['1.1', False]:,} times as before, "
-        f"{paid['1.2', True]:,} times changed",
+        outcome=f"serves all; every promise kept; OrderPaid {paid[OrderPaid.data_version, False]:,} times as before, "
+        f"{paid[CHANGED_VERSION, True]:,} times changed",
     )
 
 

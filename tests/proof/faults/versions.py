@@ -12,6 +12,7 @@ from tests.proof.faults.apart import Apart
 
 import cludale
 from cludale.services import NAMES
+from cludale.services.orders.events import OrderPaid
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
 from cludale_operations.local.part import PartFailed
 from cludale_operations.local.services import ServiceProcess
@@ -28,11 +29,12 @@ class Patch(NamedTuple):
     after: str
 
 
+CHANGED_VERSION = "1.99"
 CHANGED_EVENT = (
     Patch(
         "services/orders/events.py",
-        'it is a ticket."""\n\n    data_version: ClassVar[str] = "1.2"\n',
-        'it is a ticket."""\n\n    data_version: ClassVar[str] = "1.3"\n    channel: str = "box-office"\n',
+        f'it is a ticket."""\n\n    data_version: ClassVar[str] = "{OrderPaid.data_version}"\n',
+        f'it is a ticket."""\n\n    data_version: ClassVar[str] = "{CHANGED_VERSION}"\n    channel: str = "box-office"\n',
     ),
 )
 """The version after: OrderPaid says more, and says that it does."""
