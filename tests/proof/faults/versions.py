@@ -34,7 +34,8 @@ CHANGED_EVENT = (
     Patch(
         "services/orders/events.py",
         f'it is a ticket."""\n\n    data_version: ClassVar[str] = "{OrderPaid.data_version}"\n',
-        f'it is a ticket."""\n\n    data_version: ClassVar[str] = "{CHANGED_VERSION}"\n    channel: str = "box-office"\n',
+        f'it is a ticket."""\n\n    data_version: ClassVar[str] = "{CHANGED_VERSION}"\n'
+        '    channel: str = "box-office"\n',
     ),
 )
 """The version after: OrderPaid says more, and says that it does."""
