@@ -55,6 +55,13 @@ class Problem(NamedTuple):
     detail: str
     values: Mapping[str, Any]
 
+    @property
+    def errors(self) -> list[tuple[str, str]]:
+        """What is wrong with single fields: the field, and why. Empty where it is about none."""
+        said = self.values.get("errors")
+        errors = said if isinstance(said, list) else []
+        return [(str(each.get("field", "")), str(each.get("message", ""))) for each in errors if isinstance(each, dict)]
+
 
 class Refused(Exception):
     """The API refused, and no page has words of its own for it."""

@@ -52,8 +52,5 @@ def body_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
 
 def at_fields(problem: Problem) -> dict[str, str]:
     """What the API refuses, by the form's fields; what is about none of them under an empty name."""
-    errors = problem.values.get("errors")
-    if not isinstance(errors, list) or not errors:
-        return {"": problem.detail}
-    named = {str(each.get("field", "")).rpartition(".")[2]: str(each.get("message", "")) for each in errors}
-    return {name if name in FIELDS else "": text for name, text in named.items()}
+    named = {field.rpartition(".")[2]: text for field, text in problem.errors}
+    return {name if name in FIELDS else "": text for name, text in named.items()} or {"": problem.detail}

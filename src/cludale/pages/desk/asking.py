@@ -152,7 +152,4 @@ def count(fields: Mapping[str, str], name: str, wrong: dict[str, str], *, most_d
 
 def why(problem: Problem) -> dict[str, str]:
     """A refusal's words by field; those of none under an empty name."""
-    errors = problem.values.get("errors")
-    if not isinstance(errors, list) or not errors:
-        return {"": problem.detail}
-    return {str(each.get("field", "")): str(each.get("message", "")) for each in errors if isinstance(each, dict)}
+    return dict(problem.errors) or {"": problem.detail}

@@ -55,10 +55,10 @@ class Sold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class BoxOffice:
     """The page of the box office."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
+    def __init__(self, site: Site, signing: Signing, seats: SeatReader) -> None:
         self._site = site
         self._signing = signing
-        self._seats = SeatReader()
+        self._seats = seats
 
     def routes(self) -> list[Route]:
         """Its routes."""

@@ -20,6 +20,7 @@ from cludale.pages.desk.reports import ReportPages
 from cludale.pages.desk.sales import SalesPages
 from cludale.pages.desk.seat_plans import SeatPlanPages
 from cludale.pages.desk.takings import Takings
+from cludale.pages.desk.typed_seats import SeatReader
 from cludale.pages.desk.waiting import WaitingList
 from cludale.pages.desk.webhooks import WebhookPages
 from cludale.pages.site import Site
@@ -32,6 +33,7 @@ class Desk:
 
     def __init__(self, site: Site, signing: Signing) -> None:
         self._takings = Takings(clock=time.monotonic)
+        seats = SeatReader()
         self._parts = (
             Concerts(site, signing, self._takings),
             Plans(site, signing),
@@ -40,15 +42,15 @@ class Desk:
             SalesPages(site, signing, self._takings),
             OrderPages(site, signing),
             Aftersale(site, signing),
-            Moving(site, signing),
+            Moving(site, signing, seats),
             Codes(site, signing),
             Blocks(site, signing),
             WaitingList(site, signing),
             Exports(site, signing),
             Privacy(site, signing),
             WebhookPages(site, signing),
-            BoxOffice(site, signing),
-            GuestPages(site, signing),
+            BoxOffice(site, signing, seats),
+            GuestPages(site, signing, seats),
             HappeningPages(site, signing),
             ReportPages(site, signing),
             InvoicePages(site, signing),

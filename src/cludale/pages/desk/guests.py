@@ -79,10 +79,10 @@ class Came(NamedTuple):
 class GuestPages:
     """The pages of guest lists."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
+    def __init__(self, site: Site, signing: Signing, seats: SeatReader) -> None:
         self._site = site
         self._signing = signing
-        self._seats = SeatReader()
+        self._seats = seats
 
     def routes(self) -> list[Route]:
         """Their routes."""

@@ -3,7 +3,6 @@
 Seats are typed as an order shows them: `C 12, 13; D 4`. Asked for twice, as all that is done about an order.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,10 @@ from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
-from cludale.pages.desk.views import Order, OrderSeat, SeatPlan, SeatsNow
-from cludale.pages.site import Missing, Site, checked
+from cludale.pages.desk.typed_seats import SeatReader
+from cludale.pages.desk.views import Order, OrderSeat
+from cludale.pages.shop.halls import Seat
+from cludale.pages.site import Missing, Site
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -33,9 +34,10 @@ Ids = Mapping[tuple[str, str], str]
 class Moving:
     """The form by which seats are moved."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
+    def __init__(self, site: Site, signing: Signing, seats: SeatReader) -> None:
         self._site = site
         self._signing = signing
+        self._seats = seats
 
     def routes(self) -> list[Route]:
         """Its routes."""
@@ -111,13 +113,9 @@ class Moving:
 
     async def _plan(self, staff: Staff, order: Order) -> Ids:
         """The seats of the section that the order has seats of."""
-        now = checked(await staff.ask("GET", path("concerts", order.concert_id, "seats"))).read(SeatsNow)
-        zone = next((each.zone for each in now.sections if each.id == order.section), None)
-        answer = checked(await staff.ask("GET", path("concerts", order.concert_id, "seats", "plan", digest=now.plan)))
-        # A plan may have 50,000 seats: other pages don't wait for it.
-        plan = await asyncio.to_thread(lambda: msgspec.json.decode(answer.body, type=SeatPlan))
-        rows = [row for each in plan.zones if each.name == zone for row in each.rows]
-        return {(row.row_number, seat.seat_number): seat.seat_guid for row in rows for seat in row.seats}
+        numbered = await self._seats.of_concert(staff, order.concert_id)
+        rows = next((rows for id, rows, _ in numbered.sections if id == order.section), ())
+        return _ids([seat for row in rows for seat in row.seats])
 
 
 def _meant(fields: Mapping[str, str]) -> dict[str, Any] | None:
@@ -153,7 +151,7 @@ def _named(text: str, ids: Ids, field: str, wrong: dict[str, str]) -> list[str]:
     return [ids[seat] for seat in seats]
 
 
-def _ids(seats: Sequence[OrderSeat]) -> Ids:
+def _ids(seats: Sequence[OrderSeat | Seat]) -> Ids:
     return {(each.row, each.number): each.id for each in seats}
 
 

@@ -213,7 +213,4 @@ async def rows_with(staff: Staff, digest: str) -> list[Row]:
 
 def _faults(problem: Problem) -> dict[str, str]:
     """Each of them, one after the other; a refusal that is about none in its own words."""
-    errors = problem.values.get("errors")
-    if not isinstance(errors, list) or not errors:
-        return {"0": problem.detail}
-    return {str(at): str(each.get("message", "")) for at, each in enumerate(errors) if isinstance(each, dict)}
+    return {str(at): text for at, (_, text) in enumerate(problem.errors)} or {"0": problem.detail}

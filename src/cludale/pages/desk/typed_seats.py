@@ -4,15 +4,17 @@ A row is told by its label, seats by their numbers; `12-14` are those from the o
 row. Case and space around do not matter.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from cludale.pages.api import path
+from cludale.pages.api import Refused, path
 from cludale.pages.desk.views import Concert
 from cludale.pages.shop.halls import ACCESSIBLE, Plan, Row, Seat, is_free, rows_of
+from cludale.pages.site import Missing, checked
 from cludale.pages.staff.signing import Staff
 from cludale.runtime.recent import Recent
 
@@ -93,16 +95,19 @@ class SeatReader:
         """None: it has none, or nothing of it is shown yet."""
         if concert.seat_plan is None:
             return None
-        answer = await staff.ask("GET", path("concerts", concert.id, "seats"))
-        if answer.status != 200:
+        try:
+            return await self.of_concert(staff, concert.id)
+        except (Missing, Refused):
             return None
-        seen = answer.read(_Seats)
+
+    async def of_concert(self, staff: Staff, concert_id: str) -> Numbered:
+        """Those of the concert that is called so. Raises Missing, Refused."""
+        seen = checked(await staff.ask("GET", path("concerts", concert_id, "seats"))).read(_Seats)
         plan = self._plans.get(seen.plan)
         if plan is None:
-            kept = await staff.ask("GET", path("concerts", concert.id, "seats", "plan", digest=seen.plan))
-            if kept.status != 200:
-                return None
-            plan = msgspec.json.decode(kept.body, type=Plan)
+            kept = checked(await staff.ask("GET", path("concerts", concert_id, "seats", "plan", digest=seen.plan)))
+            # A plan may have 50,000 seats: other pages don't wait for it.
+            plan = await asyncio.to_thread(msgspec.json.decode, kept.body, type=Plan)
             self._plans.remember({seen.plan: plan})
         zones = {zone.name: zone for zone in plan.zones}
         return Numbered(

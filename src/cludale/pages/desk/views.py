@@ -145,47 +145,6 @@ class OrderSeat(msgspec.Struct, frozen=True):
     number: str
 
 
-class PlanSeat(msgspec.Struct, frozen=True):
-    """A seat of a plan."""
-
-    seat_guid: str
-    seat_number: str
-
-
-class PlanRow(msgspec.Struct, frozen=True):
-    """A row of a plan."""
-
-    row_number: str
-    seats: tuple[PlanSeat, ...]
-
-
-class PlanZone(msgspec.Struct, frozen=True):
-    """A zone of a plan."""
-
-    name: str
-    rows: tuple[PlanRow, ...]
-
-
-class SeatPlan(msgspec.Struct, frozen=True):
-    """A seating plan, as far as what seats are called."""
-
-    zones: tuple[PlanZone, ...]
-
-
-class NumberedSection(msgspec.Struct, frozen=True):
-    """Which part of the plan a section is."""
-
-    id: str
-    zone: str
-
-
-class SeatsNow(msgspec.Struct, frozen=True):
-    """The numbered sections of a concert."""
-
-    plan: str
-    sections: tuple[NumberedSection, ...]
-
-
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as its organizer sees it."""
 

@@ -152,7 +152,7 @@ class BasketPages:
         """The basket again, with why nothing was bought, at the line that it is about. What was typed stays."""
         headers: Headers = ()
         if problem.name == "invalid":
-            said = {str(each.get("field")) for each in problem.values.get("errors") or ()}
+            said = dict(problem.errors)
             wrong: dict[str, str] = {name: "unusable" for name in ("email", "phone") if name in said}
             if wrong:
                 return await self._page(visit, basket, fields=fields, wrong=wrong, status=422)

@@ -182,7 +182,7 @@ class Buying:
         """The form again, with why there is no order. What was typed stays."""
         problem = answer.problem
         if problem.name == "invalid":
-            said = {str(each.get("field")): str(each.get("message")) for each in problem.values.get("errors") or ()}
+            said = dict(problem.errors)
             wrong: dict[str, str] = {name: "unusable" for name in ("email", "phone") if name in said}
             if not wrong:
                 raise Refused(problem)
