@@ -234,8 +234,8 @@ class Audit:
             if conflict is None:
                 self._recent.remember(dict.fromkeys([batch[at][0] for at in order.ready]))
                 break
-            await self._know_sealed(deliveries)  # whoever was faster may have filled the segment with these
-            await self._know([batch[at][0] for at in order.ready])
+            # Whoever was faster may have recorded any of these, and filled and sealed the segment with them.
+            await self._know([event for event, _, _ in batch])
             order = causes_first(batch, self._recent.__contains__)
         else:
             return [Acknowledgement.RETRY] * len(deliveries)
