@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
@@ -12,7 +11,7 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.seats import BlockNotFound, BlockTooSmall, CalledOff
 from cludale.services.concerts import blocks
 from cludale.services.concerts.blocks import MOST_LIVE, Block
-from cludale.services.concerts.domain import Seating, blocks_let_go, evolve
+from cludale.services.concerts.domain import Seating, as_of, blocks_let_go, evolve, evolve_all
 from cludale.services.concerts.events import LetGoReason, SeatsHeldBack, SeatsLetGo
 from cludale.services.concerts.stock import Section, unavailable
 
@@ -150,13 +149,9 @@ def _change(seating: Seating, wanted: ChangeBlock, now: datetime) -> Decision[Se
 
 def _held_back(seating: Seating, event: SeatsHeldBack, now: datetime) -> Decision[Seating]:
     """Seats are kept from others by what is held at `now`; others' rules may let their own go by that."""
-    after = evolve(seating, event)
-    after = Seating(replace(after.section, as_of=now), after.reservations)
-    events: list[Event] = [event]
-    for gone in blocks_let_go(after.section, now):
-        after = evolve(after, gone)
-        events.append(gone)
-    return Decision(after, events)
+    after = as_of(now, evolve(seating, event))
+    gone = blocks_let_go(after.section, now)
+    return Decision(evolve_all(after, gone), (event, *gone))
 
 
 def _let_go(seating: Seating, wanted: LetBlockGo, now: datetime) -> Decision[Seating]:

@@ -19,7 +19,15 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.seats import CalledOff, SeatsNotFree
 from cludale.services.concerts import numbered
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.domain import BlockSeats, ChangeSection, Seating, blocks_let_go, evolve
+from cludale.services.concerts.domain import (
+    BlockSeats,
+    ChangeSection,
+    Seating,
+    as_of,
+    blocks_let_go,
+    evolve,
+    evolve_all,
+)
 from cludale.services.concerts.events import (
     ConcertCancelled,
     ConcertChanged,
@@ -280,15 +288,11 @@ def change_section(seating: Seating, wanted: ChangeSection, now: datetime) -> De
                 changed_by=wanted.changed_by,
             )
         )
-    after = seating
-    for event in events:
-        after = evolve(after, event)
+    after = evolve_all(seating, events)
     if any(isinstance(event, SeatsTaken) for event in events):
-        # Holds counted as ended then: a clock that goes back must not bring them to life.
-        after = Seating(replace(after.section, as_of=section.moment(now)), after.reservations)
-        for gone in blocks_let_go(after.section, section.moment(now)):
-            events.append(gone)
-            after = evolve(after, gone)
+        after = as_of(section.moment(now), after)
+        gone = blocks_let_go(after.section, section.moment(now))
+        after, events = evolve_all(after, gone), [*events, *gone]
     return Decision(after, events)
 
 
@@ -337,9 +341,7 @@ def block_seats(seating: Seating, wanted: BlockSeats, now: datetime) -> Decision
     if taken := [seat.id for seat in seats if not free >> seat.at & 1]:
         raise SeatsNotFree(section.concert_id, taken)
     event = SeatsBlocked(**said, reason=wanted.reason)
-    after = evolve(seating, event)
-    # Holds counted as ended then: a clock that goes back must not bring them to life.
-    return Decision(Seating(replace(after.section, as_of=section.moment(now)), after.reservations), (event,))
+    return Decision(as_of(section.moment(now), evolve(seating, event)), (event,))
 
 
 def close(seating: Seating) -> Decision[Seating]:

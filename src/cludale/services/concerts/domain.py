@@ -350,17 +350,20 @@ def _known(seating: Seating, reservation_id: str) -> Reservation:
 
 
 def _decided(seating: Seating, *events: Event) -> Decision[Seating]:
-    return Decision(_after(seating, events), events)
+    return Decision(evolve_all(seating, events), events)
 
 
-def _after(seating: Seating, events: Sequence[Event]) -> Seating:
+def evolve_all(seating: Seating, events: Sequence[Event]) -> Seating:
+    """The seats after these facts, one after the other."""
     for event in events:
         seating = evolve(seating, event)
     return seating
 
 
-def _given_at(now: datetime, seating: Seating) -> Seating:
-    """Seats were given to somebody at `now`, on which holds count as ended that had ended by then."""
+def as_of(now: datetime, seating: Seating) -> Seating:
+    """Seats were given to somebody, or taken from all, at `now`: holds count as ended that had ended by then, and a
+    clock that goes back brings none of them to life.
+    """
     return Seating(msgspec.structs.replace(seating.section, as_of=now), seating.reservations, seating.hall)
 
 
@@ -404,13 +407,13 @@ def hold(seating: Seating, request: Hold, now: datetime) -> Decision[Seating]:
         priced=priced,
         block=request.block or UNSET,
     )
-    after = _given_at(now, evolve(seating, reserved))
+    after = as_of(now, evolve(seating, reserved))
     if request.buyers:
         after = _of_buyers(after, request.reservation_id, request.buyers)
     if section.blocks is UNSET:
         return Decision(after, (reserved,))
     gone = blocks_let_go(after.section, now)
-    return Decision(_after(after, gone), (reserved, *gone))
+    return Decision(evolve_all(after, gone), (reserved, *gone))
 
 
 def _room_for(seating: Seating, request: Hold, now: datetime) -> tuple[NumberedSeat, ...] | UnsetType:
@@ -584,14 +587,14 @@ def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datet
         )
     )
     events.append(_sold(again, sale))
-    after = _given_at(now, _after(seating, events))
+    after = as_of(now, evolve_all(seating, events))
     reservations = dict(after.reservations)
     reservations[ended.id] = msgspec.structs.replace(reservations[ended.id], successor=again.id)
     if ended.buyers:
         reservations[again.id] = msgspec.structs.replace(reservations[again.id], buyers=ended.buyers)
     late = Seating(after.section, reservations, seating.hall)
     gone = blocks_let_go(late.section, now)
-    return Decision(_after(late, gone), [*events, *gone])
+    return Decision(evolve_all(late, gone), [*events, *gone])
 
 
 def _seats_again(seating: Seating, ended: Reservation, now: datetime) -> tuple[NumberedSeat, ...] | UnsetType | None:
@@ -640,7 +643,7 @@ def cancel(seating: Seating, cancellation: Cancel) -> Decision[Seating]:
         chain.append(_known(seating, reservation.successor))
     losing = (Status.HELD, Status.SOLD) if cancellation.on_purpose else (Status.HELD,)
     events = [_released(each, cancellation.reason) for each in chain if each.status in losing]
-    after = _after(seating, events)
+    after = evolve_all(seating, events)
     if not cancellation.on_purpose or reservation.closed:
         return Decision(after, events)
     reservations = dict(after.reservations)

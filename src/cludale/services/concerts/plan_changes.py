@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Invalid, Refusal
 from cludale.ports.seats import CalledOff
 from cludale.services.concerts import numbered
 from cludale.services.concerts.changes import ChangedMeanwhile
-from cludale.services.concerts.domain import Seating, evolve
+from cludale.services.concerts.domain import Seating, as_of, evolve
 from cludale.services.concerts.events import SeatPlanChanged, SeatPlanPart
 from cludale.services.concerts.numbered import Hall, SeatMap
 from cludale.services.concerts.stock import Section
@@ -144,9 +143,7 @@ def decide(seating: Seating, wanted: ChangePlan, now: datetime) -> Decision[Seat
         gone=numbered.packed(wanted.gone),
         total_seats=wanted.hall.total,
     )
-    after = evolve(seating, event)
-    # Holds counted as ended then: a clock that goes back must not bring them to life.
-    return Decision(Seating(replace(after.section, as_of=now), after.reservations), (event,))
+    return Decision(as_of(now, evolve(seating, event)), (event,))
 
 
 def _kept(section: Section, seats: SeatMap, wanted: ChangePlan, now: datetime) -> list[KeptSeat]:

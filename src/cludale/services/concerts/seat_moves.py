@@ -160,11 +160,7 @@ def decide(seating: Seating, command: MoveCommand, now: datetime) -> Decision[Se
         events = _moved(seating, command, parties[0], now)
     if not events:
         return Decision(seating)
-    after = seating
-    for event in events:
-        after = domain.evolve(after, event)
-    # Holds counted as ended then: a clock that goes back must not bring them to life.
-    return Decision(Seating(replace(after.section, as_of=now), after.reservations), events)
+    return Decision(domain.as_of(now, domain.evolve_all(seating, events)), events)
 
 
 def latest(seating: Seating, of: SeatsOf) -> Reservation | None:

@@ -177,7 +177,7 @@ def _after(line: Line, events: Sequence[Event], at: datetime) -> Line:
     for event in events:
         seating = domain.evolve(seating, event)
         waiting = evolve(waiting, event, at=at)
-    return Line(replace(seating, hall=line.seating.hall), waiting)
+    return Line(seating, waiting)
 
 
 def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...]]:
@@ -280,8 +280,7 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
             place=entry.place,
             expires_at=made.state.reservations[reservation_of(entry.order_id)].expires_at,
         )
-        marked = _marked(made.state, offered.reservation_id)
-        line = _after(Line(replace(marked, hall=line.seating.hall), line.waiting), [offered], now)
+        line = _after(Line(_marked(made.state, offered.reservation_id), line.waiting), [offered], now)
         events += [*made.events, offered]
     return line, tuple(events)
 
