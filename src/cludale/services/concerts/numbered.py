@@ -216,6 +216,11 @@ def taken_at(seats: SeatMap, second: float) -> bytes:
     return bytes(taken)
 
 
+def is_taken(taken: bytes, place: int) -> bool:
+    """Has this place its bit, of those that `taken_at` gives?"""
+    return bool(taken[place >> 3] >> (place & 7) & 1)
+
+
 def free_bits(seats: SeatMap, total: int, second: float) -> int:
     """A bit for each seat that can be had at that second, the first seat's the lowest."""
     return ~int.from_bytes(taken_at(seats, second), "little") & ((1 << total) - 1)
@@ -238,7 +243,7 @@ def seats_told(seats: SeatMap) -> Mapping[str, object]:
 def free_to_all(seats: SeatMap, total: int, second: float) -> int:
     """How many seats somebody can have at that second who asks for no wheelchair place."""
     taken = taken_at(seats, second)
-    aside = sum(not taken[place >> 3] >> (place & 7) & 1 for place in unpacked(seats.aside))
+    aside = sum(not is_taken(taken, place) for place in unpacked(seats.aside))
     return total - int.from_bytes(taken, "little").bit_count() - aside
 
 
@@ -433,7 +438,7 @@ class NotFree(Exception):
 def named(hall: Hall, taken: bytes, ids: Sequence[str], wheelchairs: int = 0) -> tuple[NumberedSeat, ...]:
     """The seats of these ids, in their order in the plan. Raises Invalid, NotFree."""
     places = hall.places(ids)
-    if gone := [id for id, place in zip(ids, places, strict=True) if taken[place >> 3] >> (place & 7) & 1]:
+    if gone := [id for id, place in zip(ids, places, strict=True) if is_taken(taken, place)]:
         raise NotFree(gone)
     seats = hall.seats(places)
     if not wheelchairs:
@@ -451,7 +456,7 @@ def best(hall: Hall, taken: bytes, quantity: int, wheelchairs: int = 0) -> tuple
 
 def same_or_best(hall: Hall, taken: bytes, had: Sequence[NumberedSeat]) -> tuple[NumberedSeat, ...]:
     """Those that somebody had, if all are free; else as many of the best. Raises NotEnoughSeats."""
-    if not any(taken[seat.at >> 3] >> (seat.at & 7) & 1 for seat in had):
+    if not any(is_taken(taken, seat.at) for seat in had):
         return hall.seats(seat.at for seat in had)
     wheelchairs = sum(bool(seat.flags & Flags.WHEELCHAIR) for seat in had)
     return best(hall, taken, len(had), wheelchairs)

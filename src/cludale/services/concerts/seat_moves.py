@@ -218,7 +218,7 @@ def _named(hall: Hall, taken: bytes, command: MoveSeats, party: _Party) -> tuple
         raise Invalid(("to", f"names {len(command.to)} seats, and {len(party.numbers)} are to be moved"))
     places = hall.places(command.to, field="to")
     own = {seat.at for seat in party.seats}
-    others = {place for place in places if taken[place >> 3] >> (place & 7) & 1} - own
+    others = {place for place in places if numbered.is_taken(taken, place)} - own
     if others:
         ids = [id for id, place in zip(command.to, places, strict=True) if place in others]
         raise SeatsNotFree(party.reservation.concert_id, ids)
