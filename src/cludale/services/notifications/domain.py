@@ -3,8 +3,7 @@
 A notification's id follows from the order and what it says, so a fact that is heard twice tells the buyer once. An
 order has at most three: it failed, it was paid after all, and then it was cancelled; beside these one for each part
 refund, for each time that its confirmation is asked for again and for each time that its concert, or its seats, are
-moved. A
-notification keeps what it says, never where it goes: the address is asked for anew each time it is sent.
+moved. A notification keeps what it says, never where it goes: the address is asked for anew each time it is sent.
 
 A confirmation carries the receipt of the money that was taken (`Receipt`, from PaymentCompleted), and a cancellation
 says by it whether money goes back.
