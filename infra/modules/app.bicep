@@ -153,6 +153,10 @@ var kept = [
     variable: 'CLUDALE_KEY_HASH'
   }
   {
+    name: 'key-hash-too'
+    variable: 'CLUDALE_KEY_HASH_TOO'
+  }
+  {
     name: 'privacy-key'
     variable: 'CLUDALE_PRIVACY_KEY'
   }

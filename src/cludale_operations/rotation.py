@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 TOO = "-too"
 """What the second secret's name ends with."""
-PAIRED = ("service-key", "token-key", "privacy-key")
+PAIRED = ("service-key", "token-key", "privacy-key", "key-hash")
 ALONE = "organizer-key"
 """The first key has no second: the old one is void at once. What else would follow from it has secrets of its own."""
 FOLLOWING = {
@@ -23,8 +23,9 @@ FOLLOWING = {
 """What follows from the first key where it is not set, by its variable."""
 NAMES = (*PAIRED, ALONE)
 KEPT_FOR_BUYERS = "token-key"
-KEPT = (KEPT_FOR_BUYERS, "privacy-key")
-"""Buyers have tokens of the former one, addresses are under it: it is taken away when somebody says so."""
+KEPT = (KEPT_FOR_BUYERS, "privacy-key", "key-hash")
+"""Buyers have tokens of the former one, addresses are under it, keys that nobody used since are kept by hashes made
+with it: it is taken away when somebody says so."""
 
 
 class NotRotated(Exception):

@@ -33,27 +33,37 @@ class Known(StrEnum):
 class BuyerHash:
     """Makes buyer keys: the same buyer has the same ones wherever the secret is the same."""
 
-    def __init__(self, secret: bytes) -> None:
-        """`secret`: 64 bytes at most."""
-        self._begun = {known: blake2b(key=secret, person=known.encode(), digest_size=_HASH_BYTES) for known in Known}
+    def __init__(self, *secrets: bytes) -> None:
+        """`secrets`: one, or two while it is changed, of 64 bytes at most: who bought before is known by the former."""
+        self.use(*secrets)
+
+    def use(self, *secrets: bytes) -> None:
+        """From now on keys are made with these, one with each."""
+        self._begun = {
+            known: [blake2b(key=each, person=known.encode(), digest_size=_HASH_BYTES) for each in secrets]
+            for known in Known
+        }
 
     def keys(self, user_id: str, email: str | None, phone: str | None) -> BuyerKeys:
         """The buyer keys of whoever orders with these."""
-        keys = [self._key(Known.USER, user_id)]
+        keys = self._keys(Known.USER, user_id)
         if email is not None:
-            keys.append(self._key(Known.EMAIL, folded_email(email)))
+            keys += self._keys(Known.EMAIL, folded_email(email))
         if phone is not None:
-            keys.append(self._key(Known.PHONE, folded_phone(phone)))
+            keys += self._keys(Known.PHONE, folded_phone(phone))
         return tuple(keys)
 
-    def address(self, address: str) -> str:
-        """The key of a network address."""
-        return self._key(Known.ADDRESS, address)
+    def address(self, address: str) -> BuyerKeys:
+        """The keys of a network address."""
+        return tuple(self._keys(Known.ADDRESS, address))
 
-    def _key(self, known: Known, text: str) -> str:
-        hash = self._begun[known].copy()  # half of what beginning with the secret takes
-        hash.update(text.encode("utf-8", "surrogatepass"))
-        return f"{known.value}-{urlsafe_b64encode(hash.digest()).decode()}"
+    def _keys(self, known: Known, text: str) -> list[str]:
+        said, keys = text.encode("utf-8", "surrogatepass"), []
+        for begun in self._begun[known]:
+            hash = begun.copy()  # half of what beginning with the secret takes
+            hash.update(said)
+            keys.append(f"{known.value}-{urlsafe_b64encode(hash.digest()).decode()}")
+        return keys
 
 
 def folded_email(email: str) -> str:

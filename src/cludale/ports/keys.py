@@ -48,6 +48,9 @@ class Keys(Protocol):
         """All keys as they are now; `known` itself where nothing has changed. Raises KeysUnreachable."""
         ...
 
-    async def used(self, last: Mapping[str, datetime], /) -> None:
-        """Note when these keys, by id, were used last. Raises KeysUnreachable."""
+    async def used(self, last: Mapping[str, datetime], rehashed: Mapping[str, str], /) -> None:
+        """Note when these keys, by id, were used last, and what their hashes are from now on. Raises KeysUnreachable.
+
+        `rehashed`: of keys that were used and are kept by a hash of a former secret, or of the next one.
+        """
         ...

@@ -44,7 +44,7 @@ class Access:
         """What a service calls another one with."""
         self.keys = keys
         if keys is not None:
-            keys.first_digest = keys.digest(organizer_key)
+            keys.know_first(organizer_key)
         self._organizer_key = organizer_key.encode()
         self._service_keys = [each.encode() for each in service_keys or (organizer_key,)]
         self.use_token_keys(token_key, token_key_too)

@@ -36,24 +36,42 @@ class KeyRing:
         monotonic: Callable[[], float],
         fresh_seconds: float = FRESH_SECONDS,
         peppers_too: Sequence[bytes] = (),
+        renews: bool = False,
     ) -> None:
         """`pepper` is the key of the keyed hash, the same in all services; `peppers_too`, those it may have been.
 
         `fresh_seconds` is without end where no other process can change the keys: this one hears of each change.
         """
         self._fresh_seconds = fresh_seconds
-        self._hash = hmac.new(pepper, digestmod="sha256")
-        self._hashes_too = [hmac.new(each, digestmod="sha256") for each in peppers_too]
+        self._first_key = ""
+        self.first_digests: list[str] = []
+        """The hashes of the first key; the one that is made now stands first."""
+        self.use_peppers(pepper, peppers_too, renews=renews)
         self._now = now
         self._monotonic = monotonic
         self.listing: KeyListing | None = None
         """The newest that is known."""
         self._by_id: dict[str, ListedKey] = {}
         self._asked_at = -math.inf
-        self.first_digest = ""
-        """The keyed hash of the first key: sessions that were opened with another one have ended."""
         self.used: dict[str, datetime] = {}
         """Key → when it was used last, since this was emptied."""
+        self.rehashed: dict[str, str] = {}
+        """Key → its hash as it is made now, of those that were used and are kept by another one; since emptied."""
+
+    def use_peppers(self, pepper: bytes, too: Sequence[bytes], *, renews: bool) -> None:
+        """From now on hashes are made with `pepper`, and those made with one of `too` count as well.
+
+        `renews`: the secret is being changed, so a key that is used and was hashed with another one is hashed anew.
+        """
+        self._renews = renews
+        self._hash = hmac.new(pepper, digestmod="sha256")
+        self._hashes_too = [hmac.new(each, digestmod="sha256") for each in too]
+        self.know_first(self._first_key)
+
+    def know_first(self, key: str) -> None:
+        """The first key: sessions that were opened with another one have ended."""
+        self._first_key = key
+        self.first_digests = [_digest(each, key) for each in (self._hash, *self._hashes_too)]
 
     def digest(self, key: str) -> str:
         """The keyed hash by which a key is kept."""
@@ -96,13 +114,16 @@ class KeyRing:
                 return None
             key = _unstamped(key)
         kept = _NO_DIGEST if known is None else known.digest
-        is_it = hmac.compare_digest(self.digest(key), kept)
+        digest = self.digest(key)
+        is_it = is_new = hmac.compare_digest(digest, kept)
         for each in self._hashes_too:
             is_it |= hmac.compare_digest(_digest(each, key), kept)
         if known is None or not is_it or (known.ends_at is not None and now >= known.ends_at):
             return None
         if not is_session:
             self.used[known.id] = now
+            if self._renews and not is_new:
+                self.rehashed[known.id] = digest
         return Principal(
             kind=PrincipalKind.PERSON if is_session else PrincipalKind.KEY,
             id=known.id,
@@ -118,15 +139,15 @@ class KeyRing:
         """
         token = _unstamped(session)
         seen = f"{token}.{int(self._now().timestamp())}"
-        return f"{seen}.{self._seal(seen)}"
-
-    def _seal(self, seen: str) -> str:
-        return self.digest(f"seen {seen}")[:32]
+        return f"{seen}.{_seal(self._hash, seen)}"
 
     def _idle_seconds(self, session: str, now: datetime) -> float:
         """Since it was used last; without end if it doesn't say so, or wrongly."""
         seen, _, seal = session.rpartition(".")
-        if not hmac.compare_digest(seal.encode("utf-8", "surrogatepass"), self._seal(seen).encode()):
+        sealed, is_it = seal.encode("utf-8", "surrogatepass"), False
+        for each in (self._hash, *self._hashes_too):
+            is_it |= hmac.compare_digest(sealed, _seal(each, seen).encode())
+        if not is_it:
             return math.inf
         return now.timestamp() - int(seen.rpartition(".")[2])
 
@@ -135,7 +156,7 @@ class KeyRing:
         if not session.of:
             return True
         if session.of_digest:
-            return hmac.compare_digest(session.of_digest, self.first_digest)
+            return session.of_digest in self.first_digests  # both are hashes that this process has: no secret is told
         key = self._by_id.get(session.of)
         return key is not None and (key.ends_at is None or now < key.ends_at)
 
@@ -143,6 +164,10 @@ class KeyRing:
 def _unstamped(session: str) -> str:
     """A session's token without its stamp: its id and its secret."""
     return ".".join(session.split(".", 2)[:2])
+
+
+def _seal(hash: hmac.HMAC, seen: str) -> str:
+    return _digest(hash, f"seen {seen}")[:32]
 
 
 def _digest(hash: hmac.HMAC, key: str) -> str:

@@ -72,8 +72,9 @@ class KeyWatch:
     async def _tell(self) -> None:
         self._told_at = time.monotonic()
         used, self._ring.used = self._ring.used, {}
+        rehashed, self._ring.rehashed = self._ring.rehashed, {}
         if used:
             try:
-                await self._keys.used(used)
+                await self._keys.used(used, rehashed)
             except KeysUnreachable as error:
                 _log.warning("when keys were used last is not noted: %s", error)

@@ -191,23 +191,35 @@ def privacy_keys(settings: Settings) -> tuple[str, str | None]:
 
 def key_hash(settings: Settings) -> bytes:
     """What the hashes of new keys are made with: the same in all services."""
-    if settings.key_hash is not None:
-        return _pepper(settings.key_hash)
+    return _key_hash_pair(settings)[0]
+
+
+def _key_hash_pair(settings: Settings) -> list[bytes]:
+    """What is used, and behind it what is good, too, while it is changed (docs/run/secrets.md)."""
     made = settings.data_dir / "keys.key"
-    if settings.organizer_key is not None and not made.exists():  # a first key that is set later ends no other one
-        return _of_first_key(settings.organizer_key)
-    return _pepper(kept_key(made))
+    if settings.key_hash is not None:
+        pair = [_pepper(settings.key_hash)]
+    elif settings.organizer_key is not None and not made.exists():  # a first key that is set later ends no other one
+        pair = [_of_first_key(settings.organizer_key)]
+    else:
+        pair = [_pepper(each) for each in kept_pair(settings.data_dir, "keys") if each is not None]
+    too = settings.key_hash_too
+    return list(dict.fromkeys(pair if too is None else [pair[0], _pepper(too)]))
+
+
+def is_key_hash_changing(settings: Settings) -> bool:
+    """Is another secret good beside that of the hashes of keys?"""
+    return len(_key_hash_pair(settings)) > 1
 
 
 def key_hashes_too(settings: Settings) -> list[bytes]:
     """What the hashes of kept keys may have been made with before: a setting that comes later ends no key."""
-    found = []
-    made = settings.data_dir / "keys.key"
-    if made.exists():
-        found.append(_pepper(kept_key(made)))
+    used, *found = _key_hash_pair(settings)
+    if (settings.data_dir / "keys.key").exists():
+        found += [_pepper(each) for each in kept_pair(settings.data_dir, "keys") if each is not None]
     if settings.organizer_key is not None:
         found.append(_of_first_key(settings.organizer_key))
-    return [each for each in dict.fromkeys(found) if each != key_hash(settings)]
+    return [each for each in dict.fromkeys(found) if each != used]
 
 
 def keep_key_hash(folder: Path, organizer_key: str | None) -> str:
@@ -228,9 +240,12 @@ def _pepper(text: str) -> bytes:
     return text.encode()
 
 
-def buyer_secret(settings: Settings) -> bytes:
-    """What buyers' keys are made with: the same in all replicas of orders; with another, all tickets count anew."""
-    return hmac.digest(key_hash(settings), b"cludale buyers", "sha256")
+def buyer_secrets(settings: Settings) -> list[bytes]:
+    """What buyers' keys are made with: the same in all replicas of orders; with others, all tickets count anew.
+
+    While the secret that they follow from is changed there are two, and a buyer is known by both.
+    """
+    return [hmac.digest(each, b"cludale buyers", "sha256") for each in _key_hash_pair(settings)]
 
 
 def service_keys(settings: Settings, only: Collection[str]) -> list[str]:

@@ -47,7 +47,9 @@ from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
 from cludale.wiring.needs import (
     app_id,
+    buyer_secrets,
     check,
+    is_key_hash_changing,
     keep_key_hash,
     key_hash,
     key_hashes_too,
@@ -97,10 +99,12 @@ class Platform:
         key_ring = KeyRing(
             key_hash(settings),
             peppers_too=key_hashes_too(settings),
+            renews=is_key_hash_changing(settings),
             now=self.clock.now,
             monotonic=time.monotonic,
             fresh_seconds=math.inf if "concerts" in only and is_of_one_process(settings) else FRESH_SECONDS,
         )
+        self._key_ring, self._key_hashes = key_ring, (key_hash(settings), key_hashes_too(settings))
         self.limits: Limits | None = request_limits(settings)
         """How many requests an address, and a key, may make."""
         self._token_keys = token_keys(settings)
@@ -153,7 +157,7 @@ class Platform:
         )
         self.services: Sequence[Service] = self._builder.build()
         self.key_watch = KeyWatch(
-            key_ring, self._builder.keys, are_here="concerts" in only, also=self._look_at_token_keys
+            key_ring, self._builder.keys, are_here="concerts" in only, also=self._look_at_kept_keys
         )
         if "concerts" in only:
             self.concerts.keys.changed = self.key_watch.look_now
@@ -223,8 +227,28 @@ class Platform:
         )
         return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
 
+    def _look_at_kept_keys(self) -> None:
+        """Where secrets are kept in the data folder, they are changed there while this process runs."""
+        self._look_at_token_keys()
+        self._look_at_key_hashes()
+
+    def _look_at_key_hashes(self) -> None:
+        settings = self.settings
+        if settings.key_hash is not None or settings.dapr or not (settings.data_dir / "keys.key").exists():
+            return
+        try:
+            found = key_hash(settings), key_hashes_too(settings)
+            secrets, renews = buyer_secrets(settings), is_key_hash_changing(settings)
+        except (OSError, UnusableKey) as error:
+            _log.warning("what keys are hashed with can't be read again, so the one before is used: %s", error)
+            return
+        if found != self._key_hashes:
+            self._key_hashes = found
+            self._key_ring.use_peppers(*found, renews=renews)
+            self._builder.buyers.use(*secrets)
+            _log.info("hashes of keys and of buyers are made with another secret from now on")
+
     def _look_at_token_keys(self) -> None:
-        """Where they are kept in the data folder, they are changed there while this process runs."""
         kept = self.settings.data_dir / "token.key"
         if self.settings.token_key is not None or self.settings.dapr or not kept.exists():
             return

@@ -400,6 +400,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "what the kept hashes of keys are made with; without it, it follows from the organizer's key", secret=True
         ),
     ] = None
+    key_hash_too: Annotated[
+        Token | None,
+        _doc(
+            "hashes of keys made with this one count, too: the next, or the one before, while it is changed",
+            secret=True,
+        ),
+    ] = None
 
     ticket_keys: Annotated[
         Token | None,

@@ -73,8 +73,8 @@ def rotate(
         bool,
         typer.Option(
             "--finish",
-            help=f"End the former {KEPT_FOR_BUYERS} or privacy-key as well: tokens that buyers had before are void "
-            "then, addresses that are under it yet can't be read.",
+            help=f"End the former {KEPT_FOR_BUYERS}, privacy-key or key-hash as well: tokens that buyers had before "
+            "are void then, addresses that are under it yet can't be read, keys that nobody used since are void.",
         ),
     ] = False,
     subscription: Subscription = None,
@@ -83,7 +83,9 @@ def rotate(
     """Make a new one, and bring it to every process in steps, each known to all before the next: no request fails.
 
     `service-key` is what services call each other with, `token-key` what buyers' access tokens follow from; its former
-    one stays good until the same command with --finish. `organizer-key` is the first key: the old one is void at once.
+    one stays good until the same command with --finish. `key-hash` is what kept keys are hashed with: each is hashed
+    anew when it is used; those that were not are void with --finish. `organizer-key` is the first key: the old one is
+    void at once.
     `database` and `broker` are the passwords of those that `cludale up --distributed` runs; give each service two
     replicas there, or one is away while it is started again. What was cut off is gone on with by the same command.
     `ticket-keys` sign tickets: a new one signs, those on paper stay good. In Azure deploy no template meanwhile.

@@ -1,6 +1,7 @@
 """Secrets of the platform over the data folder of this machine: `cludale up` is asked to change them, or they are here.
 
-A server of one process looks at its token key all the time, so a change in its folder is known within a second.
+A server of one process looks at its token key and key hash all the time, so a change in its folder is known within a
+second.
 """
 
 import os
@@ -19,6 +20,8 @@ from cludale_operations.local.kept_pairs import KeptPairs
 from cludale_operations.rotation import KEPT_FOR_BUYERS, PAIRED, NotRotated, Stage, course, described
 
 TICKET_KEYS = "ticket-keys"
+WHILE_IT_RUNS = (KEPT_FOR_BUYERS, "key-hash")
+"""What a server of one process looks at again and again."""
 NAMES = (*PAIRED, "organizer-key", TICKET_KEYS, "database", "broker")
 GOOD_FOR = timedelta(days=800)
 """How long tickets signed with the former key stay good: longer than any is sold ahead."""
@@ -70,13 +73,14 @@ def rotate(names: Sequence[str], *, finish: bool) -> None:
     if (Settings.from_env(os.environ).data_dir / "up.json").exists():
         ask_up({"rotate": list(names), "finish": finish}, ", ".join(names))
         return
-    if list(names) != [KEPT_FOR_BUYERS]:
+    if not set(names) <= set(WHILE_IT_RUNS):
         raise NotRotated(
-            f"a server of one process has {KEPT_FOR_BUYERS} alone to change while it runs; its first key is what "
+            f"a server of one process has {' and '.join(WHILE_IT_RUNS)} to change while it runs; its first key is what "
             "CLUDALE_ORGANIZER_KEY or organizer.key says at its start, and `cludale up` runs over another folder"
         )
-    for pair in course(KEPT_FOR_BUYERS, kept.pair(KEPT_FOR_BUYERS), new_key(), finish=finish):
-        if pair.stage is Stage.NEXT:
-            continue  # one process: nobody else makes tokens that it has to know before it makes some itself
-        kept.keep(KEPT_FOR_BUYERS, pair)
-        say(f"{KEPT_FOR_BUYERS}: {described(KEPT_FOR_BUYERS, pair)}")
+    for name in names:
+        for pair in course(name, kept.pair(name), new_key(), finish=finish):
+            if pair.stage is Stage.NEXT:
+                continue  # one process: nobody else makes tokens that it has to know before it makes some itself
+            kept.keep(name, pair)
+            say(f"{name}: {described(name, pair)}")

@@ -31,6 +31,7 @@ ALLOWED_SECRETS = (
     "service-key",
     "service-key-too",
     "key-hash",
+    "key-hash-too",
     "privacy-key",
     "privacy-key-too",
     "smtp-password",

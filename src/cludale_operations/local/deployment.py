@@ -59,7 +59,8 @@ class Deployment:
         self.logs = self.folder / "logs"
         self.organizer_key = settings.organizer_key or kept_key(self.folder / "organizer.key")
         self.pairs = KeptPairs(self.folder, settings)
-        self._key_hash = settings.key_hash or keep_key_hash(self.folder, self.organizer_key)
+        if settings.key_hash is None:
+            keep_key_hash(self.folder, self.organizer_key)
         self._stop_seconds = settings.shutdown_seconds + STOP_SECONDS_MORE
         processes = sum(replicas.get(service, 1) for service in NAMES)
         self.postgres = Postgres(
@@ -125,7 +126,6 @@ class Deployment:
             "state-url": self.postgres.url,
             "database-url": self.postgres.url,
             "organizer-key": self.organizer_key,
-            "key-hash": self._key_hash,
         }
         for name in PAIRED:
             if name == "privacy-key" and service != "orders":
@@ -180,6 +180,7 @@ class Deployment:
             "CLUDALE_TOKEN_KEY_TOO": "",
             "CLUDALE_SERVICE_KEY_TOO": "",
             "CLUDALE_KEY_HASH": "",
+            "CLUDALE_KEY_HASH_TOO": "",
             "CLUDALE_PRIVACY_KEY": "",
             "CLUDALE_PRIVACY_KEY_TOO": "",
             # the first start of one process puts the demo concerts on, not that of each

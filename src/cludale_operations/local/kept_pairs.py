@@ -1,27 +1,34 @@
 """The pairs of secrets that a data folder keeps: which is used, and which is good, too (rotation.py)."""
 
 from pathlib import Path
+from typing import Final
 
 from cludale.adapters.system.keys import kept_pair, put_key
+from cludale.wiring.needs import keep_key_hash
 from cludale.wiring.settings import Settings
 from cludale_operations.rotation import NotRotated, Pair, Stage, settled
 
+KEY_HASHES: Final = "keys"
+"""The name of the file for `key-hash`."""
+
 
 class KeptPairs:
-    """`token.key` and `service.key` in a data folder, with `…-next.key` or `…-former.key` beside them."""
+    """`token.key`, `service.key` and the others in a data folder, with `…-next.key` or `…-former.key` beside them."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._folder = folder
         self._settings = settings
 
     def pair(self, name: str) -> Pair:
-        """The pair of `token-key` or `service-key`, made if there is none. Raises OSError, UnusableKey."""
+        """The pair of this secret, made if there is none. Raises OSError, UnusableKey."""
         field = name.replace("-", "_")
         secret = getattr(self._settings, field)
         if secret is not None:
             too = getattr(self._settings, f"{field}_too")
             return settled(secret) if too is None else Pair(secret, too, Stage.FORMER)
         file = _file(name)
+        if file == KEY_HASHES:  # one that is there from the first start on: it may follow from the first key
+            keep_key_hash(self._folder, self._settings.organizer_key)
         key, other = kept_pair(self._folder, file)
         if other is None:
             return settled(key)
@@ -52,4 +59,4 @@ class KeptPairs:
 
 
 def _file(name: str) -> str:
-    return name.removesuffix("-key")
+    return KEY_HASHES if name == "key-hash" else name.removesuffix("-key")

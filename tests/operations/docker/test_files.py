@@ -168,7 +168,7 @@ def test_services_of_compose_have_secrets_of_their_own_and_may_be_given_a_second
     held = COMPOSE["services"][f"{service}-sidecar"]["environment"]
     for name in ("organizer-key", "token-key", "service-key", "key-hash", "privacy-key"):
         assert held[name] == f"${{CLUDALE_{name.upper().replace('-', '_')}:?}}", "there has to be one"
-    for name in ("token-key-too", "service-key-too", "privacy-key-too"):
+    for name in ("token-key-too", "service-key-too", "privacy-key-too", "key-hash-too"):
         assert held[name] == f"${{CLUDALE_{name.upper().replace('-', '_')}:-}}", "there may be one"
 
 

@@ -123,6 +123,7 @@ VAULT = (
     "service-key",
     "service-key-too",
     "key-hash",
+    "key-hash-too",
     "privacy-key",
     "privacy-key-too",
 )

@@ -153,5 +153,5 @@ def test_a_revision_that_is_not_given_what_is_changed_is_named_and_nothing_is_to
 
 
 def test_an_unknown_secret_is_refused(cloud: Azure) -> None:
-    with pytest.raises((NotRotated, PlatformFailed), match="key-hash"):
-        rotation(cloud).rotate("key-hash")
+    with pytest.raises((NotRotated, PlatformFailed), match="smtp-password"):
+        rotation(cloud).rotate("smtp-password")

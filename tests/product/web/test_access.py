@@ -128,6 +128,23 @@ def test_when_it_was_used_is_noted(ring: Ring) -> None:
     assert ring.ring.used == {"key-1": ring.clock.now()}
 
 
+def test_while_the_secret_of_hashes_is_changed_keys_of_both_are_good_and_get_the_new_hash(ring: Ring) -> None:
+    ring.learn(Scope.READ)
+    before = ring.ring.digest(KEY)
+    ring.ring.use_peppers(b"new", [b"pepper"], renews=True)
+    assert ring.asks("key-1.wrong") is None
+    assert not ring.ring.rehashed
+    assert ring.asks() is not None
+    assert ring.ring.rehashed == {"key-1": ring.ring.digest(KEY)}
+    assert ring.ring.digest(KEY) != before
+    ring.ring.rehashed = {}
+    ring.learn(Scope.READ)  # by the new hash
+    assert ring.asks() is not None
+    assert not ring.ring.rehashed
+    ring.ring.use_peppers(b"newest", [], renews=False)
+    assert ring.asks() is None
+
+
 def test_a_listing_that_was_asked_for_earlier_and_came_later_is_left(ring: Ring) -> None:
     ring.learn(Scope.READ)
     ring.ring.learn(KeyListing(version=0), asked_at=ring.monotonic - 0.1)

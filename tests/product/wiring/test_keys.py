@@ -15,7 +15,9 @@ from cludale.services import NAMES
 from cludale.services.concerts.key_service import KeyService
 from cludale.web.keyring import FRESH_SECONDS
 from cludale.wiring import key_watch
-from cludale.wiring.needs import key_hash, service_keys
+from cludale.wiring.needs import key_hash, key_hashes_too, service_keys
+from cludale_operations.local.kept_pairs import KeptPairs
+from cludale_operations.rotation import Pair, Stage, settled
 
 ENDS_SECONDS = 1.0
 """Within which a revoked key ends everywhere."""
@@ -206,3 +208,33 @@ async def test_a_key_outlives_another_first_key_and_a_key_hash_that_comes_later(
         async with office(tmp_path, **changes) as here:
             assert (await here.ask("GET", "/orders", key)).status_code == 200
             assert (await here.ask("GET", "/orders", f"{key}x")).status_code == 401
+
+
+async def test_what_keys_are_hashed_with_is_changed_while_they_are_used(tmp_path: Path) -> None:
+    kept = KeptPairs(tmp_path, settings(tmp_path))
+    async with office(tmp_path) as here:
+        used, left = await here.new_key("read"), await here.new_key("read")
+        before = key_hash(settings(tmp_path))
+        pair = Pair("a-new-secret", kept.pair("key-hash").secret, Stage.FORMER)
+        kept.keep("key-hash", pair)
+        assert key_hash(settings(tmp_path)) == b"a-new-secret"
+        assert before in key_hashes_too(settings(tmp_path))
+        await asyncio.sleep(2 * key_watch.LOOK_SECONDS)
+        assert (await here.ask("GET", "/orders", used)).status_code == 200
+    kept.keep("key-hash", settled(pair.secret))
+    async with office(tmp_path, organizer_key="another-first-key") as here:
+        assert (await here.ask("GET", "/orders", used)).status_code == 200
+        assert (await here.ask("GET", "/orders", left)).status_code == 401, "it was not used since"
+
+
+async def test_a_key_that_is_used_in_another_process_is_hashed_anew_there(tmp_path: Path) -> None:
+    async with office(tmp_path / "concerts", ("concerts",), key_hash="former") as concerts:
+        ways = {"concerts_url": str(concerts.client.base_url), "orders_url": "http://127.0.0.1:9"}
+        key = await concerts.new_key("read")
+        async with office(tmp_path / "n", ("notifications",), key_hash="new", key_hash_too="former", **ways) as here:
+            began = time.monotonic()
+            while (await here.ask("GET", "/notifications", key)).status_code != 200:
+                assert time.monotonic() - began < ENDS_SECONDS
+                await asyncio.sleep(0.05)
+    async with office(tmp_path / "concerts", ("concerts",), key_hash="new", organizer_key="another") as concerts:
+        assert (await concerts.ask("GET", "/concerts/-/dead-letters", key)).status_code == 403, "it is known"

@@ -441,11 +441,10 @@ class HttpKeys(_Service):
             return known
         return self._read(answer, KeyListing, "a listing of keys")
 
-    async def used(self, last: Mapping[str, datetime]) -> None:
-        """Note when these keys were used last. Raises KeysUnreachable."""
-        self._read(
-            await self._ask("POST", "/concerts/-/keys/used", msgspec.json.encode({"used": last})), dict, "an answer"
-        )
+    async def used(self, last: Mapping[str, datetime], rehashed: Mapping[str, str]) -> None:
+        """Note when these keys were used last, and their new hashes. Raises KeysUnreachable."""
+        told = {"used": last, "rehashed": rehashed} if rehashed else {"used": last}  # a release before reads no other
+        self._read(await self._ask("POST", "/concerts/-/keys/used", msgspec.json.encode(told)), dict, "an answer")
 
 
 class _SectionNamed(msgspec.Struct):

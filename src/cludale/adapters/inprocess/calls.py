@@ -132,11 +132,11 @@ class InProcessKeys:
         except StoreUnavailable as error:
             raise KeysUnreachable(str(error)) from error
 
-    async def used(self, last: Mapping[str, datetime]) -> None:
-        """Note when these keys were used last. Raises KeysUnreachable."""
+    async def used(self, last: Mapping[str, datetime], rehashed: Mapping[str, str]) -> None:
+        """Note when these keys were used last, and their new hashes. Raises KeysUnreachable."""
         try:
-            await self._keys.used(last)
-        except StoreUnavailable as error:
+            await self._keys.used(last, rehashed)
+        except (StoreUnavailable, Busy) as error:
             raise KeysUnreachable(str(error)) from error
 
 

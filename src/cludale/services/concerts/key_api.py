@@ -73,9 +73,10 @@ class AskListing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsedKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When which key was used last."""
+    """When which key was used last, and what it is kept by from now on."""
 
     used: Annotated[dict[str, datetime], Meta(max_length=10_000)]
+    rehashed: Annotated[dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]], Meta(max_length=10_000)] = {}
 
 
 class KeysApi:
@@ -174,7 +175,7 @@ class KeysApi:
         """Which keys were used there."""
         if any(each.tzinfo is None for each in body.used.values()):
             raise Invalid(("used", "are times with an offset"))
-        await self._keys.used(body.used)
+        await self._keys.used(body.used, body.rehashed)
         return json_response({})
 
 

@@ -77,8 +77,10 @@ class KeyService:
         """One. Raises NotFound."""
         return (await self._stored()).key(id)
 
-    async def used(self, last: Mapping[str, datetime]) -> None:
-        """Note when keys were used last; of keys that there are."""
+    async def used(self, last: Mapping[str, datetime], rehashed: Mapping[str, str]) -> None:
+        """Note when keys were used last, and what they are kept by from now on; of keys that there are. Raises Busy."""
+        if rehashed:
+            await self._change(lambda keys, _: domain.rehash(keys, rehashed), Cause())
         known = {key.id for key in (await self._stored()).keys}
         changes = [Change(KEY_USES, id, _use(id, at), Cause()) for id, at in last.items() if id in known]
         await self._updates.update(changes)

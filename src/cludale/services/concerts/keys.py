@@ -3,7 +3,7 @@
 All keys are one aggregate. Those that ended long ago are forgotten when another is made, so there is a bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -137,6 +137,14 @@ def rotate(keys: Keys, key_id: str, new: KeyDigest, *, overlap: timedelta, now: 
     made = create(keys, successor, now=now)
     ending = KeyRevoked(key_id=key_id, organizer=old.organizer, ends_at=until)
     return Decision(evolve(made.state, ending), (*made.events, ending))
+
+
+def rehash(keys: Keys, digests: Mapping[str, str]) -> Decision[Keys]:
+    """Keep these keys, by id, by other hashes from now on; no event tells of any. Of keys that there are."""
+    if all(digests.get(key.id, key.digest) == key.digest for key in keys.keys):
+        return Decision(keys)
+    kept = tuple(replace(key, digest=digests.get(key.id, key.digest)) for key in keys.keys)
+    return Decision(replace(keys, keys=kept))
 
 
 def evolve(keys: Keys, event: Event) -> Keys:

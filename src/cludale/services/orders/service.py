@@ -267,7 +267,7 @@ class Orders:
         if self._buyers is None or order.till is not None:  # at the box office nobody's tickets are counted
             return ()
         keys = self._buyers.keys(order.user_id, left.email, left.phone)
-        return keys if address is None else (*keys, self._buyers.address(address))
+        return keys if address is None else (*keys, *self._buyers.address(address))
 
     async def _buyers_later(self, order: Order) -> BuyerKeys:
         """Of an order that waits for its seats; the network address is not known any more. Raises ContactsLocked."""

@@ -60,5 +60,8 @@ async def test_an_answer_that_is_none_means_that_the_keys_are_not_known(
 
 async def test_uses_are_told(other: Other, keys: HttpKeys) -> None:
     other.play = other.sends(answer(200, {}))
-    await keys.used({"key-1": datetime(2027, 1, 1, tzinfo=UTC)})
+    used = {"key-1": datetime(2027, 1, 1, tzinfo=UTC)}
+    await keys.used(used, {})
     assert other.requests[0].endswith(b'{"used":{"key-1":"2027-01-01T00:00:00Z"}}')
+    await keys.used(used, {"key-1": "0" * 64})
+    assert other.requests[1].endswith(b',"rehashed":{"key-1":"' + b"0" * 64 + b'"}}')

@@ -20,6 +20,7 @@ from cludale.ports.records import Key
 from cludale.ports.sales import Outlook
 from cludale.ports.seats import BuyerLimitReached, HoldRequest, HoldsLapsed, SeatsUnavailable, TooManyHolds
 from cludale.services.concerts.allowances import FORGOTTEN_SECONDS
+from cludale.services.concerts.api import MOST_BUYER_KEYS
 from cludale.services.concerts.buyers import Quotas
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
@@ -229,7 +230,7 @@ class TestUnpaidOrders:
         await strict.take("d")
 
     async def test_those_of_an_address_are_counted_whoever_they_are_of(self, strict: Service) -> None:
-        address = HASH.address("203.0.113.9")
+        (address,) = HASH.address("203.0.113.9")
         for buyer in "abc":
             await strict.take(buyer, 1, (*HASH.keys(buyer, None, None), address))
         with pytest.raises(TooManyHolds) as refused:
@@ -274,3 +275,12 @@ def test_a_buyer_key_is_a_hash_that_another_secret_makes_otherwise() -> None:
     assert [Known.of(key) for key in ANNE] == [Known.USER, Known.EMAIL, Known.PHONE]
     assert not set(ANNE) & set(BuyerHash(b"other").keys("anne", "anne@example.org", "+49 170 1"))
     assert len({HASH.keys("1", "1@x", "1")[i].split("-", 1)[1] for i in range(3)}) == 3
+
+
+def test_while_the_secret_is_changed_a_buyer_is_known_by_both() -> None:
+    former, new = BuyerHash(b"former"), BuyerHash(b"new")
+    both = BuyerHash(b"new", b"former")
+    named = ("anne", "anne@example.org", "+49 170 1")
+    assert set(both.keys(*named)) == {*former.keys(*named), *new.keys(*named)}
+    assert both.address("192.0.2.1") == (*new.address("192.0.2.1"), *former.address("192.0.2.1"))
+    assert len((*both.keys(*named), *both.address("192.0.2.1"))) <= MOST_BUYER_KEYS

@@ -18,6 +18,7 @@ from cludale.services.concerts.keys import (
     TooManyKeys,
     create,
     evolve,
+    rehash,
     revoke,
     rotate,
     visible,
@@ -46,6 +47,14 @@ def test_a_revoked_key_ends_now_and_only_once() -> None:
     again = revoke(decision.state, "key-1", now=NOON + 2 * HOUR)
     assert again.state is decision.state
     assert not again.events
+
+
+def test_a_key_that_is_there_is_kept_by_another_hash_and_no_event_tells_of_it() -> None:
+    decision = rehash(MADE, {"key-1": "d3", "key-9": "d4"})
+    assert decision.state.key("key-1").digest == "d3"
+    assert [key.id for key in decision.state.keys] == ["key-1"]
+    assert not decision.events
+    assert rehash(decision.state, {"key-1": "d3"}).state is decision.state
 
 
 def test_a_key_that_is_to_end_later_can_end_now() -> None:
