@@ -43,6 +43,8 @@ _DEFAULT_WAIT_SECONDS = 0.1
 """How long a throttled call waits if the service doesn't say."""
 
 
+_SENT_WITHIN = 0.8
+"""The part of a request's time after which it is not sent: what is cut off at once may have been done all the same."""
 READ_TRIES = 3
 """How often a read is asked for while the connection breaks under it."""
 _READS = frozenset({"read", "query", "query_across", "read_container", "read_ranges"})
@@ -66,11 +68,11 @@ class AccountLimits(NamedTuple):
     """Bounds of what a container is asked."""
 
     request_seconds: float = 5.0
-    """How long one request may take."""
+    """How long one request may take, with the wait for others before it."""
     throttled_seconds: float = 15.0
     """How long a call goes on trying while the service throttles it."""
     concurrency: int = 64
-    """Requests at once; more of them wait."""
+    """Requests at once; more of them wait, and are not sent if little of their time is left then."""
 
 
 class Account:
@@ -109,6 +111,8 @@ class Account:
         """Request units by kind of operation."""
         self.requests: Counter[str] = Counter()
         self.throttled = 0
+        self.crowded_out = 0
+        """Requests that were not sent, for too many others were under way."""
 
     async def prepare(self, *, may_create: bool) -> None:
         """Is the container there, with the partition key that it must have? Makes it where that is allowed.
@@ -227,8 +231,10 @@ class Account:
         tries = READ_TRIES if operation in _READS else 1
         while True:
             tries -= 1
+            began = clock()
+            await self._make_room(began)
             try:
-                async with self._room, asyncio.timeout(self._limits.request_seconds):
+                async with asyncio.timeout_at(began + self._limits.request_seconds):
                     return await ask(hook)
             except TimeoutError as error:
                 raise NoAnswer(f"no answer within {self._limits.request_seconds:g} s") from error
@@ -253,7 +259,22 @@ class Account:
                 wait = 0.0  # nothing was to be done but to answer
             except AzureError as error:
                 raise NoAnswer(f"Cosmos DB broke off: {error}") from error
+            finally:
+                self._room.release()
             await asyncio.sleep(wait)
+
+    async def _make_room(self, began: float) -> None:
+        """Wait until fewer are under way. Raises StoreUnavailable: nothing was sent, so nothing was done."""
+        most = self._limits.request_seconds * _SENT_WITHIN
+        try:
+            async with asyncio.timeout_at(began + most):
+                await self._room.acquire()
+        except TimeoutError as error:
+            self.crowded_out += 1
+            raise StoreUnavailable(
+                f"{self._limits.concurrency} requests to Cosmos DB are under way, and none has ended for {most:g} s: "
+                "this one was not sent"
+            ) from error
 
     def _count(self, operation: str, headers: Mapping[str, Any]) -> None:
         self.requests[operation] += 1

@@ -359,6 +359,7 @@ class CosmosStore:
             **{f'cludale_cosmos_request_units_total{{operation="{name}"}}': n for name, n in account.charge.items()},
             **{f'cludale_cosmos_requests_total{{operation="{name}"}}': n for name, n in account.requests.items()},
             "cludale_cosmos_throttled_total": account.throttled,
+            "cludale_cosmos_crowded_out_total": account.crowded_out,
             "cludale_cosmos_commits_waiting": self._commits.waiting,
             "cludale_cosmos_leases_held": len(self._leases.held),
         }

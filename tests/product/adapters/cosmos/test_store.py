@@ -222,6 +222,24 @@ class TestLostAnswers:
         with pytest.raises(StoreUnavailable, match=r"no answer within 0\.5 s"):
             await store.get(ORDER, [key("a")])
 
+    async def test_who_waits_for_others_is_told_in_time_that_nothing_was_sent(
+        self, open_: Open, double: CosmosDouble
+    ) -> None:
+        store = await open_(limits=HASTY._replace(concurrency=1))
+        double.delay = lambda kind: 5.0 if kind == "read" else 0.0
+        clock = asyncio.get_running_loop().time
+        first = asyncio.create_task(store.get(ORDER, [key("a")]))
+        await asyncio.sleep(0.02)
+        began, double.is_recording = clock(), True
+        with pytest.raises(StoreUnavailable, match="1 requests to Cosmos DB are under way.* was not sent"):
+            await store.commit([of(order("b"))])
+        assert clock() - began < HASTY.request_seconds, "the wait is part of its time"
+        assert not writes(double)
+        assert store.gauges()["cludale_cosmos_crowded_out_total"] == 1
+        with pytest.raises(StoreUnavailable):
+            await first
+        assert list(await store.commit([of(order("b"))])) == [COMMITTED]
+
     async def test_an_account_that_is_gone_is_away(self, store: CosmosStore, double: CosmosDouble) -> None:
         await double.stop()
         for work in (store.commit([of(order("a"))]), store.get(ORDER, [key("a")]), store.find(ORDER, Query())):
