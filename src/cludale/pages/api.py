@@ -28,6 +28,8 @@ class Answer(NamedTuple):
     body: bytes
     tag: str | None = None
     """Its `ETag`: what a change wants as `If-Match`."""
+    allowance: "Allowance | None" = None
+    """What is left of the requests that may be made; None where they are not limited."""
 
     def read(self, type: type[T]) -> T:
         """The body. Raises Unreachable for one that is something else."""
@@ -44,6 +46,29 @@ class Answer(NamedTuple):
         except (msgspec.MsgspecError, UnicodeDecodeError):
             said = {}
         return Problem(self.status, str(said.get("type", "")).rpartition("/")[2], str(said.get("detail", "")), said)
+
+
+class Allowance(NamedTuple):
+    """How many requests may be made, as the API says it in `RateLimit` and `RateLimit-Policy`."""
+
+    left: int
+    reset_seconds: int
+    most: int
+    window_seconds: int
+
+    @classmethod
+    def of(cls, quota: str, policy: str) -> "Allowance | None":
+        """As the header fields say; None where they don't say it so."""
+        try:
+            said = [_parameters(each) for each in (quota, policy)]
+            return cls(said[0]["r"], said[0]["t"], said[1]["q"], said[1]["w"])
+        except (ValueError, KeyError):
+            return None
+
+
+def _parameters(field: str) -> dict[str, int]:
+    """Those of a structured field's only item, `"key";r=12;t=30`."""
+    return {name.strip(): int(number) for name, _, number in (each.partition("=") for each in field.split(";")[1:])}
 
 
 class Problem(NamedTuple):
@@ -133,7 +158,7 @@ class OverHttp:
             said = await self._client.ask(method, path, body, headers=sent, repeatable=repeatable)
         except NoAnswer as error:
             raise Unreachable(str(error)) from error
-        return Answer(said.status, said.body, said.tag)
+        return Answer(said.status, said.body, said.tag, None if said.quota is None else Allowance.of(*said.quota))
 
     async def file(self, path: str, *, headers: Mapping[str, str], caller: Request) -> Answer | Stream:
         """A file, whole. Raises Unreachable, for one that is too large, too."""
@@ -164,7 +189,9 @@ class InProcess:
         response = await self._response(method, path, body, headers=headers, caller=caller)
         if not isinstance(response, Response):
             raise Unreachable("a stream is no answer")
-        return Answer(response.status, response.body, dict(response.headers).get("etag"))
+        said = dict(response.headers)
+        quota = Allowance.of(said["ratelimit"], said["ratelimit-policy"]) if "ratelimit" in said else None
+        return Answer(response.status, response.body, said.get("etag"), quota)
 
     async def file(self, path: str, *, headers: Mapping[str, str], caller: Request) -> Answer | Stream:
         """A file, as it comes. Raises Unreachable."""

@@ -24,6 +24,8 @@ class ClientResponse(NamedTuple):
     reusable: bool = True
     tag: str | None = None
     """Its `ETag`."""
+    quota: tuple[str, str] | None = None
+    """Its `RateLimit` and `RateLimit-Policy`."""
 
 
 class Target(NamedTuple):
@@ -80,6 +82,8 @@ def plain(data: bytes) -> ClientResponse | None:
         return None
     if data.find(b"\r\netag:", 0, end) >= 0 or data.find(b"\r\nETag:", 0, end) >= 0:
         return None
+    if data.find(b"\r\nratelimit:", 0, end) >= 0:
+        return None
     status, length = data[9:12], data[at + 18 : data.find(b"\r", at + 18)]
     if not (status.isdigit() and length.isdigit()) or end + 4 + int(length) != len(data) or status < b"200":
         return None
@@ -101,6 +105,7 @@ class Reader:
         self._in_trailers = False
 
         self._tag: str | None = None
+        self._quota: tuple[str, str] | None = None
 
     def feed(self, data: bytes) -> ClientResponse | None:
         """Take in some bytes; the answer once it is whole. Raises Malformed."""
@@ -125,12 +130,12 @@ class Reader:
         """The connection ended: the answer if that is how it ends, None if it broke off."""
         if not self._status or self._chunked or self._length is not None:
             return None
-        return ClientResponse(self._status, bytes(self._buffer), reusable=False, tag=self._tag)
+        return ClientResponse(self._status, bytes(self._buffer), reusable=False, tag=self._tag, quota=self._quota)
 
     def _whole(self, body: bytes) -> ClientResponse:
         if self._buffer:
             raise Malformed("bytes follow the answer, and nothing else was asked")
-        return ClientResponse(self._status, body, self._reusable, self._tag)
+        return ClientResponse(self._status, body, self._reusable, self._tag, self._quota)
 
     def _read_head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
@@ -164,6 +169,8 @@ class Reader:
             self._guard(self._length)
         tag = headers.get(b"etag")
         self._tag = None if tag is None else tag.decode("latin-1")
+        quota, policy = headers.get(b"ratelimit"), headers.get(b"ratelimit-policy")
+        self._quota = None if quota is None or policy is None else (quota.decode("latin-1"), policy.decode("latin-1"))
         self._status = status
         return True
 

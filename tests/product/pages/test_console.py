@@ -17,6 +17,7 @@ from tests.served_here import served_here
 
 from cludale.pages.api import InProcess
 from cludale.pages.building import Pages
+from cludale.pages.console import events
 from cludale.pages.console.rehearsals import Asked, State
 from cludale.runtime.history import STEP_SECONDS
 from cludale.services import NAMES
@@ -94,8 +95,8 @@ class Here(NamedTuple):
 
 
 @asynccontextmanager
-async def made(folder: Path) -> AsyncIterator[Here]:
-    async with running(folder, organizer_key=FIRST_KEY) as platform:
+async def made(folder: Path, **changes: int) -> AsyncIterator[Here]:
+    async with running(folder, organizer_key=FIRST_KEY, **changes) as platform:
         services = InProcess()
         pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=Held())
         app = WebApp(
@@ -105,6 +106,7 @@ async def made(folder: Path) -> AsyncIterator[Here]:
             version="0",
             internal=pages.routes,
             requests=platform.requests,
+            limits=platform.limits,
         )
         services.find = app.router.find
         async with served_here(app) as browser:
@@ -273,3 +275,14 @@ async def test_a_sale_is_shown_as_it_stood_and_a_rehearsal_is_started_once_and_e
     assert (await here.send("/rehearsal", "/rehearsal", seats="10", buyers="20")).status_code == 409
     await here.send("/rehearsal", "/rehearsal/end")
     assert "20 buyers" not in (await here.get("/rehearsal")).text
+
+
+async def test_an_open_console_does_not_use_up_the_requests_of_who_sits_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOK_SECONDS", 0.01)
+    async with made(tmp_path, key_requests=40) as here:
+        await here.sign_in()
+        async with streamed(here, "/staff/console/events-now"):
+            await asyncio.sleep(0.5)
+        assert (await here.get("/events")).status_code == 200

@@ -17,6 +17,10 @@ SOME_WAYS_TO_ANSWER = {
         b"HTTP/1.1 503 Busy\r\ncontent-length: 1\r\nconnection: close\r\n\r\n!",
         ClientResponse(503, b"!", reusable=False),
     ),
+    "with a limit of requests": (
+        b'HTTP/1.1 200 OK\r\ncontent-length: 1\r\nratelimit: "key";r=1;t=2\r\nratelimit-policy: "key";q=3;w=4\r\n\r\n!',
+        ClientResponse(200, b"!", quota=('"key";r=1;t=2', '"key";q=3;w=4')),
+    ),
     "with a tag": (b'HTTP/1.1 200 OK\r\ncontent-length: 1\r\nETag: "7"\r\n\r\n!', ClientResponse(200, b"!", tag='"7"')),
     "in an old version": (b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n!", ClientResponse(200, b"!", reusable=False)),
 }

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from cludale.pages.api import Refused, Unreachable
+from cludale.pages.api import Allowance, Refused, Unreachable
 from cludale.pages.site import Site
 from cludale.pages.staff.signing import Forbidden, SignedOut, Staff
 from cludale.web.responses import Response, Stream, event
@@ -20,13 +20,29 @@ def shown(site: Site, staff: Staff, template: str, *, status: int = 200, **value
     return site.private(staff.visit, template, status=status, staff=staff, own=staff.session, **values)
 
 
-def stream(render: Render, *, every_seconds: float) -> Stream:
-    """Server-sent events: what `render` gives, again and again; None: nothing new. Ends with the session."""
+def pause_seconds(every_seconds: float, allowance: Allowance | None, *, cost: int) -> float:
+    """How long to wait before the next look, if one costs so many requests.
+
+    By itself a page takes half of what may be asked, at the most; and nothing while only a quarter is left, as where
+    several are open.
+    """
+    if allowance is None or not cost:
+        return every_seconds
+    pause = max(every_seconds, cost * allowance.window_seconds * 2 / max(allowance.most, 1))
+    return pause if allowance.left * 4 > allowance.most else max(pause, allowance.reset_seconds)
+
+
+def stream(staff: Staff, render: Render, *, every_seconds: float) -> Stream:
+    """Server-sent events: what `render` gives, again and again; None: nothing new. Ends with the session.
+
+    Where requests are limited it looks less often, so that a page that is open leaves the most to who sits there.
+    """
 
     async def frames() -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         until = clock() + LONGEST_STREAM_SECONDS
         while clock() < until:
+            before = staff.asked
             try:
                 made = await render()
             except (SignedOut, Forbidden):
@@ -34,6 +50,6 @@ def stream(render: Render, *, every_seconds: float) -> Stream:
             except (Refused, Unreachable):
                 made = None  # the page keeps what it has; the next look may get an answer
             yield b": still here\n\n" if made is None else event(made.decode())
-            await asyncio.sleep(every_seconds)
+            await asyncio.sleep(pause_seconds(every_seconds, staff.allowance, cost=staff.asked - before))
 
     return Stream(frames())

@@ -58,7 +58,7 @@ class EventPages:
             newest = _newest(found)
             return self._site.html(staff.visit, "console/event-list.html", events=found)
 
-        return asking.stream(frame, every_seconds=LOOK_SECONDS)
+        return asking.stream(staff, frame, every_seconds=LOOK_SECONDS)
 
     async def _page(self, staff: Staff, after: str | None = None) -> Entries:
         asked = path(

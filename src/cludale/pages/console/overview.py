@@ -62,7 +62,7 @@ class OverviewPages:
         async def frame() -> bytes:
             return self._site.html(staff.visit, "console/figures.html", now=await self._look(staff))
 
-        return asking.stream(frame, every_seconds=LOOK_SECONDS)
+        return asking.stream(staff, frame, every_seconds=LOOK_SECONDS)
 
     async def _look(self, staff: Staff) -> Overview:
         """Ask all services. Raises SignedOut, Forbidden."""

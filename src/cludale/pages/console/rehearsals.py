@@ -190,7 +190,7 @@ class RehearsalPages:
             shown = state
             return self._site.html(staff.visit, "console/rehearsing.html", state=state)
 
-        return asking.stream(frame, every_seconds=LOOK_SECONDS)
+        return asking.stream(staff, frame, every_seconds=LOOK_SECONDS)
 
 
 def read(fields: dict[str, str]) -> tuple[Asked | None, dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from cludale.pages import forms
-from cludale.pages.api import Answer, Refused
+from cludale.pages.api import Allowance, Answer, Refused
 from cludale.pages.site import Site, Visit
 from cludale.pages.staff import cookies
 from cludale.pages.staff.views import Going, Over, Session, Token, Ways
@@ -39,10 +39,18 @@ class Staff:
         self.session = session
         self.token = token
         self._site = site
+        self.asked = 0
+        """How many requests were made for this page."""
+        self.allowance: Allowance | None = None
+        """What was left at the last of them."""
 
     async def ask(self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] = {}) -> Answer:
         """The API's answer, whatever its status. Raises Unreachable, SignedOut, Forbidden."""
-        return _let_in(await self._site.ask(self.visit, method, path, body, token=self.token, headers=headers))
+        self.asked += 1
+        answer = await self._site.ask(self.visit, method, path, body, token=self.token, headers=headers)
+        if answer.allowance is not None:
+            self.allowance = answer.allowance
+        return _let_in(answer)
 
     async def file(self, path: str) -> Answer | Stream:
         """A file of the API's. Raises Unreachable, SignedOut, Forbidden."""

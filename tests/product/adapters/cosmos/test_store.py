@@ -231,7 +231,7 @@ class TestLostAnswers:
         first = asyncio.create_task(store.get(ORDER, [key("a")]))
         await asyncio.sleep(0.02)
         began, double.is_recording = clock(), True
-        with pytest.raises(StoreUnavailable, match="1 requests to Cosmos DB are under way.* was not sent"):
+        with pytest.raises(StoreUnavailable, match=r"1 requests to Cosmos DB are under way.* was not sent"):
             await store.commit([of(order("b"))])
         assert clock() - began < HASTY.request_seconds, "the wait is part of its time"
         assert not writes(double)
