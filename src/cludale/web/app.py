@@ -16,7 +16,7 @@ from cludale.kernel.times import rfc3339
 from cludale.runtime.readiness import Trouble
 from cludale.web import openapi, pages
 from cludale.web.bodies import Body, check_media_type, check_no_body
-from cludale.web.limits import SLOW_SECONDS, Limits, TooManyRequests
+from cludale.web.limits import SLOW_SECONDS, Inside, Limits, TooManyRequests
 from cludale.web.metrics import Gauges, Metrics, RequestCounts
 from cludale.web.problems import NoSuchRoute, Problems, Statuses
 from cludale.web.queries import QueryReader
@@ -41,6 +41,7 @@ ASSET_SECONDS = 86_400
 LIVE = json_response({"status": "ok"})
 READY = json_response({"status": "ready"})
 
+OwnHandler = Callable[[Request], Awaitable[Response]]
 Admit = Callable[[Mapping[bytes, bytes]], None]
 """Looks at the headers of a request, names in lower case. Raises a Refusal for one that may not come in."""
 
@@ -103,11 +104,13 @@ class WebApp:
         admit: Admit | None = None,
         limits: Limits | None = None,
         requests: RequestCounts | None = None,
+        inside: Inside | None = None,
     ) -> None:
         """`is_ready` says whether the process is up, `troubles` what it needs and does not work. `requests` counts.
 
         `internal` are routes for parts of the platform; `admit` looks at every request. `limits` are for
-        the services' routes, and not for services.
+        the services' routes, and not for services. What is for operators is shown to requests from `inside` alone;
+        None: to all.
         """
         self.problems = Problems(*(service.statuses for service in services))
         self.requests = RequestCounts() if requests is None else requests
@@ -119,6 +122,7 @@ class WebApp:
         self.metrics = Metrics(self.requests, gauges, version=version)
         self._admit = admit
         self._limits = limits
+        self._inside = inside
         self._traced = traced
         self._routes = [route for service in services for route in service.routes]
         routes = [*self._routes, *internal, *self._own_routes()]
@@ -141,19 +145,32 @@ class WebApp:
     # What is served beside the services
 
     def _own_routes(self) -> list[Route]:
-        handlers: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
+        handlers: Mapping[str, OwnHandler] = {
             "/livez": self._live,
             "/readyz": self._ready,
             "/readyz/replica": self._replica_ready,
-            "/metrics": self._metrics,
-            "/openapi.json": self._openapi,
+            "/metrics": self._from_inside("/metrics", self._metrics),
+            "/openapi.json": self._from_inside("/openapi.json", self._openapi),
             "/": self._front,
-            "/docs": self._docs,
+            "/docs": self._from_inside("/docs", self._docs),
             "/docs/{name}": self._docs_asset,
             "/problems": self._problem_list,
             "/problems/{name}": self._problem,
         }
         return [Route(method="GET", path=path, handle=handler) for path, handler in handlers.items()]
+
+    def _from_inside(self, path: str, handle: OwnHandler) -> OwnHandler:
+        """It, for those who may see it; to all others it is as if there were none."""
+        inside = self._inside
+        if inside is None:
+            return handle
+
+        async def shown(request: Request) -> Response:
+            if not inside.has(request.peer, request.headers):
+                raise NoSuchRoute(path)
+            return await handle(request)
+
+        return shown
 
     async def _live(self, _: Request) -> Response:
         return LIVE

@@ -119,10 +119,13 @@ class Addresses:
         """
         if not self.trusted and ":" not in peer:
             return peer
+        found = self.exactly(peer, headers)
+        return peer if found is None else self._counted_as(found)
+
+    def exactly(self, peer: str, headers: Mapping[bytes, bytes]) -> IPAddress | None:
+        """The same, and the address itself; None for a peer that has none."""
         found = _parsed(peer)
-        if found is None:
-            return peer
-        if self._is_trusted(found):
+        if found is not None and self._is_trusted(found):
             for each in reversed(headers.get(_FORWARDED, b"").decode("latin-1").split(",")):
                 named = _parsed(_without_port(each.strip()))
                 if named is None:
@@ -130,7 +133,7 @@ class Addresses:
                 found = named
                 if not self._is_trusted(named):
                     break
-        return self._counted_as(found)
+        return found
 
     def _counted_as(self, address: IPAddress) -> str:
         if isinstance(address, IPv4Address) or self._prefix == address.max_prefixlen:
@@ -139,6 +142,20 @@ class Addresses:
 
     def _is_trusted(self, address: IPAddress) -> bool:
         return any(address in network for network in self.trusted)
+
+
+class Inside:
+    """Networks from which what is for operators is shown."""
+
+    def __init__(self, networks: Iterable[str], addresses: Addresses) -> None:
+        """Raises ValueError."""
+        self.networks: Networks = tuple(ip_network(each) for each in networks)
+        self._addresses = addresses
+
+    def has(self, peer: str, headers: Mapping[bytes, bytes]) -> bool:
+        """Does a request come from there?"""
+        address = self._addresses.exactly(peer, headers)
+        return address is not None and any(address in network for network in self.networks)
 
 
 def _parsed(text: str) -> IPAddress | None:

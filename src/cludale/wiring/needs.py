@@ -24,7 +24,7 @@ from cludale.ports.wallets import NoWallets, Wallets
 from cludale.services import NAMES
 from cludale.services.catalogue import SERVICES
 from cludale.services.tickets.codes import key_of
-from cludale.web.limits import Addresses, Limits, RequestLimit
+from cludale.web.limits import Addresses, Inside, Limits, RequestLimit
 from cludale.web.shared_limits import SharedLimit
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
@@ -40,6 +40,7 @@ def check(settings: Settings, only: Collection[str]) -> None:
     if settings.database_url is not None and settings.cosmos_endpoint is not None:
         raise MissingSetting("there can be one store: unset CLUDALE_DATABASE_URL or CLUDALE_COSMOS_ENDPOINT")
     _check_state_stores(settings, only)
+    inside(settings)
     if settings.dapr:
         if settings.app_api_token is None:
             raise MissingSetting(
@@ -278,6 +279,17 @@ def trusted_addresses(settings: Settings) -> Addresses:
         return Addresses(trusted, ipv6_prefix=settings.address_prefix)
     except ValueError as error:
         raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
+
+
+def inside(settings: Settings) -> Inside | None:
+    """From where what is for operators is shown; None: from anywhere. Raises UnusableSetting."""
+    named = [each.strip() for each in settings.inside_networks.split(",") if each.strip()]
+    if not named:
+        return None
+    try:
+        return Inside(named, trusted_addresses(settings))
+    except ValueError as error:
+        raise UnusableSetting("CLUDALE_INSIDE_NETWORKS", settings.inside_networks, str(error)) from error
 
 
 def webhook_networks(settings: Settings) -> Networks:

@@ -315,6 +315,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _doc("so many bits of an IPv6 address are one address, for all that is counted by address"),
     ] = 64
 
+    inside_networks: Annotated[
+        str,
+        _doc("networks from which /metrics, /docs and /openapi.json are shown: 10.0.0.0/8; without it, to all"),
+    ] = ""
+
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=2**24), _doc("the largest request body")] = 65_536
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000), _doc("connections at once; more are turned away")] = 4_096
     request_seconds: Annotated[Seconds, _doc("how long a client may take to send one request")] = 20

@@ -58,7 +58,7 @@ def gateway(
     import uvloop
 
     from cludale.web.server import CannotListen, address_of, listen
-    from cludale.wiring.needs import trusted_addresses
+    from cludale.wiring.needs import inside, trusted_addresses
     from cludale_operations.cli.logs import log_to_stderr
     from cludale_operations.gateway.certificates import NoHttps
     from cludale_operations.gateway.configuration import GatewayLimits
@@ -87,6 +87,7 @@ def gateway(
             listener = open_sockets.enter_context(listen(settings.host, settings.port))
             is_secure = settings.tls_certificate is not None
             address = address_of(listener, is_secure=is_secure)
+            shown_to = inside(settings)
             doors = GatewayDoors(
                 listener,
                 opened(settings.host, settings.redirected_port if is_secure else None),
@@ -94,6 +95,7 @@ def gateway(
                 None if settings.tls_certificate is None else settings.tls_certificate.absolute(),
                 tuple(map(str, trusted_addresses(settings).trusted)),
                 settings.hsts_subdomains,
+                () if shown_to is None else tuple(map(str, shown_to.networks)),
             )
 
             def greet(backends: int) -> None:

@@ -31,7 +31,7 @@ from cludale.web.app import WebApp
 from cludale.web.protocol import ConnectionLimits
 from cludale.web.server import CannotListen, address_of, listen
 from cludale.web.server import serve as serve_app
-from cludale.wiring.needs import MissingSetting
+from cludale.wiring.needs import MissingSetting, inside
 from cludale.wiring.platform import Platform
 from cludale.wiring.secret_store import with_secrets
 from cludale.wiring.settings import Settings
@@ -117,6 +117,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
         internal=[*platform.internal, *(() if pages is None else pages.routes)],
         admit=platform.admit,
         limits=platform.limits,
+        inside=inside(platform.settings),
         requests=platform.requests,
     )
     services.find = app.router.find

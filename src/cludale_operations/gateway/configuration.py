@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from cludale.kernel.refusals import Busy
 from cludale.pages import PREFIXES
-from cludale.web.problems import HttpVersionNotSupported, Problems
+from cludale.web.problems import HttpVersionNotSupported, NoSuchRoute, Problems
 from cludale.web.responses import Response
 from cludale_operations.gateway.certificates import NO_FRAME, bind, hsts, redirect
 from cludale_operations.gateway.problems import NoSuchLabel, by_status
@@ -78,6 +78,8 @@ class Entry(NamedTuple):
     """Networks of proxies: what they say of whom they ask for is passed on."""
     hsts_subdomains: bool = False
     """Are browsers told to stay with HTTPS for hosts below this one, too?"""
+    operators: tuple[str, ...] = ()
+    """Networks from which the gateway's figures are shown; none: from anywhere."""
 
     @property
     def descriptors(self) -> list[int]:
@@ -260,7 +262,7 @@ def _public(services: Collection[str], entry: Entry, problems: Problems, *, has_
     yield "    acl reads method GET HEAD"
     yield "    http-request set-var(txn.service) path,field(3,/) if of_a_service"
     yield f"    acl known var(txn.service) -m str {' '.join(services)}"
-    yield "    http-request use-service prometheus-exporter if { path /metrics } reads"
+    yield from _figures(entry, problems)
     yield "    http-request set-path /metrics if of_a_service known reads"
     yield "    acl readiness path /readyz /readyz/replica"
     # HAProxy takes a server for up until it was asked.
@@ -292,6 +294,20 @@ def _public(services: Collection[str], entry: Entry, problems: Problems, *, has_
     if has_people:
         yield "    use_backend people if { var(txn.service) -m str " + " ".join(PREFIXES) + " }"
     yield "    default_backend pages"
+
+
+def _figures(entry: Entry, problems: Problems) -> Iterator[str]:
+    """The gateway's own, for operators."""
+    if entry.operators:
+        # by the word of a trusted proxy, which stands before what was added here
+        yield "    http-request set-var(txn.from) src"
+        if entry.trusted:
+            said = "{ req.hdr_ip(x-forwarded-for,-2) -m found }"
+            yield f"    http-request set-var(txn.from) req.hdr_ip(x-forwarded-for,-2) if by_proxy {said}"
+        hidden = _body(problems.answer(NoSuchRoute("/metrics")))
+        inside = f"{{ var(txn.from) -m ip {' '.join(entry.operators)} }}"
+        yield f"    http-request return status 404 {hidden} if {{ path /metrics }} reads !{inside}"
+    yield "    http-request use-service prometheus-exporter if { path /metrics } reads"
 
 
 def _forwarded(trusted: Collection[str]) -> Iterator[str]:

@@ -60,12 +60,23 @@ class GatewayDoors(NamedTuple):
     """Networks of proxies that are believed."""
     hsts_subdomains: bool = False
     """Are browsers told to stay with HTTPS for hosts below this one, too?"""
+    operators: tuple[str, ...] = ()
+    """Networks from which the gateway's figures are shown; none: from anywhere."""
 
     def entry(self) -> Entry:
         """The same, as HAProxy's configuration names it."""
         plain, inside = (None if each is None else each.fileno() for each in (self.plain, self.inside))
         port = self.public.getsockname()[1]
-        return Entry(self.public.fileno(), self.certificate, port, plain, inside, self.trusted, self.hsts_subdomains)
+        return Entry(
+            self.public.fileno(),
+            self.certificate,
+            port,
+            plain,
+            inside,
+            self.trusted,
+            self.hsts_subdomains,
+            self.operators,
+        )
 
     def close(self) -> None:
         """Let go of them: they are HAProxy's."""

@@ -176,7 +176,7 @@ class Load:
 
     def _count_answer(self, line: "_Line", answer: ClientResponse) -> None:
         now = perf_counter()
-        status, body, reusable, _ = answer
+        status, body, reusable, *_ = answer
         of_status = self.tally.latencies.get(status)
         if of_status is None:
             of_status = self.tally.latencies[status] = Latencies()

@@ -71,7 +71,7 @@ async def test_what_a_trusted_proxy_says_of_whom_it_asks_for_is_passed_on(tmp_pa
     need("haproxy")
     async with backend() as orders:
         routes = {"orders": {"backends": [{"url": orders.url}]}}
-        settings = {"CLUDALE_TRUSTED_PROXIES": "127.0.0.0/8,2001:db8::/32"}
+        settings = {"CLUDALE_TRUSTED_PROXIES": "127.0.0.0/8,2001:db8::/32", "CLUDALE_INSIDE_NETWORKS": "192.0.2.0/24"}
         says = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}
         with served_gateway(tmp_path, routes, settings) as gateway:
             async with httpx.AsyncClient(base_url=gateway.url, timeout=10) as client:
@@ -80,6 +80,17 @@ async def test_what_a_trusted_proxy_says_of_whom_it_asks_for_is_passed_on(tmp_pa
                         break
                     await asyncio.sleep(0.1)
                 await client.get("/orders/b")
+                operator = {"x-forwarded-for": "192.0.2.7"}
+                shown = [
+                    (await client.get("/metrics", headers=each)).status_code
+                    for each in (
+                        says,
+                        {"x-forwarded-for": "192.0.2.7, 203.0.113.9"},
+                        {},
+                        {"x-forwarded-for": "192.0.2.7"},
+                    )
+                ]
+                assert shown == [404, 404, 404, 200], "the gateway's own figures are for operators"
     first, second = (each for each in orders.got if each.target.startswith("/orders"))
     assert (first.all("x-forwarded-for"), first.all("x-forwarded-proto")) == (["203.0.113.9, 127.0.0.1"], ["https"])
     assert (second.all("x-forwarded-for"), second.all("x-forwarded-proto")) == (["127.0.0.1"], ["http"])

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -95,7 +95,7 @@ class Here(NamedTuple):
 
 
 @asynccontextmanager
-async def made(folder: Path, **changes: int) -> AsyncIterator[Here]:
+async def made(folder: Path, **changes: Any) -> AsyncIterator[Here]:
     async with running(folder, organizer_key=FIRST_KEY, **changes) as platform:
         services = InProcess()
         pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=Held())

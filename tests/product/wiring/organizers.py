@@ -11,6 +11,7 @@ from tests.served_here import served_here
 
 from cludale.services import NAMES
 from cludale.web.app import WebApp
+from cludale.wiring.needs import inside
 from cludale.wiring.platform import Platform
 
 FIRST_KEY = "organizer"
@@ -78,6 +79,7 @@ async def office(folder: Path, only: Collection[str] = NAMES, **changes: object)
             internal=platform.internal,
             admit=platform.admit,
             limits=platform.limits,
+            inside=inside(platform.settings),
         )
         async with served_here(app) as client:
             yield Office(platform, client)

@@ -6,7 +6,7 @@ import pytest
 from tests.product.wiring.organizers import FIRST_KEY, bearer, office
 from tests.product.wiring.platforms import settings
 
-from cludale.wiring.needs import request_limits
+from cludale.wiring.needs import inside, request_limits
 from cludale.wiring.settings import UnusableSetting
 
 BEHIND = {"trusted_proxies": "127.0.0.0/8"}
@@ -65,3 +65,18 @@ async def test_without_a_setting_there_are_no_limits_and_no_headers_of_them(tmp_
 def test_a_proxy_that_is_no_network_is_said(tmp_path: Path) -> None:
     with pytest.raises(UnusableSetting, match="CLUDALE_TRUSTED_PROXIES"):
         request_limits(settings(tmp_path, trusted_proxies="the gateway"))
+
+
+async def test_what_is_for_operators_is_shown_where_they_are_and_to_nobody_else(tmp_path: Path) -> None:
+    async with office(tmp_path, inside_networks="192.0.2.0/24, 2001:db8:1::/48", **BEHIND) as here:
+        for address in ("192.0.2.7", "2001:db8:1::9"):
+            assert (await here.client.get("/metrics", headers={"x-forwarded-for": address})).status_code == 200
+        for path in ("/metrics", "/openapi.json", "/docs"):
+            for address in ("198.51.100.1", "2001:db8::1"):
+                answer = await here.client.get(path, headers={"x-forwarded-for": address})
+                assert answer.status_code == 404, (path, address)
+        assert answer.json()["type"] == "/problems/no-such-route"
+        for path in ("/concerts", "/livez", "/problems", "/docs/page.css"):
+            assert (await here.client.get(path, headers={"x-forwarded-for": "198.51.100.1"})).status_code == 200
+    with pytest.raises(UnusableSetting, match="CLUDALE_INSIDE_NETWORKS"):
+        inside(settings(tmp_path, inside_networks="the office"))
