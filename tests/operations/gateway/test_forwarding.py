@@ -83,12 +83,7 @@ async def test_what_a_trusted_proxy_says_of_whom_it_asks_for_is_passed_on(tmp_pa
                 operator = {"x-forwarded-for": "192.0.2.7"}
                 shown = [
                     (await client.get("/metrics", headers=each)).status_code
-                    for each in (
-                        says,
-                        {"x-forwarded-for": "192.0.2.7, 203.0.113.9"},
-                        {},
-                        {"x-forwarded-for": "192.0.2.7"},
-                    )
+                    for each in (says, {"x-forwarded-for": "192.0.2.7, 203.0.113.9"}, {}, operator)
                 ]
                 assert shown == [404, 404, 404, 200], "the gateway's own figures are for operators"
     first, second = (each for each in orders.got if each.target.startswith("/orders"))

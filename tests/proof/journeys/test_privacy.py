@@ -26,6 +26,7 @@ NAME = "Qzxnamé Plänted"
 PHONE = "+49 170 7354 7354 11"
 EMAIL = f"{LOCAL}@qzxbuyer.example"
 OTHER = f"{SHAPED}@qzxother.example"
+WAITING = f"{LOCAL}-waits@qzxbuyer.example"
 NEEDLES: Sequence[bytes] = [
     each.encode() for each in (LOCAL, "qzxbuyer", SHAPED, "qzxother", "7354 7354", "7354+7354", "7354%207354", "Qzxnam")
 ]
@@ -43,6 +44,8 @@ class Visited(NamedTuple):
     folder: Path
     concert: str
     orders: list[dict[str, Any]]
+    others: list[str]
+    """Orders of somebody else: the lines of a cart, and one that waits at a concert that limits its buyers."""
     problems: list[str]
     collected: Receiver
 
@@ -107,7 +110,21 @@ def _visited(start: Start, folder: Path, collected: Receiver) -> Iterator[Visite
         refused = office.http.post("/orders/guests", json=guests, headers=office.organizer)
         problem(refused, 409, "guests-refused")
         problems.append(refused.text)
-        yield Visited(running, office, folder, concert, orders, problems, collected)
+        cart_and_wish = _a_cart_and_who_waits(office)
+        yield Visited(running, office, folder, concert, orders, cart_and_wish, problems, collected)
+
+
+def _a_cart_and_who_waits(office: BoxOffice) -> list[str]:
+    concert = office.put_on(seats=2, maxPerBuyer=2)["id"]
+    buyer = {"userId": "user-6", "email": WAITING, "phone": PHONE, "billingAddress": BILLING}
+    lines = [{"concertId": concert, "quantity": 1}] * 2
+    cart = office.http.post("/orders/carts", json={**buyer, "lines": lines})
+    assert cart.status_code == 201, cart.text
+    waits = office.order(concert, quantity=1, waitingList=True, userId="user-5", email=WAITING, name="A. Nother")
+    problem(waits, 409, "buyer-limit-reached")
+    waits = office.order(concert, quantity=1, waitingList=True, userId="user-5", email=f"x{WAITING}")
+    assert waits.status_code == 202, waits.text
+    return [*(line["id"] for line in cart.json()["lines"]), waits.json()["id"]]
 
 
 class _stderr_to:  # noqa: N801 - reads as a block
@@ -311,3 +328,22 @@ def test_an_erased_buyer_is_nowhere_any_more_and_all_the_rest_holds(visited: Vis
     assert {each["holder"] for each in given} == {None}, "nor is the name that the buyer gave for a ticket"
     assert office.get("/audit/verify")["ok"]
     assert len(office.listed("/audit/events", type="ContactErased")) == 2, "again, it changes nothing"
+
+
+def test_who_had_a_cart_and_who_waits_are_found_and_erased_whole(visited: Visited) -> None:
+    office, (one, two, waits) = visited.office, visited.others
+    items = _ask(office, "export", email=WAITING)["items"]
+    assert {item["orderId"] for item in items} == {one, two}
+    assert [item["billingAddress"] for item in items] == [BILLING, BILLING]
+    assert _ask(office, "export", email=f"x{WAITING}")["items"][0]["orderId"] == waits
+    for whose in (WAITING, f"x{WAITING}"):
+        assert _ask(office, "erase", email=whose)["items"]
+        assert _ask(office, "export", email=whose)["items"] == []
+    office.quiet()
+    kept = _ask(office, "export", orderIds=[one, two, waits])["items"]
+    assert {item["erasedAt"] is None for item in kept} == {False}
+    assert {(item["email"], item["phone"], item["billingAddress"]) for item in kept} == {(None, None, None)}
+    assert office.get(f"/orders/{waits}")["status"] == "Pending", "it keeps its place"
+    assert office.get("/audit/verify")["ok"]
+    if not is_over_cosmos():
+        assert _planted_in(visited.folder) == []
