@@ -88,6 +88,14 @@ class Invoiced(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """None, too, in what was written before this field existed."""
 
 
+class InvoicedEmail(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
+    """By what an order is found whose buyer has another e-mail address than the one that stands on its invoice."""
+
+    order_id: str
+    email: str | None = None
+    """The keyed hash of the one on the invoice, folded; None: there is no such one any more."""
+
+
 class Upkeep(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Up to where a walk through all records has come to its end."""
 

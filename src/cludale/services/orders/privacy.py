@@ -18,8 +18,8 @@ from cludale.services.orders import aftersale, domain, personal
 from cludale.services.orders.aftersale import Amended, Amendment, Kept
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import ErasureReason, Party
-from cludale.services.orders.personal import NOTHING, Particulars, Personal
-from cludale.services.orders.store import ORDERS, PERSONAL
+from cludale.services.orders.personal import NOTHING, InvoicedEmail, Particulars, Personal
+from cludale.services.orders.store import INVOICED_EMAILS, ORDERS, PERSONAL
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,9 @@ class Privacy:
                 return ()
             puts = [ORDERS.put(order, found.version)]
             if not is_erased and particulars is not known:
-                puts.append(PERSONAL.put(self._kept(order, particulars, before), 0 if kept is None else kept.version))
+                after = self._kept(order, particulars, before)
+                puts.append(PERSONAL.put(after, 0 if kept is None else kept.version))
+                puts += (await self._found_by_invoice((after,))).get(order_id, ())
             if beside is not None:
                 puts.append(beside(order))
             events = self._updates.envelopes(decision, cause, now)
@@ -188,6 +190,24 @@ class Privacy:
                 named[id] = None
         return named
 
+    async def _found_by_invoice(self, kept: Sequence[Personal]) -> Mapping[str, Sequence[Put]]:
+        """What has to be put so that these are found by the e-mail address on their invoices, too, by their ids.
+
+        Of those that have been erased it is dropped. Raises ContactsLocked.
+        """
+        known = await INVOICED_EMAILS.load(self._updates.records, [each.order_id for each in kept])
+        puts: dict[str, Sequence[Put]] = {}
+        for each in kept:
+            hashed = None
+            if each.invoiced is not None:
+                email = self._read_invoiced(each.order_id, each.invoiced).email
+                hashed = None if email is None else self._seals.digest(personal.folded(email))
+            wanted = InvoicedEmail(order_id=each.order_id, email=None if hashed == each.email else hashed)
+            before = known.get(each.order_id)
+            if wanted != (InvoicedEmail(order_id=each.order_id) if before is None else before.state):
+                puts[each.order_id] = (INVOICED_EMAILS.put(wanted, 0 if before is None else before.version),)
+        return puts
+
     def _seal_invoiced(self, order_id: str, invoiced: personal.Invoiced) -> Sealed:
         return self._seals.seal(personal.packed_invoiced(invoiced), personal.invoiced_of(order_id))
 
@@ -200,6 +220,7 @@ class Privacy:
     async def orders_of(self, email: str, asked: Query) -> tuple[list[Order], str | None]:
         """A page of the orders whose buyer left this e-mail address, as it was left, and the cursor of the next one.
 
+        Behind those that have it now come those on whose invoices it stands, though the buyer has another by now.
         Of `asked`, page and direction count. Raises UnusableCursor. Those of which the address is in clear yet are not
         among them.
         """
@@ -207,13 +228,24 @@ class Privacy:
         which, mark, place = (asked.after or "0:").partition(":")
         if not mark or not which.isdecimal():
             raise UnusableCursor
-        at = int(which) if int(which) < len(hashes) else 0
-        query = asked._replace(equal={"email": hashes[at]}, after=place or None)
-        kept, page = await PERSONAL.find(self._updates.records, query)
-        following = f"{at}:{page.next}" if page.next else f"{at + 1}:" if at + 1 < len(hashes) else None
-        ids = [each.state.order_id for each in kept]
+        rounds, ids = 2 * len(hashes), list[str]()
+        at, after = (int(which) if int(which) < rounds else 0), place or None
+        while at < rounds and len(ids) < asked.limit:
+            query = asked._replace(equal={"email": hashes[at % len(hashes)]}, after=after, limit=asked.limit - len(ids))
+            found_ids, after = await self._ids(query, is_on_invoice=at >= len(hashes))
+            ids += found_ids
+            at += after is None
+        following = None if at == rounds else f"{at}:{after or ''}"
         found = await self._orders(ids)
         return [found[id].state for id in ids if id in found], following
+
+    async def _ids(self, query: Query, *, is_on_invoice: bool) -> tuple[list[str], str | None]:
+        if is_on_invoice:
+            invoiced, page = await INVOICED_EMAILS.find(self._updates.records, query)
+            kept = await self.kept([each.state.order_id for each in invoiced])
+            return [id for id, each in kept.items() if each.invoiced is not None], page.next  # else retention erased it
+        found, page = await PERSONAL.find(self._updates.records, query)
+        return [each.state.order_id for each in found], page.next
 
     async def named(self, orders: Sequence[Order], sought: Sequence[str]) -> list[Order]:
         """Those of these orders whose buyer's name has these words (`personal.words`). Raises ContactsLocked.
@@ -230,7 +262,11 @@ class Privacy:
         a ticket on to.
         """
         await self.seal_clear([order for order in orders if order.has_clear_contact])
-        changes = [Change(PERSONAL, order.id, partial(_erase, order), cause) for order in orders]
+        invoiced = await INVOICED_EMAILS.load(self._updates.records, [order.id for order in orders])
+        changes = [
+            Change(PERSONAL, order.id, partial(_erase, order), cause, along=_unfound(order.id, invoiced.get(order.id)))
+            for order in orders
+        ]
         updated = await self._updates.update(changes)
         if any(result is ChangeResult.CONFLICT for result, _ in updated):
             raise Busy("Some addresses are being changed by others; erase again.")
@@ -245,13 +281,31 @@ class Privacy:
 
     async def rewrap(self, kept: Sequence[Versioned[Personal]]) -> int:
         """Bring the keys of these under the master key that is used now."""
+        old = [each for each in kept if self._is_old(each.state)]
+        found_by = await self._found_anew([each.state for each in old if each.state.invoiced is not None])
         changes = [
-            Change(PERSONAL, each.state.order_id, self._rewrapped, Cause(), known=each)
-            for each in kept
-            if self._is_old(each.state)
+            Change(
+                PERSONAL,
+                each.state.order_id,
+                self._rewrapped,
+                Cause(),
+                known=each,
+                along=found_by.get(each.state.order_id, ()),
+            )
+            for each in old
         ]
         updated = await self._updates.update(changes) if changes else []
         return sum(result is ChangeResult.CHANGED for result, _ in updated)
+
+    async def _found_anew(self, kept: Sequence[Personal]) -> Mapping[str, Sequence[Put]]:
+        """The same as `_found_by_invoice` by the master key that is used now."""
+        if not kept:
+            return {}
+        opened = [self._seals.open(each.sealed, each.order_id) for each in kept if each.sealed is not None]
+        hashes = [self._hash(personal.unpacked(each)) for each in opened]
+        return await self._found_by_invoice(
+            [replace(each, email=email) for each, email in zip(kept, hashes, strict=True)]
+        )
 
     def _is_old(self, kept: Personal) -> bool:
         return any(
@@ -267,6 +321,13 @@ class Privacy:
             invoiced = self._seals.rewrap(kept.invoiced, personal.invoiced_of(kept.order_id))
             after = replace(after, invoiced=invoiced)
         return Decision(after)
+
+
+def _unfound(order_id: str, known: Versioned[InvoicedEmail] | None) -> tuple[Put, ...]:
+    """What drops the hash of the e-mail address on its invoice, if there is one."""
+    if known is None or known.state.email is None:
+        return ()
+    return (INVOICED_EMAILS.put(InvoicedEmail(order_id=order_id), known.version),)
 
 
 def _erase(order: Order, kept: Personal | None, now: datetime) -> Decision[Personal]:

@@ -16,7 +16,7 @@ from cludale.services.orders.carts import Cart
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.guests import Guest
 from cludale.services.orders.jobs import Job
-from cludale.services.orders.personal import Personal, Upkeep
+from cludale.services.orders.personal import InvoicedEmail, Personal, Upkeep
 
 ORDERS = AggregateStore(
     Kind("orders", "order", ("concertId", "status", DUE), (DUE,)),
@@ -80,6 +80,15 @@ PERSONAL = AggregateStore(
 committed together.
 DUE is when retention looks at it next."""
 
+INVOICED_EMAILS = AggregateStore(
+    Kind("orders", "invoiced_email", ("email",), may_lack=True),
+    InvoicedEmail,
+    identity=lambda each: each.order_id,
+    index=lambda each: (each.email,),
+    partition=ORDERS.partition,
+)
+"""Under the order's id, too, and committed with what is kept of its buyer; of few orders there is one."""
+
 GUESTS = AggregateStore(
     Kind("orders", "guest", ("concertId",), may_lack=True),
     Guest,
@@ -96,6 +105,7 @@ KINDS = (
     JOBS.kind,
     IdempotencyKeys.kind_for("orders"),
     PERSONAL.kind,
+    INVOICED_EMAILS.kind,
     UPKEEP.kind,
     GUESTS.kind,
     CARTS.kind,

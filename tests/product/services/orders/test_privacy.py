@@ -30,7 +30,7 @@ from cludale.services.orders.domain import Order, OrderRequest
 from cludale.services.orders.events import ErasureReason, Party
 from cludale.services.orders.personal import Particulars, Personal, folded, words
 from cludale.services.orders.service import Orders
-from cludale.services.orders.store import ORDERS, PERSONAL, Search
+from cludale.services.orders.store import INVOICED_EMAILS, ORDERS, PERSONAL, Search
 from cludale.services.orders.upkeep import ERASED_AGAIN, RESTORED, ErasuresOwed, names_nobody, note
 
 EMAIL = "zoe@example.org"
@@ -297,6 +297,30 @@ async def test_an_amendment_goes_into_the_sealed_record_with_the_orders_new_vers
         await orders.amend(order.id, Amendment(comment="x"), by=Party.ORGANIZER, cause=REQUEST)
     await make.store.close()
     assert not any(word in each for each in _read(tmp_path) for word in (b"qzx", b"Bee", b"other@"))
+
+
+async def test_who_has_another_address_by_now_is_found_by_the_one_that_stands_on_the_invoice(make: Make) -> None:
+    orders, both, alone = make(), make(AesGcmSeals("newer", "master")), make(AesGcmSeals("newer"))
+
+    async def found(by: Orders, email: str) -> list[str]:
+        page, following = await by.privacy.orders_of(email, PAGE)
+        assert following is None
+        return [each.id for each in page]
+
+    order = await orders.place(WANTED, cause=REQUEST)
+    await orders.privacy.keep_for_invoices([order])
+    for email in ("one@example.org", "other@example.org", EMAIL, "other@example.org"):
+        await orders.amend(order.id, Amendment(email=email), by=Party.BUYER, cause=REQUEST)
+        assert await found(orders, EMAIL) == [order.id]
+        assert await found(orders, email) == [order.id]
+    assert await found(orders, "one@example.org") == []
+    await both.sweep()
+    assert await found(alone, EMAIL) == [order.id], "under the new master key, too"
+    first, following = await alone.privacy.orders_of(EMAIL, PAGE._replace(limit=1))
+    assert ([each.id for each in first], following) == ([order.id], None)
+    await alone.privacy.erase([order], REQUEST)
+    assert await found(alone, EMAIL) == []
+    assert (await INVOICED_EMAILS.one(make.store, order.id)).state.email is None
 
 
 async def test_an_amendment_of_an_order_without_record_or_in_clear_makes_one(make: Make) -> None:
