@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.served_here import served_here
 
 from cludale.pages.api import InProcess
 from cludale.pages.building import Pages
+from cludale.services.concerts import sessions
 from cludale.web.app import WebApp
 
 PUBLIC = "http://127.0.0.1:9"
@@ -213,6 +215,32 @@ async def test_a_door_device_is_paired_once_for_one_concert(browser: httpx.Async
     assert (await browser.get("/orders", headers=bearer(key["key"]))).status_code == 403
     missing = await send(browser, "/staff/door", "/staff/door", name="x", concert="theirs")
     assert missing.status_code == 422
+
+
+async def test_who_is_signed_in_sees_their_own_sessions_and_ends_the_others(
+    browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = {"name": "till", "scopes": ["read"]}
+    key = (await browser.post("/concerts/-/keys", json=ask, headers=bearer(FIRST_KEY))).json()
+    strangers = (await browser.post("/concerts/-/sessions", json={"key": key["key"]})).json()["token"]
+    elsewhere = (await browser.post("/concerts/-/sessions", json={"key": FIRST_KEY})).json()["token"]
+    await sign_in(browser)
+    own = (await browser.get("/concerts/-/session/all", headers=bearer(elsewhere))).json()["items"]
+    assert [each["name"] for each in own] == ["the first key"] * 2
+    assert "You are signed in elsewhere, too" in (await browser.get("/staff/session")).text
+    monkeypatch.setattr(sessions, "JUST_SIGNED_IN", timedelta(0))
+    late = await send(browser, "/staff/session", "/staff/session/end-others")
+    assert late.status_code == 403
+    assert "Sign out and in again first" in late.text
+    assert (await browser.get("/orders", headers=bearer(elsewhere))).status_code == 200
+    monkeypatch.undo()
+    assert (await send(browser, "/staff/session", "/staff/session/end-others")).status_code == 303
+    statuses = [
+        (await browser.get("/orders", headers=bearer(token))).status_code
+        for token in (elsewhere, strangers, browser.cookies["session"])
+    ]
+    assert statuses == [401, 200, 200]
+    assert "elsewhere" not in (await browser.get("/staff/session")).text
 
 
 async def test_somebody_elses_session_is_ended_and_a_revoked_keys_ends_with_it(browser: httpx.AsyncClient) -> None:

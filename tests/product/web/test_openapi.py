@@ -63,6 +63,8 @@ ROUTES = [
     ("get", "/concerts/-/session", "organizer"),
     ("post", "/concerts/-/session/renew", "organizer"),
     ("post", "/concerts/-/session/end", "organizer"),
+    ("get", "/concerts/-/session/all", "organizer"),
+    ("post", "/concerts/-/session/end-others", "organizer"),
     ("post", "/concerts/-/door/codes", "organizer"),
     ("post", "/concerts/-/door/keys", None),
     ("post", "/orders", None),

@@ -153,6 +153,8 @@ MATRIX: tuple[Row, ...] = (
     Row("GET", "/concerts/-/session", 200, SESSION),
     Row("POST", "/concerts/-/session/renew", 200, SESSION),
     Row("POST", "/concerts/-/session/end", 200, SESSION),
+    Row("GET", "/concerts/-/session/all", 200, SESSION),
+    Row("POST", "/concerts/-/session/end-others", 200, SESSION),
     Row(
         "POST",
         "/concerts/-/door/codes",

@@ -12,6 +12,7 @@ from cludale.pages.staff.views import Code, Key, Keys, Members, Sessions
 from cludale.web.responses import Response
 from cludale.web.routing import Route
 
+_OWN = ("concerts", "-", "session")
 _KEYS, _SESSIONS, _STAFF = ("concerts", "-", "keys"), ("concerts", "-", "sessions"), ("concerts", "-", "staff")
 
 
@@ -28,6 +29,7 @@ class Office:
         return [
             *self._signing.routes(),
             page("GET", "/staff/session", self._own),
+            page("POST", "/staff/session/end-others", self._end_others),
             page("GET", "/staff/keys", self._keys),
             page("POST", "/staff/keys", self._make_key),
             page("POST", "/staff/keys/{key_id}/revoke", self._revoke_key),
@@ -43,7 +45,22 @@ class Office:
         """Nothing goes on by itself."""
 
     async def _own(self, staff: Staff) -> Response:
-        return self._shown(staff, "staff/own.html")
+        return await self._own_page(staff)
+
+    async def _own_page(self, staff: Staff, *, is_too_late: bool = False) -> Response:
+        found = checked(await staff.ask("GET", path(*_OWN, "all"))).read(Sessions)
+        others = [each for each in found.items if each.id != staff.session.id]
+        return self._shown(
+            staff, "staff/own.html", status=403 if is_too_late else 200, others=others, is_too_late=is_too_late
+        )
+
+    async def _end_others(self, staff: Staff) -> Response:
+        forms.read(staff.visit.request)
+        answer = await staff.ask("POST", path(*_OWN, "end-others"))
+        if answer.status == 403 and answer.problem.name == "sign-in-again":
+            return await self._own_page(staff, is_too_late=True)
+        checked(answer)
+        return self._site.see(staff.visit, "/staff/session")
 
     # Keys
 

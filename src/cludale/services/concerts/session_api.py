@@ -19,7 +19,7 @@ from cludale.ports.issuer import Issuer, IssuerUnreachable, NotVouched, SignInPo
 from cludale.services.concerts import sessions as domain
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.session_service import SessionService
-from cludale.services.concerts.sessions import BY_ISSUER, Member, Session, SignedOutMeanwhile
+from cludale.services.concerts.sessions import BY_ISSUER, Member, Session, SignedOutMeanwhile, SignInAgain
 from cludale.web.access import Access
 from cludale.web.keyring import KeysUnknown
 from cludale.web.problems import Statuses
@@ -79,6 +79,7 @@ STATUS: Statuses = {
     NoRole: 403,
     RolesDisagree: 403,
     SignedOutMeanwhile: 403,
+    SignInAgain: 403,
     NoIssuer: 409,
     IssuerAlone: 409,
 }
@@ -420,6 +421,35 @@ class SessionsApi:
         await self._sessions.end(own)
         there = self._issuer is not None and of.startswith(BY_ISSUER)
         return json_response(Over(own, await self._issuer.sign_out_address() if there and self._issuer else None))
+
+    @route(
+        "GET",
+        "/concerts/-/session/all",
+        credential=Credential.SESSION,
+        summary="List your sessions",
+        description="All of the person, or of the key, that the session is of.",
+        replies={200: Reply(Page[SessionView])},
+        refusals=(NotFound, KeysUnknown),
+    )
+    async def list_own(self, request: Request) -> Response:
+        """The newest first."""
+        return json_response(Page([_view(each) for each in await self._sessions.own(asking(request).id)], None))
+
+    @route(
+        "POST",
+        "/concerts/-/session/end-others",
+        credential=Credential.SESSION,
+        summary="Sign out everywhere else",
+        description="Within a second your other sessions open nothing. For who signed in five minutes ago at the most.",
+        replies={200: Reply(AllOver)},
+        refusals=(NotFound, SignInAgain, KeysUnknown, Busy),
+    )
+    async def end_others(self, request: Request) -> Response:
+        """How many there were."""
+        own = asking(request).id
+        ended = await self._sessions.end_others(own)
+        _log.info("ended by %s: %d others of the same", own, ended)
+        return json_response(AllOver(own, ended))
 
 
 def _member(member: Member, sessions: int) -> MemberView:

@@ -54,6 +54,17 @@ class SessionService:
         await self._change(lambda sessions, _: domain.end_all_of(sessions, person_id))
         return ended
 
+    async def own(self, id: str) -> Sequence[Session]:
+        """Those of whoever has this one, the newest first. Raises NotFound."""
+        own = await self.session(id)
+        return [each for each in await self.all() if each.of == own.of]
+
+    async def end_others(self, id: str) -> int:
+        """Sign whoever has this one out everywhere else; how many that were. Raises NotFound, SignInAgain, Busy."""
+        others = len(await self.own(id)) - 1
+        await self._change(lambda sessions, now: domain.end_others(sessions, id, now=now))
+        return max(others, 0)
+
     async def all(self) -> Sequence[Session]:
         """Those that are not over, the newest first."""
         now = self.now()

@@ -21,6 +21,8 @@ FORGOTTEN_AFTER = timedelta(days=90)
 """Who has not signed in for so long is in no list any more."""
 REMEMBERED_FOR = timedelta(minutes=5)
 """How long it is known that an issuer signed somebody out: longer than a sign-in takes to ask it."""
+JUST_SIGNED_IN = timedelta(minutes=5)
+"""How long ago somebody may have signed in who ends their other sessions."""
 MOST_SIGNED_OUT = 1_000
 MOST_OF_ONE = 20
 """Sessions of one person, or of one key. The oldest ends where there would be more."""
@@ -79,6 +81,13 @@ class SignedOutMeanwhile(Refusal):
 
     def __init__(self) -> None:
         super().__init__("You were signed out meanwhile: begin again.")
+
+
+class SignInAgain(Refusal):
+    """Whoever has found a session open is not to end the others: it takes a key, or the issuer's word, once more."""
+
+    def __init__(self) -> None:
+        super().__init__("Sign out, sign in again, and do it within five minutes.")
 
 
 class Sessions(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -141,6 +150,15 @@ def seen(staff: Staff, session: Session, *, now: datetime) -> Decision[Staff]:
 def end_all_of(sessions: Sessions, person_id: str) -> Decision[Sessions]:
     """Sign somebody out everywhere; again changes nothing."""
     kept = tuple(each for each in sessions.sessions if from_key("person", each.of) != person_id)
+    return Decision(sessions if len(kept) == len(sessions.sessions) else replace(sessions, sessions=kept))
+
+
+def end_others(sessions: Sessions, own_id: str, *, now: datetime) -> Decision[Sessions]:
+    """Sign somebody out everywhere but here, who has just signed in. Raises NotFound, SignInAgain."""
+    own = sessions.session(own_id)
+    if now - own.began_at > JUST_SIGNED_IN:
+        raise SignInAgain
+    kept = tuple(each for each in sessions.sessions if each.of != own.of or each.id == own_id)
     return Decision(sessions if len(kept) == len(sessions.sessions) else replace(sessions, sessions=kept))
 
 

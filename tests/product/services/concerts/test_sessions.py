@@ -27,9 +27,11 @@ from cludale.services.concerts.sessions import (
     Sessions,
     SignedOut,
     SignedOutMeanwhile,
+    SignInAgain,
     Staff,
     begin,
     end,
+    end_others,
     lasting,
     seen,
     signed_out,
@@ -126,6 +128,15 @@ def test_who_has_not_signed_in_for_long_is_in_no_list_any_more() -> None:
     ]
     later = seen(staff, session(of="key-3"), now=NOON + HOUR + FORGOTTEN_AFTER).state
     assert [each.of for each in later.members] == ["key-3", "key-1"]
+
+
+def test_who_has_just_signed_in_ends_their_other_sessions_and_nobody_elses() -> None:
+    known = Sessions(sessions=(session(), session("session-2"), session("session-3", of="another")))
+    ended = end_others(known, "session-2", now=NOON + timedelta(minutes=5)).state
+    assert [each.id for each in ended.sessions] == ["session-2", "session-3"]
+    assert end_others(ended, "session-2", now=NOON).state is ended
+    with pytest.raises(SignInAgain):
+        end_others(known, "session-2", now=NOON + timedelta(minutes=6))
 
 
 def test_no_session_outlasts_its_key() -> None:
