@@ -79,7 +79,7 @@ def test_the_token_key_of_one_process_is_changed_while_buyers_come(tmp_path: Pat
             assert not opens(served, before), "the former key is void"
             assert opens(served, newest)
         assert_nothing_failed(crowd)
-        assert "one process has token-key alone" in " ".join(
+        assert "one process has token-key and key-hash to change" in " ".join(
             cludale(served, "secrets", "rotate", "service-key", status=2).split()
         )
         kept = newest
@@ -125,7 +125,7 @@ def test_all_secrets_of_a_distributed_platform_are_changed_at_once_while_buyers_
     before, crowd, former = bought(platform), Crowd(["c-1"], seed=1, regretting=0.0), addresses(platform)
     passwords = [urlsplit(each).password for each in former]
     with Stream(crowd, platform, connections=4, a_second=8):
-        said = cludale(platform, "secrets", "rotate", "token-key", "service-key", "database", "broker")
+        said = cludale(platform, "secrets", "rotate", "token-key", "service-key", "key-hash", "database", "broker")
     assert "service-key: the former one is void" in said
     assert "postgres: the former password is void" in said
     assert "nats: the former password is void" in said
