@@ -16,7 +16,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Acknowledgement, Delivery
-from cludale.ports.records import Key
+from cludale.ports.records import Key, Records
 from cludale.ports.sales import Outlook
 from cludale.ports.seats import BuyerLimitReached, HoldRequest, HoldsLapsed, SeatsUnavailable, TooManyHolds
 from cludale.services.concerts.allowances import FORGOTTEN_SECONDS
@@ -51,7 +51,7 @@ HOLD_SECONDS = 60
 class Service(Concerts):
     """Concerts with some quotas."""
 
-    def __init__(self, store: SqliteStore, clock: ManualClock, ids: CountingIds, quotas: Quotas) -> None:
+    def __init__(self, store: Records, clock: ManualClock, ids: CountingIds, quotas: Quotas) -> None:
         super().__init__(store, clock=clock, ids=ids, hold_seconds=HOLD_SECONDS, max_per_order=8, quotas=quotas)
 
     async def take(self, order: str, quantity: int = 1, buyers: BuyerKeys = ANNE, section: str | None = None) -> None:
