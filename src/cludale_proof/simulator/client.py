@@ -15,11 +15,11 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import Reserve, ScheduleConcert
-from cludale.services.concerts.block_api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
-from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, PostponeConcert
-from cludale.services.concerts.code_api import ChangeCode, CreateCode
-from cludale.services.concerts.seat_move_api import MoveSeatsRequest, SwapSeatsRequest
-from cludale.services.concerts.seat_plan_api import BlockSeatsRequest, UnblockSeatsRequest
+from cludale.services.concerts.blocks.api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
+from cludale.services.concerts.changes.api import CancelConcert, ChangeConcert, PostponeConcert
+from cludale.services.concerts.codes.api import ChangeCode, CreateCode
+from cludale.services.concerts.seat_moves.api import MoveSeatsRequest, SwapSeatsRequest
+from cludale.services.concerts.seat_plans.api import BlockSeatsRequest, UnblockSeatsRequest
 from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder, ShowOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice

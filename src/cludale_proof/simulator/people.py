@@ -13,8 +13,8 @@ from cludale.kernel.carts import cart_of, line_id
 from cludale.kernel.events import Envelope
 from cludale.kernel.money import Money
 from cludale.services.concerts.api import Reserve
-from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
-from cludale.services.concerts.code_api import ChangeCode
+from cludale.services.concerts.changes.api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
+from cludale.services.concerts.codes.api import ChangeCode
 from cludale.services.concerts.events import ConcertStatus
 from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder

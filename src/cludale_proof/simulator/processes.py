@@ -35,11 +35,11 @@ from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import ConcertsApi
-from cludale.services.concerts.block_api import BlocksApi
-from cludale.services.concerts.change_api import ChangesApi
-from cludale.services.concerts.code_api import CodesApi
-from cludale.services.concerts.seat_move_api import SeatMovesApi
-from cludale.services.concerts.seat_plan_api import SeatsApi
+from cludale.services.concerts.blocks.api import BlocksApi
+from cludale.services.concerts.changes.api import ChangesApi
+from cludale.services.concerts.codes.api import CodesApi
+from cludale.services.concerts.seat_moves.api import SeatMovesApi
+from cludale.services.concerts.seat_plans.api import SeatsApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store

@@ -46,12 +46,12 @@ from cludale.ports.seats import (
     WaitingListFull,
 )
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.concerts.changes import check_times
+from cludale.services.concerts.changes.domain import check_times
 from cludale.services.concerts.concert import Concert, ConcertExists
 from cludale.services.concerts.events import ConcertStatus, Particulars, SectionPlan
-from cludale.services.concerts.price_api import CategoryPrice, PricingRequest, prices_now, shown
-from cludale.services.concerts.price_list import Pricing
-from cludale.services.concerts.seat_plan_api import (
+from cludale.services.concerts.prices.api import CategoryPrice, PricingRequest, prices_now, shown
+from cludale.services.concerts.prices.price_list import Pricing
+from cludale.services.concerts.seat_plans.api import (
     PLAN_BODY_BYTES,
     SEAT_PLAN,
     SeatPlanRequest,

@@ -38,13 +38,16 @@ from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, Versioned
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
-from cludale.services.concerts import cart_holds, changes, domain, stock
-from cludale.services.concerts.allowances import CLAIM_SECONDS
-from cludale.services.concerts.block_rules import BlockCommand
-from cludale.services.concerts.block_service import BlockService
-from cludale.services.concerts.buyers import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
+from cludale.services.concerts import domain, stock
+from cludale.services.concerts.blocks.domain import BlockCommand
+from cludale.services.concerts.blocks.service import BlockService
+from cludale.services.concerts.buyers.domain import CLAIM_SECONDS
+from cludale.services.concerts.buyers.looks import Looks
+from cludale.services.concerts.buyers.service import NO_QUOTAS, BuyerLimits, Quotas, WantedSeats
+from cludale.services.concerts.carts import service as cart_holds
+from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.choosing import Anywhere, Chooser, too_many_wait, unless_held
-from cludale.services.concerts.code_service import CodeService, WantedUse
+from cludale.services.concerts.codes.service import CodeService, WantedUse
 from cludale.services.concerts.commands import Done, ListDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.concert import (
     Concert,
@@ -70,21 +73,20 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import ConcertFields, ConcertStatus, ReleaseReason
 from cludale.services.concerts.key_service import KeyService
-from cludale.services.concerts.looks import Looks
 from cludale.services.concerts.pairing_service import PairingService
-from cludale.services.concerts.plan_change_service import prepared
-from cludale.services.concerts.plan_changes import ChangePlan
-from cludale.services.concerts.price_list import NO_PRICING
-from cludale.services.concerts.pricing import Place, Terms, bill, counted
-from cludale.services.concerts.seat_move_service import SeatMoves
-from cludale.services.concerts.seat_plans import SeatPlans
+from cludale.services.concerts.prices.domain import Place, Terms, bill, counted
+from cludale.services.concerts.prices.price_list import NO_PRICING
+from cludale.services.concerts.seat_moves.service import SeatMoves
+from cludale.services.concerts.seat_plans.changing import prepared
+from cludale.services.concerts.seat_plans.domain import ChangePlan
+from cludale.services.concerts.seat_plans.service import SeatPlans
 from cludale.services.concerts.seating.plans import Plan
 from cludale.services.concerts.sections import Sections, near
 from cludale.services.concerts.session_service import SessionService
 from cludale.services.concerts.stock import Reservation, Section, unavailable, untouched
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS, SectionKey, folded, searched
-from cludale.services.concerts.waiting import Leave
-from cludale.services.concerts.waiting_service import OFFER_SECONDS, WaitingClaims, WaitingService
+from cludale.services.concerts.waiting.domain import Leave
+from cludale.services.concerts.waiting.service import OFFER_SECONDS, WaitingClaims, WaitingService
 from cludale.services.orders.events import CancelReason, OrderCancelled, PartRefundRequested
 from cludale.services.payments.events import PaymentCompleted
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cludale.services.concerts import pricing
+from cludale.services.concerts.prices import domain as pricing
 from cludale.services.orders.domain import Channel
 from cludale.services.orders.reports import columns, sales, tills
 from cludale.services.payments import domain as payments_domain

@@ -14,10 +14,13 @@ from cludale.kernel.refusals import Invalid
 from cludale.kernel.tills import Till, TillMethod
 from cludale.ports.records import Query
 from cludale.ports.seats import BlockNotFound, BlockTooSmall, CalledOff, HoldRequest, SeatsHeld, SeatsUnavailable
-from cludale.services.concerts import block_rules, blocks, changes, domain
-from cludale.services.concerts.block_rules import ChangeBlock, EndBlocks, HoldBack, LetBlockGo
-from cludale.services.concerts.block_service import BlockWish, NewBlock, Shown
-from cludale.services.concerts.changes import SeatsInUse
+from cludale.services.concerts import domain
+from cludale.services.concerts.blocks import block as blocks
+from cludale.services.concerts.blocks import domain as block_rules
+from cludale.services.concerts.blocks.domain import ChangeBlock, EndBlocks, HoldBack, LetBlockGo
+from cludale.services.concerts.blocks.service import BlockWish, NewBlock, Shown
+from cludale.services.concerts.changes import domain as changes
+from cludale.services.concerts.changes.domain import SeatsInUse
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import ChangeSection, Hold, Seating
 from cludale.services.concerts.events import ConcertFields, LetGoReason, SeatsHeldBack, SeatsLetGo, SectionPlan

@@ -19,8 +19,8 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.records import Key
 from cludale.ports.sales import Outlook
 from cludale.ports.seats import BuyerLimitReached, HoldRequest, HoldsLapsed, SeatsUnavailable, TooManyHolds
-from cludale.services.concerts.allowances import FORGOTTEN_SECONDS
-from cludale.services.concerts.buyers import Quotas
+from cludale.services.concerts.buyers.domain import FORGOTTEN_SECONDS
+from cludale.services.concerts.buyers.service import Quotas
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts

@@ -9,8 +9,9 @@ from tests.fakes import NOON
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.seats import CalledOff, ConcertNotFound, PriceTooHigh, SaleEnded, SalePaused
-from cludale.services.concerts import changes, domain, zones
-from cludale.services.concerts.changes import ChangedMeanwhile, SeatsInUse, StatusRefused
+from cludale.services.concerts import domain, zones
+from cludale.services.concerts.changes import domain as changes
+from cludale.services.concerts.changes.domain import ChangedMeanwhile, SeatsInUse, StatusRefused
 from cludale.services.concerts.concert import Concert, check_on_sale
 from cludale.services.concerts.domain import ChangeSection, Hold, Seating, Sell
 from cludale.services.concerts.events import (

@@ -17,11 +17,11 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.prices import CodeOver, CodeUnknown, CodeUsedUp, UnderTheMinimum
 from cludale.ports.sales import Outlook
 from cludale.ports.seats import HeldOtherwise, HoldRequest, SeatsHeld, SeatsUnavailable
-from cludale.services.concerts.codes import CodeExists, NewLimits
+from cludale.services.concerts.codes.domain import CodeExists, NewLimits
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import CodeLimits, Particulars, SectionPlan
-from cludale.services.concerts.price_list import PriceCategory, PriceRow, Pricing
-from cludale.services.concerts.pricing import CodeTerms
+from cludale.services.concerts.prices.domain import CodeTerms
+from cludale.services.concerts.prices.price_list import PriceCategory, PriceRow, Pricing
 from cludale.services.concerts.service import Concerts
 from cludale.services.payments.events import PaymentCompleted
 

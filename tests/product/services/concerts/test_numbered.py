@@ -20,7 +20,7 @@ from cludale.services.concerts import numbered
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SeatsOffered, SeatsReserved, SeatsReturned, SeatsSold, SectionPlan
 from cludale.services.concerts.numbered import SeatMap
-from cludale.services.concerts.seat_plans import parts_of
+from cludale.services.concerts.seat_plans.service import parts_of
 from cludale.services.concerts.seating import table
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import SECTIONS

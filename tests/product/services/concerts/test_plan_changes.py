@@ -13,9 +13,9 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.seats import SeatsNotFree
 from cludale.services.concerts import numbered
-from cludale.services.concerts.changes import ChangedMeanwhile
+from cludale.services.concerts.changes.domain import ChangedMeanwhile
 from cludale.services.concerts.events import ConcertFields, SeatPlanChanged, SeatPlanPart, SectionPlan
-from cludale.services.concerts.plan_changes import MOST_PLACES, SeatsKept, Whose, difference
+from cludale.services.concerts.seat_plans.domain import MOST_PLACES, SeatsKept, Whose, difference
 from cludale.services.concerts.seating import table
 from cludale.services.concerts.seating.plans import layout_of
 from cludale.services.concerts.service import Concerts, ConcertSnapshot, SectionWish

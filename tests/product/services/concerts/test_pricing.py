@@ -10,8 +10,8 @@ from cludale.kernel.bills import Bill, PriceWish, TicketCount
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.prices import CategoryNotFound, CategoryNotSold, TotalTooHigh
-from cludale.services.concerts.price_list import Fee, PriceCategory, PriceRow, Pricing, Tax, check_pricing
-from cludale.services.concerts.pricing import CodeTerms, Place, Terms, bill
+from cludale.services.concerts.prices.domain import CodeTerms, Place, Terms, bill
+from cludale.services.concerts.prices.price_list import Fee, PriceCategory, PriceRow, Pricing, Tax, check_pricing
 
 NOW = datetime(2027, 1, 8, 12, tzinfo=UTC)
 CATEGORIES = (

@@ -9,7 +9,7 @@ from tests.fakes import NOON
 from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, OverTheLimit, SeatsUnavailable
-from cludale.services.concerts import domain, waiting
+from cludale.services.concerts import domain
 from cludale.services.concerts.domain import Cancel, Expire, Hold, Seating, Sell
 from cludale.services.concerts.events import (
     ReleaseReason,
@@ -21,7 +21,8 @@ from cludale.services.concerts.events import (
     WhyLeft,
 )
 from cludale.services.concerts.stock import Section
-from cludale.services.concerts.waiting import EndList, Join, Leave, Line, ListCommand, MakeOffers, WaitingList
+from cludale.services.concerts.waiting import domain as waiting
+from cludale.services.concerts.waiting.domain import EndList, Join, Leave, Line, ListCommand, MakeOffers, WaitingList
 
 PRICE = Money(4_500, "EUR")
 OVER = NOON + timedelta(days=9)

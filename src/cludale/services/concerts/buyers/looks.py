@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from cludale.kernel.events import Cause
 from cludale.ports.records import Key
 from cludale.runtime.aggregates import Updates
-from cludale.services.concerts.allowances import Claim
+from cludale.services.concerts.buyers.domain import Claim
 from cludale.services.concerts.commands import QueuedCommand, Result
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import Expire

@@ -14,10 +14,10 @@ from msgspec import UNSET, UnsetType
 from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Refusal
 from cludale.ports.prices import CodeOver, CodeUsedUp
-from cludale.services.concerts import allowances
-from cludale.services.concerts.allowances import FORGOTTEN_SECONDS, Allowance, Claim
+from cludale.services.concerts.buyers import domain as allowances
+from cludale.services.concerts.buyers.domain import FORGOTTEN_SECONDS, Allowance, Claim
 from cludale.services.concerts.events import CodeChanged, CodeCreated, CodeLimits
-from cludale.services.concerts.pricing import CodeTerms
+from cludale.services.concerts.prices.domain import CodeTerms
 from cludale.services.concerts.stock import Answered, Reservation, Status
 
 LOOK_AT = 512

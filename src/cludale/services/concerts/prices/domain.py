@@ -15,7 +15,7 @@ from cludale.kernel.bills import Bill, BillFee, BillLine, PriceWish, TicketCount
 from cludale.kernel.money import MAX_PRICE, Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.prices import CategoryNotFound, CategoryNotSold, TotalTooHigh
-from cludale.services.concerts.price_list import Fee, PriceCategory, Pricing, Tax, thousandths
+from cludale.services.concerts.prices.price_list import Fee, PriceCategory, Pricing, Tax, thousandths
 
 _WHOLE = 100_000
 """Thousandths of a percent in all of it."""

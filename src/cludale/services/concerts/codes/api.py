@@ -32,13 +32,13 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.services.concerts import codes
-from cludale.services.concerts.codes import Code, CodeExists, NewLimits
+from cludale.services.concerts.codes import domain as codes
+from cludale.services.concerts.codes.domain import Code, CodeExists, NewLimits
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import CodeLimits
-from cludale.services.concerts.price_api import Percent
-from cludale.services.concerts.price_list import NO_PRICING, check_percent
-from cludale.services.concerts.pricing import CodeTerms
+from cludale.services.concerts.prices.api import Percent
+from cludale.services.concerts.prices.domain import CodeTerms
+from cludale.services.concerts.prices.price_list import NO_PRICING, check_percent
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.zoned_fields import moment
 from cludale.web.fields import LocalDateOrTime, Quantity

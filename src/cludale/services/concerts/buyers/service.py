@@ -21,10 +21,10 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.seats import BuyerLimitReached, HoldsLapsed, TooManyHolds
 from cludale.runtime.aggregates import Change, ChangeResult, Updates
-from cludale.services.concerts import allowances
-from cludale.services.concerts.allowances import CLAIM_SECONDS, Allowance, Claim
+from cludale.services.concerts.buyers import domain as allowances
+from cludale.services.concerts.buyers.domain import CLAIM_SECONDS, Allowance, Claim
+from cludale.services.concerts.buyers.looks import Looks
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.looks import Looks
 from cludale.services.concerts.store import ALLOWANCES, EVERYWHERE, allowance_id
 
 ROUNDS = 6

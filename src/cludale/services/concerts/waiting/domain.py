@@ -32,8 +32,8 @@ from cludale.services.concerts.events import (
     WaitingListLeft,
     WhyLeft,
 )
-from cludale.services.concerts.price_list import NO_PRICING, Pricing
-from cludale.services.concerts.pricing import CodeTerms, Terms
+from cludale.services.concerts.prices.domain import CodeTerms, Terms
+from cludale.services.concerts.prices.price_list import NO_PRICING, Pricing
 from cludale.services.concerts.stock import Reservation, Section, Status, unavailable
 
 MOST_WAITING = 1_000

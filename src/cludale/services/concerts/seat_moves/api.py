@@ -15,7 +15,7 @@ from cludale.ports.seats import CalledOff, ConcertNotFound, ConcertOver, HoldEnd
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.api import STATUS as CONCERTS_STATUS
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.seat_moves import (
+from cludale.services.concerts.seat_moves.domain import (
     AlreadyAdmitted,
     MoveSeats,
     NothingToMove,

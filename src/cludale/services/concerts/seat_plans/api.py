@@ -16,7 +16,7 @@ from cludale.ports.seats import CalledOff, ConcertNotFound, SeatsNotFree
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.events import ConcertStatus, SeatPlanPart
 from cludale.services.concerts.numbered import as_shown, free_bits
-from cludale.services.concerts.seat_plans import SeatPlans, parts_of
+from cludale.services.concerts.seat_plans.service import SeatPlans, parts_of
 from cludale.services.concerts.seating import pretix, table
 from cludale.services.concerts.seating.plans import Plan, UnusablePlan
 from cludale.services.concerts.service import Concerts

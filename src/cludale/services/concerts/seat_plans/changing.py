@@ -7,12 +7,12 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.kernel.refusals import Invalid
-from cludale.services.concerts import plan_changes
 from cludale.services.concerts.domain import Seating
 from cludale.services.concerts.events import SeatPlanPart
 from cludale.services.concerts.numbered import Hall, SeatMap
-from cludale.services.concerts.plan_changes import ChangePlan, KeptSeat, SeatsKept
-from cludale.services.concerts.seat_plans import SeatPlans
+from cludale.services.concerts.seat_plans import domain as plan_changes
+from cludale.services.concerts.seat_plans.domain import ChangePlan, KeptSeat, SeatsKept
+from cludale.services.concerts.seat_plans.service import SeatPlans
 from cludale.services.concerts.seating.plans import Plan, layout_of
 from cludale.services.concerts.stock import Section
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 from cludale.kernel.ids import Id
 from cludale.kernel.principals import Scope
 from cludale.ports.seats import ConcertNotFound, SectionNotFound
-from cludale.services.concerts.block_service import page
+from cludale.services.concerts.blocks.service import page
 from cludale.services.concerts.service import Concerts
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response

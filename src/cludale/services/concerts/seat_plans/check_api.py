@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import NotFound
-from cludale.services.concerts.seat_plan_api import PLAN_BODY_BYTES, SEAT_PLAN, SeatPlanRequest, plan_said
-from cludale.services.concerts.seat_plans import SeatPlans
+from cludale.services.concerts.seat_plans.api import PLAN_BODY_BYTES, SEAT_PLAN, SeatPlanRequest, plan_said
+from cludale.services.concerts.seat_plans.service import SeatPlans
 from cludale.services.concerts.seating.layout import Flags
 from cludale.services.concerts.seating.plans import Plan, Zone, category_and_flags
 from cludale.web.responses import JSON, Response, json_response

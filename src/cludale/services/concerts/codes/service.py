@@ -15,12 +15,12 @@ from cludale.ports.prices import CodeUnknown, CodeUsedUp
 from cludale.ports.records import Query
 from cludale.runtime.aggregates import Change, ChangeResult, Updates
 from cludale.runtime.batching import BatchingQueue
-from cludale.services.concerts import codes as domain
-from cludale.services.concerts.allowances import CLAIM_SECONDS, Claim
-from cludale.services.concerts.codes import Code, NewLimits
+from cludale.services.concerts.buyers.domain import CLAIM_SECONDS, Claim
+from cludale.services.concerts.buyers.looks import Looks
+from cludale.services.concerts.codes import domain
+from cludale.services.concerts.codes.domain import Code, NewLimits
 from cludale.services.concerts.events import CodeLimits
-from cludale.services.concerts.looks import Looks
-from cludale.services.concerts.pricing import CodeTerms
+from cludale.services.concerts.prices.domain import CodeTerms
 from cludale.services.concerts.store import CODES
 
 

@@ -16,7 +16,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Invalid, Refusal
 from cludale.ports.seats import CalledOff
 from cludale.services.concerts import numbered
-from cludale.services.concerts.changes import ChangedMeanwhile
+from cludale.services.concerts.changes.domain import ChangedMeanwhile
 from cludale.services.concerts.domain import Seating, as_of, evolve
 from cludale.services.concerts.events import SeatPlanChanged, SeatPlanPart
 from cludale.services.concerts.numbered import Hall, SeatMap

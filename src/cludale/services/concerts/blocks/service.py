@@ -12,7 +12,8 @@ from cludale.kernel.events import Cause
 from cludale.ports.records import UnusableCursor
 from cludale.ports.seats import BlockNotFound, SectionNotFound
 from cludale.runtime.aggregates import Updates
-from cludale.services.concerts.block_rules import (
+from cludale.services.concerts.blocks.block import BY_RULE, Block, BlockEntry, LetGo
+from cludale.services.concerts.blocks.domain import (
     BlockCommand,
     ChangeBlock,
     EndBlocks,
@@ -20,7 +21,6 @@ from cludale.services.concerts.block_rules import (
     LetBlockGo,
     ends_before,
 )
-from cludale.services.concerts.blocks import BY_RULE, Block, BlockEntry, LetGo
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import LetGoReason
 from cludale.services.concerts.stock import Section

@@ -8,7 +8,7 @@ from cludale.ports.entrance import Entrance, EntranceUnreachable
 from cludale.ports.records import Key, Records
 from cludale.services.concerts.commands import MoveDone, QueuedCommand, Result
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.seat_moves import (
+from cludale.services.concerts.seat_moves.domain import (
     AlreadyAdmitted,
     MoveCommand,
     MoveSeats,
@@ -17,7 +17,7 @@ from cludale.services.concerts.seat_moves import (
     SeatsOf,
     SwapSeats,
 )
-from cludale.services.concerts.seat_plans import SeatPlans
+from cludale.services.concerts.seat_plans.service import SeatPlans
 from cludale.services.concerts.stock import Reservation
 from cludale.services.concerts.store import RESERVATIONS, SectionKey
 

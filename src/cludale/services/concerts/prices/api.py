@@ -11,7 +11,8 @@ from cludale.kernel.bills import MOST_CATEGORIES, STANDARD
 from cludale.kernel.ids import Id
 from cludale.kernel.money import MAX_PRICE
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.price_list import (
+from cludale.services.concerts.prices.domain import Place, price_of
+from cludale.services.concerts.prices.price_list import (
     MOST_FEES,
     MOST_PRICES,
     Fee,
@@ -21,7 +22,6 @@ from cludale.services.concerts.price_list import (
     Tax,
     check_pricing,
 )
-from cludale.services.concerts.pricing import Place, price_of
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.zoned_fields import moment
 from cludale.web.fields import LocalDateOrTime, Text

@@ -13,16 +13,16 @@ from cludale.kernel.refusals import Busy, Invalid, Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.seats import ConcertNotFound, HoldRequest, InLine, SeatsHeld, SectionNotFound
 from cludale.runtime.aggregates import Updates, Versioned
-from cludale.services.concerts.buyers import BuyerLimits, WantedSeats
-from cludale.services.concerts.code_service import CodeService, WantedUse
+from cludale.services.concerts.buyers.service import BuyerLimits, WantedSeats
+from cludale.services.concerts.codes.service import CodeService, WantedUse
 from cludale.services.concerts.commands import ListDone, QueuedCommand, Result
 from cludale.services.concerts.concert import Concert, check_on_sale
 from cludale.services.concerts.events import ConcertStatus, WhyLeft
-from cludale.services.concerts.price_list import NO_PRICING
-from cludale.services.concerts.pricing import CodeTerms, counted
+from cludale.services.concerts.prices.domain import CodeTerms, counted
+from cludale.services.concerts.prices.price_list import NO_PRICING
 from cludale.services.concerts.stock import Reservation, Section
 from cludale.services.concerts.store import RESERVATIONS, WAITING, SectionKey
-from cludale.services.concerts.waiting import (
+from cludale.services.concerts.waiting.domain import (
     EndList,
     Entry,
     Grant,

@@ -21,7 +21,7 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.api import STATUS as CONCERTS_STATUS
-from cludale.services.concerts.block_service import BlockWish, NewBlock, Shown, page
+from cludale.services.concerts.blocks.service import BlockWish, NewBlock, Shown, page
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import LetGoReason
 from cludale.services.concerts.service import Concerts
