@@ -26,7 +26,7 @@ from cludale.pages.api import InProcess
 from cludale.ports.records import SchemaRefused, StoreUnavailable
 from cludale.services import NAMES
 from cludale.services.concerts.service import ConcertSnapshot, Search
-from cludale.services.orders.upkeep import ErasuresOwed
+from cludale.services.orders.privacy.upkeep import ErasuresOwed
 from cludale.web.app import WebApp
 from cludale.web.protocol import ConnectionLimits
 from cludale.web.server import CannotListen, address_of, listen

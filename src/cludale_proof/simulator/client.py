@@ -20,10 +20,10 @@ from cludale.services.concerts.changes.api import CancelConcert, ChangeConcert, 
 from cludale.services.concerts.codes.api import ChangeCode, CreateCode
 from cludale.services.concerts.seat_moves.api import MoveSeatsRequest, SwapSeatsRequest
 from cludale.services.concerts.seat_plans.api import BlockSeatsRequest, UnblockSeatsRequest
-from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
+from cludale.services.orders.aftersale.api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder, ShowOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
-from cludale.services.orders.cart_api import PlaceCart
+from cludale.services.orders.carts.api import PlaceCart
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.invoices.settings_api import SayInvoicing

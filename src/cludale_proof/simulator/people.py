@@ -16,10 +16,10 @@ from cludale.services.concerts.api import Reserve
 from cludale.services.concerts.changes.api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
 from cludale.services.concerts.codes.api import ChangeCode
 from cludale.services.concerts.events import ConcertStatus
-from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
+from cludale.services.orders.aftersale.api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
-from cludale.services.orders.cart_api import PlaceCart
+from cludale.services.orders.carts.api import PlaceCart
 from cludale.services.orders.events import CancelReason, OrderPaid
 from cludale.services.payments.api import ChargeOrder
 from cludale.services.tickets.codes import public_bytes

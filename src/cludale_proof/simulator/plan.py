@@ -17,7 +17,7 @@ from cludale.services import NAMES
 from cludale.services.concerts.api import ScheduleConcert, SectionRequest
 from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
-from cludale.services.orders.cart_api import CartLineWish, PlaceCart
+from cludale.services.orders.carts.api import CartLineWish, PlaceCart
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.halls import other_plans, with_halls

@@ -43,10 +43,10 @@ from cludale.services.concerts.seat_plans.api import SeatsApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store
-from cludale.services.orders.aftersale_api import AftersaleApi
+from cludale.services.orders.aftersale.api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.box_office_api import BoxOfficeApi
-from cludale.services.orders.cart_api import CartsApi
+from cludale.services.orders.carts.api import CartsApi
 from cludale.services.orders.invoices.settings_api import InvoicingApi
 from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
 from cludale.services.orders.service import Orders

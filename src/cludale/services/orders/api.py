@@ -52,7 +52,7 @@ from cludale.runtime.admission import TOO_MANY
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders import parts, queueing
 from cludale.services.orders.billing_address import BillingAddress
-from cludale.services.orders.carts import PartOfCart
+from cludale.services.orders.carts.domain import PartOfCart
 from cludale.services.orders.domain import (
     AlreadyPaid,
     ChargeOpen,
@@ -66,7 +66,7 @@ from cludale.services.orders.domain import (
 )
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.parts import OrderRefund
-from cludale.services.orders.personal import NOTHING, Particulars, words
+from cludale.services.orders.privacy.domain import NOTHING, Particulars, words
 from cludale.services.orders.queueing import NothingOffered
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS, Search, home_of, keyed_id, listed

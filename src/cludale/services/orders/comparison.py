@@ -21,7 +21,8 @@ from cludale.runtime.aggregates import Change, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Step
 from cludale.runtime.recent import Recent
-from cludale.services.orders import aftersale, domain
+from cludale.services.orders import domain
+from cludale.services.orders.aftersale import domain as aftersale
 from cludale.services.orders.domain import Compared, Lost, Order
 from cludale.services.orders.store import ORDERS, reserved
 

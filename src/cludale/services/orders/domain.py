@@ -37,7 +37,7 @@ from cludale.services.orders.events import (
     TicketReserved,
 )
 from cludale.services.orders.parts import OrderRefund
-from cludale.services.orders.personal import Particulars
+from cludale.services.orders.privacy.domain import Particulars
 from cludale.services.payments.events import (
     FailureReason,
     PartRefunded,

@@ -3,16 +3,20 @@
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.due import PutOff
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.orders import aftersale_api, api, box_office_api, cart_api, guest_api, privacy_api
+from cludale.services.orders import api, box_office_api
+from cludale.services.orders.aftersale import api as aftersale_api
+from cludale.services.orders.carts import api as cart_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
-from cludale.services.orders.guest_service import GuestLists
+from cludale.services.orders.guests import api as guest_api
+from cludale.services.orders.guests.service import GuestLists
 from cludale.services.orders.invoices.api import InvoicesApi
 from cludale.services.orders.invoices.due import DueBillings
 from cludale.services.orders.invoices.service import Invoicing, Pace
 from cludale.services.orders.invoices.settings_api import STATUS as INVOICING_STATUS
 from cludale.services.orders.invoices.settings_api import InvoicingApi
 from cludale.services.orders.invoices.store import KINDS as INVOICE_KINDS
+from cludale.services.orders.privacy import api as privacy_api
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.reports.api import STATUS as REPORT_STATUS
 from cludale.services.orders.reports.api import ReportsApi

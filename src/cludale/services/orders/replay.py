@@ -7,8 +7,8 @@ from cludale.kernel.events import Envelope, Event
 from cludale.kernel.flat import fields_of
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts.events import SeatsMoved, SeatsReturned
-from cludale.services.orders import carts
-from cludale.services.orders.carts import Cart
+from cludale.services.orders.carts import domain as carts
+from cludale.services.orders.carts.domain import Cart
 from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed, evolve, is_closed
 from cludale.services.orders.events import (
     TOPIC,

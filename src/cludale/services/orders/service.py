@@ -37,24 +37,26 @@ from cludale.services.concerts.events import (
     SeatsSold,
     WaitingListLeft,
 )
-from cludale.services.orders import aftersale, domain, jobs, queueing, reseating, together
-from cludale.services.orders.aftersale import Amended, Amendment, Kept, NoAddress, RefundWish
-from cludale.services.orders.cart_service import Carts, KnownCart
+from cludale.services.orders import domain, queueing, reseating, together
+from cludale.services.orders.aftersale import domain as aftersale
+from cludale.services.orders.aftersale.domain import Amended, Amendment, Kept, NoAddress, RefundWish
+from cludale.services.orders.carts.service import Carts, KnownCart
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.invoices.service import Invoicing
-from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
-from cludale.services.orders.jobs import Job
-from cludale.services.orders.personal import NOTHING, Particulars, Personal
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.jobs import domain as jobs
+from cludale.services.orders.jobs.domain import Job
+from cludale.services.orders.jobs.due import ATTEMPT_SECONDS, Jobs
+from cludale.services.orders.privacy.domain import NOTHING, Particulars, Personal
+from cludale.services.orders.privacy.retention import ASK_SECONDS, Behind, Retention
+from cludale.services.orders.privacy.service import Privacy
+from cludale.services.orders.privacy.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.orders.reports.desk import Schedules
 from cludale.services.orders.reports.service import Reports
-from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
 from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
 from cludale.services.orders.together import Placing
-from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.payments.events import (
     FailureReason,
     PartRefunded,

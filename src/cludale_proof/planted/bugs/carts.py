@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
 from cludale.services.notifications import domain as notifications_domain
-from cludale.services.orders import carts as order_carts
-from cludale.services.orders.carts import Cart, Looked
+from cludale.services.orders.carts import domain as order_carts
+from cludale.services.orders.carts.domain import Cart, Looked
 from cludale.services.orders.domain import Status
 from cludale.services.payments import carts as payment_carts
 from cludale.services.payments import domain as payments_domain

@@ -17,8 +17,8 @@ from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.domain import Return, Seating
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.concerts.stock import Reservation
-from cludale.services.orders import aftersale
 from cludale.services.orders import parts as order_parts
+from cludale.services.orders.aftersale import domain as aftersale
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import OrderCancelled
 from cludale.services.orders.reports import columns as report_columns

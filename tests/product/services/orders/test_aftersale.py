@@ -12,11 +12,12 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.charges import ChargeStanding, ChargeState
 from cludale.ports.seats import SeatsHeld
 from cludale.services.concerts.events import SeatsReturned
-from cludale.services.orders import aftersale, domain
-from cludale.services.orders.aftersale import Amendment, Kept, RefundWish
+from cludale.services.orders import domain
+from cludale.services.orders.aftersale import domain as aftersale
+from cludale.services.orders.aftersale.domain import Amendment, Kept, RefundWish
 from cludale.services.orders.domain import Order, OrderRequest
 from cludale.services.orders.events import AmendedField, CancelReason, PartRefundRequested, Party
-from cludale.services.orders.personal import NOTHING, Particulars
+from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.services.orders.store import Search
 from cludale.services.payments.events import PartRefunded
 

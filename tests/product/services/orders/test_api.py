@@ -18,7 +18,7 @@ from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Store
 from cludale.ports.seats import HoldRequest, SeatsHeld
 from cludale.runtime.backoff import Backoff
 from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
-from cludale.services.orders.personal import unpacked
+from cludale.services.orders.privacy.domain import unpacked
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import PERSONAL
 from cludale.web.access import Access

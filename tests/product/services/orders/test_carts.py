@@ -11,8 +11,9 @@ from cludale.kernel.carts import line_id
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.seats import HoldEnded, SeatsHeld
-from cludale.services.orders import carts, domain
-from cludale.services.orders.carts import Cart, CartStatus, Looked
+from cludale.services.orders import domain
+from cludale.services.orders.carts import domain as carts
+from cludale.services.orders.carts.domain import Cart, CartStatus, Looked
 from cludale.services.orders.domain import ChargeOpen, Order, OrderPayment, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason, CartPaid, CartReserved
 

@@ -16,8 +16,8 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Commit, Outcome, Query, StoreUnavailable
 from cludale.ports.seats import HoldRequest, LineRefused, SeatsHeld, SeatsUnavailable
 from cludale.runtime.backoff import Backoff
-from cludale.services.orders.guest_service import GuestLists
-from cludale.services.orders.guests import MOST_GUESTS, GuestsRefused, Line, from_csv
+from cludale.services.orders.guests.domain import MOST_GUESTS, GuestsRefused, Line, from_csv
+from cludale.services.orders.guests.service import GuestLists
 from cludale.services.orders.service import Orders
 
 

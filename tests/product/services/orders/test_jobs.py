@@ -8,10 +8,11 @@ from tests.product.services.orders.test_domain import PAID, PENDING, RESERVED
 
 from cludale.ports.calling_off import JobStatus
 from cludale.services.concerts.events import ConcertCancelled, ConcertFields, ConcertPostponed
-from cludale.services.orders import domain, jobs
+from cludale.services.orders import domain
 from cludale.services.orders.domain import OrderPayment, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderMoved
-from cludale.services.orders.jobs import Job, Page, Phase
+from cludale.services.orders.jobs import domain as jobs
+from cludale.services.orders.jobs.domain import Job, Page, Phase
 
 OFF = ConcertCancelled(concert_id="concert-1", revision=1, changed_by="key-1", reason="no power")
 UNTIL = NOON + timedelta(days=7)

@@ -22,7 +22,7 @@ from cludale.runtime.aggregates import Updates
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import PutOff
 from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports import mailing, schedules
 from cludale.services.orders.reports.desk import Schedules
 from cludale.services.orders.reports.mailing import Mailing

@@ -22,7 +22,7 @@ from cludale.services.orders.invoices.issuing import Issuing
 from cludale.services.orders.invoices.numbering import Unnumbered
 from cludale.services.orders.invoices.settings import InvoiceSettings
 from cludale.services.orders.invoices.store import SETTINGS
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports.concerts import concert_of
 from cludale.services.orders.store import ORDERS
 

@@ -32,7 +32,7 @@ from cludale.services.orders.invoices.numbering import series_id
 from cludale.services.orders.invoices.printed import page_of
 from cludale.services.orders.invoices.settings import InvoiceSettings, InvoicesOff, Wanted
 from cludale.services.orders.invoices.store import BILLINGS, DOCUMENTS, SETTINGS
-from cludale.services.orders.personal import Invoiced
+from cludale.services.orders.privacy.domain import Invoiced
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentRefunded
 

@@ -38,11 +38,11 @@ from cludale.services.orders.api import (
     wish_of,
 )
 from cludale.services.orders.billing_address import BillingAddress
-from cludale.services.orders.cart_service import KnownCart
-from cludale.services.orders.carts import CartStatus, PartOfCart
+from cludale.services.orders.carts.domain import CartStatus, PartOfCart
+from cludale.services.orders.carts.service import KnownCart
 from cludale.services.orders.domain import AlreadyPaid, ChargeOpen, NotReserved, OrderRequest, TooLateToCancel
 from cludale.services.orders.events import CancelReason
-from cludale.services.orders.personal import NOTHING
+from cludale.services.orders.privacy.domain import NOTHING
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import CARTS, cart_home_of
 from cludale.web.access import Access, Who

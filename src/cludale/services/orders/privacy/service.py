@@ -14,11 +14,13 @@ from cludale.ports.contacts import Contact
 from cludale.ports.records import Commit, Committed, Outcome, Put, Query, UnusableCursor, VersionConflict
 from cludale.ports.seals import CannotOpen, Sealed, Seals
 from cludale.runtime.aggregates import AnsweredBefore, Change, ChangeResult, Decide, Updates, Versioned, until_committed
-from cludale.services.orders import aftersale, domain, personal
-from cludale.services.orders.aftersale import Amended, Amendment, Kept
+from cludale.services.orders import domain
+from cludale.services.orders.aftersale import domain as aftersale
+from cludale.services.orders.aftersale.domain import Amended, Amendment, Kept
 from cludale.services.orders.domain import Order
 from cludale.services.orders.events import ErasureReason, Party
-from cludale.services.orders.personal import NOTHING, Particulars, Personal
+from cludale.services.orders.privacy import domain as personal
+from cludale.services.orders.privacy.domain import NOTHING, Particulars, Personal
 from cludale.services.orders.store import ORDERS, PERSONAL
 
 _log = logging.getLogger(__name__)

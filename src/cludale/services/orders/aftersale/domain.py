@@ -25,7 +25,7 @@ from cludale.services.orders.events import (
     PartRefundRequested,
     Party,
 )
-from cludale.services.orders.personal import Particulars
+from cludale.services.orders.privacy.domain import Particulars
 
 MOST_REFUNDS = 100
 """Part refunds of one order."""

@@ -18,12 +18,13 @@ from cludale.ports.seats import Seats, SeatsUnreachable
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import AnsweredBefore, Updates, Versioned, until_committed
 from cludale.runtime.due import Do, DuePolicy, DueWork, Step
-from cludale.services.orders import carts, domain
-from cludale.services.orders.carts import Cart, CartStatus, Looked, PartOfCart
+from cludale.services.orders import domain
+from cludale.services.orders.carts import domain as carts
+from cludale.services.orders.carts.domain import Cart, CartStatus, Looked, PartOfCart
 from cludale.services.orders.domain import Order, OrderRequest, Status
 from cludale.services.orders.events import CancelReason
-from cludale.services.orders.personal import Particulars
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy.domain import Particulars
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.store import CARTS, ORDERS
 
 LOOKED_AT_ONCE = 50

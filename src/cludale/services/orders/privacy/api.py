@@ -17,7 +17,7 @@ from cludale.ports.records import Query
 from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.events import ErasureReason
-from cludale.services.orders.personal import NOTHING
+from cludale.services.orders.privacy.domain import NOTHING
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import Search, listed
 from cludale.web.fields import Email, Text

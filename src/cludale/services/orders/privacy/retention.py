@@ -12,9 +12,9 @@ from cludale.kernel.decision import Decision
 from cludale.ports.clock import Clock
 from cludale.ports.programme import Programme, ProgrammeUnreachable
 from cludale.runtime.due import Do, DuePolicy, Step
-from cludale.services.orders import personal
 from cludale.services.orders.events import ErasureReason
-from cludale.services.orders.personal import Personal
+from cludale.services.orders.privacy import domain as personal
+from cludale.services.orders.privacy.domain import Personal
 
 ASK_SECONDS = 10.0
 """How long concerts may take to say when the concerts of a page are."""

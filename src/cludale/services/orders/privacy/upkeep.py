@@ -14,8 +14,8 @@ from cludale.kernel.events import Cause
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Query, Records, Rewritable, StoreUnavailable
 from cludale.runtime.aggregates import Change, Updates
-from cludale.services.orders.personal import Upkeep
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy.domain import Upkeep
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.store import ORDERS, PERSONAL, UPKEEP
 
 PAGE = 200

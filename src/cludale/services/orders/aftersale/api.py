@@ -14,7 +14,7 @@ from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.records import Put, Records
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
-from cludale.services.orders.aftersale import (
+from cludale.services.orders.aftersale.domain import (
     RESEND_SECONDS,
     AddressOnInvoice,
     Amendment,
@@ -30,7 +30,7 @@ from cludale.services.orders.aftersale import (
 )
 from cludale.services.orders.api import BILLING, COMMENT, OrdersApi, OrderView, RefundView
 from cludale.services.orders.billing_address import BillingAddress
-from cludale.services.orders.carts import PartOfCart
+from cludale.services.orders.carts.domain import PartOfCart
 from cludale.services.orders.domain import Order, TooLateToCancel
 from cludale.services.orders.events import Party
 from cludale.services.orders.service import Orders
