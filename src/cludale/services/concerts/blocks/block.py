@@ -2,7 +2,7 @@
 
 The section counts them, so that who asks for seats meets them where seats are given away; what else is said of them
 stands in a record beside it. A block's seats can be had by everybody from its end on, whether anybody has swept or not,
-as those of a hold. What becomes of a block is in block_rules.py.
+as those of a hold. What becomes of a block is in domain.py.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Blocks at work: held back, changed, let go and listed. What is decided is in block_rules.py."""
+"""Blocks at work: held back, changed, let go and listed. What is decided is in domain.py."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress

@@ -1,6 +1,6 @@
 """Discount codes: what each gives, and how often it was used. No I/O or clock.
 
-A use is claimed before its seats, as the tickets of a buyer are (allowances.py), in the code's own record: so it is
+A use is claimed before its seats, as the tickets of a buyer are (buyers/domain.py), in the code's own record: so it is
 decided in one place, whoever asks where. Whether a claim came to something says its reservation alone: while that is
 held it counts, once it was sold it counts for good, and what ended unpaid counts no more.
 """
@@ -160,7 +160,7 @@ def give_up(code: Code, reservation_id: str) -> Code:
 def looked_at(code: Code, found: Mapping[str, Reservation], *, now: datetime) -> Code:
     """Without the claims of what ended unpaid, and with those that were paid counted for good.
 
-    `found`: the reservations that there are. A hold counts until its end is stored, as in allowances.py.
+    `found`: the reservations that there are. A hold counts until its end is stored, as in buyers/domain.py.
     """
     left = dict(code.had.claims)
     uses, tickets = code.paid_uses, code.paid_tickets

@@ -1,4 +1,4 @@
-"""Waiting lists at work: joined, left, offered what comes back, and ended with the sale. Decided in waiting.py."""
+"""Waiting lists at work: joined, left, offered what comes back, and ended with the sale. Decided in domain.py."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 from tests.fakes import NOON, CountingIds, ManualClock
-from tests.product.services.orders.test_aftersale import PAID
+from tests.product.services.orders.aftersale.test_aftersale import PAID
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.bills import Bill, BillFee, BillLine, TicketCount
