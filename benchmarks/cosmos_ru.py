@@ -92,7 +92,7 @@ async def run(orders: int, in_flight: int) -> tuple[CosmosDouble, list[Request]]
             )
             await platform.start()
             plan = SectionPlan(id="main", name="Main", total_seats=orders * 2, price=Money(4500, "EUR"))
-            await platform.concerts.schedule(
+            await platform.concerts.directory.schedule(
                 Concert(
                     id=CONCERT,
                     artist="The Paper Lanterns",

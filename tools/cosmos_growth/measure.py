@@ -77,7 +77,7 @@ async def measure(orders: int, *, hold_seconds: int = HOLD_SECONDS) -> Measured:
             await platform.start()
             try:
                 for number in range(CONCERTS):
-                    await platform.concerts.schedule(_concert(number, orders * 2), Cause())
+                    await platform.concerts.directory.schedule(_concert(number, orders * 2), Cause())
                 await asyncio.sleep(1)
                 double.is_recording = True
                 ids = await _sell(platform, orders)

@@ -32,7 +32,8 @@ from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweeper
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
-from cludale.services.concerts.service import Concerts, Search
+from cludale.services.concerts.directory import Search
+from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Running, Service
 from cludale.services.orders.service import Orders
 from cludale.services.payments.service import Payments
@@ -328,10 +329,10 @@ class Platform:
         return self._readiness.troubles
 
     async def _put_on_demo(self) -> None:
-        known, _ = await self.concerts.search(Search(limit=1))
+        known, _ = await self.concerts.directory.search(Search(limit=1))
         if not known:
             for concert in demo_concerts(self.clock.now(), max_per_order=self.settings.max_per_order):
-                await self.concerts.schedule(concert, Cause())
+                await self.concerts.directory.schedule(concert, Cause())
 
     def stopping(self) -> None:
         """Keep nobody waiting who has a connection: what is in flight is answered before `stop`."""

@@ -359,16 +359,16 @@ class Process(Owner):
         self.seats = RemoteSeats(
             chaos,
             name,
-            find=self._where("concerts", lambda process: process.concerts),
+            find=self._where("concerts", lambda process: process.concerts.holding),
             kill=self.die,
             timeout_seconds=timeout_seconds,
         )
-        sales = self._where("concerts", lambda process: InProcessSales(process.concerts.sale_outlook))
+        sales = self._where("concerts", lambda process: InProcessSales(process.concerts.late_money.sale_outlook))
         self.sales = RemoteSales(chaos, name, find=sales, timeout_seconds=timeout_seconds)
         self.sale_closing = RemoteClosing(
             chaos,
             name,
-            find=self._where("concerts", lambda process: InProcessClosing(process.concerts.close)),
+            find=self._where("concerts", lambda process: InProcessClosing(process.concerts.changes.close)),
             timeout_seconds=timeout_seconds,
         )
         self.call_offs = InProcessCallOffs(self._progress)
@@ -377,7 +377,7 @@ class Process(Owner):
         self.charges = RemoteCharges(chaos, name, find=charges, timeout_seconds=timeout_seconds)
         contacts = self._where("orders", lambda process: process.orders.contacts)
         self.contacts = RemoteDetails(chaos, name, contacts, Fault.CONTACTS_AWAY, ContactsUnreachable)
-        programme = self._where("concerts", lambda process: process.concerts.details)
+        programme = self._where("concerts", lambda process: process.concerts.directory.details)
         self.programme = RemoteDetails(chaos, name, programme, Fault.PROGRAMME_AWAY, ProgrammeUnreachable)
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
         # Apart from all other chance, so that a seed's run does not depend on who left an address.

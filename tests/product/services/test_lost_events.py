@@ -100,7 +100,7 @@ class World:
         await until(is_so)
 
     async def available(self) -> int:
-        standing = await self.platform.concerts.standing("concert-1")
+        standing = await self.platform.concerts.directory.standing("concert-1")
         return sum(section.available(standing.at) for section in standing.sections)
 
     async def story(self, order: Order) -> Counter[str]:

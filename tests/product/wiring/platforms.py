@@ -50,7 +50,7 @@ async def put_on(platform: Platform, seats: int = 10) -> None:
         on_sale_at=None,
         max_per_order=8,
     )
-    await platform.concerts.schedule(concert, REQUEST)
+    await platform.concerts.directory.schedule(concert, REQUEST)
 
 
 async def buy(platform: Platform, quantity: int = 2, method: str = "card-ok") -> Order:

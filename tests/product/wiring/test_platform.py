@@ -12,7 +12,7 @@ from tests.product.wiring.platforms import BEHIND_A_SIDECAR, ELSEWHERE, REQUEST,
 from cludale.adapters.sqlite import StoreInUse
 from cludale.ports.records import Query, StoreUnavailable
 from cludale.services import NAMES
-from cludale.services.concerts.service import Search
+from cludale.services.concerts.directory import Search
 from cludale.services.orders.domain import OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import SmtpEncryption
@@ -158,7 +158,7 @@ async def test_without_a_sidecar_what_is_due_is_done_whatever_is_said_of_events(
 async def test_the_demo_is_put_on_once_in_an_empty_store(tmp_path: Path) -> None:
     for _ in range(2):
         async with running(tmp_path, demo=True) as platform:
-            shown, _ = await platform.concerts.search(Search())
+            shown, _ = await platform.concerts.directory.search(Search())
             assert len(shown) == 3
 
 
@@ -166,7 +166,7 @@ async def test_the_demo_leaves_a_store_with_concerts_alone(tmp_path: Path) -> No
     async with running(tmp_path) as platform:
         await put_on(platform)
     async with running(tmp_path, demo=True) as platform:
-        shown, _ = await platform.concerts.search(Search())
+        shown, _ = await platform.concerts.directory.search(Search())
         assert [standing.concert.id for standing in shown] == ["concert-1"]
 
 

@@ -31,7 +31,7 @@ async def fill(folder: Path, orders: int) -> None:
     await platform.start()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await platform.concerts.schedule(concert(), Cause())
+            await platform.concerts.directory.schedule(concert(), Cause())
             turns = islice(repeat(None), orders)
             await asyncio.gather(*(_buy(platform, turns) for _ in range(BUYERS)))
             while platform.relay.lag:  # noqa: ASYNC110 - what is waited for has no event to wait on

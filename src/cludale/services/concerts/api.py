@@ -48,6 +48,7 @@ from cludale.ports.seats import (
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.changes.domain import check_times
 from cludale.services.concerts.concert import Concert, ConcertExists
+from cludale.services.concerts.directory import ConcertSnapshot, Search
 from cludale.services.concerts.events import ConcertStatus, Particulars, SectionPlan
 from cludale.services.concerts.prices.api import CategoryPrice, PricingRequest, prices_now, shown
 from cludale.services.concerts.prices.price_list import Pricing
@@ -58,7 +59,7 @@ from cludale.services.concerts.seat_plans.api import (
     SectionParts,
     parts_wanted,
 )
-from cludale.services.concerts.service import Concerts, ConcertSnapshot, Search
+from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.access import Access
@@ -372,18 +373,18 @@ class ConcertsApi:
         parts = await parts_wanted(self._concerts.seat_plans, body.seat_plan, body.sections or ())
         if key is None:
             concert = _concert(body, parts, from_key("concert", secrets.token_hex(16)), most, principal.organizer)
-            return view_response(await self._concerts.schedule(concert, cause), 201)
+            return view_response(await self._concerts.directory.schedule(concert, cause), 201)
 
         async def schedule() -> Response:
             named = from_key("concert", *_own(principal, key), _encode(body).decode())
             concert = _concert(body, parts, named, most, principal.organizer)
             try:
-                standing = await self._concerts.schedule(concert, cause)
+                standing = await self._concerts.directory.schedule(concert, cause)
             except ConcertExists:
                 # Safe to repeat: a crash may have come between the concert and its answer.
-                if await self._concerts.concert(concert.id) != concert:
+                if await self._concerts.directory.concert(concert.id) != concert:
                     raise
-                standing = await self._concerts.standing(concert.id)
+                standing = await self._concerts.directory.standing(concert.id)
             return json_response(_view(standing), 201)
 
         operation = "schedule" if principal.organizer == DEFAULT_ORGANIZER else f"schedule {principal.organizer}"
@@ -403,7 +404,7 @@ class ConcertsApi:
     )
     async def find_concerts(self, request: Request, query: FindConcerts) -> Response:
         """A page of them."""
-        standings, following = await self._concerts.search(
+        standings, following = await self._concerts.directory.search(
             Search(
                 artist=query.artist,
                 venue=query.venue,
@@ -437,7 +438,7 @@ class ConcertsApi:
     )
     async def show_concert(self, request: Request) -> Response:
         """The concert with its sections."""
-        standing = await self._concerts.standing(request.segment)
+        standing = await self._concerts.directory.standing(request.segment)
         if standing.concert.status is ConcertStatus.DRAFT and not self._may_see(request, standing.concert):
             raise ConcertNotFound(request.segment)
         return view_response(standing, whole=self._may_see(request, standing.concert))
@@ -493,7 +494,7 @@ class ConcertsApi:
         if till is not None and principal.kind is not PrincipalKind.SERVICE:
             raise Invalid(("till", "is for services alone: POST /orders/box-office sells at the box office"))
         if principal.kind is not PrincipalKind.SERVICE:
-            concert = await self._concerts.concert(concert_id)
+            concert = await self._concerts.directory.concert(concert_id)
             if not principal.owns(concert.organizer, concert.id):
                 raise ConcertNotFound(concert_id)
         else:
@@ -513,13 +514,13 @@ class ConcertsApi:
             body.wheelchairs or 0,
         )
         if key is None:
-            held = await self._concerts.reserve(hold)
+            held = await self._concerts.holding.reserve(hold)
             return json_response(_reservation_view(concert_id, held, held.event_id), 201)
 
         async def reserve() -> Response:
             # Safe to repeat: the key's reservation, or the order's, is the same one again.
             own_id = None if body.order_id else from_key("reservation", concert_id, key, _encode(body).decode())
-            held = await self._concerts.reserve(hold, reservation_id=own_id)
+            held = await self._concerts.holding.reserve(hold, reservation_id=own_id)
             return json_response(_reservation_view(concert_id, held), 201)
 
         return await self._keyed.once_across_partitions(f"reserve {concert_id}", key, body, reserve)
@@ -527,7 +528,7 @@ class ConcertsApi:
     @route("GET", "/concerts/{concert_id}/sale-outlook", credential=Credential.SERVICE)
     async def show_sale_outlook(self, request: Request, query: AskOutlook) -> Response:
         """For payments in a process of its own, before it charges an order whose hold has ended."""
-        outlook = await self._concerts.sale_outlook(request.segment, query.section, query.reservation_id)
+        outlook = await self._concerts.late_money.sale_outlook(request.segment, query.section, query.reservation_id)
         return json_response(outlook)
 
 

@@ -58,3 +58,8 @@ class MoveDone(msgspec.Struct, frozen=True, gc=False):
 
 
 Result = Done | SectionDone | ListDone | MoveDone | Exception
+
+
+def not_done(result: Result) -> Exception:
+    """What to raise for a result that is not the one that was asked for."""
+    return result if isinstance(result, Exception) else TypeError(f"another answer than was asked for: {result}")

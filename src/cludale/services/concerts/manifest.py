@@ -55,7 +55,7 @@ def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
         key_api.KeysApi(concerts.keys, parts.access.digest),
         session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
         sign_out_api.SignOutApi(concerts.sessions, parts.issuer),
-        pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.details),
+        pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.directory.details),
     )
 
 

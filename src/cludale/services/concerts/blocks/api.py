@@ -243,7 +243,7 @@ class BlocksApi:
 
     async def _own(self, concert_id: str, principal: Principal) -> Concert:
         """The concert, if it is the principal's. Raises ConcertNotFound."""
-        concert = await self._concerts.fresh(concert_id)
+        concert = await self._concerts.directory.fresh(concert_id)
         if not principal.owns(concert.organizer, concert.id):
             raise ConcertNotFound(concert_id)
         return concert

@@ -40,7 +40,7 @@ class CartHoldsApi:
     async def hold_all(self, _: Request, body: HoldAll) -> Response:
         """200 all are held; else the problem of the line that was refused, with its number from 0 as `line`."""
         try:
-            held = await self._concerts.reserve_all(body.holds)
+            held = await self._concerts.holding.reserve_all(body.holds)
         except LineRefused as refused:
             refused.refusal.values["line"] = refused.line
             if refused.also:

@@ -7,7 +7,6 @@ is given back before that is answered; what a crash leaves behind lapses as any 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, Refusal
@@ -22,22 +21,17 @@ Submit = Callable[[SectionKey, Sequence[QueuedCommand]], Awaitable[Sequence[Resu
 """Into a section's command queue."""
 
 
-class Holding(Protocol):
-    """The concerts service, as far as it is needed here."""
-
-    async def concert(self, concert_id: str) -> Concert:
-        """The concert. Raises ConcertNotFound."""
-        ...
-
-    async def hold(self, request: HoldRequest) -> SeatsHeld:
-        """Hold seats. Raises refusals."""
-        ...
+ShowConcert = Callable[[str], Awaitable[Concert]]
+"""The concert with this id. Raises ConcertNotFound."""
+HoldOne = Callable[[HoldRequest], Awaitable[SeatsHeld]]
 
 
-async def hold_all(concerts: Holding, submit: Submit, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
+async def hold_all(
+    concert: ShowConcert, hold: HoldOne, submit: Submit, requests: Sequence[HoldRequest]
+) -> Sequence[SeatsHeld]:
     """Hold all of these. Raises LineRefused, with the first line that is refused; Busy, what the store raises."""
-    await _check_alike(concerts, requests)
-    results = await asyncio.gather(*(concerts.hold(each) for each in requests), return_exceptions=True)
+    await _check_alike(concert, requests)
+    results = await asyncio.gather(*(hold(each) for each in requests), return_exceptions=True)
     held = [each for each in results if isinstance(each, SeatsHeld)]
     if len(held) == len(results):
         return held
@@ -57,12 +51,12 @@ async def give_back(submit: Submit, held: Sequence[SeatsHeld]) -> None:
     await asyncio.gather(*(submit(key, commands) for key, commands in by_section.items()))
 
 
-async def _check_alike(concerts: Holding, requests: Sequence[HoldRequest]) -> None:
+async def _check_alike(show: ShowConcert, requests: Sequence[HoldRequest]) -> None:
     """One charge is in one currency, and for one organizer. Raises LineRefused."""
     first: Concert | None = None
     for line, each in enumerate(requests):
         try:
-            concert = await concerts.concert(each.concert_id)
+            concert = await show(each.concert_id)
         except Refusal as refusal:
             raise LineRefused(line, refusal) from refusal
         first = first or concert

@@ -15,12 +15,13 @@ from cludale.ports.seats import CalledOff, ConcertNotFound, SectionNotFound
 from cludale.services.concerts.api import ConcertView, OfferMinutes, view_response
 from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.changes.domain import MOST_SEATS, ChangedMeanwhile, SeatsInUse, StatusRefused
+from cludale.services.concerts.changes.service import SectionWish
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import ConcertFields, ConcertStatus
 from cludale.services.concerts.prices.api import PricingRequest
 from cludale.services.concerts.seat_plans.api import PLAN_BODY_BYTES, SeatPlanRequest, plan_said
 from cludale.services.concerts.seat_plans.domain import SeatsKept
-from cludale.services.concerts.service import Concerts, SectionWish
+from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Text, Zone
 from cludale.web.problems import Statuses
@@ -157,7 +158,7 @@ class ChangesApi:
         tag = _seen(request)
         plan = await plan_said(self._concerts.seat_plans, body.seat_plan) if body.seat_plan is not UNSET else None
         wishes = [] if body.sections is UNSET else _wishes(before, body.sections)
-        standing = await self._concerts.change(
+        standing = await self._concerts.changes.change(
             request.segment,
             lambda concert: _fields(concert, body),
             wishes,
@@ -202,7 +203,7 @@ class ChangesApi:
                 concert, fields, reason=body.reason, cancel_until=until, expected=None, by=principal.id
             )
 
-        return view_response(await self._concerts.postpone(request.segment, decide, request.cause))
+        return view_response(await self._concerts.changes.postpone(request.segment, decide, request.cause))
 
     @route(
         "POST",
@@ -224,7 +225,9 @@ class ChangesApi:
         """200 the concert."""
         principal = asking(request)
         await self._own(request.segment, principal)
-        called_off = self._concerts.call_off(request.segment, reason=body.reason, by=principal.id, cause=request.cause)
+        called_off = self._concerts.changes.call_off(
+            request.segment, reason=body.reason, by=principal.id, cause=request.cause
+        )
         return view_response(await called_off)
 
     @route(
@@ -242,7 +245,7 @@ class ChangesApi:
         """200 the progress; 404 where nothing was called off or moved, or orders has yet to hear of it."""
         await self._own(request.segment, asking(request))
         try:
-            progress = await self._concerts.progress(request.segment)
+            progress = await self._concerts.changes.progress(request.segment)
         except ProgressUnknown as error:
             raise Busy("Orders gives no answer how far it is; try again.") from error
         if progress is None:
@@ -252,12 +255,12 @@ class ChangesApi:
     @route("POST", "/concerts/{concert_id}/close", credential=Credential.SERVICE)
     async def close_sections(self, request: Request) -> Response:
         """For orders in a process of its own, before it looks for the last order of a concert that is called off."""
-        await self._concerts.close(request.segment)
+        await self._concerts.changes.close(request.segment)
         return json_response({})
 
     async def _own(self, concert_id: str, principal: Principal) -> Concert:
         """The concert, if it is the principal's. Raises ConcertNotFound."""
-        concert = await self._concerts.fresh(concert_id)
+        concert = await self._concerts.directory.fresh(concert_id)
         if not principal.owns(concert.organizer, concert.id):
             raise ConcertNotFound(concert_id)
         return concert

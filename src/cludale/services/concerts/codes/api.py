@@ -271,7 +271,7 @@ class CodesApi:
         if not quantity:
             raise Invalid(("quantity", "is required where there are no `tickets`"))
         wish = PriceWish(tickets=tickets, code=body.code or None, max_total=body.max_total)
-        quote = await self._concerts.quote(request.segment, body.section, quantity, wish)
+        quote = await self._concerts.quotes.quote(request.segment, body.section, quantity, wish)
         return json_response(
             QuoteView(
                 concert_id=request.segment,
@@ -286,7 +286,7 @@ class CodesApi:
 
     async def _own(self, concert_id: str, principal: Principal) -> Concert:
         """The concert, if it is the principal's. Raises ConcertNotFound."""
-        concert = await self._concerts.fresh(concert_id)
+        concert = await self._concerts.directory.fresh(concert_id)
         if not principal.owns(concert.organizer, concert.id):
             raise ConcertNotFound(concert_id)
         return concert

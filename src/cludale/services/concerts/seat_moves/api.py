@@ -209,7 +209,7 @@ class SeatMovesApi:
 
     async def _own(self, request: Request) -> Concert:
         """The concert, if it is the principal's. Raises ConcertNotFound."""
-        concert = await self._concerts.fresh(request.segment)
+        concert = await self._concerts.directory.fresh(request.segment)
         if not asking(request).owns(concert.organizer, concert.id):
             raise ConcertNotFound(request.segment)
         return concert

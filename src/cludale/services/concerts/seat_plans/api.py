@@ -229,7 +229,7 @@ class SeatsApi:
         return await asyncio.shield(making)
 
     async def _make(self, concert_id: str, before: Frame | None) -> Frame:
-        seen = await self._concerts.standing(concert_id)
+        seen = await self._concerts.directory.standing(concert_id)
         if seen.concert.status is ConcertStatus.DRAFT:
             raise ConcertNotFound(concert_id)
         numbered = [each for each in seen.sections if each.numbered]
@@ -260,12 +260,12 @@ class SeatsApi:
     )
     async def show_seat_plan(self, request: Request, query: WhichPlan) -> Response:
         """200 the plan; 404 where the concert has no such."""
-        concert = await self._concerts.concert(request.segment)
+        concert = await self._concerts.directory.concert(request.segment)
         if concert.status is ConcertStatus.DRAFT:
             raise ConcertNotFound(concert.id)
         known = [each.plan.digest for each in concert.sections if each.plan]
         if known and query.digest not in known:  # it was changed since, or is asked for as it is now
-            sections = (await self._concerts.standing(concert.id)).sections
+            sections = (await self._concerts.directory.standing(concert.id)).sections
             now = [each.numbered for each in sections if each.numbered]
             known = [each.plan for each in now] + [each.before for each in now if each.before]
         digest = next((each for each in known if query.digest in (None, each)), None)
@@ -307,7 +307,7 @@ class SeatsApi:
         """200 all that are blocked; again changes nothing."""
         await self._own(request)
         by, cause = asking(request).id, request.cause
-        await self._concerts.block_seats(request.segment, body.seats, reason=body.reason, by=by, cause=cause)
+        await self._concerts.changes.block_seats(request.segment, body.seats, reason=body.reason, by=by, cause=cause)
         return await self._blocked(request.segment)
 
     @route(
@@ -325,7 +325,7 @@ class SeatsApi:
         """200 all that are blocked; again changes nothing."""
         await self._own(request)
         by, cause = asking(request).id, request.cause
-        await self._concerts.block_seats(request.segment, body.seats, reason=None, by=by, cause=cause)
+        await self._concerts.changes.block_seats(request.segment, body.seats, reason=None, by=by, cause=cause)
         return await self._blocked(request.segment)
 
     async def _section(self, section: Section, plan: str, now: datetime) -> NumberedSectionView:
@@ -348,12 +348,12 @@ class SeatsApi:
 
     async def _own(self, request: Request) -> None:
         """Raises ConcertNotFound for a concert that is not the principal's."""
-        concert = await self._concerts.fresh(request.segment)
+        concert = await self._concerts.directory.fresh(request.segment)
         if not asking(request).owns(concert.organizer, concert.id):
             raise ConcertNotFound(request.segment)
 
     async def _blocked(self, concert_id: str) -> Response:
-        seen = await self._concerts.standing(concert_id)
+        seen = await self._concerts.directory.standing(concert_id)
         items: list[BlockedSeat] = []
         for section in seen.sections:
             hall = await self._concerts.seat_plans.hall_of(section)

@@ -54,7 +54,7 @@ class WaitingApi:
     )
     async def list_waiting(self, request: Request, query: FindWaits) -> Response:
         """A page of them."""
-        concert, principal = await self._concerts.fresh(request.segment), asking(request)
+        concert, principal = await self._concerts.directory.fresh(request.segment), asking(request)
         if not principal.owns(concert.organizer, concert.id):
             raise ConcertNotFound(request.segment)
         found, following = page(

@@ -21,10 +21,11 @@ from cludale.services.concerts.blocks.domain import ChangeBlock, EndBlocks, Hold
 from cludale.services.concerts.blocks.service import BlockWish, NewBlock, Shown
 from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.changes.domain import SeatsInUse
+from cludale.services.concerts.changes.service import SectionWish
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import ChangeSection, Hold, Seating
 from cludale.services.concerts.events import ConcertFields, LetGoReason, SeatsHeldBack, SeatsLetGo, SectionPlan
-from cludale.services.concerts.service import Concerts, SectionWish
+from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import BLOCKS
 from cludale.services.payments.events import PaymentCompleted
@@ -139,20 +140,20 @@ class Service(Concerts):
 
     async def keep(self, id: str = "b", seats: int = 4, **more: object) -> Shown:
         wanted = NewBlock(block=id, section="stalls", seats=seats, purpose="Sponsors", **more)  # type: ignore[arg-type]
-        return await self.blocks.hold_back(await self.fresh("concert-1"), wanted, by="key-1", cause=Cause())
+        return await self.blocks.hold_back(await self.directory.fresh("concert-1"), wanted, by="key-1", cause=Cause())
 
     async def sell(self, order: str, quantity: int, block: str | None = "b") -> SeatsHeld:
         till = Till(method=TillMethod.CASH, seller="key-1", block=block)
-        return await self.hold(HoldRequest("concert-1", quantity, f"order-{order}", till=till))
+        return await self.holding.hold(HoldRequest("concert-1", quantity, f"order-{order}", till=till))
 
     async def the_block(self, id: str = "b") -> Shown:
-        return await self.blocks.show(await self.fresh("concert-1"), id)
+        return await self.blocks.show(await self.directory.fresh("concert-1"), id)
 
 
 @pytest.fixture
 async def concerts(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Service:
     service = Service(store, clock, ids)
-    await service.schedule(CONCERT, Cause())
+    await service.directory.schedule(CONCERT, Cause())
     return service
 
 
@@ -178,13 +179,13 @@ async def test_a_block_is_shown_with_what_is_sold_out_of_it_and_how_it_ended(
     for each in (unswept, swept):
         assert each.let_go is not None
         assert (each.drawn, each.left, each.let_go.seats, each.let_go.reason) == (3, 0, 1, LetGoReason.ENDED)
-    assert (await concerts.standing("concert-1")).sections[0].available(clock.now()) == 7
+    assert (await concerts.directory.standing("concert-1")).sections[0].available(clock.now()) == 7
 
 
 async def test_asked_for_again_it_is_one_block_and_let_go_again_it_stays_as_it_is(concerts: Service) -> None:
     for _ in range(2):
         await concerts.keep(ends_at=NOON + HOUR)
-    concert = await concerts.fresh("concert-1")
+    concert = await concerts.directory.fresh("concert-1")
     for _ in range(2):
         gone = await concerts.blocks.let_go(concert, "b", by="key-1", cause=Cause())
         assert gone.let_go is not None
@@ -197,17 +198,17 @@ async def test_asked_for_again_it_is_one_block_and_let_go_again_it_stays_as_it_i
 
 async def test_it_grows_and_its_end_follows_a_concert_that_is_moved(concerts: Service) -> None:
     await concerts.keep(hours_before=24.0)
-    concert = await concerts.fresh("concert-1")
+    concert = await concerts.directory.fresh("concert-1")
     more = await concerts.blocks.change(concert, "b", BlockWish(seats=6), by="key-1", cause=Cause())
     assert (more.left, more.entry.hours_before) == (6, 24.0)
     moved = ConcertFields(date="2027-06-06T19:30:00+00:00")
-    await concerts.change("concert-1", lambda _: moved, [], tag=None, by="key-1", cause=Cause())
+    await concerts.changes.change("concert-1", lambda _: moved, [], tag=None, by="key-1", cause=Cause())
     assert (await concerts.the_block()).entry.ends_at == CONCERT.begins
     fixed = BlockWish(ends_at=NOON + HOUR)
     assert (await concerts.blocks.change(concert, "b", fixed, by="k", cause=Cause())).entry.hours_before is None
     wish = SectionWish("stalls", 5)
     with pytest.raises(SeatsInUse):
-        await concerts.change("concert-1", lambda _: ConcertFields(), [wish], tag=None, by="k", cause=Cause())
+        await concerts.changes.change("concert-1", lambda _: ConcertFields(), [wish], tag=None, by="k", cause=Cause())
 
 
 async def test_what_is_told_of_blocks_is_what_is_stored(concerts: Service, store: SqliteStore) -> None:

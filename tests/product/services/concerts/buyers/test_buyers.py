@@ -54,13 +54,13 @@ class Service(Concerts):
         super().__init__(store, clock=clock, ids=ids, hold_seconds=HOLD_SECONDS, max_per_order=8, quotas=quotas)
 
     async def take(self, order: str, quantity: int = 1, buyers: BuyerKeys = ANNE, section: str | None = None) -> None:
-        await self.hold(HoldRequest("concert-1", quantity, f"order-{order}", section, buyers=buyers))
+        await self.holding.hold(HoldRequest("concert-1", quantity, f"order-{order}", section, buyers=buyers))
 
 
 @pytest.fixture
 async def concerts(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Service:
     service = Service(store, clock, ids, Quotas())
-    await service.schedule(CONCERT, Cause())
+    await service.directory.schedule(CONCERT, Cause())
     return service
 
 
@@ -74,7 +74,7 @@ async def strict(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Se
     """With quotas for unpaid orders, and a concert without a limit."""
     quotas = Quotas(holds_per_buyer=2, holds_per_address=3, lapses=2, pause_seconds=300)
     service = Service(store, clock, ids, quotas)
-    await service.schedule(msgspec.structs.replace(CONCERT, max_per_buyer=msgspec.UNSET), Cause())
+    await service.directory.schedule(msgspec.structs.replace(CONCERT, max_per_buyer=msgspec.UNSET), Cause())
     return service
 
 
@@ -163,14 +163,14 @@ class TestOfOneConcert:
             *((concerts, replica)[i % 2].take(str(i), 1) for i in range(50)), return_exceptions=True
         )
         assert [type(each) for each in results if each is not None] == [BuyerLimitReached] * 46
-        standing = await concerts.standing("concert-1")
+        standing = await concerts.directory.standing("concert-1")
         assert sum(section.held_seats(standing.at) for section in standing.sections) == 4
 
     async def test_a_claim_that_a_dead_process_left_is_forgotten(
         self, concerts: Service, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(concerts, "command_queue", Stuck())
+            patched.setattr(concerts.command_queue, "submit", Stuck().submit)
             dying = asyncio.create_task(concerts.take("a", 4, section="stalls"))
             await asyncio.sleep(0.1)
             dying.cancel()
@@ -182,13 +182,13 @@ class TestOfOneConcert:
     async def test_late_money_gets_no_seats_beyond_the_limit(self, concerts: Service, clock: ManualClock) -> None:
         await concerts.take("a", 4, section="stalls")
         clock.advance(HOLD_SECONDS + 1)
-        outlook = await concerts.sale_outlook("concert-1", "stalls", "reservation-a")
+        outlook = await concerts.late_money.sale_outlook("concert-1", "stalls", "reservation-a")
         assert outlook.outlook is Outlook.POSSIBLE
         await concerts.take("b", 4, section="stalls")
-        outlook = await concerts.sale_outlook("concert-1", "stalls", "reservation-a")
+        outlook = await concerts.late_money.sale_outlook("concert-1", "stalls", "reservation-a")
         assert outlook.outlook is Outlook.GONE
         assert await concerts.handle([paid("a")]) == [Acknowledgement.SUCCESS]
-        section = (await concerts.standing("concert-1")).sections[0]
+        section = (await concerts.directory.standing("concert-1")).sections[0]
         assert (section.sold, section.held_seats(clock.now())) == (0, 4)
 
     async def test_late_money_gets_seats_within_the_limit_and_they_count(
@@ -197,13 +197,15 @@ class TestOfOneConcert:
         await concerts.take("a", 4, section="stalls")
         clock.advance(HOLD_SECONDS + 1)
         assert await concerts.handle([paid("a")]) == [Acknowledgement.SUCCESS]
-        assert (await concerts.standing("concert-1")).sections[0].sold == 4
+        assert (await concerts.directory.standing("concert-1")).sections[0].sold == 4
         with pytest.raises(BuyerLimitReached):
             await concerts.take("b", 1)
 
     async def test_where_there_is_no_limit_nothing_is_claimed(self, concerts: Service, store: SqliteStore) -> None:
-        await concerts.schedule(msgspec.structs.replace(CONCERT, id="free", max_per_buyer=msgspec.UNSET), Cause())
-        await concerts.hold(HoldRequest("free", 8, "order-a", "stalls", buyers=ANNE))
+        await concerts.directory.schedule(
+            msgspec.structs.replace(CONCERT, id="free", max_per_buyer=msgspec.UNSET), Cause()
+        )
+        await concerts.holding.hold(HoldRequest("free", 8, "order-a", "stalls", buyers=ANNE))
         ids = [allowance_id(key, where) for key in ANNE for where in ("free", "*")]
         assert not await ALLOWANCES.load(store, ids)
 
@@ -219,9 +221,9 @@ class TestOfOneConcert:
 
 class TestUnpaidOrders:
     async def test_so_many_at_once_over_all_concerts(self, strict: Service) -> None:
-        await strict.schedule(msgspec.structs.replace(CONCERT, id="concert-2"), Cause())
+        await strict.directory.schedule(msgspec.structs.replace(CONCERT, id="concert-2"), Cause())
         await strict.take("a")
-        await strict.hold(HoldRequest("concert-2", 1, "order-b", buyers=ANNE))
+        await strict.holding.hold(HoldRequest("concert-2", 1, "order-b", buyers=ANNE))
         with pytest.raises(TooManyHolds) as refused:
             await strict.take("c")
         assert refused.value.values == {"limit": 2, "has": 2, "knownBy": "user"}

@@ -59,7 +59,7 @@ class Service(Concerts):
     async def take(self, order: str, quantity: int = 1, code: str | None = "TEN", **tickets: int) -> SeatsHeld:
         counts = tuple(TicketCount(category=id, quantity=count) for id, count in tickets.items())
         wish = PriceWish(tickets=counts, code=code)
-        return await self.hold(HoldRequest("concert-1", quantity, f"order-{order}", wish=wish))
+        return await self.holding.hold(HoldRequest("concert-1", quantity, f"order-{order}", wish=wish))
 
     async def uses(self, code: str = "TEN") -> tuple[int, int]:
         known = await self.codes.show("concert-1", code)
@@ -69,7 +69,7 @@ class Service(Concerts):
 @pytest.fixture
 async def concerts(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Service:
     service = Service(store, clock, ids)
-    await service.schedule(CONCERT, Cause())
+    await service.directory.schedule(CONCERT, Cause())
     return service
 
 
@@ -145,7 +145,7 @@ async def test_a_use_comes_back_if_it_is_not_paid_and_stays_if_it_is(concerts: S
 
 async def test_a_use_whose_seats_are_refused_is_given_back(concerts: Service) -> None:
     await concerts.make("TEN", max_uses=1)
-    await concerts.schedule(
+    await concerts.directory.schedule(
         msgspec.structs.replace(
             CONCERT, id="small", sections=(SectionPlan(id="stalls", name="S", total_seats=1, price=PRICE),)
         ),
@@ -154,8 +154,8 @@ async def test_a_use_whose_seats_are_refused_is_given_back(concerts: Service) ->
     terms = CodeTerms(code="TEN", percent=10.0)
     await concerts.codes.create("small", terms, CodeLimits(max_uses=1), by="key-1", cause=Cause())
     with pytest.raises(SeatsUnavailable):
-        await concerts.hold(HoldRequest("small", 2, "order-a", wish=PriceWish(code="TEN")))
-    await concerts.hold(HoldRequest("small", 1, "order-b", wish=PriceWish(code="TEN")))
+        await concerts.holding.hold(HoldRequest("small", 2, "order-a", wish=PriceWish(code="TEN")))
+    await concerts.holding.hold(HoldRequest("small", 1, "order-b", wish=PriceWish(code="TEN")))
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
@@ -167,10 +167,10 @@ async def test_money_that_comes_late_gets_seats_only_if_its_code_has_a_use_left(
     clock.advance(61)
     if is_taken:
         await concerts.take("b")
-    outlook = await concerts.sale_outlook("concert-1", "stalls", "reservation-a")
+    outlook = await concerts.late_money.sale_outlook("concert-1", "stalls", "reservation-a")
     assert outlook.outlook is (Outlook.GONE if is_taken else Outlook.POSSIBLE)
     await concerts.handle([paid("a")])
-    again = await concerts.sale_outlook("concert-1", "stalls", "reservation-a")
+    again = await concerts.late_money.sale_outlook("concert-1", "stalls", "reservation-a")
     assert again.outlook is (Outlook.GONE if is_taken else Outlook.SOLD)
     assert await concerts.uses() == (1, 1)
     assert held.bill is not None
@@ -194,17 +194,17 @@ async def test_a_quote_is_what_the_order_costs_and_changes_nothing(concerts: Ser
     await concerts.make("TEN", max_uses=1)
     wish = PriceWish(tickets=(TicketCount(category="adult", quantity=2),), code="TEN")
     for _ in range(2):
-        quote = await concerts.quote("concert-1", None, 2, wish)
+        quote = await concerts.quotes.quote("concert-1", None, 2, wish)
     assert (quote.section, quote.left) == ("stalls", 100)
     assert (await concerts.take("a", 2, adult=2)).bill == quote.bill
     with pytest.raises(CodeUsedUp):
-        await concerts.quote("concert-1", None, 2, wish)
+        await concerts.quotes.quote("concert-1", None, 2, wish)
 
 
 async def test_an_order_has_as_many_tickets_as_it_must(concerts: Service) -> None:
     least = msgspec.structs.replace(CONCERT, id="least", particulars=Particulars(min_per_order=2))
-    await concerts.schedule(least, Cause())
+    await concerts.directory.schedule(least, Cause())
     with pytest.raises(UnderTheMinimum):
-        await concerts.hold(HoldRequest("least", 1, "order-a"))
-    held = await concerts.hold(HoldRequest("least", 2, "order-a"))
+        await concerts.holding.hold(HoldRequest("least", 1, "order-a"))
+    held = await concerts.holding.hold(HoldRequest("least", 2, "order-a"))
     assert held.bill is None

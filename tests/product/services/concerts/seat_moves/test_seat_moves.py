@@ -54,7 +54,7 @@ async def concerts(store: SqliteStore, clock: ManualClock, ids: CountingIds, doo
 async def moved(
     concerts: Concerts, order: str, *seats: str, to: tuple[str, ...] = (), id: str = "move-1", **more: Any
 ) -> tuple[str, ...]:
-    concert = await concerts.concert("concert-1")
+    concert = await concerts.directory.concert("concert-1")
     command = MoveSeats(
         move_id=id,
         of=SeatsOf(order_id=f"order-{order}", seats=seats),
@@ -69,7 +69,7 @@ async def moved(
 
 
 async def swapped(concerts: Concerts, first: SeatsOf, second: SeatsOf, *, id: str = "swap-1") -> list[tuple[str, ...]]:
-    concert = await concerts.concert("concert-1")
+    concert = await concerts.directory.concert("concert-1")
     command = SwapSeats(
         move_id=id, first=first, second=second, moved_by="key-1", reason="as they asked", over_at=concert.over_at
     )

@@ -14,11 +14,13 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.seats import SeatsNotFree
 from cludale.services.concerts import numbered
 from cludale.services.concerts.changes.domain import ChangedMeanwhile
+from cludale.services.concerts.changes.service import SectionWish
+from cludale.services.concerts.directory import ConcertSnapshot
 from cludale.services.concerts.events import ConcertFields, SeatPlanChanged, SeatPlanPart, SectionPlan
 from cludale.services.concerts.seat_plans.domain import MOST_PLACES, SeatsKept, Whose, difference
 from cludale.services.concerts.seating import table
 from cludale.services.concerts.seating.plans import layout_of
-from cludale.services.concerts.service import Concerts, ConcertSnapshot, SectionWish
+from cludale.services.concerts.service import Concerts
 
 
 def without(*seats: str, rows: str = "ABC", more: tuple[str, ...] = ()) -> bytes:
@@ -34,7 +36,7 @@ def without(*seats: str, rows: str = "ABC", more: tuple[str, ...] = ()) -> bytes
 async def changed(
     concerts: Concerts, plan: bytes, *, tag: str | None = None, wishes: tuple[SectionWish, ...] = ()
 ) -> ConcertSnapshot:
-    return await concerts.change(
+    return await concerts.changes.change(
         "concert-1", lambda _: ConcertFields(), wishes, tag=tag, by="key-1", cause=Cause(), plan=table.read(plan)
     )
 
@@ -47,7 +49,7 @@ async def concerts(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> 
 
 
 async def free(concerts: Concerts) -> set[str]:
-    (section, *_) = (await concerts.standing("concert-1")).sections
+    (section, *_) = (await concerts.directory.standing("concert-1")).sections
     seats = section.numbered
     assert seats
     its = await concerts.seat_plans.hall_of(section)
@@ -123,7 +125,7 @@ class TestRefusing:
     ) -> None:
         await held(concerts, "a", "Stalls-A-1")
         await paid(concerts, "b", await held(concerts, "b", "Stalls-A-2"))
-        await concerts.block_seats("concert-1", ["Stalls-A-3"], reason="Mixer", by="key", cause=Cause())
+        await concerts.changes.block_seats("concert-1", ["Stalls-A-3"], reason="Mixer", by="key", cause=Cause())
         before = await taken(store)
         with pytest.raises(SeatsKept) as refused:
             await changed(concerts, without("A-1", "A-2", "A-3", "A-4"))
@@ -163,9 +165,9 @@ class TestRefusing:
         assert await held(concerts, "b", "Stalls-A-2") == ("Stalls-A-2",)
 
     async def test_a_change_that_was_not_seen_is_not_overwritten(self, concerts: Concerts) -> None:
-        seen = (await concerts.standing("concert-1")).tag
+        seen = (await concerts.directory.standing("concert-1")).tag
         await changed(concerts, without("A-1"), tag=seen, wishes=(SectionWish("stalls", price=Money(100, "EUR")),))
-        assert (await concerts.standing("concert-1")).sections[0].price == Money(100, "EUR")
+        assert (await concerts.directory.standing("concert-1")).sections[0].price == Money(100, "EUR")
         with pytest.raises(ChangedMeanwhile):
             await changed(concerts, hall(), tag=seen)
 
@@ -180,7 +182,7 @@ class TestRefusing:
         lawn = SectionPlan(id="lawn", name="Lawn", total_seats=5, price=Money(100, "EUR"))
         await scheduled(concerts, more=(lawn,))
         await changed(concerts, without("A-1"))
-        standing = await concerts.standing("concert-1")
+        standing = await concerts.directory.standing("concert-1")
         assert [each.total for each in standing.sections] == [23, 5]
         assert await held(concerts, "a", "Stalls-A-2", section=None) == ("Stalls-A-2",)
 
