@@ -16,7 +16,7 @@ from cludale.kernel.money import Money
 from cludale.ports.calling_off import JobStatus
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import OrderRequest, Status
+from cludale.services.orders.order import OrderRequest, Status
 from cludale.services.orders.store import listed
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings

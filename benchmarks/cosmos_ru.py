@@ -22,7 +22,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import Order, OrderRequest, Status
+from cludale.services.orders.order import Order, OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 

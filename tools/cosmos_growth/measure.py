@@ -18,8 +18,8 @@ from cludale.kernel.money import Money
 from cludale.services.audit.store import Entry
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import OrderRequest, Status
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 

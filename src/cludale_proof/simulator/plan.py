@@ -14,7 +14,7 @@ from cludale.kernel.tills import TillMethod
 from cludale.kernel.times import parse_time, rfc3339
 from cludale.runtime.backoff import Backoff
 from cludale.services import NAMES
-from cludale.services.concerts.api import ScheduleConcert, SectionRequest
+from cludale.services.concerts.scheduling import ScheduleConcert, SectionRequest
 from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale.services.orders.carts.api import CartLineWish, PlaceCart

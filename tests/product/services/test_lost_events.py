@@ -19,10 +19,10 @@ from tests.product.wiring.platforms import REQUEST, buy, put_on, settings
 from cludale.ports.bus import Acknowledgement, Delivery, Handler
 from cludale.services.audit.service import Audit
 from cludale.services.manifest import Service
-from cludale.services.orders.domain import Order, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import Order, OrderRequest, PaymentStatus, Status
 from cludale.services.payments import carts
-from cludale.services.payments.domain import Payment
+from cludale.services.payments.payment import Payment
 from cludale.services.payments.store import PAYMENTS
 from cludale.wiring.platform import Platform
 from cludale_proof.checker import DataFolder, check

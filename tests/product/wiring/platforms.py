@@ -10,7 +10,7 @@ from cludale.services import NAMES
 from cludale.services.audit.service import Audit
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import Order, OrderRequest
+from cludale.services.orders.order import Order, OrderRequest
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 

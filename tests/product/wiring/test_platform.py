@@ -13,7 +13,7 @@ from cludale.adapters.sqlite import StoreInUse
 from cludale.ports.records import Query, StoreUnavailable
 from cludale.services import NAMES
 from cludale.services.concerts.directory import Search
-from cludale.services.orders.domain import OrderRequest, Status
+from cludale.services.orders.order import OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import SmtpEncryption
 

@@ -15,7 +15,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import OrderRequest
+from cludale.services.orders.order import OrderRequest
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 

@@ -42,13 +42,13 @@ from cludale.services.orders.aftersale import domain as aftersale
 from cludale.services.orders.aftersale.domain import Amended, Amendment, Kept, NoAddress, RefundWish
 from cludale.services.orders.carts.service import Carts, KnownCart
 from cludale.services.orders.comparison import Comparison
-from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.invoices.service import Invoicing
 from cludale.services.orders.jobs import domain as jobs
 from cludale.services.orders.jobs.domain import Job
 from cludale.services.orders.jobs.due import ATTEMPT_SECONDS, Jobs
+from cludale.services.orders.order import Order, OrderPayment, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.privacy.domain import NOTHING, Particulars, Personal
 from cludale.services.orders.privacy.retention import ASK_SECONDS, Behind, Retention
 from cludale.services.orders.privacy.service import Privacy
@@ -408,7 +408,7 @@ class Orders:
         await self.carts.check_alone(order_id)
 
         def pay(order: Order, now: datetime) -> Decision[Order]:
-            if order.waits is not None and order.status is domain.Status.PENDING:
+            if order.waits is not None and order.status is Status.PENDING:
                 return queueing.take(order, method=method, now=now)
             return domain.pay_again(order, method=method, now=now)
 

@@ -13,9 +13,9 @@ from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders.carts.domain import Cart
-from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.guests.domain import Guest
 from cludale.services.orders.jobs.domain import Job
+from cludale.services.orders.order import Order, Status
 from cludale.services.orders.privacy.domain import Personal, Upkeep
 
 ORDERS = AggregateStore(

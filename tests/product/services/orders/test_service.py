@@ -39,7 +39,8 @@ from cludale.ports.seats import (
 from cludale.runtime.aggregates import AnsweredBefore
 from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.events import SaleRefused, SeatsSold
-from cludale.services.orders.domain import (
+from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import (
     AlreadyPaid,
     ChargeOpen,
     NotReserved,
@@ -49,7 +50,6 @@ from cludale.services.orders.domain import (
     PaymentStatus,
     Status,
 )
-from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded

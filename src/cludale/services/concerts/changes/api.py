@@ -12,7 +12,6 @@ from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.calling_off import Progress, ProgressUnknown
 from cludale.ports.seats import CalledOff, ConcertNotFound, SectionNotFound
-from cludale.services.concerts.api import ConcertView, OfferMinutes, view_response
 from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.changes.domain import MOST_SEATS, ChangedMeanwhile, SeatsInUse, StatusRefused
 from cludale.services.concerts.changes.service import SectionWish
@@ -22,6 +21,7 @@ from cludale.services.concerts.prices.api import PricingRequest
 from cludale.services.concerts.seat_plans.api import PLAN_BODY_BYTES, SeatPlanRequest, plan_said
 from cludale.services.concerts.seat_plans.domain import SeatsKept
 from cludale.services.concerts.service import Concerts
+from cludale.services.concerts.views import ConcertView, OfferMinutes, view_response
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Text, Zone
 from cludale.web.problems import Statuses

@@ -28,13 +28,14 @@ from cludale.services.orders.aftersale.domain import (
     TooManyChanges,
     TooManyTickets,
 )
-from cludale.services.orders.api import BILLING, COMMENT, OrdersApi, OrderView, RefundView
+from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.carts.domain import PartOfCart
-from cludale.services.orders.domain import Order, TooLateToCancel
 from cludale.services.orders.events import Party
+from cludale.services.orders.order import Order, TooLateToCancel
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS
+from cludale.services.orders.views import BILLING, COMMENT, OrderView, RefundView
 from cludale.web.access import Who
 from cludale.web.fields import Email, Phone, Quantity, Text
 from cludale.web.keyed import Keyed

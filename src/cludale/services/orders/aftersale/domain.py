@@ -16,7 +16,7 @@ from cludale.kernel.refusals import Invalid, Refusal, RefusedForNow
 from cludale.kernel.times import rfc3339
 from cludale.services.orders import parts
 from cludale.services.orders.billing_address import BillingAddress
-from cludale.services.orders.domain import Order, Status, TooLateToCancel, evolve, request_of
+from cludale.services.orders.domain import evolve, request_of
 from cludale.services.orders.events import (
     AmendedField,
     ConfirmationRequested,
@@ -25,6 +25,7 @@ from cludale.services.orders.events import (
     PartRefundRequested,
     Party,
 )
+from cludale.services.orders.order import Order, Status, TooLateToCancel
 from cludale.services.orders.privacy.domain import Particulars
 
 MOST_REFUNDS = 100

@@ -23,28 +23,25 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.idempotency import IdempotencyKeys, Keep
 from cludale.services.orders.api import (
-    BILLING,
     MAX_PRICE,
     MAX_TOTAL,
     REFUSED_PLACING,
     TICKETS,
     OrdersApi,
-    OrderView,
     PayAgain,
-    PlacedOrder,
     ShowOrder,
     language_of,
-    view_of,
     wish_of,
 )
 from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.carts.domain import CartStatus, PartOfCart
 from cludale.services.orders.carts.service import KnownCart
-from cludale.services.orders.domain import AlreadyPaid, ChargeOpen, NotReserved, OrderRequest, TooLateToCancel
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import AlreadyPaid, ChargeOpen, NotReserved, OrderRequest, TooLateToCancel
 from cludale.services.orders.privacy.domain import NOTHING
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import CARTS, cart_home_of
+from cludale.services.orders.views import BILLING, OrderView, PlacedOrder, view_of
 from cludale.web.access import Access, Who
 from cludale.web.fields import Email, LanguageTag, PaymentMethod, Phone, Quantity, Text, UserId
 from cludale.web.keyed import Keyed

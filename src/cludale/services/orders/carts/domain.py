@@ -20,8 +20,8 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid, RefusedForNow
 from cludale.ports.seats import SeatsHeld
 from cludale.services.orders import domain
-from cludale.services.orders.domain import Order, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason, CartLine, CartPaid, CartReserved
+from cludale.services.orders.order import Order, OrderRequest, PaymentStatus, Status
 
 LONGEST_WAIT = timedelta(hours=1)
 """Between two looks at a cart that has not come to its end."""

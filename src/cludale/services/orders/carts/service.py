@@ -21,8 +21,8 @@ from cludale.runtime.due import Do, DuePolicy, DueWork, Step
 from cludale.services.orders import domain
 from cludale.services.orders.carts import domain as carts
 from cludale.services.orders.carts.domain import Cart, CartStatus, Looked, PartOfCart
-from cludale.services.orders.domain import Order, OrderRequest, Status
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import Order, OrderRequest, Status
 from cludale.services.orders.privacy.domain import Particulars
 from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.store import CARTS, ORDERS

@@ -11,10 +11,10 @@ from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.records import Query
 from cludale.ports.seats import ConcertNotFound
-from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.guests import domain as guests
 from cludale.services.orders.guests.domain import MOST_GUESTS, GuestsRefused, Line, NewGuest
 from cludale.services.orders.guests.service import Added, GuestLists, Listed
+from cludale.services.orders.order import Order, Status
 from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses

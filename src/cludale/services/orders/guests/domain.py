@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.refusals import Invalid, RefusedForNow
 from cludale.kernel.tills import Till, TillMethod
-from cludale.services.orders.domain import OrderRequest
+from cludale.services.orders.order import OrderRequest
 from cludale.services.orders.privacy.domain import Particulars
 from cludale.web.fields import Email, Text
 from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted

@@ -10,10 +10,10 @@ from cludale.kernel.ids import from_key
 from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.records import Put, Query, Records
 from cludale.ports.seats import ConcertNotFound, LineRefused
-from cludale.services.orders.domain import Order, OrderRequest, Status
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.guests import domain as guests
 from cludale.services.orders.guests.domain import Guest, GuestsRefused, Line, NewGuest
+from cludale.services.orders.order import Order, OrderRequest, Status
 from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import GUESTS, ORDERS

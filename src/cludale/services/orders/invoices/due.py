@@ -13,7 +13,6 @@ from cludale.ports.records import StoreUnavailable
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.runtime.recent import Recent
-from cludale.services.orders.domain import Order
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices import billing as billings
 from cludale.services.orders.invoices.billing import Billing, Known
@@ -22,6 +21,7 @@ from cludale.services.orders.invoices.issuing import Issuing
 from cludale.services.orders.invoices.numbering import Unnumbered
 from cludale.services.orders.invoices.settings import InvoiceSettings
 from cludale.services.orders.invoices.store import SETTINGS
+from cludale.services.orders.order import Order
 from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports.concerts import concert_of
 from cludale.services.orders.store import ORDERS

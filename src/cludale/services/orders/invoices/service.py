@@ -21,7 +21,6 @@ from cludale.ports.ticket_pages import PagesBusy
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.due import DueWork
 from cludale.services.concerts.events import SeatsSold
-from cludale.services.orders.domain import Order
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices import billing as billings
 from cludale.services.orders.invoices import settings as rules
@@ -32,6 +31,7 @@ from cludale.services.orders.invoices.numbering import series_id
 from cludale.services.orders.invoices.printed import page_of
 from cludale.services.orders.invoices.settings import InvoiceSettings, InvoicesOff, Wanted
 from cludale.services.orders.invoices.store import BILLINGS, DOCUMENTS, SETTINGS
+from cludale.services.orders.order import Order
 from cludale.services.orders.privacy.domain import Invoiced
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentRefunded

@@ -16,8 +16,8 @@ from cludale.kernel.decision import Decision
 from cludale.ports.calling_off import JobStatus, Progress
 from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed
 from cludale.services.orders import domain
-from cludale.services.orders.domain import Order, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason, OrderMoved
+from cludale.services.orders.order import Order, PaymentStatus, Status
 
 LIVE = (Status.PAID, Status.RESERVED, Status.PENDING)
 """What can be cancelled, those first who wait for their money."""

@@ -13,9 +13,9 @@ from cludale.ports.calling_off import SaleClosing, SalesNotClosed
 from cludale.ports.records import Query
 from cludale.runtime.aggregates import Change, ChangeResult, Updates, Versioned
 from cludale.runtime.due import Do, DuePolicy, Step
-from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.jobs import domain as jobs
 from cludale.services.orders.jobs.domain import Job, JobKind, Page, Phase
+from cludale.services.orders.order import Order, Status
 from cludale.services.orders.store import ORDERS, listed
 
 PAGE = 200

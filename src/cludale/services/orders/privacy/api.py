@@ -15,8 +15,8 @@ from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid
 from cludale.ports.records import Query
 from cludale.services.orders.billing_address import BillingAddress
-from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.events import ErasureReason
+from cludale.services.orders.order import Order, Status
 from cludale.services.orders.privacy.domain import NOTHING
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import Search, listed

@@ -17,8 +17,8 @@ from cludale.runtime.aggregates import AnsweredBefore, Change, ChangeResult, Dec
 from cludale.services.orders import domain
 from cludale.services.orders.aftersale import domain as aftersale
 from cludale.services.orders.aftersale.domain import Amended, Amendment, Kept
-from cludale.services.orders.domain import Order
 from cludale.services.orders.events import ErasureReason, Party
+from cludale.services.orders.order import Order
 from cludale.services.orders.privacy import domain as personal
 from cludale.services.orders.privacy.domain import NOTHING, Particulars, Personal
 from cludale.services.orders.store import ORDERS, PERSONAL

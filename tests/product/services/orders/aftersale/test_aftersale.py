@@ -12,11 +12,11 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.charges import ChargeStanding, ChargeState
 from cludale.ports.seats import SeatsHeld
 from cludale.services.concerts.events import SeatsReturned
-from cludale.services.orders import domain
+from cludale.services.orders import domain, lost_events
 from cludale.services.orders.aftersale import domain as aftersale
 from cludale.services.orders.aftersale.domain import Amendment, Kept, RefundWish
-from cludale.services.orders.domain import Order, OrderRequest
 from cludale.services.orders.events import AmendedField, CancelReason, PartRefundRequested, Party
+from cludale.services.orders.order import Order, OrderRequest, TooLateToCancel
 from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.services.orders.store import Search
 from cludale.services.payments.events import PartRefunded
@@ -78,7 +78,7 @@ def test_what_can_not_go_back_is_refused(order: Order, wish: RefundWish, name: s
 
 def test_the_buyer_gives_tickets_back_in_time_and_the_organizer_always() -> None:
     late = NOON + timedelta(days=1)
-    with pytest.raises(domain.TooLateToCancel):
+    with pytest.raises(TooLateToCancel):
         aftersale.refund(PAID, ONE, now=late)
     assert aftersale.refund(PAID, RefundWish(by=Party.ORGANIZER, tickets=1), now=late).events
 
@@ -99,7 +99,7 @@ def back(number: int = 1) -> SeatsReturned:
 
 
 def test_what_came_of_it_is_learnt_once_and_in_any_order() -> None:
-    asked = domain.watched(refunded(ONE), look_at=NOON + timedelta(seconds=60))
+    asked = lost_events.watched(refunded(ONE), look_at=NOON + timedelta(seconds=60))
     assert asked.due_at is not None
     told: list[PartRefunded | SeatsReturned] = [done(asked), back()]
     for events in (told, told[::-1]):
@@ -112,7 +112,7 @@ def test_what_came_of_it_is_learnt_once_and_in_any_order() -> None:
 
 def test_what_nothing_is_heard_of_is_asked_for_again_word_for_word() -> None:
     asked = aftersale.refund(PAID, ONE, now=NOON)
-    order = domain.watched(asked.state, look_at=NOON)
+    order = lost_events.watched(asked.state, look_at=NOON)
     again = aftersale.asked_again(order, now=NOON, look_at=NOON + timedelta(seconds=60))
     assert (again.events, again.again, again.at) == (asked.events, True, NOON)
     assert aftersale.asked_again(again.state, now=NOON, look_at=NOON).events == ()
@@ -122,12 +122,12 @@ def test_a_cancelled_order_asks_again_until_it_knows_that_each_part_is_back() ->
     off = domain.cancel(refunded(ONE, euro(5)), CancelReason.BUYER)
     (event,) = off.events
     assert [part.amount.amount for part in event.part_refunds] == [4500, 5]  # type: ignore[attr-defined]
-    order = domain.evolve(domain.watched(off.state, look_at=NOON), done(off.state), at=NOON)
+    order = domain.evolve(lost_events.watched(off.state, look_at=NOON), done(off.state), at=NOON)
     charge = ChargeStanding("order-1", ChargeState.REFUNDED, 1, closed=True)
-    found = domain.compared(order, charge, has_seats=False)
+    found = lost_events.compared(order, charge, has_seats=False)
     assert [request.part.number for request in found.decision.events] == [2]  # type: ignore[attr-defined]
     order = domain.evolve(order, done(order, 2), at=NOON)
-    assert domain.compared(order, charge, has_seats=False).decision.state.due_at is None
+    assert lost_events.compared(order, charge, has_seats=False).decision.state.due_at is None
 
 
 def test_an_amendment_tells_what_was_changed_and_not_to_what() -> None:
@@ -162,10 +162,10 @@ def test_an_erased_order_gets_nothing_again() -> None:
 
 def test_a_cancellation_is_told_again_as_it_was_whatever_became_of_the_address() -> None:
     off = domain.cancel(PAID, CancelReason.BUYER)
-    order = domain.watched(off.state, look_at=NOON)
+    order = lost_events.watched(off.state, look_at=NOON)
     order = aftersale.amend(order, Kept(LEFT), Amendment(email=None), by=Party.ORGANIZER).decision.state
     charge = ChargeStanding("order-1", ChargeState.TAKEN, 1)
-    assert domain.compared(order, charge, has_seats=True).decision.events == off.events
+    assert lost_events.compared(order, charge, has_seats=True).decision.events == off.events
 
 
 def test_a_confirmation_is_sent_again_once_a_minute_and_so_often() -> None:

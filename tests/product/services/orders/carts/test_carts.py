@@ -14,8 +14,8 @@ from cludale.ports.seats import HoldEnded, SeatsHeld
 from cludale.services.orders import domain
 from cludale.services.orders.carts import domain as carts
 from cludale.services.orders.carts.domain import Cart, CartStatus, Looked
-from cludale.services.orders.domain import ChargeOpen, Order, OrderPayment, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason, CartPaid, CartReserved
+from cludale.services.orders.order import ChargeOpen, Order, OrderPayment, OrderRequest, PaymentStatus, Status
 
 WAIT = timedelta(seconds=60)
 CART_ID = "cart-1"

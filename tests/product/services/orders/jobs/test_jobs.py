@@ -9,10 +9,10 @@ from tests.product.services.orders.test_domain import PAID, PENDING, RESERVED
 from cludale.ports.calling_off import JobStatus
 from cludale.services.concerts.events import ConcertCancelled, ConcertFields, ConcertPostponed
 from cludale.services.orders import domain
-from cludale.services.orders.domain import OrderPayment, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason, OrderCancelled, OrderMoved
 from cludale.services.orders.jobs import domain as jobs
 from cludale.services.orders.jobs.domain import Job, Page, Phase
+from cludale.services.orders.order import Order, OrderPayment, PaymentStatus, Status
 
 OFF = ConcertCancelled(concert_id="concert-1", revision=1, changed_by="key-1", reason="no power")
 UNTIL = NOON + timedelta(days=7)
@@ -87,5 +87,5 @@ def test_it_is_done_when_the_money_of_all_is_back() -> None:
     assert (progress.status, progress.refunded, progress.left, done.due_at) == (JobStatus.DONE, 1, 0, None)
 
 
-def _with(order: domain.Order, status: PaymentStatus) -> domain.Order:
+def _with(order: Order, status: PaymentStatus) -> Order:
     return replace(order, payment=OrderPayment(status=status, at=NOON))

@@ -26,8 +26,8 @@ from cludale.runtime.aggregates import AnsweredBefore, Updates
 from cludale.runtime.backoff import Backoff
 from cludale.services.orders import domain
 from cludale.services.orders.aftersale.domain import Amendment, BuyerErased, RefundWish
-from cludale.services.orders.domain import Order, OrderRequest
 from cludale.services.orders.events import ErasureReason, Party
+from cludale.services.orders.order import Order, OrderRequest
 from cludale.services.orders.privacy.domain import Particulars, Personal, folded, words
 from cludale.services.orders.privacy.upkeep import ERASED_AGAIN, RESTORED, ErasuresOwed, names_nobody, note
 from cludale.services.orders.service import Orders

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.bills import Bill, BillFee, BillLine, TicketCount
 from cludale.kernel.money import Money
-from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason, PartRefund
+from cludale.services.orders.order import Order, OrderPayment, PaymentStatus, Status
 from cludale.services.orders.parts import OrderRefund
 from cludale.services.orders.reports.money import OrderMoney, money_of
 from cludale.services.orders.reports.shares import Share, by_category

@@ -21,7 +21,7 @@ from cludale.ports.records import Commit
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import PutOff
-from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status
+from cludale.services.orders.order import Order, OrderPayment, PaymentStatus, Status
 from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports import mailing, schedules
 from cludale.services.orders.reports.desk import Schedules
