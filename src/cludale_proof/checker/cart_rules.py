@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cludale_proof.checker import books_rules
+from cludale_proof.checker.cases import Case
 from cludale_proof.checker.documents import Money, Payment, cart_of, is_first_line
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.lifecycle import CART_EVENTS, OrderHistory, PaymentTold
-from cludale_proof.checker.order_rules import Case
 
 
 class _Line(NamedTuple):
