@@ -34,7 +34,7 @@ async def _place(platform: Platform, count: int) -> None:
 
     await asyncio.gather(*(buyer() for _ in range(AT_ONCE)))
     for status in (Status.PENDING, Status.RESERVED):
-        while (await platform.orders.find(listed(concert_id="off", status=status, after=None, limit=1)))[0]:  # noqa: ASYNC110 - it is in the store
+        while (await platform.orders.finder.find(listed(concert_id="off", status=status, after=None, limit=1)))[0]:  # noqa: ASYNC110 - it is in the store
             await asyncio.sleep(0.2)
 
 

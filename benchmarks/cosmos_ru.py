@@ -120,7 +120,7 @@ async def _sell(platform: Platform, orders: int, in_flight: int) -> None:
         async with room:
             wanted = OrderRequest(concert_id=CONCERT, user_id=f"user-{number}", quantity=2, email=None)
             order = await platform.orders.place(wanted, cause=Cause())
-            settled: Order = await platform.orders.settled(order.id, wait_seconds=60)
+            settled: Order = await platform.orders.news.settled(order.id, wait_seconds=60)
             if settled.status is not Status.PAID:
                 raise RuntimeError(f"{order.id} is {settled.status}")
 

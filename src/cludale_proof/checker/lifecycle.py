@@ -347,122 +347,146 @@ _TOLD_AGAIN: Final = frozenset(
 """What may be told again, marked as that and word for word, when somebody seems not to have heard it."""
 
 
-def fold(facts: Iterable[Fact]) -> OrderHistory:  # noqa: PLR0912, PLR0915 - a place for each event
+def fold(facts: Iterable[Fact]) -> OrderHistory:
     """What these events of one order (or of one reservation that no order has) come to."""
-    order: dict[str, Fact] = {}
-    seats: dict[Seats, dict[str, Fact]] = {}
-    payments: dict[str, dict[str, dict[int, Fact]]] = {}
-    notifications: dict[str, list[Fact]] = {}
-    bounces: dict[str, list[Fact]] = {}
-    refusals: dict[Any, Fact] = {}
-    requests: dict[int, Fact] = {}
-    tickets: list[Fact] = []
-    parts: dict[int, Fact] = {}
-    returned: dict[Seats, dict[int, Fact]] = {}
-    amendments: list[Fact] = []
-    resends: dict[int, Fact] = {}
-    moved: dict[Seats, dict[int, Fact]] = {}
-    reseats: dict[int, Fact] = {}
-    moves: dict[int, Fact] = {}
-    wrong: list[Wrong] = []
+    folding = _Folding()
+    for fact in facts:
+        folding.take(fact)
+    told = folding.history()
+    return told._replace(wrong=(*folding.wrong, *_impossible(told)))
 
-    def settle(slots: dict[Any, Fact], slot: object, fact: Fact) -> None:
+
+class _Folding:
+    """The events of one order, each put into its place."""
+
+    def __init__(self) -> None:
+        self.wrong: list[Wrong] = []
+        self._order: dict[str, Fact] = {}
+        self._seats: dict[Seats, dict[str, Fact]] = {}
+        self._returned: dict[Seats, dict[int, Fact]] = {}
+        self._moved: dict[Seats, dict[int, Fact]] = {}
+        self._payments: dict[str, dict[str, dict[int, Fact]]] = {}
+        self._notifications: dict[str, list[Fact]] = {}
+        self._bounces: dict[str, list[Fact]] = {}
+        self._refusals: dict[Any, Fact] = {}
+        self._requests: dict[int, Fact] = {}
+        self._tickets: list[Fact] = []
+        self._parts: dict[int, Fact] = {}
+        self._amendments: list[Fact] = []
+        self._resends: dict[int, Fact] = {}
+        self._reseats: dict[int, Fact] = {}
+        self._moves: dict[int, Fact] = {}
+
+    def take(self, fact: Fact) -> None:  # noqa: PLR0912 - a place for each event
+        """Put it into its place."""
+        kind, data = fact.event.type, fact.event.data
+        if kind in _ORDER_SLOT:
+            self._settle(self._order, _ORDER_SLOT[kind], fact)
+        elif kind == "OrderCancelled":
+            self._settle(self._order, "on_purpose" if data.reason in ON_PURPOSE else "failed", fact)
+        elif kind in _SEATS_SLOT:
+            self._settle(self._seats.setdefault(_seats_of(data), {}), _SEATS_SLOT[kind], fact)
+        elif kind == "SaleRefused":
+            self._refuse(fact)
+        elif kind == "PaymentRequested":
+            self._settle(self._requests, data.round or 0, fact)
+        elif kind == "SeatsMoved":
+            self._of_seats(self._moved, data.moves, fact)
+        elif kind == "OrderReseated":
+            self._settle(self._reseats, data.moves, fact)
+        elif kind == "OrderMoved":
+            self._settle(self._moves, data.revision or 0, fact)
+        elif kind in _AFTER_THE_SALE:
+            self._after_sale(fact)
+        elif kind in _ROUND_SLOT:
+            self._of_payment(_ROUND_SLOT[kind], data.round, fact)
+        elif kind == "PaymentMended":
+            self._of_payment("mends", data.number, fact)
+        elif kind == "NotificationSent":
+            self._notifications.setdefault(data.kind or "", []).append(fact)
+        elif kind == "NotificationBounced":
+            self._bounces.setdefault(data.notification_id or "", []).append(fact)
+        elif kind in TICKET_EVENTS:
+            self._tickets.append(fact)
+        elif kind not in UNJUDGED and kind not in CART_EVENTS:
+            detail = f"nobody knows the event type {kind}"
+            self.wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", detail, (fact,)))
+
+    def _after_sale(self, fact: Fact) -> None:
+        data, part = fact.event.data, fact.event.data.part
+        match fact.event.type:
+            case "PartRefundRequested":
+                self._settle(self._parts, part.number if part else 0, fact)
+            case "PartRefunded":
+                self._of_payment("parts", part.number if part else 0, fact)
+            case "SeatsReturned":
+                self._of_seats(self._returned, data.number or 0, fact)
+            case "OrderAmended":
+                self._amendments.append(fact)
+            case "ConfirmationRequested":
+                self._settle(self._resends, data.number or 0, fact)
+
+    def _of_seats(self, slots: dict[Seats, dict[int, Fact]], number: Any, fact: Fact) -> None:
+        seats = _seats_of(fact.event.data)
+        self._seats.setdefault(seats, {})
+        self._settle(slots.setdefault(seats, {}), number, fact)
+
+    def _of_payment(self, slot: str, number: int | None, fact: Fact) -> None:
+        payment = self._payments.setdefault(fact.event.data.payment_id or "", {})
+        self._settle(payment.setdefault(slot, {}), number or 0, fact)
+
+    def _refuse(self, fact: Fact) -> None:
+        refusals, data = self._refusals, fact.event.data
+        same = (data.reservation_id or "", data.payment_round or 0)
+        if same in refusals and (fact.event.repeated or refusals[same].event.repeated):
+            self._settle(refusals, same, fact)
+        else:
+            refusals[(*same, fact.event.id) if same in refusals else same] = fact
+
+    def _settle(self, slots: dict[Any, Fact], slot: object, fact: Fact) -> None:
+        """Each place has one event; told again, the first counts, and both say the same."""
         before = slots.setdefault(slot, fact)
         if before is fact:
             return
         if not (before.event.repeated or fact.event.repeated) or fact.event.type not in _TOLD_AGAIN:
-            wrong.append(_twice(before, fact))
+            self.wrong.append(_twice(before, fact))
             return
         if not _says_the_same(before.event.data, fact.event.data):
-            wrong.append(_otherwise(before, fact))
+            self.wrong.append(_otherwise(before, fact))
         if before.event.repeated and not fact.event.repeated:
             slots[slot] = fact
 
-    def after_sale(fact: Fact) -> None:
-        data, part = fact.event.data, fact.event.data.part
-        match fact.event.type:
-            case "PartRefundRequested":
-                settle(parts, part.number if part else 0, fact)
-            case "PartRefunded":
-                slot = payments.setdefault(data.payment_id or "", {}).setdefault("parts", {})
-                settle(slot, part.number if part else 0, fact)
-            case "SeatsReturned":
-                key = (data.concert_id or "", data.section or "", data.reservation_id or "")
-                seats.setdefault(key, {})
-                settle(returned.setdefault(key, {}), data.number or 0, fact)
-            case "OrderAmended":
-                amendments.append(fact)
-            case "ConfirmationRequested":
-                settle(resends, data.number or 0, fact)
+    def history(self) -> OrderHistory:
+        """What all of them come to."""
+        return OrderHistory(
+            OrderTold(**self._order),
+            {
+                key: ReservationTold(
+                    slots.get("reserved"),
+                    slots.get("sold"),
+                    slots.get("released"),
+                    self._returned.get(key, {}),
+                    self._moved.get(key, {}),
+                )
+                for key, slots in self._seats.items()
+            },
+            {id: PaymentTold(**slots) for id, slots in self._payments.items()},
+            {kind: tuple(sent) for kind, sent in self._notifications.items()},
+            {id: tuple(came_back) for id, came_back in self._bounces.items()},
+            tuple(self._refusals.values()),
+            self._requests,
+            self._parts,
+            tuple(self._amendments),
+            self._resends,
+            self._moves,
+            (),
+            tuple(sorted(self._tickets, key=lambda fact: fact.event.data.step or 0)),
+            self._reseats,
+        )
 
-    for fact in facts:
-        event = fact.event
-        kind, data = event.type, event.data
-        if kind in _ORDER_SLOT:
-            settle(order, _ORDER_SLOT[kind], fact)
-        elif kind == "OrderCancelled":
-            settle(order, "on_purpose" if data.reason in ON_PURPOSE else "failed", fact)
-        elif kind in _SEATS_SLOT:
-            key = (data.concert_id or "", data.section or "", data.reservation_id or "")
-            settle(seats.setdefault(key, {}), _SEATS_SLOT[kind], fact)
-        elif kind == "SaleRefused":
-            same = (data.reservation_id or "", data.payment_round or 0)
-            if same in refusals and (fact.event.repeated or refusals[same].event.repeated):
-                settle(refusals, same, fact)
-            else:
-                refusals[(*same, fact.event.id) if same in refusals else same] = fact
-        elif kind == "PaymentRequested":
-            settle(requests, data.round or 0, fact)
-        elif kind == "SeatsMoved":
-            key = (data.concert_id or "", data.section or "", data.reservation_id or "")
-            seats.setdefault(key, {})
-            settle(moved.setdefault(key, {}), data.moves, fact)
-        elif kind == "OrderReseated":
-            settle(reseats, data.moves, fact)
-        elif kind == "OrderMoved":
-            settle(moves, data.revision or 0, fact)
-        elif kind in _AFTER_THE_SALE:
-            after_sale(fact)
-        elif kind in _ROUND_SLOT:
-            slot = payments.setdefault(data.payment_id or "", {}).setdefault(_ROUND_SLOT[kind], {})
-            settle(slot, data.round or 0, fact)
-        elif kind == "PaymentMended":
-            slot = payments.setdefault(data.payment_id or "", {}).setdefault("mends", {})
-            settle(slot, data.number or 0, fact)
-        elif kind == "NotificationSent":
-            notifications.setdefault(data.kind or "", []).append(fact)
-        elif kind == "NotificationBounced":
-            bounces.setdefault(data.notification_id or "", []).append(fact)
-        elif kind in TICKET_EVENTS:
-            tickets.append(fact)
-        elif kind not in UNJUDGED and kind not in CART_EVENTS:
-            wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", f"nobody knows the event type {kind}", (fact,)))
-    told = OrderHistory(
-        OrderTold(**order),
-        {
-            key: ReservationTold(
-                slots.get("reserved"),
-                slots.get("sold"),
-                slots.get("released"),
-                returned.get(key, {}),
-                moved.get(key, {}),
-            )
-            for key, slots in seats.items()
-        },
-        {id: PaymentTold(**slots) for id, slots in payments.items()},
-        {kind: tuple(sent) for kind, sent in notifications.items()},
-        {id: tuple(came_back) for id, came_back in bounces.items()},
-        tuple(refusals.values()),
-        requests,
-        parts,
-        tuple(amendments),
-        resends,
-        moves,
-        (),
-        tuple(sorted(tickets, key=lambda fact: fact.event.data.step or 0)),
-        reseats,
-    )
-    return told._replace(wrong=(*wrong, *_impossible(told)))
+
+def _seats_of(data: EventData) -> Seats:
+    return (data.concert_id or "", data.section or "", data.reservation_id or "")
 
 
 def _twice(first: Fact, second: Fact) -> Wrong:

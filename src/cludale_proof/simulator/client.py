@@ -140,7 +140,7 @@ class SimulatedClient:
         async def act(process: Process, _: Request) -> Response:
             if not wait_seconds:
                 return _order_answer(await process.orders.order(order_id))
-            return _order_answer(await process.orders.settled(order_id, wait_seconds=wait_seconds))
+            return _order_answer(await process.orders.news.settled(order_id, wait_seconds=wait_seconds))
 
         return await self._ask(who, "GET", f"/orders/{order_id}", act)
 

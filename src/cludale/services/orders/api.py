@@ -376,7 +376,7 @@ class OrdersApi:
         """The order; with `wait`, once it is settled."""
         who, order_id = await self.who(request, Scope.READ), request.segment
         if query.wait:
-            order = await self._orders.settled(order_id, wait_seconds=query.wait)
+            order = await self._orders.news.settled(order_id, wait_seconds=query.wait)
         else:
             order = await self._orders.order(order_id)
         if not queueing.is_waiting(order):
@@ -486,9 +486,9 @@ class OrdersApi:
         if concert_id is not None and not await self._ownership.owns(principal, concert_id):
             return json_response(Page[OrderView]([], None))
         if search.narrows:
-            found, following = await self._orders.search(search, asked)
+            found, following = await self._orders.finder.search(search, asked)
         else:
-            found, following = await self._orders.find(asked)
+            found, following = await self._orders.finder.find(asked)
         if concert_id is None:
             found = await self._ownership.of(principal, found, lambda order: order.seats.concert_id)
         left = await self._orders.privacy.of(found)

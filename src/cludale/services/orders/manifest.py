@@ -74,7 +74,7 @@ def _build(parts: Parts) -> Running:
         orders.sweep,
         orders.stop,
         prepare=orders.prepare,
-        end_waiting=orders.end_waiting,
+        end_waiting=orders.news.end,
         gauges=lambda: {**comparison.gauges(), **orders.gauges()},
     )
 

@@ -247,7 +247,7 @@ class CartsApi:
         """The cart; with `wait`, once all its lines are settled."""
         who = await self._who(request, Scope.READ)
         if query.wait:
-            known = await self._orders.settled_cart(request.segment, wait_seconds=query.wait)
+            known = await self._orders.news.settled_cart(request.segment, wait_seconds=query.wait)
         else:
             known = await self._orders.carts.cart(request.segment)
         return await self._shown_to(who, known)

@@ -132,7 +132,7 @@ class GuestLists:
         """The orders of those who have these places."""
         taken = await GUESTS.load(self._records, places) if places else {}
         ids = {each.state.order_id: place for place, each in taken.items()}
-        return {ids[order.id]: order for order in await self._orders.named(list(ids))}
+        return {ids[order.id]: order for order in await self._orders.finder.named(list(ids))}
 
     async def listed(self, concert_id: str, search: str | None, query: Query) -> tuple[list[Listed], str | None]:
         """A page of those who are on the list, as they were put on, and the cursor of the next one.
@@ -145,7 +145,7 @@ class GuestLists:
             asked = Query(equal={"concertId": concert_id}, after=after, limit=query.limit - len(found))
             known, page = await GUESTS.find(self._records, asked)
             ids = [each.state.order_id for each in known]
-            orders: Mapping[str, Order] = {order.id: order for order in await self._orders.named(ids)}
+            orders: Mapping[str, Order] = {order.id: order for order in await self._orders.finder.named(ids)}
             left = await self._orders.privacy.of(list(orders.values()))
             for id in ids:
                 order = orders.get(id)

@@ -172,12 +172,12 @@ class PrivacyApi:
         found: Sequence[Order]
         following: str | None = None
         if which.order_ids is not None:
-            found = await self._orders.named(which.order_ids)
+            found = await self._orders.finder.named(which.order_ids)
         elif which.email is not None:
             found, following = await self._orders.privacy.orders_of(which.email, Query(after=after, limit=limit))
         else:
             query = listed(concert_id=principal.concert_id, status=None, after=after, limit=limit)
-            found, following = await self._orders.search(Search(user_id=which.user_id), query)
+            found, following = await self._orders.finder.search(Search(user_id=which.user_id), query)
         return await self._ownership.of(principal, found, lambda order: order.seats.concert_id), following
 
 

@@ -149,7 +149,7 @@ async def test_a_buyer_is_found_by_the_beginnings_of_their_names_until_they_are_
 
     async def found(name: str, user_id: str | None = None, email: str | None = None) -> list[str]:
         search = Search(name=words(name), email=email, user_id=user_id)
-        return [order.user_id for order in (await orders.search(search, PAGE))[0]]
+        return [order.user_id for order in (await orders.finder.search(search, PAGE))[0]]
 
     placed = [
         await orders.place(msgspec.structs.replace(WANTED, user_id=user, name=name), cause=REQUEST)
@@ -288,9 +288,9 @@ async def test_an_amendment_goes_into_the_sealed_record_with_the_orders_new_vers
     assert (amended.amendments, amended.reachable) == (1, True)
     left = await orders.privacy.of([amended])
     assert left[order.id] == Particulars("other@example.org", None, "Zoe Bee", "qzx sits in front")
-    assert (await orders.search(Search(email=EMAIL), PAGE))[0] == []
-    assert (await orders.search(Search(email="Other@example.org"), PAGE))[0] == [amended]
-    assert (await orders.search(Search(email="other@example.org", user_id="user-2"), PAGE))[0] == []
+    assert (await orders.finder.search(Search(email=EMAIL), PAGE))[0] == []
+    assert (await orders.finder.search(Search(email="Other@example.org"), PAGE))[0] == [amended]
+    assert (await orders.finder.search(Search(email="other@example.org", user_id="user-2"), PAGE))[0] == []
     await orders.privacy.erase([amended], REQUEST)
     assert await orders.privacy.of([amended]) == {order.id: Particulars()}
     with pytest.raises(BuyerErased):
