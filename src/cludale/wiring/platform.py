@@ -95,13 +95,7 @@ class Platform:
         self.ids = SystemIds()
         if self.whole and not settings.dapr and settings.key_hash is None:
             keep_key_hash(data, settings.organizer_key)
-        key_ring = KeyRing(
-            key_hash(settings),
-            peppers_too=key_hashes_too(settings),
-            now=self.clock.now,
-            monotonic=time.monotonic,
-            fresh_seconds=math.inf if "concerts" in only and is_of_one_process(settings) else FRESH_SECONDS,
-        )
+        key_ring = self._key_ring(only)
         self.limits: Limits | None = request_limits(settings)
         """How many requests an address, and a key, may make."""
         self._token_keys = token_keys(settings)
@@ -137,21 +131,7 @@ class Platform:
             backoff=delivery,
             on_progress=self.admission.let_in,
         )
-        self._builder = ServiceBuilder(
-            settings=settings,
-            only=only,
-            store=self.store,
-            bus=self.bus,
-            admission=self.admission,
-            dead_letters=self.dead_letters,
-            current=Current(self.histories, lambda: self.troubles),
-            access=self.access,
-            clock=self.clock,
-            ids=self.ids,
-            watching=watching,
-            takes_work=self._takes_work,
-            is_on_trial=lambda: not self._consumption.wanted,
-        )
+        self._builder = self._service_builder(only, watching)
         self.services: Sequence[Service] = self._builder.build()
         self.key_watch = KeyWatch(
             key_ring, self._builder.keys, are_here="concerts" in only, also=self._look_at_token_keys
@@ -172,6 +152,33 @@ class Platform:
         """Looks at each request before anything else does."""
         if self.sidecar is not None and self._inbound is not None:
             self._answer_the_sidecar(self.sidecar, self._inbound, only)
+
+    def _key_ring(self, only: Collection[str]) -> KeyRing:
+        is_alone = "concerts" in only and is_of_one_process(self.settings)
+        return KeyRing(
+            key_hash(self.settings),
+            peppers_too=key_hashes_too(self.settings),
+            now=self.clock.now,
+            monotonic=time.monotonic,
+            fresh_seconds=math.inf if is_alone else FRESH_SECONDS,
+        )
+
+    def _service_builder(self, only: Collection[str], watching: Watching | None) -> ServiceBuilder:
+        return ServiceBuilder(
+            settings=self.settings,
+            only=only,
+            store=self.store,
+            bus=self.bus,
+            admission=self.admission,
+            dead_letters=self.dead_letters,
+            current=Current(self.histories, lambda: self.troubles),
+            access=self.access,
+            clock=self.clock,
+            ids=self.ids,
+            watching=watching,
+            takes_work=self._takes_work,
+            is_on_trial=lambda: not self._consumption.wanted,
+        )
 
     def _admission(self) -> AdmissionControl:
         settings = self.settings

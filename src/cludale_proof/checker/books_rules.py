@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from cludale_proof.checker.cases import Case
 from cludale_proof.checker.documents import LedgerLine, Payment
 from cludale_proof.checker.findings import Invariant
-from cludale_proof.checker.lifecycle import DIFFERS, OrderHistory, PaymentTold, Wrong
+from cludale_proof.checker.history import OrderHistory, PaymentTold, Wrong
+from cludale_proof.checker.lifecycle import DIFFERS
 
 
 def wrong_keys(case: Case) -> set[str]:

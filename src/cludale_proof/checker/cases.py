@@ -18,7 +18,7 @@ from cludale_proof.checker.documents import (
     cart_of,
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
-from cludale_proof.checker.lifecycle import OrderHistory
+from cludale_proof.checker.history import OrderHistory
 from cludale_proof.checker.observations import Claim
 
 Prices = Mapping[tuple[str, str], Money]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cludale_proof.checker.cases import CaseCheck, state_of
 from cludale_proof.checker.findings import Invariant, Violation
-from cludale_proof.checker.lifecycle import ON_PURPOSE
+from cludale_proof.checker.history import ON_PURPOSE
 from cludale_proof.checker.observations import Claim
 
 

@@ -12,7 +12,7 @@ from cludale_proof.checker.documents import (
     Payment,
 )
 from cludale_proof.checker.findings import Invariant, Violation
-from cludale_proof.checker.lifecycle import PaymentTold
+from cludale_proof.checker.history import PaymentTold
 
 
 class Ledger(CaseCheck):

@@ -25,7 +25,7 @@ from cludale_proof.checker.documents import (
     Money,
 )
 from cludale_proof.checker.findings import Invariant, Violation
-from cludale_proof.checker.lifecycle import OrderHistory
+from cludale_proof.checker.history import OrderHistory
 from cludale_proof.checker.message_rules import Messages
 from cludale_proof.checker.money_rules import Ledger
 from cludale_proof.checker.quiet_rules import OnceQuiet

@@ -10,7 +10,7 @@ from cludale_proof.checker.cases import (
     state_of,
 )
 from cludale_proof.checker.findings import Invariant, Violation
-from cludale_proof.checker.lifecycle import ENDS
+from cludale_proof.checker.history import ENDS
 from cludale_proof.checker.message_rules import Messages
 
 

@@ -38,6 +38,7 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
+from cludale_proof.checker.history import NOTIFICATION_STEPS, ON_PURPOSE, ORDER_STEPS, PAYMENT_STEPS, RESERVATION_STEPS
 from cludale_proof.checker.invoice_rules import InvoiceBook
 from cludale_proof.checker.lifecycle import (
     BOOK_EVENTS,
@@ -47,11 +48,6 @@ from cludale_proof.checker.lifecycle import (
     INVOICING,
     KEY_EVENTS,
     LIST_EVENTS,
-    NOTIFICATION_STEPS,
-    ON_PURPOSE,
-    ORDER_STEPS,
-    PAYMENT_STEPS,
-    RESERVATION_STEPS,
     WEBHOOK_EVENTS,
     fold,
 )

@@ -9,7 +9,7 @@ import msgspec
 from cludale_proof.checker.cases import Case
 from cludale_proof.checker.documents import Till
 from cludale_proof.checker.findings import Invariant
-from cludale_proof.checker.lifecycle import OrderHistory, PaymentTold, Wrong
+from cludale_proof.checker.history import OrderHistory, PaymentTold, Wrong
 
 _FREE = "complimentary"
 

@@ -19,7 +19,7 @@ from cludale_proof.checker.documents import (
     Reservation,
 )
 from cludale_proof.checker.findings import Invariant, Violation
-from cludale_proof.checker.lifecycle import PaymentTold, ReservationTold, Seats
+from cludale_proof.checker.history import PaymentTold, ReservationTold, Seats
 
 
 class AsTold(CaseCheck):

@@ -35,6 +35,7 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Report, Violation
+from cludale_proof.checker.history import OrderHistory
 from cludale_proof.checker.invoice_rules import InvoiceBook
 from cludale_proof.checker.lifecycle import (
     BOOK_EVENTS,
@@ -45,7 +46,6 @@ from cludale_proof.checker.lifecycle import (
     KEY_MADE,
     LIST_EVENTS,
     WEBHOOK_EVENTS,
-    OrderHistory,
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
