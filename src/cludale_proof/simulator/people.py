@@ -31,7 +31,7 @@ from cludale_proof.simulator.offline_doors import Network, OfflineDoors, Outcome
 from cludale_proof.simulator.processes import TICKET_KEYS
 
 if TYPE_CHECKING:
-    from cludale_proof.simulator.plan import Deed
+    from cludale_proof.simulator.deeds import Deed
 
 _PERHAPS_LATER = (
     b"seats-unavailable",

@@ -19,6 +19,7 @@ from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale.services.orders.carts.api import CartLineWish, PlaceCart
 from cludale_proof.simulator.clock import MORNING
+from cludale_proof.simulator.deeds import Deed
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.halls import other_plans, with_halls
 from cludale_proof.simulator.people import Plan
@@ -147,19 +148,6 @@ _CLOCK_FAULTS = (Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW)
 _PROVIDER_ERRORS = (Fault.REFUND_FORGOTTEN, Fault.TAKEN_TWICE, Fault.VOID_FORGOTTEN, Fault.BOOKS_AWAY)
 _METHODS = ("card-ok",) * 9 + ("card-declined",)
 _WORTH_A_CANCEL = ("OrderPlaced", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "PaymentFailed")
-
-
-class Deed(NamedTuple):
-    """What the organizer does to a concert that is on sale."""
-
-    at: float
-    concert_id: str
-    section: str
-    kind: str
-    """`seats`, `price`, `details`, `postpone`, `cancel`, `code`, `block`, `unblock` or `plan`; `section` is the code,
-    the seat or the plan, where it is about one."""
-    number: int
-    """Seats more or fewer, or cents, or for how many days it is moved."""
 
 
 class Scene(NamedTuple):
