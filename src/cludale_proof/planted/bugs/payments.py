@@ -96,7 +96,7 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     swap(
         stack,
-        payments_domain,
+        payments_refunds,
         "order_cancelled",
         lambda payment, order, *, cause, now: Decision(payment) if payment is not None else None,
     )
