@@ -40,7 +40,7 @@ from cludale.services.orders.events import CancelReason
 from cludale.services.orders.order import AlreadyPaid, ChargeOpen, NotReserved, OrderRequest, TooLateToCancel
 from cludale.services.orders.privacy.domain import NOTHING
 from cludale.services.orders.service import Orders
-from cludale.services.orders.store import CARTS, cart_home_of
+from cludale.services.orders.store import CARTS, home_of
 from cludale.services.orders.views import BILLING, OrderView, PlacedOrder, view_of
 from cludale.web.access import Access, Who
 from cludale.web.fields import Email, LanguageTag, PaymentMethod, Phone, Quantity, Text, UserId
@@ -189,7 +189,7 @@ class CartsApi:
         try:
             if key is None:
                 return self._answer(await self._orders.carts.place(wanted, cause=cause))
-            home = cart_home_of(key)
+            home = home_of(key, partitions_apart=self._single.partitions_apart, route="POST /orders/carts")
 
             async def act(keep: Keep) -> Response:
                 def keep_answer(known: KnownCart) -> Put:
