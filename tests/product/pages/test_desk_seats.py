@@ -8,7 +8,7 @@ from tests.product.pages.staffed import Staff
 from tests.product.pages.test_shop_seats import put_on, table
 from tests.served import Served, serve
 
-from cludale.pages.desk.typed_seats import NoSuchSeats, typed
+from cludale.pages.seat_names import NoSuchSeats, typed
 from cludale.pages.shop.halls import Row, Seat
 
 
@@ -83,7 +83,7 @@ def test_the_box_office_sells_seats_by_their_names(shop: Served, staff: Staff) -
     page = staff.get(at).text
     assert "<dt>1</dt><dd>1-6</dd>" in page
     assert "Wheelchair places and those beside them: 3 1-2" in page
-    for text, word in (("9 1", "no such seat"), ("1 7", "no such seat"), ("1 1-2", "not as many seats")):
+    for text, word in (("9 1", "“9 1” begins with no row"), ("1 2-9", "no seat 1 9"), ("1 1-2", "not as many seats")):
         refused = staff.send(at, at, method="cash", seats=text, **({"quantity": "3"} if word.startswith("not") else {}))
         assert (refused.status_code, word in refused.text) == (422, True), text
     none = staff.send(at, at, method="cash", seats="1 1", section="floor")
@@ -116,6 +116,8 @@ def test_a_guest_gets_the_seats_that_are_named_or_the_best(shop: Served, staff: 
 ROWS = [
     Row("A", [Seat(at, f"a{at}", "A", str(at + 1), "", 0) for at in range(6)]),
     Row("A box", [Seat(6 + at, f"b{at}", "A box", number, "", 0) for at, number in enumerate(("1", "2-3", "4"))]),
+    Row("1", [Seat(9 + at, f"c{at}", "1", str(at + 1), "", 0) for at in range(3)]),
+    Row("2", [Seat(12 + at, f"d{at}", "2", str(at + 1), "", 0) for at in range(3)]),
 ]
 
 
@@ -128,13 +130,32 @@ ROWS = [
         ("A box 2-3", ["b1"]),
         ("A 1; A 1-2", ["a0", "a1"]),
         ("A 1\nA 3 4", ["a0", "a2", "a3"]),
+        ("A 1, a box 4", ["a0", "b2"]),
+        ("A, 1, 2; A box: 1", ["a0", "a1", "b0"]),
+        ("1 1, 1 2", ["c0", "c1"]),
+        ("A 1 ; ; 1 1,", ["a0", "c0"]),
     ],
 )
 def test_seats_are_typed_as_they_are_shown(text: str, seats: list[str]) -> None:
     assert [each.id for each in typed(ROWS, text)] == seats
 
 
-@pytest.mark.parametrize("text", ["", ";", "B 1", "A 7", "A 1-9", "A", "AA 1", "1"])
-def test_what_names_no_seats_is_refused(text: str) -> None:
-    with pytest.raises(NoSuchSeats):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no-seats"),
+        (" ; ", "no-seats"),
+        ("B 1", "no-row B 1"),
+        ("AA 1", "no-row AA 1"),
+        ("A 7", "no-seat A 7"),
+        ("A 1, 7", "no-seat A 7"),
+        ("A 1-9", "no-seat A 9"),
+        ("A 2, A box 9", "no-seat A box 9"),
+        ("A", "no-seat A"),
+        ("A; A 1", "no-seat A"),
+        ("1 1, 2 3", "unclear 2 3"),
+    ],
+)
+def test_what_names_no_seats_is_refused_by_its_place(text: str, why: str) -> None:
+    with pytest.raises(NoSuchSeats, match=f"^{why}$"):
         typed(ROWS, text)

@@ -1,31 +1,22 @@
-"""Seats as a seller types them, `C 12-14; D 3`, and what is free, row by row, in the same form.
-
-A row is told by its label, seats by their numbers; `12-14` are those from the one to the other, as they stand in the
-row. Case and space around do not matter.
-"""
+"""The numbered seats of a concert at the desk: those that are typed, and what is free, row by row, in the same form."""
 
 import asyncio
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from cludale.pages.api import Refused, path
 from cludale.pages.desk.views import Concert
+from cludale.pages.seat_names import Fault, NoSuchSeats, typed
 from cludale.pages.shop.halls import ACCESSIBLE, Plan, Row, Seat, is_free, rows_of
 from cludale.pages.site import Missing, checked
 from cludale.pages.staff.signing import Staff
 from cludale.runtime.recent import Recent
 
 PLANS_KEPT = 20
-_GROUP = re.compile(r"[;\n]")
-_NUMBERS = re.compile(r"[,\s]+")
-_DASH = re.compile(r"\s*[-\u2013]\s*")
-
-
-class NoSuchSeats(ValueError):
-    """What was typed names no seats; the words that do not."""
+MOST_TYPED = 2_000
+"""Characters."""
 
 
 class FreeRow(NamedTuple):
@@ -60,6 +51,13 @@ class Numbered(NamedTuple):
 
     sections: Sequence[tuple[str, Sequence[Row], bytes]]
 
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What seats are called, by their ids."""
+        return {
+            seat.id: f"{row.label} {seat.number}" for _, rows, _ in self.sections for row in rows for seat in row.seats
+        }
+
     def free(self) -> list[FreeSection]:
         """What is free, to be looked at."""
         return [
@@ -72,17 +70,18 @@ class Numbered(NamedTuple):
         ]
 
     def named(self, text: str, section: str | None) -> tuple[str, list[Seat]]:
-        """The seats that are typed, and their section: this one (None: the first that has them all). Raises
-        NoSuchSeats.
+        """The seats that are typed, and their section: this one (None: the first that has them all).
+
+        Raises NoSuchSeats, of the section that has most of them.
         """
-        wrong: NoSuchSeats | None = None
+        wrong = NoSuchSeats(Fault.NONE, "", after=-1)
         for id, rows, _ in self.sections:
             if section in (None, id):
                 try:
-                    return id, typed(rows, text)
+                    return id, typed(rows, text[:MOST_TYPED])
                 except NoSuchSeats as no:
-                    wrong = wrong or no
-        raise wrong or NoSuchSeats(text)
+                    wrong = max(wrong, no, key=lambda each: each.after)
+        raise wrong
 
 
 class SeatReader:
@@ -115,43 +114,6 @@ class SeatReader:
         )
 
 
-def typed(rows: Sequence[Row], text: str) -> list[Seat]:
-    """The seats that are typed, each once. Raises NoSuchSeats."""
-    found: dict[int, Seat] = {}
-    for group in filter(None, (each.strip() for each in _GROUP.split(text))):
-        row, numbers = _row(rows, group)
-        for number in filter(None, _NUMBERS.split(_DASH.sub("-", numbers).strip())):
-            for seat in _numbered(row, number):
-                found[seat.at] = seat
-    if not found:
-        raise NoSuchSeats(text)
-    return list(found.values())
-
-
-def _row(rows: Sequence[Row], group: str) -> tuple[Row, str]:
-    """The row with the longest label with which it begins, and what follows."""
-    folded = group.casefold()
-    for row in sorted(rows, key=lambda row: -len(row.label)):
-        label = row.label.casefold()
-        rest = group[len(label) :]
-        if folded.startswith(label) and (not rest or rest[0].isspace() or rest[0] in ":,"):
-            return row, rest.lstrip(" :,")
-    raise NoSuchSeats(group)
-
-
-def _numbered(row: Row, number: str) -> Sequence[Seat]:
-    """One seat, or those from the one to the other. A number with a dash in it is looked for as it is first."""
-    known = {seat.number.casefold(): at for at, seat in enumerate(row.seats)}
-    wanted = number.casefold()
-    if wanted in known:
-        return (row.seats[known[wanted]],)
-    first, dash, last = wanted.partition("-")
-    if not dash or first not in known or last not in known:
-        raise NoSuchSeats(f"{row.label} {number}")
-    begin, end = sorted((known[first], known[last]))
-    return row.seats[begin : end + 1]
-
-
 def _listed(row: Row, free: bytes, *, aside: bool) -> str:
     """The free seats of a row, those beside one another as `12-14`."""
     return ", ".join(
@@ -180,9 +142,24 @@ def body_of(numbered: Numbered | None, text: str, section: str, wrong: dict[str,
         return {}
     try:
         of, seats = numbered.named(text, section or None)
-    except NoSuchSeats:
-        wrong["seats"] = "no-seat"
+    except NoSuchSeats as no:
+        wrong["seats"] = str(no)
         return {}
     named: dict[str, Any] = {"seats": [seat.id for seat in seats], "section": of}
     wheelchairs = sum(bool(seat.flags & 1) for seat in seats)
     return named | ({"wheelchairs": wheelchairs} if wheelchairs else {})
+
+
+def ids_of(numbered: Numbered, section: str | None, text: str, field: str, wrong: dict[str, str]) -> list[str]:
+    """The ids of seats of this section that are typed; `wrong` is told of what names none, for this field."""
+    try:
+        return [seat.id for seat in numbered.named(text, section)[1]]
+    except NoSuchSeats as no:
+        wrong[field] = str(no)
+        return []
+
+
+def not_among(numbered: Numbered, ids: Sequence[str], own: Collection[str]) -> str | None:
+    """The first of these seats that is not one of these, by its name; None: all of them are."""
+    lost = next((id for id in ids if id not in own), None)
+    return None if lost is None else numbered.names.get(lost, lost)
