@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from time import sleep
 
 import pytest
 from tests.product.pages.staffed import Staff
@@ -111,6 +112,36 @@ def test_a_guest_gets_the_seats_that_are_named_or_the_best(shop: Served, staff: 
     assert "not as many seats" in staff.send(at, f"{at}-new", name="Bo", seats="2 5", tickets="2").text
     best = staff.send(at, f"{at}-new", name="Cy", tickets="2", section="stalls")
     assert "Put on the list: 1." in best.text
+
+
+def test_a_file_of_guests_names_seats_as_they_are_typed(shop: Served, staff: Staff) -> None:
+    put_on(shop, "file", table(3, 6, apart=2))
+    at, to = "/staff/concerts/file/guests", "/staff/concerts/file/guests-file"
+    wrong = staff.send(at, to, csv='name;seats\nAnn;"1 2-3; 2 1"\n"Bo\nCee";1 9\nCy;Z 1')
+    assert (wrong.status_code, 'id="csv-wrong"' in wrong.text) == (422, True)
+    assert ("Line 4: There is no seat 1 9." in without_blanks(wrong.text), "“Z 1”" in wrong.text) == (True, True)
+    twice = staff.send(at, to, csv='name;seats\nAnn;"1 2-3"\nCy;1 3')
+    assert "line 3 seats: 1 3 is wanted twice in this file: line 2 has it, too" in twice.text
+    buyer = {"concertId": "file", "userId": "u", "seats": ["Stalls-2-5"]}
+    shop.http.post("/orders", json=buyer).raise_for_status()
+    csv = 'name;seats\nAnn;"1 2-3; 2 1"\nBo;2 5'
+    for _ in range(50):  # what is free is shown as it was a moment ago
+        if "no seats</span> 2 5" in (seen := staff.send(at, to, csv=csv).text):
+            break
+        sleep(0.05)
+    assert ("1 2, 1 3, 2 1" in seen, "no seats</span> 2 5" in seen) == (True, True)
+    lost = staff.again(to, seen.partition("<main")[2], sure="1", csv="name;seats\nBo;2 5")
+    assert (lost.status_code, "line 2: " in lost.text, "Stalls-2-5" in lost.text) == (422, True, False)
+    done = staff.send(at, to, sure="1", csv='name;seats\nAnn;"1 2-3; 2 1"\nEve;3 1\nDee;')
+    assert "Put on the list: 3." in done.text
+    guests = shop.http.get("/orders/guests", params={"concertId": "file"}, headers=shop.organizer).json()["items"]
+    orders = {each["name"]: shop.http.get(f"/orders/{each['id']}", headers=shop.organizer).json() for each in guests}
+    seats = {name: [seat["id"] for seat in order.get("seats", ())] for name, order in orders.items()}
+    assert (seats["Ann"], seats["Eve"]) == (["Stalls-1-2", "Stalls-1-3", "Stalls-2-1"], ["Stalls-3-1"])
+
+
+def without_blanks(html: str) -> str:
+    return " ".join(html.split())
 
 
 ROWS = [

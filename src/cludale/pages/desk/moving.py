@@ -12,8 +12,9 @@ from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
-from cludale.pages.desk.typed_seats import MOST_TYPED, SeatReader, ids_of, not_among
+from cludale.pages.desk.typed_seats import SeatReader, ids_of, not_among
 from cludale.pages.desk.views import Order
+from cludale.pages.numbered import MOST_TYPED
 from cludale.pages.site import Missing, Site
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
