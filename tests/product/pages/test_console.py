@@ -94,10 +94,10 @@ class Here(NamedTuple):
 
 
 @asynccontextmanager
-async def made(folder: Path) -> AsyncIterator[Here]:
+async def made(folder: Path, rehearsals: Held | None = None) -> AsyncIterator[Here]:
     async with running(folder, organizer_key=FIRST_KEY) as platform:
         services = InProcess()
-        pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=Held())
+        pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=rehearsals)
         app = WebApp(
             platform.services,
             is_ready=lambda: True,
@@ -115,7 +115,7 @@ async def made(folder: Path) -> AsyncIterator[Here]:
 
 @pytest.fixture
 async def here(tmp_path: Path) -> AsyncIterator[Here]:
-    async with made(tmp_path) as found:
+    async with made(tmp_path, Held()) as found:
         yield found
 
 
@@ -273,3 +273,11 @@ async def test_a_sale_is_shown_as_it_stood_and_a_rehearsal_is_started_once_and_e
     assert (await here.send("/rehearsal", "/rehearsal", seats="10", buyers="20")).status_code == 409
     await here.send("/rehearsal", "/rehearsal/end")
     assert "20 buyers" not in (await here.get("/rehearsal")).text
+
+
+async def test_where_nothing_can_be_rehearsed_the_page_says_what_to_do(tmp_path: Path) -> None:
+    async with made(tmp_path) as here:
+        await here.sign_in()
+        page = (await here.get("/rehearsal")).text
+        assert f"cludale rehearse --url {str(here.browser.base_url).rstrip('/')} --seats" in page
+        assert ("rehearse --apart" in page, "Start the rehearsal" in page) == (True, False)

@@ -172,8 +172,8 @@ def _guest(head: Sequence[str], cells: Sequence[str]) -> NewGuest:
                 raise ValueError(f"{count}: must be {what}")
             said[count] = int(number)
     if "seats" in said:
-        said["seats"] = [id.strip() for id in str(said["seats"]).split(";") if id.strip()]
-        said.setdefault("tickets", len(said["seats"]))
+        ids = [id.strip() for id in str(said["seats"]).split(";") if id.strip()]
+        said |= {"seats": ids, "tickets": said.get("tickets", len(ids))}
     try:
         return msgspec.convert(said, NewGuest)
     except msgspec.ValidationError as error:
