@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cludale.pages.numbered import Numbered
 from cludale.pages.seat_names import NoSuchSeats
 from cludale.pages.shop.halls import WHEELCHAIR, Seat, is_free
+from cludale.pages.shop.views import seats_line
 
 SEATS, SECTION, WHEELCHAIRS = "seats", "section", "wheelchairs"
 NO_NUMBERS = "no-numbers"
@@ -46,14 +47,14 @@ def has_seats(text: str) -> bool:
 
 
 def with_ids(text: str, numbered: Numbered | None) -> NamedFile:
-    """The file as the API takes it. What can't be read as CSV stays as it is: the API says what is wrong with it."""
+    """The file as the API takes it. What is no table stays as it is: the API says what is wrong with it."""
     delimiter = _delimiter(text)
     head = _head(text, delimiter)
     try:
         rows = _rows(text, delimiter)
     except csv.Error:
         return NamedFile(text)
-    if SEATS not in head:
+    if SEATS not in head or any(len(cells) != len(head) for _, cells in rows if any(map(str.strip, cells))):
         return NamedFile(text)
     return _Naming(head, numbered, delimiter).file(rows)
 
@@ -93,10 +94,10 @@ class _Naming:
     def _guest(self, line: int, cells: Sequence[str]) -> Sequence[str]:
         said = dict(zip(self._head, cells, strict=False))
         text = said.get(SEATS, "").strip()
-        if not text or len(cells) != self._width:  # what has too few cells or too many, the API refuses by its line
+        if not text:
             self._seats.append("")
             self._taken.append("")
-            return [*cells, *("" for _ in self._head[self._width :])] if len(cells) == self._width else cells
+            return [*cells, *("" for _ in self._head[self._width :])]
         try:
             section, seats = self._named(text, said.get(SECTION, "").strip())
         except NoSuchSeats as no:
@@ -105,9 +106,9 @@ class _Naming:
         except LookupError:
             self._faults.append((line, NO_NUMBERS))
             return cells
-        self._names |= {seat.id: _name(seat) for seat in seats}
-        self._seats.append(", ".join(map(_name, seats)))
-        self._taken.append(", ".join(_name(seat) for seat in seats if not self._is_free(section, seat)))
+        self._names |= {seat.id: f"{seat.row} {seat.number}" for seat in seats}
+        self._seats.append(seats_line(seats))
+        self._taken.append(seats_line(seat for seat in seats if not self._is_free(section, seat)))
         wheelchairs = sum(bool(seat.flags & WHEELCHAIR) for seat in seats)
         said |= {SEATS: ";".join(seat.id for seat in seats), SECTION: section}
         said.setdefault(WHEELCHAIRS, "")
@@ -130,10 +131,6 @@ class _Naming:
     def _is_free(self, section: str, seat: Seat) -> bool:
         sections = () if self._numbered is None else self._numbered.sections
         return any(id == section and is_free(free, seat.at) for id, _, free in sections)
-
-
-def _name(seat: Seat) -> str:
-    return f"{seat.row} {seat.number}"
 
 
 def _rows(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
