@@ -122,6 +122,7 @@ def test_a_data_folder_comes_back_as_it_was_at_one_instant_and_goes_on(tmp_path:
 
 
 @pytest.mark.timeout(400)  # among the longest: its file begins early
+@pytest.mark.slow
 def test_a_database_comes_back_as_it_was_at_one_instant_and_goes_on(
     tmp_path: Path, recipient: str, database_url: str, another_database_url: str
 ) -> None:

@@ -109,6 +109,7 @@ class _Cut(Exception):
     """The machine that rotates goes away."""
 
 
+@pytest.mark.slow
 def test_wherever_it_is_cut_off_the_same_command_brings_it_to_its_end(tmp_path: Path) -> None:
     with azure(tmp_path) as whole:
         rotation(whole).rotate("service-key")

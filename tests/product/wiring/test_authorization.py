@@ -195,6 +195,7 @@ async def test_every_cell_is_as_the_matrix_says(world: World) -> None:
         path = filled(row.asked or row.path, world.names)
         sent = {} if row.body is None else {"json": filled(row.body, world.names)}
         token = next((token for id, token in world.tokens.items() if id in path), "no-token")
+        asked_by_head: set[int] = set()
         for caller in world.callers:
             cell = f"{row.method} {row.path}, {caller.name}"
             key = token if caller.opens_orders else caller.credential
@@ -203,7 +204,9 @@ async def test_every_cell_is_as_the_matrix_says(world: World) -> None:
             answer = await world.office.ask(row.method, path, key, **sent)
             if answer.status_code != expected(row, caller):
                 wrong.append(f"{cell}: {answer.status_code}, not {expected(row, caller)}")
-            if row.method == "GET" and row.credential is not Credential.NONE:
+            is_new = answer.status_code not in asked_by_head  # one cell of each status: HEAD goes the way of GET
+            if row.method == "GET" and row.credential is not Credential.NONE and is_new:
+                asked_by_head.add(answer.status_code)
                 head = await world.office.ask("HEAD", path, key)
                 if head.status_code != answer.status_code:
                     wrong.append(f"HEAD of {cell}: {head.status_code}, not {answer.status_code}")

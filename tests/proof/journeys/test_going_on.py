@@ -1,6 +1,7 @@
 """Stopped, killed, started again: it goes on where it was."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,12 @@ pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).resolve().parents[3]
 KILLS = 2
+STOPPED_SECONDS = 20
+"""Less than the buyer would wait for a change."""
+
+one_process = pytest.mark.skipif(
+    "JOURNEYS_SHAPE" in os.environ, reason="tests/operations/local/test_up.py ends what stands apart"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +53,22 @@ def stores(folder: Path) -> dict[str, str]:
     return {"CLUDALE_DATABASE_URL": msgspec.json.decode(state.read_bytes())["databaseUrl"]} if state.exists() else {}
 
 
-def test_a_restart_goes_on_where_it_stopped(start: Start, tmp_path: Path) -> None:
-    with start(tmp_path) as ours:
+def test_a_restart_goes_on_where_it_stopped_and_a_buyer_who_waits_is_told_how_the_order_stands(
+    start: Start, tmp_path: Path
+) -> None:
+    with start(tmp_path, payment_slow_seconds="60") as ours, ThreadPoolExecutor(1) as buyer:
         concert = ours.office.put_on(seats=20)["id"]
         paid = ours.office.buy(concert)
         ours.office.end(paid, "Paid")
         ours.office.told(paid, "confirmation")
         slow = ours.office.buy(concert, paymentMethod="card-slow", key="key-1")
         before = ours.office.concert(concert)
+        waiting = buyer.submit(ours.office.look, slow, wait=30)
+        assert not wait([waiting], timeout=0.5).done
+        asked = monotonic()
+        assert ours.served.stop(signal.SIGTERM) == 0
+        assert waiting.result(timeout=5)["status"] == "Reserved"
+        assert monotonic() - asked < STOPPED_SECONDS
     with start(tmp_path) as ours:
         office = ours.office
         assert office.look(paid)["status"] == "Paid"
@@ -110,17 +125,7 @@ def test_killed_in_the_middle_of_a_load_it_keeps_what_it_answered_and_finishes_t
     assert at_rest(tmp_path).ok
 
 
-def test_a_buyer_who_waits_when_it_ends_is_told_how_the_order_stands(start: Start, tmp_path: Path) -> None:
-    with start(tmp_path, payment_slow_seconds="60") as ours, ThreadPoolExecutor(1) as buyer:
-        order = ours.office.buy(ours.office.put_on()["id"], paymentMethod="card-slow")
-        waiting = buyer.submit(ours.office.look, order, wait=30)
-        assert not wait([waiting], timeout=0.5).done
-        asked = monotonic()
-        ours.served.stop(signal.SIGTERM)
-        assert waiting.result(timeout=5)["status"] == "Reserved"
-        assert monotonic() - asked < 10
-
-
+@one_process
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_in_order_when_it_is_told_to(start: Start, tmp_path: Path, how: signal.Signals) -> None:
     with start(tmp_path) as ours:
