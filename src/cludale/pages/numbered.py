@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from cludale.pages.seat_names import Fault, NoSuchSeats, typed
+from cludale.pages.seat_names import Fault, NoSuchSeats, SeatNames
 from cludale.pages.shop.halls import ACCESSIBLE, Plan, Row, Seat, is_free, rows_of
 
 MOST_TYPED = 2_000
@@ -43,10 +43,12 @@ class SeenSeats(msgspec.Struct, frozen=True):
     sections: tuple[SeenSection, ...]
 
 
-class Numbered(NamedTuple):
+class Numbered:
     """The numbered sections of a concert as they stand: the rows of each, and which of their seats are free."""
 
-    sections: Sequence[tuple[str, Sequence[Row], bytes]]
+    def __init__(self, sections: Sequence[tuple[str, Sequence[Row], bytes]]) -> None:
+        self.sections = sections
+        self._names = {id: SeatNames(rows) for id, rows, _ in sections}
 
     @classmethod
     def of(cls, seen: SeenSeats, plan: Plan) -> Self:
@@ -81,10 +83,10 @@ class Numbered(NamedTuple):
         Raises NoSuchSeats, of the section that has most of them.
         """
         wrong = NoSuchSeats(Fault.NONE, "", after=-1)
-        for id, rows, _ in self.sections:
+        for id, names in self._names.items():
             if section in (None, id):
                 try:
-                    return id, typed(rows, text[:MOST_TYPED])
+                    return id, names.typed(text[:MOST_TYPED])
                 except NoSuchSeats as no:
                     wrong = max(wrong, no, key=lambda each: each.after)
         raise wrong

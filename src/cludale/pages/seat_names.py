@@ -8,7 +8,7 @@ not matter.
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from functools import cached_property
 
 from cludale.pages.shop.halls import Row, Seat
 
@@ -40,12 +40,17 @@ class NoSuchSeats(ValueError):
         """How many seats were understood before."""
 
 
-class _NamedRow(NamedTuple):
-    """A row, its label in lower case, and where in it each number stands."""
+class _NamedRow:
+    """A row, and where in it each number stands. A hall has many, and few of them are named."""
 
-    label: str
-    row: Row
-    numbers: Mapping[str, int]
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.label = row.label.casefold()
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """In lower case."""
+        return {seat.number.casefold(): at for at, seat in enumerate(self.row.seats)}
 
     def seats(self, text: str) -> list[Seat]:
         """The seats with these numbers. Raises NoSuchSeats."""
@@ -70,25 +75,24 @@ class _NamedRow(NamedTuple):
         return self.row.seats[begin : end + 1]
 
 
-def typed(rows: Sequence[Row], text: str) -> list[Seat]:
-    """The seats that are typed, each once. Raises NoSuchSeats."""
-    # The longest label first: a row `A box` is no seat `box` of a row `A`.
-    known = sorted(
-        (
-            _NamedRow(row.label.casefold(), row, {seat.number.casefold(): at for at, seat in enumerate(row.seats)})
-            for row in rows
-        ),
-        key=lambda row: -len(row.label),
-    )
-    found: dict[int, Seat] = {}
-    for group in _GROUP.split(text):
-        try:
-            _take(known, group, found)
-        except NoSuchSeats as no:
-            raise NoSuchSeats(no.fault, no.place, after=len(found)) from None
-    if not found:
-        raise NoSuchSeats(Fault.NONE, "")
-    return list(found.values())
+class SeatNames:
+    """The names of a section's seats."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        # The longest label first: a row `A box` is no seat `box` of a row `A`.
+        self._known = sorted(map(_NamedRow, rows), key=lambda row: -len(row.label))
+
+    def typed(self, text: str) -> list[Seat]:
+        """The seats that are typed, each once. Raises NoSuchSeats."""
+        found: dict[int, Seat] = {}
+        for group in _GROUP.split(text):
+            try:
+                _take(self._known, group, found)
+            except NoSuchSeats as no:
+                raise NoSuchSeats(no.fault, no.place, after=len(found)) from None
+        if not found:
+            raise NoSuchSeats(Fault.NONE, "")
+        return list(found.values())
 
 
 def _take(known: Sequence[_NamedRow], group: str, found: dict[int, Seat]) -> None:

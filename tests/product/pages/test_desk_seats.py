@@ -9,7 +9,7 @@ from tests.product.pages.staffed import Staff
 from tests.product.pages.test_shop_seats import put_on, table
 from tests.served import Served, serve
 
-from cludale.pages.seat_names import NoSuchSeats, typed
+from cludale.pages.seat_names import NoSuchSeats, SeatNames
 from cludale.pages.shop.halls import Row, Seat
 
 
@@ -170,7 +170,7 @@ ROWS = [
     ],
 )
 def test_seats_are_typed_as_they_are_shown(text: str, seats: list[str]) -> None:
-    assert [each.id for each in typed(ROWS, text)] == seats
+    assert [each.id for each in SeatNames(ROWS).typed(text)] == seats
 
 
 @pytest.mark.parametrize(
@@ -191,4 +191,4 @@ def test_seats_are_typed_as_they_are_shown(text: str, seats: list[str]) -> None:
 )
 def test_what_names_no_seats_is_refused_by_its_place(text: str, why: str) -> None:
     with pytest.raises(NoSuchSeats, match=f"^{why}$"):
-        typed(ROWS, text)
+        SeatNames(ROWS).typed(text)

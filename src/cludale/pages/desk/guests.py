@@ -187,7 +187,7 @@ class GuestPages:
             return await self._page(staff, concert, fields, wrong)
         is_sure, file = SURE in fields, NamedFile(text)
         if has_seats(text):
-            file = with_ids(text, await self._seats.of(staff, concert))
+            file = await asyncio.to_thread(with_ids, text, await self._seats.of(staff, concert))
             if file.faults:
                 return await self._page(staff, concert, {"csv": text}, {"csv": "seats"}, faults=file.faults)
         sent = await self._told(staff, concert, {"csv": file.text, "preview": not is_sure})

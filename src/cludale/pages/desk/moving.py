@@ -111,6 +111,9 @@ class Moving:
     async def _theirs(self, staff: Staff, fields: Mapping[str, str], wrong: dict[str, str]) -> list[str]:
         try:
             other = await asking.order(staff, fields["other"])
+            if not other.seats:
+                wrong["other"] = "no-numbers"
+                return []
             return await self._of(staff, other, fields["theirs"], "theirs", wrong)
         except Missing:
             wrong["other"] = "no-order"

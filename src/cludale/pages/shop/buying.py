@@ -259,7 +259,7 @@ class Buying:
             choose=_choose_query(wanted, gone),
             unlocked=_unlocked(wanted, quote),
             cart=key,
-            fields={**memory.typed(visit), **(fields or {})},
+            fields={"email": "", "phone": "", **(memory.typed(visit) if fields is None else fields)},
             wrong=_NO_WRONG | dict(wrong or {}),
             refusal=refusal,
             methods=METHODS,

@@ -135,9 +135,10 @@ def check_seats(lines: Sequence[Line]) -> None:
     for line in lines:
         for seat in () if line.guest.seats is UNSET else line.guest.seats:
             if seat in wanted:
+                what = "file" if line.where.startswith("csv") else "request"
                 before = wanted[seat].removeprefix("csv ")
                 also = "this guest has it already" if wanted[seat] == line.where else f"{before} has it, too"
-                wrong.append((f"{line.where} seats", f"{seat} is wanted twice in this file: {also}"))
+                wrong.append((f"{line.where} seats", f"{seat} is wanted twice in this {what}: {also}"))
             wanted.setdefault(seat, line.where)
     if wrong:
         raise Invalid(*wrong[:_MOST_WRONG])
