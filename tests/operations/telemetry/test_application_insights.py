@@ -115,7 +115,7 @@ def sample_rates(ingestion: Ingestion, sampler: Sampler) -> dict[str, list[float
         if call is not None:
             call.end()
         request.end()
-    destination.close()
+    destination.close(60)  # however busy the machine is
     kinds = ("RequestData", "RemoteDependencyData")
     return {kind: [each.get("sampleRate") for each in ingestion.of(kind)] for kind in kinds}
 

@@ -194,8 +194,11 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
     def held_seats(self, now: datetime) -> int:
         """Seats held at `now`."""
-        second = self.moment(now).timestamp()
-        return sum(seats for until, seats in self.held.items() if second < until)
+        second, held = self.moment(now).timestamp(), self.held
+        all_held = sum(held.values())
+        if not held or second < min(held):  # asked with every hold: most often none has ended since the last sweep
+            return all_held
+        return all_held - sum([seats for until, seats in held.items() if until <= second])
 
     @property
     def places(self) -> int:

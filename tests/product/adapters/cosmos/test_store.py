@@ -16,7 +16,7 @@ from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Query, Stored, StoreUnavailable, VersionConflict
 
 CONTAINER = Container("orders", [field for kind in KINDS for field in kind.indexed])
-QUICK = AccountLimits(request_seconds=3, throttled_seconds=2)
+QUICK = AccountLimits(request_seconds=8, throttled_seconds=8)
 HASTY = AccountLimits(request_seconds=0.5)
 LEASE = 0.8
 LONG = 60.0
@@ -128,7 +128,7 @@ class TestThrottling:
     async def test_throttling_without_end_is_the_store_being_away(
         self, store: CosmosStore, double: CosmosDouble
     ) -> None:
-        double.throttle(1_000, kind="create", retry_ms=900)
+        double.throttle(1_000, kind="create", retry_ms=4_500)
         with pytest.raises(StoreUnavailable, match="throttled"):
             await store.commit([of(order("a"))])
 
