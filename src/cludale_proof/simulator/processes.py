@@ -279,7 +279,14 @@ class Process(Owner):
             self._serve_concerts(self.built["concerts"])
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
-            self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
+            self.orders_api = OrdersApi(
+                self.orders,
+                self.store,
+                self.access,
+                ownership,
+                methods=Gateway.methods,
+                partitions_apart=machine.disk.apart,
+            )
             if self.orders.invoicing is not None:
                 self.invoicing_api = InvoicingApi(self.orders.invoicing)
             self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)

@@ -418,10 +418,12 @@ class OrdersApi:
         *,
         methods: Sequence[str],
         address: Callable[[str, Mapping[bytes, bytes]], str] | None = None,
+        partitions_apart: bool = False,
     ) -> None:
         """`methods`: the ways to pay that the provider knows. `address(peer, headers)`: where a request comes from,
-        if unpaid orders are counted by that.
+        if unpaid orders are counted by that. `partitions_apart`: a record is found in its own partition only.
         """
+        self.partitions_apart = partitions_apart
         self._address = address
         self._ownership = ownership
         self._methods = methods
@@ -494,7 +496,7 @@ class OrdersApi:
         if key is None:
             return self._answer(await self._orders.place(wanted, cause=cause))
 
-        home = home_of(key)
+        home = home_of(key, partitions_apart=self.partitions_apart)
 
         async def act(keep: Keep) -> Response:
             response: Response | None = None

@@ -44,7 +44,7 @@ from cludale.services.orders.domain import AlreadyPaid, ChargeOpen, NotReserved,
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.personal import NOTHING
 from cludale.services.orders.service import Orders
-from cludale.services.orders.store import CARTS, cart_home_of
+from cludale.services.orders.store import CARTS, home_of
 from cludale.web.access import Access, Who
 from cludale.web.fields import Email, LanguageTag, PaymentMethod, Phone, Quantity, Text, UserId
 from cludale.web.keyed import Keyed
@@ -192,7 +192,7 @@ class CartsApi:
         try:
             if key is None:
                 return self._answer(await self._orders.carts.place(wanted, cause=cause))
-            home = cart_home_of(key)
+            home = home_of(key, partitions_apart=self._single.partitions_apart, route="POST /orders/carts")
 
             async def act(keep: Keep) -> Response:
                 def keep_answer(known: KnownCart) -> Put:

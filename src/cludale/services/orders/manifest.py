@@ -112,7 +112,13 @@ _STATUS = {
 def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     records = parts.records("orders")
     first = api.OrdersApi(
-        orders, records, parts.access, parts.ownership, methods=parts.payment_methods, address=parts.address
+        orders,
+        records,
+        parts.access,
+        parts.ownership,
+        methods=parts.payment_methods,
+        address=parts.address,
+        partitions_apart=parts.policies.partitions_apart,
     )
     invoices: tuple[object, ...] = ()
     if orders.invoicing is not None:
