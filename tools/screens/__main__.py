@@ -106,6 +106,24 @@ def shop(camera: Camera) -> None:
     camera.take(page, "shop-missing")
 
 
+def invoiced(camera: Camera, http: httpx.Client) -> None:
+    """A checkout where there are invoices, with an address that lacks something."""
+    at, key = "/orders/invoices/settings", {"authorization": f"Bearer {KEY}"}
+    said = {"on": True, "name": "Cludale Concerts", "address": "1 Main Street"}
+    http.put(at, json=said, headers=key).raise_for_status()
+    page = camera.visitor().new_page()
+    page.goto("/shop/concerts/demo-arena")
+    page.click("text=Choose these tickets")
+    page.fill("#email", "ada@example.com")
+    page.check("input[name=invoice]")
+    page.fill("#name", "Lovelace & Daughters")
+    page.fill("#street", "12 Analytical Row")
+    page.click("form.once button")
+    page.wait_for_selector("#place-wrong")
+    camera.take(page, "shop-checkout-invoice")
+    http.put(at, json={**said, "on": False}, headers=key).raise_for_status()
+
+
 def elsewhere(camera: Camera) -> None:
     """On a phone, in the dark, in other languages."""
     page = camera.visitor(phone=True, dark=True, language="de").new_page()
@@ -138,6 +156,7 @@ def main(folder: Path) -> int:
             concerts(served.http, datetime.now(UTC).replace(microsecond=0))
             camera = Camera(browser, served.url, folder)
             shop(camera)
+            invoiced(camera, served.http)
             elsewhere(camera)
             seats(camera, served.http)
             door(camera, served.http)

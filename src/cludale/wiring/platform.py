@@ -48,6 +48,7 @@ from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
 from cludale.wiring.needs import (
     app_id,
+    broker_backlog,
     check,
     keep_key_hash,
     key_hash,
@@ -123,6 +124,7 @@ class Platform:
         self.requests = RequestCounts()
         """Counts what is asked of this process; for the app that serves it."""
         self.histories = Histories(self.clock)
+        self._backlog = broker_backlog(settings, only)
         self.relay = Relay(
             self.store,
             self.bus if watching is None else watching.bus(self.bus),
@@ -283,6 +285,8 @@ class Platform:
                 await each.prepare()
         await self.key_watch.start()
         self.histories.start()
+        if self._backlog is not None:
+            self._backlog.start()
         if self._exchange is not None:
             await self._exchange.start()
         if self.settings.demo and "concerts" in self._running:
@@ -355,6 +359,8 @@ class Platform:
             await asyncio.gather(self._joining, return_exceptions=True)
         await self._readiness.stop()
         await self.histories.stop()
+        if self._backlog is not None:
+            await self._backlog.stop()
         await self.key_watch.stop()
         if self._exchange is not None:
             await self._exchange.stop()
@@ -377,6 +383,7 @@ class Platform:
             **self._outcomes.of(service.name),
             **service.running.gauges(),
             "cludale_queue_depth": self.bus.depths.get(service.name, 0),
+            **(self._backlog.gauges() if self._backlog is not None else {}),
             "cludale_events_under_way": self.relay.lag,
             "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
             "cludale_admission_inside": self.admission.inside,
@@ -390,6 +397,7 @@ class Platform:
             "cludale_ready": float(self.ready and not self.troubles),
             **self._readiness.gauges(),
             "cludale_events_under_way": self.relay.lag,
+            **(self._backlog.gauges() if self._backlog is not None else {}),
             "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,

@@ -429,6 +429,43 @@ def test_an_order_shows_its_invoice(shop: Served, buyer: httpx.Client) -> None:
         shop.http.put("/orders/invoices/settings", json={**said, "on": False}, headers=shop.organizer)
 
 
+def test_a_checkout_asks_for_an_invoices_address_where_there_are_invoices(shop: Served, buyer: httpx.Client) -> None:
+    said = {"on": True, "name": "Issuer", "address": "1 Main Street"}
+    action, form = checkout(buyer, "club")
+    wanted = 'name="invoice"'
+    assert wanted not in buyer.get(action, params=form).text
+    try:
+        assert shop.http.put("/orders/invoices/settings", json=said, headers=shop.organizer).status_code == 200
+        time.sleep(1.1)  # what a page knows of it is a second old at most
+        page = buyer.get(action, params=form).text
+        assert wanted in page
+        address = {"name": "<b>Ng</b> GmbH", "street": "Hauptstr. 1", "place": "Berlin"}
+        wrong = buyer.post(action, data={**form, **address, "invoice": "1"})
+        assert (wrong.status_code, 'href="#country"' in wrong.text, "<b>Ng" in wrong.text) == (422, True, False)
+        assert 'name="invoice" value="1" checked' in wrong.text
+        wrong = buyer.post(action, data={**form, **address, "invoice": "1", "country": "DE", "vatId": "?"})
+        assert (wrong.status_code, 'id="vatId-wrong"' in wrong.text) == (422, True)
+        done = buyer.post(action, data={**form, **address, "invoice": "1", "country": "DE"})
+        assert "/shop/orders/" in str(done.url), done.text
+        id = str(done.url).rpartition("/")[2]
+        order = shop.http.get(f"/orders/{id}", headers=shop.organizer).json()
+        assert order["billingAddress"] == {**address, "country": "DE"}
+        # Who does not tick it has none, whatever a browser filled in by itself.
+        action, form = checkout(buyer, "club")
+        plain = buyer.post(action, data={**form, **address, "country": "DE"})
+        id = str(plain.url).rpartition("/")[2]
+        assert "billingAddress" not in shop.http.get(f"/orders/{id}", headers=shop.organizer).json()
+        buyer.get("/shop/concerts/club/basket", params={"section": "general", "quantity": "1"})
+        basket = buyer.get("/shop/basket").text
+        form = {**fields(basket, "/shop/basket/buy"), "email": "ada@example.com", "card": "card-ok", "invoice": "1"}
+        wrong = buyer.post("/shop/basket/buy", data={**form, **address})
+        assert (wrong.status_code, 'id="country-wrong"' in wrong.text) == (422, True)
+        cart = buyer.post("/shop/basket/buy", data={**form, **address, "country": "DE"})
+        assert "/shop/carts/" in str(cart.url), cart.text
+    finally:
+        shop.http.put("/orders/invoices/settings", json={**said, "on": False}, headers=shop.organizer)
+
+
 def test_who_finds_no_seat_waits_and_takes_what_comes_back(shop: Served, buyer: httpx.Client) -> None:
     shop.concert("tiny", artist="The Wrens", seats=1)
     action, form = checkout(buyer, "tiny", 1)

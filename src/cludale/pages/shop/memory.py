@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from cludale.kernel.carts import MOST_LINES, cart_of
-from cludale.pages import forms
+from cludale.pages import billing, forms
 from cludale.pages.site import Visit
 
 ORDERS = "orders"
@@ -22,6 +22,9 @@ BASKET = "basket"
 TYPED = "typed"
 MOST_ORDERS = 12
 MOST_CARTS = 8
+MOST_TYPED = 3_000
+"""Characters of what is kept of a checkout's form: a cookie has 4,096 at most."""
+_TYPED = ("email", "phone", billing.WANTED, *billing.FIELDS)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,100}")
@@ -145,13 +148,15 @@ def with_token(known: Mapping[str, str], id: str, token: str) -> str:
 
 def typed(visit: Visit) -> Mapping[str, str]:
     """What was typed into the form of a checkout whose seats were gone, for the form with other seats."""
-    email, _, phone = visit.cookies.get(TYPED, "").partition("~")
-    return {"email": unquote(email)[:254], "phone": unquote(phone)[:31]}
+    texts = dict(zip(_TYPED, visit.cookies.get(TYPED, "").split("~"), strict=False))
+    found = {name: unquote(text)[:254] for name, text in texts.items() if text}
+    return {"email": "", **found, "phone": found.get("phone", "")[:31]}
 
 
 def packed_typed(fields: Mapping[str, str]) -> str:
-    """The cookie that has it."""
-    return "~".join(quote(fields.get(name, "")[:254], safe="") for name in ("email", "phone"))
+    """The cookie that has it; without an address that is too long for one."""
+    texts = [quote(fields.get(name, "")[:254], safe="") for name in _TYPED]
+    return "~".join(texts if sum(map(len, texts)) <= MOST_TYPED else texts[:2])
 
 
 def carts(visit: Visit) -> Sequence[Cart]:

@@ -25,7 +25,10 @@ from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, 
 BODY_BYTES = 512 * 1024
 """Of a request with guests."""
 _PREVIEW = "nobody is put on: the answer says what would become of each, as far as there are seats"
-_CSV = f"a file with a line of column names ({', '.join(guests.COLUMNS)}), then a line for each guest; commas or `;`"
+_CSV = (
+    f"a file with a line of column names ({', '.join(guests.COLUMNS)}), then a line for each guest; commas or `;`. "
+    "`seats` are the ids of numbered seats with `;` between them"
+)
 
 
 class AddGuests(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -39,10 +42,13 @@ class AddGuests(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     def wanted(self) -> list[Line]:
         """All of them. Raises Invalid, which names the lines that are wrong."""
         if self.csv is not None and self.guests is None:
-            return guests.from_csv(self.csv)
-        if self.guests is not None and self.csv is None:
-            return [Line(f"guests[{number}]", guest) for number, guest in enumerate(self.guests)]
-        raise Invalid(("guests", "give either `guests` or `csv`"))
+            wanted = guests.from_csv(self.csv)
+        elif self.guests is not None and self.csv is None:
+            wanted = [Line(f"guests[{number}]", guest) for number, guest in enumerate(self.guests)]
+        else:
+            raise Invalid(("guests", "give either `guests` or `csv`"))
+        guests.check_seats(wanted)
+        return wanted
 
 
 STATUS: Statuses = {GuestsRefused: 409}

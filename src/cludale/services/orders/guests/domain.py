@@ -23,7 +23,8 @@ MOST_GUESTS = 500
 """Of one request."""
 MOST_TICKETS = 20
 """Of one guest."""
-COLUMNS = ("name", "tickets", "note", "email", "section", "block")
+COLUMNS = ("name", "tickets", "note", "email", "section", "block", "seats", "wheelchairs")
+_COUNTS = {"tickets": f"a whole number from 1 to {MOST_TICKETS}", "wheelchairs": "a whole number"}
 _BLOCK = "out of this block of seats that are held back"
 WHY = "Guest list"
 """Why the tickets of guests are complimentary."""
@@ -127,6 +128,22 @@ def from_csv(text: str) -> list[Line]:
     return found
 
 
+def check_seats(lines: Sequence[Line]) -> None:
+    """Raises Invalid where two of them want one seat, which names both."""
+    wanted: dict[str, str] = {}
+    wrong: list[tuple[str, str]] = []
+    for line in lines:
+        for seat in () if line.guest.seats is UNSET else line.guest.seats:
+            if seat in wanted:
+                what = "file" if line.where.startswith("csv") else "request"
+                before = wanted[seat].removeprefix("csv ")
+                also = "this guest has it already" if wanted[seat] == line.where else f"{before} has it, too"
+                wrong.append((f"{line.where} seats", f"{seat} is wanted twice in this {what}: {also}"))
+            wanted.setdefault(seat, line.where)
+    if wrong:
+        raise Invalid(*wrong[:_MOST_WRONG])
+
+
 def _delimiter(text: str) -> str:
     first = next((line for line in text.splitlines() if line.strip()), "")
     return ";" if first.count(";") > first.count(",") else ","
@@ -149,11 +166,15 @@ def _guest(head: Sequence[str], cells: Sequence[str]) -> NewGuest:
     said: dict[str, object] = {name: cell.strip() for name, cell in zip(head, cells, strict=True) if cell.strip()}
     if "name" not in said:
         raise ValueError("name: is missing")
-    if "tickets" in said:
-        number = str(said["tickets"])
-        if not (number.isascii() and number.isdecimal() and len(number) <= 4):
-            raise ValueError(f"tickets: must be a whole number from 1 to {MOST_TICKETS}")
-        said["tickets"] = int(number)
+    for count, what in _COUNTS.items():
+        if count in said:
+            number = str(said[count])
+            if not (number.isascii() and number.isdecimal() and len(number) <= 4):
+                raise ValueError(f"{count}: must be {what}")
+            said[count] = int(number)
+    if "seats" in said:
+        ids = [id.strip() for id in str(said["seats"]).split(";") if id.strip()]
+        said |= {"seats": ids, "tickets": said.get("tickets", len(ids))}
     try:
         return msgspec.convert(said, NewGuest)
     except msgspec.ValidationError as error:

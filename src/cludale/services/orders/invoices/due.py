@@ -50,6 +50,13 @@ class DueBillings(DuePolicy[Billing]):
         self.issued = 0
         """Documents that got a number here, or whose number was learnt."""
 
+    async def owner(self, concert_id: str) -> str | None:
+        """Whose this concert is; None: there is none. Raises ProgrammeUnreachable."""
+        if concert_id not in self.owners:
+            concerts = await self._programme.of((concert_id,))
+            self.owners.remember({id: each.organizer for id, each in concerts.items()})
+        return self.owners.get(concert_id)
+
     def take_up(self, state: Billing, now: datetime) -> Decision[Billing]:
         """It is claimed."""
         return Decision(billings.take_up(state, now=now, until=now + timedelta(seconds=LEASE_SECONDS)))

@@ -17,6 +17,7 @@ from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.invoice_pages import InvoicePages
 from cludale.ports.records import Query
+from cludale.ports.seats import ConcertNotFound
 from cludale.ports.ticket_pages import PagesBusy
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.due import DueWork
@@ -92,6 +93,13 @@ class Invoicing:
         """What this organizer says."""
         found = await SETTINGS.load(self._updates.records, (organizer,))
         return found[organizer].state if organizer in found else InvoiceSettings(organizer=organizer)
+
+    async def is_offered(self, concert_id: str) -> bool:
+        """Does who pays for this concert now get an invoice? Raises ConcertNotFound, ProgrammeUnreachable."""
+        owner = await self._policy.owner(concert_id)
+        if owner is None:
+            raise ConcertNotFound(concert_id)
+        return (await self.settings(owner)).said.is_on
 
     async def change(self, wanted: Wanted, cause: Cause) -> InvoiceSettings:
         """Say it anew. Raises SettingsOutdated, TooManySettings, Invalid, Busy."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from tests.fakes import NOON, SEALS, CountingIds, ManualClock
 from tests.seats import allocation
 
@@ -16,7 +17,7 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Commit, Outcome, Query, StoreUnavailable
 from cludale.ports.seats import HoldRequest, LineRefused, SeatsHeld, SeatsUnavailable
 from cludale.runtime.backoff import Backoff
-from cludale.services.orders.guests.domain import MOST_GUESTS, GuestsRefused, Line, from_csv
+from cludale.services.orders.guests.domain import MOST_GUESTS, GuestsRefused, Line, check_seats, from_csv
 from cludale.services.orders.guests.service import GuestLists
 from cludale.services.orders.service import Orders
 
@@ -41,6 +42,18 @@ def test_every_wrong_line_is_named() -> None:
     assert wrong("name,seat\nAnn,1\n")[0][0] == "csv line 1"
     assert "no guests" in wrong("name\n")[0][1]
     assert "more than" in wrong("name\n" + "Ann\n" * (MOST_GUESTS + 1))[0][1]
+
+
+def test_a_file_may_name_seats_by_their_ids_and_each_of_them_once() -> None:
+    text = "name,seats,wheelchairs\nAnn,A left-1;A left-2,1\nBo,,\nCy,A left-3;A left-2,\nDee,b;b,\n"
+    (_, ann), (_, bo), *_ = found = from_csv(text)
+    assert (ann.seats, ann.tickets, ann.wheelchairs, bo.seats) == (["A left-1", "A left-2"], 2, 1, UNSET)
+    with pytest.raises(Invalid) as refused:
+        check_seats(found)
+    assert [(each["field"], each["message"]) for each in refused.value.values["errors"]] == [
+        ("csv line 4 seats", "A left-2 is wanted twice in this file: line 2 has it, too"),
+        ("csv line 5 seats", "b is wanted twice in this file: this guest has it already"),
+    ]
 
 
 def test_a_refusal_names_as_many_as_can_be_read_and_nobody() -> None:

@@ -66,6 +66,10 @@ class Desk:
         raise AssertionError(items)
 
 
+CONCERT = {"artist": "A", "date": "2099-06-05", "totalSeats": 5, "price": {"amount": 1000, "currency": "EUR"}}
+OFFERED = {"plain": (200, True), "without": (200, False), "nowhere": (404, None)}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     folder: Path = tmp_path_factory.mktemp("invoices")
@@ -172,6 +176,13 @@ async def test_who_says_nothing_of_invoices_has_none(desk: Desk) -> None:
     await desk.bought(quantity=1)
     await asyncio.sleep(0.2)
     assert await desk.papers(order, 0) == []
+
+
+async def test_anybody_may_ask_whether_a_concerts_orders_are_invoiced(desk: Desk) -> None:
+    made = await desk.here.ask("POST", "/concerts", desk.other, json={**CONCERT, "id": "without"})
+    assert made.status_code == 201, made.text
+    answers = {id: await desk.here.ask("GET", f"/orders/invoices/offered?concertId={id}") for id in OFFERED}
+    assert {id: (each.status_code, each.json().get("invoices")) for id, each in answers.items()} == OFFERED
 
 
 @pytest.mark.parametrize(
