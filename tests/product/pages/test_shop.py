@@ -170,6 +170,25 @@ def test_tickets_are_bought_with_forms_alone(shop: Served, buyer: httpx.Client) 
     assert "Ada &amp; the Overflows" in buyer.get("/shop/orders").text
 
 
+def test_an_order_of_the_shop_begins_with_the_time_of_its_cart_and_tells_nothing_else_of_it(
+    shop: Served, buyer: httpx.Client
+) -> None:
+    before = time.time() * 1000
+    action, form = checkout(buyer, "club")
+    order = str(buyer.post(action, data=form).url.path).rpartition("/")[2].removeprefix("order-")
+    assert int(before) <= int(order[:12], 16) <= time.time() * 1000
+    assert form["cart"].startswith(order[:12])
+    assert order[12:] not in form["cart"]
+
+
+@pytest.mark.parametrize("key", ["a-cart-of-a-release-of-before", "zzzzzzzzzzzzzzzzzzzzzzzz"])
+def test_a_cart_of_a_release_of_before_buys_once_too(shop: Served, buyer: httpx.Client, key: str) -> None:
+    action, form = checkout(buyer, "club", quantity=1)
+    bought = [buyer.post(action, data={**form, "cart": key}).url.path for _ in range(2)]
+    assert bought[0] == bought[1]
+    assert bought[0].startswith("/shop/orders/order-")
+
+
 def test_a_form_that_is_sent_again_buys_once(shop: Served, buyer: httpx.Client) -> None:
     action, form = checkout(buyer, "club")
     other_action, other = checkout(buyer, "club")

@@ -5,7 +5,6 @@ cart's idempotency key, so whatever is sent twice buys once.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
@@ -131,9 +130,9 @@ class BasketPages:
 
     async def _order(self, visit: Visit, basket: Basket, rows: Sequence[Row], fields: Mapping[str, str]) -> Answer:
         """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
-        own = hashlib.sha256(f"{basket.key} {visit.cookies[forms.FORM_COOKIE]}".encode()).hexdigest()
+        own = memory.once(visit, basket.key)
         body: dict[str, object] = {
-            "userId": f"web-{own[40:56]}",
+            "userId": own.user_id,
             "lines": [_asked(row, fields.get(f"total-{i}", "")) for i, row in enumerate(rows)],
             "paymentMethod": fields["card"],
             "email": fields["email"],
@@ -141,7 +140,7 @@ class BasketPages:
         }
         if fields.get("phone"):
             body["phone"] = fields["phone"]
-        once = {"idempotency-key": f"shop-{own[:40]}", "accept-language": visit.language.code}
+        once = {"idempotency-key": own.key, "accept-language": visit.language.code}
         for _ in range(IN_FLIGHT_TRIES):
             answer = await self._site.ask(visit, "POST", "/orders/carts", body, headers=once)
             if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":

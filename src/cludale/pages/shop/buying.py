@@ -4,7 +4,6 @@ The cart's key is the order's idempotency key (memory.py), so whatever is sent t
 """
 
 import asyncio
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
@@ -150,12 +149,10 @@ class Buying:
         self, visit: Visit, concert: Concert, wanted: Wanted, fields: Mapping[str, str], key: str
     ) -> Answer:
         """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
-        # Whoever sends somebody a link with a cart in it must not know the order's key: it is this browser's.
-        secret = f"{key} {visit.cookies[forms.FORM_COOKIE]}"
-        own = hashlib.sha256(secret.encode()).hexdigest()
+        own = memory.once(visit, key)
         body: dict[str, object] = {
             "concertId": concert.id,
-            "userId": f"web-{own[40:56]}",
+            "userId": own.user_id,
             **wanted.body,
             **wanted.named,
             "paymentMethod": fields["card"],
@@ -170,7 +167,7 @@ class Buying:
         if fields.get("phone"):
             body["phone"] = fields["phone"]
         # A header, for whoever changes the language in between sends the same order.
-        once = {"idempotency-key": f"shop-{own[:40]}", "accept-language": visit.language.code}
+        once = {"idempotency-key": own.key, "accept-language": visit.language.code}
         for _ in range(IN_FLIGHT_TRIES):
             answer = await self._site.ask(visit, "POST", "/orders", body, headers=once)
             if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":

@@ -8,6 +8,8 @@ the back button, buys once. It is the concert's until an order came of it.
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from time import time_ns
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -28,6 +30,7 @@ _TYPED = ("email", "phone", billing.WANTED, *billing.FIELDS)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,100}")
+_TIMED = re.compile(r"[0-9a-f]{12}")
 
 
 class Cart(NamedTuple):
@@ -176,8 +179,26 @@ def with_cart(known: Sequence[Cart], cart: Cart) -> str:
 
 
 def new_key() -> str:
-    """A fresh cart's."""
-    return secrets.token_urlsafe(18)
+    """A fresh cart's: its milliseconds since 1970 in hex, and what nobody can guess."""
+    return f"{time_ns() // 1_000_000:012x}{secrets.token_urlsafe(12)}"
+
+
+class Once(NamedTuple):
+    """Under which key this browser buys what is in a cart, and as whom."""
+
+    key: str
+    user_id: str
+
+
+def once(visit: Visit, cart_key: str) -> Once:
+    """Whoever sends somebody a link with a cart in it must not know the order's key: it is this browser's.
+
+    It is a UUIDv7 with the cart's time, so that the order is stored beside those of its time.
+    """
+    own = sha256(f"{cart_key} {visit.cookies[forms.FORM_COOKIE]}".encode()).hexdigest()
+    if _TIMED.match(cart_key) is None:  # a cart of a release of before
+        return Once(f"shop-{own[:40]}", f"web-{own[40:56]}")
+    return Once(f"{cart_key[:8]}-{cart_key[8:12]}-7{own[:3]}-8{own[3:6]}-{own[6:18]}", f"web-{own[40:56]}")
 
 
 def is_id(text: str) -> bool:
