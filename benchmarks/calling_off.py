@@ -16,7 +16,7 @@ from cludale.kernel.money import Money
 from cludale.ports.calling_off import JobStatus
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import OrderRequest, Status
+from cludale.services.orders.order import OrderRequest, Status
 from cludale.services.orders.store import listed
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
@@ -34,7 +34,7 @@ async def _place(platform: Platform, count: int) -> None:
 
     await asyncio.gather(*(buyer() for _ in range(AT_ONCE)))
     for status in (Status.PENDING, Status.RESERVED):
-        while (await platform.orders.find(listed(concert_id="off", status=status, after=None, limit=1)))[0]:  # noqa: ASYNC110 - it is in the store
+        while (await platform.orders.finder.find(listed(concert_id="off", status=status, after=None, limit=1)))[0]:  # noqa: ASYNC110 - it is in the store
             await asyncio.sleep(0.2)
 
 
@@ -47,16 +47,16 @@ async def _run(count: int, rate: float) -> None:
         concert = Concert(
             id="off", artist="Nobody", date="2031-06-05", venue=None, sections=(plan,), on_sale_at=None, max_per_order=8
         )
-        await platform.concerts.schedule(concert, Cause())
+        await platform.concerts.directory.schedule(concert, Cause())
         began = perf_counter()
         await _place(platform, count)
         print(f"{count} orders paid in {perf_counter() - began:.1f} s", flush=True)
         began, cpu = perf_counter(), process_time()
-        await platform.concerts.call_off("off", reason="the power is out", by="first", cause=Cause())
+        await platform.concerts.changes.call_off("off", reason="the power is out", by="first", cause=Cause())
         progress = None
         while progress is None or progress.status is not JobStatus.DONE:
             await asyncio.sleep(0.1)
-            progress = await platform.concerts.progress("off")
+            progress = await platform.concerts.changes.progress("off")
         took, used = perf_counter() - began, process_time() - cpu
         print(f"{progress.refunded} of {progress.total} refunded, {progress.failed} failed")
         print(f"all money back after {took:.1f} s: {count / took:.0f} a second, {used / count * 1e6:.0f} us of CPU")

@@ -22,7 +22,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import Order, OrderRequest, Status
+from cludale.services.orders.order import Order, OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
@@ -92,7 +92,7 @@ async def run(orders: int, in_flight: int) -> tuple[CosmosDouble, list[Request]]
             )
             await platform.start()
             plan = SectionPlan(id="main", name="Main", total_seats=orders * 2, price=Money(4500, "EUR"))
-            await platform.concerts.schedule(
+            await platform.concerts.directory.schedule(
                 Concert(
                     id=CONCERT,
                     artist="The Paper Lanterns",
@@ -120,7 +120,7 @@ async def _sell(platform: Platform, orders: int, in_flight: int) -> None:
         async with room:
             wanted = OrderRequest(concert_id=CONCERT, user_id=f"user-{number}", quantity=2, email=None)
             order = await platform.orders.place(wanted, cause=Cause())
-            settled: Order = await platform.orders.settled(order.id, wait_seconds=60)
+            settled: Order = await platform.orders.news.settled(order.id, wait_seconds=60)
             if settled.status is not Status.PAID:
                 raise RuntimeError(f"{order.id} is {settled.status}")
 

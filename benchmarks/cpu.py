@@ -40,12 +40,15 @@ class Kind(NamedTuple):
 
     name: str
     with_keys: bool = False
+    in_no_order: bool = False
+    """Keys that are UUIDs of version 4."""
     with_contact: bool = False
 
 
 KINDS = (
     Kind("plain"),
     Kind("with a key", with_keys=True),
+    Kind("with a key in no order", with_keys=True, in_no_order=True),
     Kind("with e-mail and phone", with_contact=True),
 )
 
@@ -65,7 +68,7 @@ def microseconds(server: Server, kind: Kind, *, count: int, connections: int) ->
     concert_id = server.put_on_concert(count)
     task = Orders(
         url=server.url, count=count, connections=connections, concert_id=concert_id,
-        with_keys=kind.with_keys, with_contact=kind.with_contact,
+        with_keys=kind.with_keys, keys_in_no_order=kind.in_no_order, with_contact=kind.with_contact,
     )  # fmt: skip
     published, used = server.progress().published, cpu_nanoseconds(server.pid)
     report = generator.run(task)

@@ -25,7 +25,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Commit
 from cludale.services.catalogue import CATALOGUE, KINDS
-from cludale.services.orders.domain import Order, OrderPayment, PaymentStatus, Status
+from cludale.services.orders.order import Order, OrderPayment, PaymentStatus, Status
 from cludale.services.orders.store import ORDERS
 
 BATCH = 2_000

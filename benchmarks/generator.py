@@ -15,6 +15,7 @@ import uvloop
 
 from benchmarks.machine import PROJECT
 from cludale.web.http1 import Target
+from cludale_proof.rehearsal.keys import NUMBER, marked_key, of_buyer
 from cludale_proof.rehearsal.latencies import Latencies
 from cludale_proof.rehearsal.load import Load, Tally
 
@@ -36,6 +37,8 @@ class Orders(Task, frozen=True, kw_only=True):
     concert_id: str
     with_keys: bool = True
     """Has each an `Idempotency-Key` of its own, as clients are told to send?"""
+    keys_in_no_order: bool = False
+    """Are they UUIDs of version 4 instead of 7?"""
     traced: bool = False
     """Has each a trace of its own that its sender wants to have recorded?"""
     with_contact: bool = False
@@ -137,18 +140,20 @@ def _requests(task: Orders | Reservations | Signs) -> Iterator[bytes]:
         for _ in range(task.count):
             yield request
     else:
-        contact = {"email": "buyer-########@example.org", "phone": "+4917########"} if task.with_contact else {}
-        body = {"concertId": task.concert_id, "userId": "buyer-########", "quantity": task.quantity, **contact}
+        contact = {"email": f"buyer-{NUMBER}@example.org", "phone": f"+4917{NUMBER}"} if task.with_contact else {}
+        body = {"concertId": task.concert_id, "userId": f"buyer-{NUMBER}", "quantity": task.quantity, **contact}
         wanted = msgspec.json.encode(body)
-        headers = {"idempotency-key": f"{str(uuid4())[:-8]}########"} if task.with_keys else {}
+        headers = {}
+        if task.with_keys:
+            headers["idempotency-key"] = f"{str(uuid4())[:-8]}{NUMBER}" if task.keys_in_no_order else marked_key()
         if task.traced:
-            headers["traceparent"] = f"00-{uuid4().hex[:-8]}########-00f067aa0ba902b7-01"
+            headers["traceparent"] = f"00-{uuid4().hex[:-8]}{NUMBER}-00f067aa0ba902b7-01"
         template = target.request("POST", "/orders", wanted, headers)
         for buyer, seats in enumerate(task.seats):
             named = msgspec.json.encode({**body, "seats": seats})
-            yield target.request("POST", "/orders", named, headers).replace(b"########", b"%08d" % buyer)
+            yield of_buyer(target.request("POST", "/orders", named, headers), buyer)
         for buyer in range(0 if task.seats else task.count):
-            yield template.replace(b"########", b"%08d" % buyer)
+            yield of_buyer(template, buyer)
 
 
 def main() -> None:

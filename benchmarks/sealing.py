@@ -23,9 +23,9 @@ from cludale.ports.records import Commit
 from cludale.runtime.aggregates import Updates
 from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.services.orders import domain
-from cludale.services.orders.domain import Order, OrderRequest
-from cludale.services.orders.personal import Particulars, packed, words
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.order import Order, OrderRequest
+from cludale.services.orders.privacy.domain import Particulars, packed, words
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.store import ORDERS, listed
 
 _AT_ONCE = 32

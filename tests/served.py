@@ -77,6 +77,11 @@ def up(folder: Path, *options: str, settings: Mapping[str, str] | None = None) -
     return _running(["up", "--distributed", *options], folder, settings or {})
 
 
+def pages_of(folder: Path, api: str) -> AbstractContextManager[Served]:
+    """`cludale pages` on a free port, for the services at this address."""
+    return _running(["pages", "--api", api], folder, {})
+
+
 def gateway(
     folder: Path, routes: Mapping[str, object], settings: Mapping[str, str] | None = None
 ) -> AbstractContextManager[Served]:

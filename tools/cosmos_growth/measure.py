@@ -18,8 +18,8 @@ from cludale.kernel.money import Money
 from cludale.services.audit.store import Entry
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import OrderRequest, Status
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
@@ -77,7 +77,7 @@ async def measure(orders: int, *, hold_seconds: int = HOLD_SECONDS) -> Measured:
             await platform.start()
             try:
                 for number in range(CONCERTS):
-                    await platform.concerts.schedule(_concert(number, orders * 2), Cause())
+                    await platform.concerts.directory.schedule(_concert(number, orders * 2), Cause())
                 await asyncio.sleep(1)
                 double.is_recording = True
                 ids = await _sell(platform, orders)
@@ -122,7 +122,7 @@ async def _sell(platform: Platform, orders: int) -> Sequence[str]:
         async with room:
             order = await platform.orders.place(wanted, cause=Cause())
             if not is_declined:
-                order = await platform.orders.settled(order.id, wait_seconds=60)
+                order = await platform.orders.news.settled(order.id, wait_seconds=60)
             if is_cancelled:
                 order = await platform.orders.cancel(order.id, CancelReason.BUYER, Cause())
         return order.id
@@ -136,7 +136,7 @@ async def _come_to_rest(platform: Platform, ids: Sequence[str]) -> None:
     deadline = asyncio.get_running_loop().time() + REST_SECONDS
     for number, id in enumerate(ids):
         meant = Status.CANCELLED if number < declined + cancelled else Status.PAID
-        while (status := (await platform.orders.settled(id, wait_seconds=1)).status) is not meant:
+        while (status := (await platform.orders.news.settled(id, wait_seconds=1)).status) is not meant:
             if asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"{id} is {status}")
             await asyncio.sleep(0.5)

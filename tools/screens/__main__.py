@@ -10,52 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Page
 from tests.served import KEY, serve
 from tools.screens.browser import chromium
+from tools.screens.camera import Camera
 from tools.screens.console import console
 from tools.screens.desk import desk
 from tools.screens.door import door
 from tools.screens.office import office
 from tools.screens.seats import seats, seats_at_the_desk
-from tools.screens.small import shrink
 
 FOLDER = Path(__file__).parents[2] / "docs/screens"
-WIDE = {"width": 1200, "height": 800}
-PHONE = {"width": 390, "height": 780}
-MAX_BYTES = 60_000
-PATIENCE_MS = 8_000
-
-
-class Camera:
-    """Takes pictures of one shop."""
-
-    def __init__(self, browser: Browser, url: str, folder: Path) -> None:
-        self._browser = browser
-        self._url = url
-        self._folder = folder
-
-    def visitor(self, *, phone: bool = False, dark: bool = False, language: str = "en") -> BrowserContext:
-        """Somebody with a browser of their own."""
-        context = self._browser.new_context(
-            base_url=self._url,
-            viewport=PHONE if phone else WIDE,  # type: ignore[arg-type]
-            color_scheme="dark" if dark else "light",
-            locale=language,
-            reduced_motion="reduce",
-        )
-        context.set_default_timeout(PATIENCE_MS)
-        return context
-
-    def take(self, page: Page, name: str) -> None:
-        """The whole page."""
-        file = self._folder / f"{name}.png"
-        page.wait_for_load_state("load")
-        page.evaluate("document.querySelectorAll('img').forEach((each) => each.loading = 'eager')")
-        page.wait_for_load_state("networkidle") if "/orders/" not in page.url and "/concerts/" not in page.url else None
-        page.screenshot(path=file, full_page=True, animations="disabled")
-        size = shrink(file, MAX_BYTES)
-        print(f"{file.name}: {size} bytes")
 
 
 def concerts(http: httpx.Client, now: datetime) -> None:
@@ -141,6 +106,24 @@ def shop(camera: Camera) -> None:
     camera.take(page, "shop-missing")
 
 
+def invoiced(camera: Camera, http: httpx.Client) -> None:
+    """A checkout where there are invoices, with an address that lacks something."""
+    at, key = "/orders/invoices/settings", {"authorization": f"Bearer {KEY}"}
+    said = {"on": True, "name": "Cludale Concerts", "address": "1 Main Street"}
+    http.put(at, json=said, headers=key).raise_for_status()
+    page = camera.visitor().new_page()
+    page.goto("/shop/concerts/demo-arena")
+    page.click("text=Choose these tickets")
+    page.fill("#email", "ada@example.com")
+    page.check("input[name=invoice]")
+    page.fill("#name", "Lovelace & Daughters")
+    page.fill("#street", "12 Analytical Row")
+    page.click("form.once button")
+    page.wait_for_selector("#place-wrong")
+    camera.take(page, "shop-checkout-invoice")
+    http.put(at, json={**said, "on": False}, headers=key).raise_for_status()
+
+
 def elsewhere(camera: Camera) -> None:
     """On a phone, in the dark, in other languages."""
     page = camera.visitor(phone=True, dark=True, language="de").new_page()
@@ -173,6 +156,7 @@ def main(folder: Path) -> int:
             concerts(served.http, datetime.now(UTC).replace(microsecond=0))
             camera = Camera(browser, served.url, folder)
             shop(camera)
+            invoiced(camera, served.http)
             elsewhere(camera)
             seats(camera, served.http)
             door(camera, served.http)

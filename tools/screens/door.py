@@ -2,15 +2,12 @@
 
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import httpx
 from playwright.sync_api import Page
 from tests.served import KEY
-
-if TYPE_CHECKING:
-    from tools.screens.__main__ import Camera
+from tools.screens.camera import Camera
 
 CONCERT = "door"
 ZONE = "Europe/Vienna"
@@ -33,7 +30,7 @@ def codes_of(http: httpx.Client, order: str) -> list[str]:
     raise TimeoutError(answer.text)
 
 
-def phone(camera: "Camera", http: httpx.Client, name: str, *, language: str = "en", dark: bool = False) -> Page:
+def phone(camera: Camera, http: httpx.Client, name: str, *, language: str = "en", dark: bool = False) -> Page:
     """A phone that is paired, with what it needs without network."""
     page = camera.visitor(phone=True, language=language, dark=dark).new_page()
     body = {"name": name, "concertId": CONCERT}
@@ -56,7 +53,7 @@ def scan(page: Page, code: str) -> None:
     page.wait_for_timeout(200)
 
 
-def door(camera: "Camera", http: httpx.Client) -> None:
+def door(camera: Camera, http: httpx.Client) -> None:
     """Pairing, good and bad, without network and merged."""
     date = (datetime.now(ZoneInfo(ZONE)) + timedelta(hours=2)).isoformat(timespec="seconds")
     price = {"amount": 3200, "currency": "EUR"}

@@ -1,14 +1,10 @@
 """The desk's pages of the office: webhooks, prices, box office, guests, reports, invoices, and the events behind."""
 
-from typing import TYPE_CHECKING
-
 import httpx
 from tests.served import KEY
+from tools.screens.camera import Camera
 from tools.screens.desk import sign_in
 from tools.screens.door import CONCERT, codes_of
-
-if TYPE_CHECKING:
-    from tools.screens.__main__ import Camera
 
 _KEY = {"authorization": f"Bearer {KEY}"}
 _FILE = "name,tickets,note\nGrace Hopper,2,Press\nMary Lark,1,Crew\nOtto Sand,20,\nPia Wells,2,Label"
@@ -47,7 +43,7 @@ def prepare(http: httpx.Client) -> str:
     return made
 
 
-def office(camera: "Camera", http: httpx.Client) -> None:
+def office(camera: Camera, http: httpx.Client) -> None:
     """All of them, after the desk's and the door's."""
     hook, page = prepare(http), camera.visitor().new_page()
     sign_in(page)

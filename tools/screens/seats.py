@@ -1,14 +1,11 @@
 """Pictures of the page on which seats are chosen: a hall in a bow, of which the best seats are gone already."""
 
 from math import cos, sin
-from typing import TYPE_CHECKING
 
 import httpx
 from tests.served import KEY
+from tools.screens.camera import Camera
 from tools.screens.desk import sign_in
-
-if TYPE_CHECKING:
-    from tools.screens.__main__ import Camera
 
 ROWS = 14
 BEST_GONE = 12
@@ -28,7 +25,7 @@ def hall() -> str:
     return "\n".join(lines)
 
 
-def seats(camera: "Camera", http: httpx.Client) -> None:
+def seats(camera: Camera, http: httpx.Client) -> None:
     """The list and the map, on a wide screen and on a phone."""
     section = {"id": "stalls", "name": "Stalls", "zone": "Stalls", "price": {"amount": 4500, "currency": "EUR"}}
     body = {"id": "seated", "artist": "Nils Okafor Trio", "date": "2099-06-05T19:30:00+02:00", "seatPlan": hall()}
@@ -48,7 +45,7 @@ def seats(camera: "Camera", http: httpx.Client) -> None:
         camera.take(page, name)
 
 
-def seats_at_the_desk(camera: "Camera", http: httpx.Client) -> None:
+def seats_at_the_desk(camera: Camera, http: httpx.Client) -> None:
     """The plan and its faults, seats at the box office, and an order that is moved, and its address for an invoice."""
     found = http.get("/orders?concertId=seated&limit=1", headers={"authorization": f"Bearer {KEY}"})
     order = found.raise_for_status().json()["items"][0]["id"]

@@ -1,4 +1,7 @@
-"""The postal address for an invoice, as a form of the shop and of the desk. What it may be, the API says."""
+"""The postal address for an invoice, as a form of the shop and of the desk, alone or in a checkout.
+
+What it may be, the API says.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -13,6 +16,9 @@ from cludale.pages.languages import language
 
 FIELDS = ("name", "street", "more", "postcode", "place", "country", "vatId")
 NEEDED = ("name", "street", "place", "country")
+WANTED = "invoice"
+"""The field of a checkout that says that an address is to be on the invoice."""
+_FIELD = "billingAddress"
 
 
 class BillingAddress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -47,7 +53,17 @@ def _plain(text: str) -> str:
 def body_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The body of `PATCH /orders/{id}`, and what is wrong with what was typed, by field."""
     wrong = {name: "needed" for name in NEEDED if not fields.get(name)}
-    return {"billingAddress": {name: fields[name] for name in FIELDS if fields.get(name)}}, wrong
+    return {_FIELD: {name: fields[name] for name in FIELDS if fields.get(name)}}, wrong
+
+
+def wanted_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The same of a checkout's form: nothing, unless somebody said that they want it."""
+    return body_of(fields) if WANTED in fields else ({}, {})
+
+
+def refused(problem: Problem) -> dict[str, str]:
+    """What the API refuses of the address in an order, by the form's fields."""
+    return {field.rpartition(".")[2]: text for field, text in problem.errors if field.startswith(f"{_FIELD}.")}
 
 
 def at_fields(problem: Problem) -> dict[str, str]:

@@ -89,8 +89,8 @@ class BatchingQueue(Generic[Key, Item, Result]):
         if not size:
             answer.set_result(())
             return answer
-        if (refused := self._refused(size)) is not None:
-            answer.set_exception(refused)
+        if self._is_closed or self.waiting + size > self._waiting_limit:
+            answer.set_exception(self._refusal(size))
             return answer
         waiting = self._lines.get(key)
         if waiting is None:
@@ -106,15 +106,13 @@ class BatchingQueue(Generic[Key, Item, Result]):
             worker.add_done_callback(self._workers.discard)
         return answer
 
-    def _refused(self, size: int) -> Exception | None:
-        """Why so many can't wait, if they can't."""
+    def _refusal(self, size: int) -> Exception:
+        """Why so many can't wait."""
         if self._is_closed:
             return self._refuse(f"closed: no more {self._of} are taken")
         if size > self._waiting_limit:
             return ValueError(f"{size} {self._of} in one call, {self._waiting_limit} are the most")
-        if self.waiting + size > self._waiting_limit:
-            return self._refuse(f"{self.waiting} {self._of} wait already, {self._waiting_limit} may")
-        return None
+        return self._refuse(f"{self.waiting} {self._of} wait already, {self._waiting_limit} may")
 
     async def close(self) -> None:
         """Refuse new calls, and return once all that waits is done."""

@@ -12,6 +12,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
+from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
+from cludale.adapters.nats_monitor.backlog import NatsBacklog
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
@@ -22,7 +24,7 @@ from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
 from cludale.ports.wallets import NoWallets, Wallets
 from cludale.services import NAMES
-from cludale.services.catalogue import SERVICES
+from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
 from cludale.services.tickets.codes import key_of
 from cludale.web.limits import Addresses, Inside, Limits, RequestLimit
 from cludale.web.shared_limits import SharedLimit
@@ -131,6 +133,15 @@ def app_id(settings: Settings, only: Collection[str]) -> str:
     if len(set(only)) != 1:
         raise MissingSetting("several services behind one sidecar need APP_ID, its app id")
     return next(iter(only))
+
+
+def broker_backlog(settings: Settings, only: Collection[str]) -> NatsBacklog | None:
+    """What counts the events that wait at the broker for this service; None: nothing can be asked."""
+    if settings.nats_monitor_url is None or not settings.dapr:
+        return None
+    own = app_id(settings, only)
+    topics = topics_heard(CATALOGUE, frozenset().union(*(HEARS.get(name, ()) for name in only)))
+    return NatsBacklog(settings.nats_monitor_url, [*(f"{own}-{topic}" for topic in topics), dead_letter_topic(own)])
 
 
 def token_keys(settings: Settings) -> KeyPair:

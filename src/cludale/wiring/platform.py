@@ -32,7 +32,8 @@ from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweeper
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
-from cludale.services.concerts.service import Concerts, Search
+from cludale.services.concerts.directory import Search
+from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Running, Service
 from cludale.services.orders.service import Orders
 from cludale.services.payments.service import Payments
@@ -47,6 +48,7 @@ from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
 from cludale.wiring.needs import (
     app_id,
+    broker_backlog,
     buyer_secrets,
     check,
     is_key_hash_changing,
@@ -96,15 +98,8 @@ class Platform:
         self.ids = SystemIds()
         if self.whole and not settings.dapr and settings.key_hash is None:
             keep_key_hash(data, settings.organizer_key)
-        key_ring = KeyRing(
-            key_hash(settings),
-            peppers_too=key_hashes_too(settings),
-            renews=is_key_hash_changing(settings),
-            now=self.clock.now,
-            monotonic=time.monotonic,
-            fresh_seconds=math.inf if "concerts" in only and is_of_one_process(settings) else FRESH_SECONDS,
-        )
-        self._key_ring, self._key_hashes = key_ring, (key_hash(settings), key_hashes_too(settings))
+        key_ring = self._ring = self._key_ring(only)
+        self._key_hashes = (key_hash(settings), key_hashes_too(settings))
         self.limits: Limits | None = request_limits(settings)
         """How many requests an address, and a key, may make."""
         self._token_keys = token_keys(settings)
@@ -132,6 +127,7 @@ class Platform:
         self.requests = RequestCounts()
         """Counts what is asked of this process; for the app that serves it."""
         self.histories = Histories(self.clock)
+        self._backlog = broker_backlog(settings, only)
         self.relay = Relay(
             self.store,
             self.bus if watching is None else watching.bus(self.bus),
@@ -140,21 +136,7 @@ class Platform:
             backoff=delivery,
             on_progress=self.admission.let_in,
         )
-        self._builder = ServiceBuilder(
-            settings=settings,
-            only=only,
-            store=self.store,
-            bus=self.bus,
-            admission=self.admission,
-            dead_letters=self.dead_letters,
-            current=Current(self.histories, lambda: self.troubles),
-            access=self.access,
-            clock=self.clock,
-            ids=self.ids,
-            watching=watching,
-            takes_work=self._takes_work,
-            is_on_trial=lambda: not self._consumption.wanted,
-        )
+        self._builder = self._service_builder(only, watching)
         self.services: Sequence[Service] = self._builder.build()
         self.key_watch = KeyWatch(
             key_ring, self._builder.keys, are_here="concerts" in only, also=self._look_at_kept_keys
@@ -175,6 +157,34 @@ class Platform:
         """Looks at each request before anything else does."""
         if self.sidecar is not None and self._inbound is not None:
             self._answer_the_sidecar(self.sidecar, self._inbound, only)
+
+    def _key_ring(self, only: Collection[str]) -> KeyRing:
+        is_alone = "concerts" in only and is_of_one_process(self.settings)
+        return KeyRing(
+            key_hash(self.settings),
+            peppers_too=key_hashes_too(self.settings),
+            renews=is_key_hash_changing(self.settings),
+            now=self.clock.now,
+            monotonic=time.monotonic,
+            fresh_seconds=math.inf if is_alone else FRESH_SECONDS,
+        )
+
+    def _service_builder(self, only: Collection[str], watching: Watching | None) -> ServiceBuilder:
+        return ServiceBuilder(
+            settings=self.settings,
+            only=only,
+            store=self.store,
+            bus=self.bus,
+            admission=self.admission,
+            dead_letters=self.dead_letters,
+            current=Current(self.histories, lambda: self.troubles),
+            access=self.access,
+            clock=self.clock,
+            ids=self.ids,
+            watching=watching,
+            takes_work=self._takes_work,
+            is_on_trial=lambda: not self._consumption.wanted,
+        )
 
     def _admission(self) -> AdmissionControl:
         settings = self.settings
@@ -244,7 +254,7 @@ class Platform:
             return
         if found != self._key_hashes:
             self._key_hashes = found
-            self._key_ring.use_peppers(*found, renews=renews)
+            self._ring.use_peppers(*found, renews=renews)
             self._builder.buyers.use(*secrets)
             _log.info("hashes of keys and of buyers are made with another secret from now on")
 
@@ -299,6 +309,8 @@ class Platform:
                 await each.prepare()
         await self.key_watch.start()
         self.histories.start()
+        if self._backlog is not None:
+            self._backlog.start()
         if self._exchange is not None:
             await self._exchange.start()
         if self.settings.demo and "concerts" in self._running:
@@ -352,10 +364,10 @@ class Platform:
         return self._readiness.troubles
 
     async def _put_on_demo(self) -> None:
-        known, _ = await self.concerts.search(Search(limit=1))
+        known, _ = await self.concerts.directory.search(Search(limit=1))
         if not known:
             for concert in demo_concerts(self.clock.now(), max_per_order=self.settings.max_per_order):
-                await self.concerts.schedule(concert, Cause())
+                await self.concerts.directory.schedule(concert, Cause())
 
     def stopping(self) -> None:
         """Keep nobody waiting who has a connection: what is in flight is answered before `stop`."""
@@ -371,6 +383,8 @@ class Platform:
             await asyncio.gather(self._joining, return_exceptions=True)
         await self._readiness.stop()
         await self.histories.stop()
+        if self._backlog is not None:
+            await self._backlog.stop()
         await self.key_watch.stop()
         if self._exchange is not None:
             await self._exchange.stop()
@@ -393,6 +407,7 @@ class Platform:
             **self._outcomes.of(service.name),
             **service.running.gauges(),
             "cludale_queue_depth": self.bus.depths.get(service.name, 0),
+            **(self._backlog.gauges() if self._backlog is not None else {}),
             "cludale_events_under_way": self.relay.lag,
             "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
             "cludale_admission_inside": self.admission.inside,
@@ -406,6 +421,7 @@ class Platform:
             "cludale_ready": float(self.ready and not self.troubles),
             **self._readiness.gauges(),
             "cludale_events_under_way": self.relay.lag,
+            **(self._backlog.gauges() if self._backlog is not None else {}),
             "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,

@@ -223,8 +223,8 @@ class ServiceBuilder:
         if "concerts" not in self.only:
             seats: Seats = self._called("concerts", HttpSeats)
         else:
-            hold = self.built["concerts"].hold
-            hold_all = self.built["concerts"].hold_all
+            hold = self.built["concerts"].holding.hold
+            hold_all = self.built["concerts"].holding.hold_all
             seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold), hold_all)
         return seats if self.watching is None else self.watching.seats(seats)
 
@@ -232,7 +232,7 @@ class ServiceBuilder:
     def sales(self) -> Sales:
         """Concerts, as payments calls it."""
         if "concerts" in self.only:
-            return InProcessSales(self.built["concerts"].sale_outlook)
+            return InProcessSales(self.built["concerts"].late_money.sale_outlook)
         return self._called("concerts", HttpSales)
 
     @cached_property
@@ -246,7 +246,7 @@ class ServiceBuilder:
     def sale_closing(self) -> SaleClosing:
         """Concerts, as orders calls it when a concert is called off."""
         if "concerts" in self.only:
-            return InProcessClosing(self.built["concerts"].close)
+            return InProcessClosing(self.built["concerts"].changes.close)
         return self._called("concerts", HttpClosing)
 
     @cached_property
@@ -262,7 +262,7 @@ class ServiceBuilder:
     def programme(self) -> Programme:
         """Concerts, as notifications calls it."""
         if "concerts" in self.only:
-            return InProcessProgramme(self.built["concerts"].details)
+            return InProcessProgramme(self.built["concerts"].directory.details)
         return self._called("concerts", HttpProgramme)
 
     @cached_property

@@ -440,6 +440,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "where people reach the pages (https://tickets.example.com); needed with an issuer, and for links in mail"
         ),
     ] = None
+    nats_monitor_url: Annotated[
+        Url | None,
+        _doc("NATS's monitoring (http://nats:8222): with it the console counts the events that wait at the broker"),
+    ] = None
     oidc_issuer: Annotated[
         Url | None,
         _doc("the OpenID Connect issuer by which people sign in; without it they sign in with a key"),

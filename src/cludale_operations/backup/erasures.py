@@ -1,7 +1,7 @@
 """After a restore, the buyers who were erased since the backup was made are erased again.
 
 Who they are says a list of their orders, or the store from before, if it can still be read. Until somebody has said so,
-orders does not start over what was restored (`services/orders/upkeep.py`).
+orders does not start over what was restored (`services/orders/privacy/upkeep.py`).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -18,8 +18,8 @@ from cludale.ports.seals import Seals
 from cludale.runtime.aggregates import Updates
 from cludale.services.audit.segments import entries_by_id
 from cludale.services.audit.store import ENTRY, LAST, entry_of
-from cludale.services.orders import upkeep
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy import upkeep
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.store import ORDERS, PERSONAL
 from cludale.wiring.needs import privacy_keys
 from cludale.wiring.offline import store_to_read, store_to_write

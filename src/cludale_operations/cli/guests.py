@@ -44,7 +44,7 @@ def add(
 def import_guests(
     concert: Concert,
     file: Annotated[
-        Path, typer.Argument(help="A CSV file: name, tickets, note, email, section, block.", dir_okay=False)
+        Path, typer.Argument(help="A CSV file: name, tickets, note, email, section, block, seats.", dir_okay=False)
     ],
     *,
     preview: Annotated[bool, typer.Option("--preview", help="Only say what would become of each.")] = False,
@@ -53,7 +53,8 @@ def import_guests(
 ) -> None:
     """Put all guests of a file on a concert's list.
 
-    Its first line names the columns: `name`, and as many of `tickets`, `note`, `email`, `section`, `block` as you like.
+    Its first line names the columns: `name`, and as many of `tickets`, `note`, `email`, `section`, `block`,
+    `seats` as you like. Numbered seats are named by row and number, `C 12-14; D 3`, or by their ids with `;` between.
     All of them are put on, or nobody: it says which lines can't be, and why. Imported again, also after it was cut
     off, it adds only who is not on the list yet.
     """
@@ -64,11 +65,43 @@ def import_guests(
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} can't be read: {error}")
     with Client(url) as client:
-        body = {"concertId": concert, "csv": text, "preview": preview}
+        body = {"concertId": concert, "csv": _with_ids(client, concert, text), "preview": preview}
         found = client.post("/orders/guests", body)
     if preview and not json:
         table(found["items"], columns=("name", "tickets", "section", "note", "email", "outcome"), as_json=False)
     _shown(found, as_json=json)
+
+
+def _with_ids(client: Client, concert: str, text: str) -> str:
+    """The file with the ids of the seats that are named in it; ends the program with one line if some are none."""
+    from cludale.pages.guest_files import has_seats, with_ids
+
+    if not has_seats(text):
+        return text
+    import msgspec
+
+    from cludale.pages.numbered import Numbered, SeenSeats
+    from cludale.pages.shop.halls import Plan
+
+    at, numbered = f"/concerts/{segment(concert)}/seats", None
+    if (seen := client.get_if_there(at)) is not None:
+        plan = client.get(f"{at}/plan", {"digest": seen["plan"]})
+        numbered = Numbered.of(msgspec.convert(seen, SeenSeats), msgspec.convert(plan, Plan))
+    file = with_ids(text, numbered)
+    if file.faults:
+        fail("; ".join(f"csv line {line}: seats: {_why(fault)}" for line, fault in file.faults[:20]))
+    return file.text
+
+
+def _why(fault: str) -> str:
+    name, _, place = fault.partition(" ")
+    said = {
+        "no-seat": f"there is no seat {place}",
+        "no-row": f"{place!r} begins with no row",
+        "unclear": f"{place!r} can be seats of two rows: write a semicolon before a new row",
+        "no-seats": "names no seats",
+    }
+    return said.get(name, "seats have no numbers there")
 
 
 def _shown(found: dict[str, Any], *, as_json: bool) -> None:

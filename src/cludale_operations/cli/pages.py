@@ -23,6 +23,7 @@ def pages(
     """Start the shop's pages alone, in the foreground, until Ctrl+C or SIGTERM.
 
     They reach the services through their API at --api only, keep nothing, and listen on CLUDALE_HOST and CLUDALE_PORT.
+    Rehearsals that the console starts run beside this process, where cludale_proof is installed.
     `cludale gateway --pages http://host:port` sends what is theirs to them.
     """
     import uvloop
@@ -53,8 +54,9 @@ async def _serve(settings: Settings, api: str, listener: "socket.socket") -> Non
     from cludale.web.protocol import ConnectionLimits
     from cludale.web.server import address_of
     from cludale.web.server import serve as serve_app
+    from cludale_operations.rehearsing import rehearsing
 
-    site = Pages(OverHttp(api), now=SystemClock().now, services=NAMES)
+    site = Pages(OverHttp(api), now=SystemClock().now, services=NAMES, rehearsals=rehearsing())
     # They need nothing of their own; whether the services work, the gateway says.
     app = WebApp([], is_ready=lambda: True, gauges=dict, version=__version__, internal=site.routes)
 

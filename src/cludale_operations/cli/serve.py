@@ -25,8 +25,8 @@ from cludale.kernel.money import Money
 from cludale.pages.api import InProcess
 from cludale.ports.records import SchemaRefused, StoreUnavailable
 from cludale.services import NAMES
-from cludale.services.concerts.service import ConcertSnapshot, Search
-from cludale.services.orders.upkeep import ErasuresOwed
+from cludale.services.concerts.directory import ConcertSnapshot, Search
+from cludale.services.orders.privacy.upkeep import ErasuresOwed
 from cludale.web.app import WebApp
 from cludale.web.protocol import ConnectionLimits
 from cludale.web.server import CannotListen, address_of, listen
@@ -195,7 +195,7 @@ async def _greet(platform: Platform, listener: socket.socket) -> None:
     say(f"  documentation  {address}/docs")
     if platform.whole:
         now = platform.clock.now()
-        found, _ = await platform.concerts.search(Search(since=now.date().isoformat(), limit=100))
+        found, _ = await platform.concerts.directory.search(Search(since=now.date().isoformat(), limit=100))
         wanted = _to_buy(found, now)
         if wanted is not None:
             body = json.dumps({"concertId": wanted.concert_id, "userId": "me", "quantity": wanted.quantity})

@@ -169,6 +169,7 @@ class Deployment:
             "CLUDALE_TRUSTED_PROXIES": self._trusted,
             "CLUDALE_DATA_DIR": str(self.folder),
             "CLUDALE_SECRETS": "secrets",
+            "CLUDALE_NATS_MONITOR_URL": self.broker.monitoring_url if isinstance(self.broker, Nats) else "",
             "CLUDALE_DATABASE_URL": "",
             **{
                 f"CLUDALE_{user.upper()}_STATE": (_state_store(self.settings, user) or "") if service == user else ""

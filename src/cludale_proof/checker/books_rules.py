@@ -1,26 +1,24 @@
 """The provider's books against the payments, where the provider itself did something wrong.
 
-Elsewhere the books have to be right at any moment (`order_rules.py`). Where the provider erred, they have to be right
+Elsewhere the books have to be right at any moment (`money_rules.py`). Where the provider erred, they have to be right
 in the end: what it should not have is back, once, or the difference is shown for a person.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from cludale_proof.checker.cases import Case
 from cludale_proof.checker.documents import LedgerLine, Payment
 from cludale_proof.checker.findings import Invariant
-from cludale_proof.checker.lifecycle import DIFFERS, OrderHistory, PaymentTold, Wrong
-
-if TYPE_CHECKING:
-    from cludale_proof.checker.order_rules import Case
+from cludale_proof.checker.history import OrderHistory, PaymentTold, Wrong
+from cludale_proof.checker.lifecycle import DIFFERS
 
 
-def wrong_keys(case: "Case") -> set[str]:
+def wrong_keys(case: Case) -> set[str]:
     """Keys of charges of which the books may be wrong, as far as is known."""
     return case.erring | {fact.event.data.key or "" for fact in case.facts if fact.event.type == DIFFERS}
 
 
-def shown_keys(case: "Case") -> set[str]:
+def shown_keys(case: Case) -> set[str]:
     """Keys of which a difference is shown for a person."""
     return {
         fact.event.data.key or ""
@@ -38,7 +36,7 @@ def mends_as_told(payment: Payment, told: PaymentTold) -> Iterator[Wrong]:
         yield Wrong(Invariant.LOG_GIVES_STORES, "mends-differ", detail, tuple(told.mends.values()))
 
 
-def once_quiet(case: "Case", told: OrderHistory) -> Iterator[Wrong]:
+def once_quiet(case: Case, told: OrderHistory) -> Iterator[Wrong]:
     """Whatever the provider did wrong is mended, or shown."""
     payments = {payment.id: payment for payment in case.payments}
     for payment in case.payments:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from cludale_proof.checker.cases import Case
 from cludale_proof.checker.documents import Concert, Fact
 from cludale_proof.checker.findings import Invariant, Violation
-from cludale_proof.checker.lifecycle import INVOICE_EVENTS, INVOICING, OrderHistory
-from cludale_proof.checker.order_rules import Case
+from cludale_proof.checker.history import OrderHistory
+from cludale_proof.checker.lifecycle import INVOICE_EVENTS, INVOICING
 
 _SeriesKey = tuple[str, int, str]
 """Organizer, year, and which event."""

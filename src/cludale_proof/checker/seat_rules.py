@@ -14,7 +14,7 @@ import msgspec
 
 from cludale_proof.checker.documents import Fact, NumberedSeat, PlannedSection, Reservation, SeatPlan, Section
 from cludale_proof.checker.findings import Invariant, Violation
-from cludale_proof.checker.lifecycle import OrderHistory, ReservationTold
+from cludale_proof.checker.history import OrderHistory, ReservationTold
 from cludale_proof.checker.section_rules import SectionKey, broken
 
 _ORDER = "order-"

@@ -14,6 +14,7 @@ import msgspec
 from cludale_proof.checker import block_rules, documents, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.cart_rules import CartBook
+from cludale_proof.checker.cases import Case, Terms, key_of_event, key_of_reservation, missing_causes
 from cludale_proof.checker.concert_rules import ConcertTold, closed, one_after_another
 from cludale_proof.checker.documents import (
     ANSWERS,
@@ -37,6 +38,7 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
+from cludale_proof.checker.history import NOTIFICATION_STEPS, ON_PURPOSE, ORDER_STEPS, PAYMENT_STEPS, RESERVATION_STEPS
 from cludale_proof.checker.invoice_rules import InvoiceBook
 from cludale_proof.checker.lifecycle import (
     BOOK_EVENTS,
@@ -46,17 +48,11 @@ from cludale_proof.checker.lifecycle import (
     INVOICING,
     KEY_EVENTS,
     LIST_EVENTS,
-    NOTIFICATION_STEPS,
-    ON_PURPOSE,
-    ORDER_STEPS,
-    PAYMENT_STEPS,
-    RESERVATION_STEPS,
     WEBHOOK_EVENTS,
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Desk, Observation, claims_of, concert_claimed, is_refused_for_now
-from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
 from cludale_proof.checker.price_rules import PriceBook
 from cludale_proof.checker.seat_rules import SeatBook
 from cludale_proof.checker.section_rules import SectionKey, Tally, counts, plans_of
@@ -284,7 +280,7 @@ class SafetyChecker:
             told = fold(case.facts)
             found += order_rules.always(case, told, terms, self._prices)
             found += self._invoices.always(case, told)
-            for fact, cause in order_rules.missing_causes(case):
+            for fact, cause in missing_causes(case):
                 if cause not in self._committed:
                     detail = f"{fact.event.type} {fact.event.id} was caused by {cause}, which was never committed"
                     found.append(_broken(Invariant.WHOLE_LOG, "unknown-cause", case.subject, detail))

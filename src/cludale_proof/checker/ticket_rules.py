@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cludale_proof.checker.documents import Event, EventData, Fact, Move, NumberedSeat, OrderTickets, Ticket
 from cludale_proof.checker.findings import Invariant
-from cludale_proof.checker.lifecycle import OrderHistory, Wrong
+from cludale_proof.checker.history import OrderHistory, Wrong
 
 _FRESH = Ticket()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

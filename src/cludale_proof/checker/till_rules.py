@@ -3,21 +3,18 @@ it; what is complimentary costs nothing, and nothing else costs nothing for that
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from cludale_proof.checker.cases import Case
 from cludale_proof.checker.documents import Till
 from cludale_proof.checker.findings import Invariant
-from cludale_proof.checker.lifecycle import OrderHistory, PaymentTold, Wrong
-
-if TYPE_CHECKING:
-    from cludale_proof.checker.order_rules import Case
+from cludale_proof.checker.history import OrderHistory, PaymentTold, Wrong
 
 _FREE = "complimentary"
 
 
-def always(case: "Case", told: OrderHistory, *, ledger_known: bool, whole: bool) -> Iterator[Wrong]:
+def always(case: Case, told: OrderHistory, *, ledger_known: bool, whole: bool) -> Iterator[Wrong]:
     """What is wrong at any instant. `whole`: all events up to it are known."""
     order = case.order
     till = None if order is None else order.till
@@ -39,7 +36,7 @@ def always(case: "Case", told: OrderHistory, *, ledger_known: bool, whole: bool)
     yield from _free(case, till)
 
 
-def _taken(case: "Case", told: OrderHistory, till: Till | None, *, whole: bool) -> Iterator[Wrong]:
+def _taken(case: Case, told: OrderHistory, till: Till | None, *, whole: bool) -> Iterator[Wrong]:
     """One record of money taken, by whoever sold it; what went back is by whoever gave it back, if that is said."""
     order = case.order
     if order is None:
@@ -65,7 +62,7 @@ def _taken(case: "Case", told: OrderHistory, till: Till | None, *, whole: bool) 
             yield Wrong(Invariant.ONE_CAPTURE, "till-back-otherwise", detail, (fact,))
 
 
-def _free(case: "Case", till: Till | None) -> Iterator[Wrong]:
+def _free(case: Case, till: Till | None) -> Iterator[Wrong]:
     """What is complimentary costs nothing and its bill says so; no other bill does."""
     order = case.order
     if order is None or order.total is None:

@@ -13,6 +13,7 @@ import msgspec
 from cludale_proof.checker import block_rules, documents, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
 from cludale_proof.checker.cart_rules import CartBook
+from cludale_proof.checker.cases import Case, Terms, key_of_event, key_of_reservation, missing_causes
 from cludale_proof.checker.concert_rules import ConcertTold, closed
 from cludale_proof.checker.concert_rules import one_after_another as one_concert_after_another
 from cludale_proof.checker.documents import (
@@ -34,6 +35,7 @@ from cludale_proof.checker.documents import (
     Unreadable,
 )
 from cludale_proof.checker.findings import Invariant, Report, Violation
+from cludale_proof.checker.history import OrderHistory
 from cludale_proof.checker.invoice_rules import InvoiceBook
 from cludale_proof.checker.lifecycle import (
     BOOK_EVENTS,
@@ -44,12 +46,10 @@ from cludale_proof.checker.lifecycle import (
     KEY_MADE,
     LIST_EVENTS,
     WEBHOOK_EVENTS,
-    OrderHistory,
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
 from cludale_proof.checker.observations import Claim, Desk, Observation, claims_of, concert_claimed, kept_claim
-from cludale_proof.checker.order_rules import Case, Terms, key_of_event, key_of_reservation
 from cludale_proof.checker.price_rules import PriceBook
 from cludale_proof.checker.seat_rules import SeatBook
 from cludale_proof.checker.section_rules import (
@@ -483,7 +483,7 @@ class _Run:
             self._found(self._invoices.always(case, told))
             if self._quiet:
                 self._found(self._invoices.once_quiet(case, told))
-            for fact, cause in order_rules.missing_causes(case):
+            for fact, cause in missing_causes(case):
                 if not fact.cause_missing:
                     self._unresolved.setdefault(cause, (case.subject, fact))
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from random import Random
 from typing import Final
-from uuid import uuid4
 
 import msgspec
 
 from cludale.web.http1 import Target
+from cludale_proof.rehearsal import keys
 from cludale_proof.rehearsal.hall import Hall
 from cludale_proof.rehearsal.organizer import Organizer, SeatsSeen
 from cludale_proof.rehearsal.plan import CannotRehearse, Plan
@@ -18,7 +18,6 @@ LOOK_SECONDS: Final = 0.25
 """How often those who name seats look which are free."""
 WHEELCHAIRS: Final = 0.02
 """The share of parties that ask for a wheelchair place."""
-_MARK: Final = "########"
 
 
 class Orders:
@@ -29,10 +28,7 @@ class Orders:
         self._target = target
         self._concert_id = concert_id
         self._random = Random(plan.seed)  # noqa: S311 - not for secrets
-        # A UUID for each buyer but in its last digits, which count, so that no two rehearsals share a key.
-        self._headers = plan.headers | (
-            {"idempotency-key": f"{str(uuid4())[: -len(_MARK)]}{_MARK}"} if plan.with_keys else {}
-        )
+        self._headers = plan.headers | ({"idempotency-key": keys.marked_key()} if plan.with_keys else {})
         self._kinds: dict[tuple[str, int, int], bytes] = {}
         self._methods, self._weights = list(plan.payment_methods), list(plan.payment_methods.values())
 
@@ -40,7 +36,7 @@ class Orders:
         """Everybody wants so many tickets. All that a request can vary in is encoded once."""
         for buyer in range(self._plan.buyers):
             method = self._method()
-            yield self._numbered(self._kind(method, self._party(), 0), buyer)
+            yield keys.of_buyer(self._kind(method, self._party(), 0), buyer)
 
     def of_seats(self, hall: Hall, seen: "Seen", named: set[str]) -> Iterator[bytes]:
         """Some name seats that they see free beside one another; `named` hears who. The others want the best."""
@@ -49,10 +45,10 @@ class Orders:
             method, size = self._method(), self._party()
             if random.random() < share and (seats := seen.seats(hall, size, random)):
                 named.add(f"buyer-{buyer:08d}")
-                yield self._numbered(self._encoded(method, {"seats": seats}), buyer)
+                yield keys.of_buyer(self._encoded(method, {"seats": seats}), buyer)
             else:
                 wheelchairs = int(seen.has_places_aside and random.random() < WHEELCHAIRS)
-                yield self._numbered(self._kind(method, size, wheelchairs), buyer)
+                yield keys.of_buyer(self._kind(method, size, wheelchairs), buyer)
 
     def _method(self) -> str:
         methods = self._methods
@@ -74,11 +70,8 @@ class Orders:
         return self._kinds[kind]
 
     def _encoded(self, method: str, wanted: Mapping[str, object]) -> bytes:
-        order = {"concertId": self._concert_id, "userId": f"buyer-{_MARK}", **wanted, "paymentMethod": method}
+        order = {"concertId": self._concert_id, "userId": f"buyer-{keys.NUMBER}", **wanted, "paymentMethod": method}
         return self._target.request("POST", "/orders", msgspec.json.encode(order), self._headers)
-
-    def _numbered(self, request: bytes, buyer: int) -> bytes:
-        return request.replace(_MARK.encode(), b"%08d" % buyer)
 
 
 class Seen:

@@ -14,19 +14,20 @@ from cludale.kernel.principals import FIRST
 from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
 from cludale.services.catalogue import SERVICES
-from cludale.services.concerts.api import Reserve, ScheduleConcert
-from cludale.services.concerts.block_api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
-from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, PostponeConcert
-from cludale.services.concerts.code_api import ChangeCode, CreateCode
-from cludale.services.concerts.seat_move_api import MoveSeatsRequest, SwapSeatsRequest
-from cludale.services.concerts.seat_plan_api import BlockSeatsRequest, UnblockSeatsRequest
-from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
+from cludale.services.concerts.api import Reserve
+from cludale.services.concerts.blocks.api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
+from cludale.services.concerts.changes.api import CancelConcert, ChangeConcert, PostponeConcert
+from cludale.services.concerts.codes.api import ChangeCode, CreateCode
+from cludale.services.concerts.scheduling import ScheduleConcert
+from cludale.services.concerts.seat_moves.api import MoveSeatsRequest, SwapSeatsRequest
+from cludale.services.concerts.seat_plans.api import BlockSeatsRequest, UnblockSeatsRequest
+from cludale.services.orders.aftersale.api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder, ShowOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
-from cludale.services.orders.cart_api import PlaceCart
-from cludale.services.orders.domain import Order
+from cludale.services.orders.carts.api import PlaceCart
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.invoices.settings_api import SayInvoicing
+from cludale.services.orders.order import Order
 from cludale.services.payments.api import ChargeOrder
 from cludale.services.tickets.domain import ticket_id
 from cludale.services.tickets.door_api import MergeScans, OfConcert, ScanCode
@@ -139,7 +140,7 @@ class SimulatedClient:
         async def act(process: Process, _: Request) -> Response:
             if not wait_seconds:
                 return _order_answer(await process.orders.order(order_id))
-            return _order_answer(await process.orders.settled(order_id, wait_seconds=wait_seconds))
+            return _order_answer(await process.orders.news.settled(order_id, wait_seconds=wait_seconds))
 
         return await self._ask(who, "GET", f"/orders/{order_id}", act)
 

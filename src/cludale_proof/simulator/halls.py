@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from cludale.kernel.allocation import NumberedSeat
 from cludale.services.concerts import numbered
-from cludale.services.concerts.api import ScheduleConcert, SectionRequest
 from cludale.services.concerts.numbered import Hall
+from cludale.services.concerts.scheduling import ScheduleConcert, SectionRequest
 from cludale_proof.simulator.people import Plan
 
 _ACCESSIBLE = 1 | 2

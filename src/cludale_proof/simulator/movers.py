@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation, seats_named
 from cludale.kernel.events import Envelope
-from cludale.services.concerts.seat_move_api import MoveSeatsRequest, SwappedSeats, SwapSeatsRequest
+from cludale.services.concerts.seat_moves.api import MoveSeatsRequest, SwappedSeats, SwapSeatsRequest
 from cludale_proof.simulator.client import SimulatedClient
 from cludale_proof.simulator.faults import Chaos
 

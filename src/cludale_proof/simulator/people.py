@@ -13,13 +13,13 @@ from cludale.kernel.carts import cart_of, line_id
 from cludale.kernel.events import Envelope
 from cludale.kernel.money import Money
 from cludale.services.concerts.api import Reserve
-from cludale.services.concerts.change_api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
-from cludale.services.concerts.code_api import ChangeCode
+from cludale.services.concerts.changes.api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
+from cludale.services.concerts.codes.api import ChangeCode
 from cludale.services.concerts.events import ConcertStatus
-from cludale.services.orders.aftersale_api import AmendOrder, RefundPart
+from cludale.services.orders.aftersale.api import AmendOrder, RefundPart
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
-from cludale.services.orders.cart_api import PlaceCart
+from cludale.services.orders.carts.api import PlaceCart
 from cludale.services.orders.events import CancelReason, OrderPaid
 from cludale.services.payments.api import ChargeOrder
 from cludale.services.tickets.codes import public_bytes
@@ -31,7 +31,7 @@ from cludale_proof.simulator.offline_doors import Network, OfflineDoors, Outcome
 from cludale_proof.simulator.processes import TICKET_KEYS
 
 if TYPE_CHECKING:
-    from cludale_proof.simulator.plan import Deed
+    from cludale_proof.simulator.deeds import Deed
 
 _PERHAPS_LATER = (
     b"seats-unavailable",

@@ -14,11 +14,12 @@ from cludale.kernel.tills import TillMethod
 from cludale.kernel.times import parse_time, rfc3339
 from cludale.runtime.backoff import Backoff
 from cludale.services import NAMES
-from cludale.services.concerts.api import ScheduleConcert, SectionRequest
+from cludale.services.concerts.scheduling import ScheduleConcert, SectionRequest
 from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
-from cludale.services.orders.cart_api import CartLineWish, PlaceCart
+from cludale.services.orders.carts.api import CartLineWish, PlaceCart
 from cludale_proof.simulator.clock import MORNING
+from cludale_proof.simulator.deeds import Deed
 from cludale_proof.simulator.faults import Fault, Weather
 from cludale_proof.simulator.halls import other_plans, with_halls
 from cludale_proof.simulator.people import Plan
@@ -149,19 +150,6 @@ _METHODS = ("card-ok",) * 9 + ("card-declined",)
 _WORTH_A_CANCEL = ("OrderPlaced", "TicketReserved", "PaymentCompleted", "SeatsSold", "OrderPaid", "PaymentFailed")
 
 
-class Deed(NamedTuple):
-    """What the organizer does to a concert that is on sale."""
-
-    at: float
-    concert_id: str
-    section: str
-    kind: str
-    """`seats`, `price`, `details`, `postpone`, `cancel`, `code`, `block`, `unblock` or `plan`; `section` is the code,
-    the seat or the plan, where it is about one."""
-    number: int
-    """Seats more or fewer, or cents, or for how many days it is moved."""
-
-
 class Scene(NamedTuple):
     """One run as its seed has it."""
 
@@ -244,25 +232,7 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     themes: Sequence[str] = choices.sample(drawn, choices.choice((0, 1, 1, 2, 2, 3)))
     if only is not None:
         themes = only
-    limits = RunLimits(
-        hold_seconds=choices.choice((2.0, 4.0, 8.0, 15.0)),
-        max_per_order=4,
-        # Where clocks differ, a sweep that comes late leaves more to be judged by them.
-        sweep_seconds=choices.choice((6.0, 20.0) if "clocks" in themes else (0.5, 1.0, 3.0, 8.0)),
-        call_seconds=choices.choice((0.5, 2.0)),
-        pending_seconds=choices.choice((5.0, 20.0)),
-        payment_attempt_seconds=choices.choice((0.5, 2.0)),
-        payment_attempts=choices.choice((2, 4)),
-        payment_backoff=Backoff(0.2, choices.choice((1.0, 4.0))),
-        audit_patience=choices.choice((1, 2, 30)),
-        audit_wait_seconds=choices.choice((1.0, 30.0)),
-    )
-    if choices.random() < 0.4:
-        limits = _narrow(choices, limits)
-    if "impatience" in themes:  # a crowd at the door, and many leave it in the moment in which they are let in
-        limits = dataclasses.replace(limits, admission_inside=choices.choice((1, 2)))
-    if "lost for good" in themes:
-        limits = dataclasses.replace(limits, compare_after_seconds=choices.choice((3.0, 6.0)))
+    limits = _limits_of(choices, themes)
     span = choices.choice((0.2, 3.0, 12.0))
     # What clocks can do wrong shows where every seat is wanted.
     concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))
@@ -330,6 +300,30 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         skew=timedelta(seconds=skew),
         has_webhooks="webhooks" in themes,
     )
+
+
+def _limits_of(choices: random.Random, themes: Sequence[str]) -> RunLimits:
+    """How long things may take in this scene, and how much there is of each."""
+    limits = RunLimits(
+        hold_seconds=choices.choice((2.0, 4.0, 8.0, 15.0)),
+        max_per_order=4,
+        # Where clocks differ, a sweep that comes late leaves more to be judged by them.
+        sweep_seconds=choices.choice((6.0, 20.0) if "clocks" in themes else (0.5, 1.0, 3.0, 8.0)),
+        call_seconds=choices.choice((0.5, 2.0)),
+        pending_seconds=choices.choice((5.0, 20.0)),
+        payment_attempt_seconds=choices.choice((0.5, 2.0)),
+        payment_attempts=choices.choice((2, 4)),
+        payment_backoff=Backoff(0.2, choices.choice((1.0, 4.0))),
+        audit_patience=choices.choice((1, 2, 30)),
+        audit_wait_seconds=choices.choice((1.0, 30.0)),
+    )
+    if choices.random() < 0.4:
+        limits = _narrow(choices, limits)
+    if "impatience" in themes:  # a crowd at the door, and many leave it in the moment in which they are let in
+        limits = dataclasses.replace(limits, admission_inside=choices.choice((1, 2)))
+    if "lost for good" in themes:
+        limits = dataclasses.replace(limits, compare_after_seconds=choices.choice((3.0, 6.0)))
+    return limits
 
 
 def _with_waiters(

@@ -11,15 +11,9 @@ from msgspec.structs import replace
 from cludale.kernel.bills import TicketCount
 from cludale.kernel.money import Money
 from cludale.kernel.times import rfc3339
-from cludale.services.concerts.api import ScheduleConcert
-from cludale.services.concerts.code_api import CreateCode
-from cludale.services.concerts.price_api import (
-    CategoryRequest,
-    FeeRequest,
-    PriceRequest,
-    PricingRequest,
-    TaxRequest,
-)
+from cludale.services.concerts.codes.api import CreateCode
+from cludale.services.concerts.prices.api import CategoryRequest, FeeRequest, PriceRequest, PricingRequest, TaxRequest
+from cludale.services.concerts.scheduling import ScheduleConcert
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.people import Plan
 

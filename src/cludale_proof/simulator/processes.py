@@ -35,18 +35,18 @@ from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.catalogue import SERVICES
 from cludale.services.concerts.api import ConcertsApi
-from cludale.services.concerts.block_api import BlocksApi
-from cludale.services.concerts.change_api import ChangesApi
-from cludale.services.concerts.code_api import CodesApi
-from cludale.services.concerts.seat_move_api import SeatMovesApi
-from cludale.services.concerts.seat_plan_api import SeatsApi
+from cludale.services.concerts.blocks.api import BlocksApi
+from cludale.services.concerts.changes.api import ChangesApi
+from cludale.services.concerts.codes.api import CodesApi
+from cludale.services.concerts.seat_moves.api import SeatMovesApi
+from cludale.services.concerts.seat_plans.api import SeatsApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store
-from cludale.services.orders.aftersale_api import AftersaleApi
+from cludale.services.orders.aftersale.api import AftersaleApi
 from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.box_office_api import BoxOfficeApi
-from cludale.services.orders.cart_api import CartsApi
+from cludale.services.orders.carts.api import CartsApi
 from cludale.services.orders.invoices.settings_api import InvoicingApi
 from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
 from cludale.services.orders.service import Orders
@@ -279,7 +279,14 @@ class Process(Owner):
             self._serve_concerts(self.built["concerts"])
         if "orders" in self.built:
             self.orders: Orders = self.built["orders"]
-            self.orders_api = OrdersApi(self.orders, self.store, self.access, ownership, methods=Gateway.methods)
+            self.orders_api = OrdersApi(
+                self.orders,
+                self.store,
+                self.access,
+                ownership,
+                methods=Gateway.methods,
+                partitions_apart=machine.disk.apart,
+            )
             if self.orders.invoicing is not None:
                 self.invoicing_api = InvoicingApi(self.orders.invoicing)
             self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
@@ -359,16 +366,16 @@ class Process(Owner):
         self.seats = RemoteSeats(
             chaos,
             name,
-            find=self._where("concerts", lambda process: process.concerts),
+            find=self._where("concerts", lambda process: process.concerts.holding),
             kill=self.die,
             timeout_seconds=timeout_seconds,
         )
-        sales = self._where("concerts", lambda process: InProcessSales(process.concerts.sale_outlook))
+        sales = self._where("concerts", lambda process: InProcessSales(process.concerts.late_money.sale_outlook))
         self.sales = RemoteSales(chaos, name, find=sales, timeout_seconds=timeout_seconds)
         self.sale_closing = RemoteClosing(
             chaos,
             name,
-            find=self._where("concerts", lambda process: InProcessClosing(process.concerts.close)),
+            find=self._where("concerts", lambda process: InProcessClosing(process.concerts.changes.close)),
             timeout_seconds=timeout_seconds,
         )
         self.call_offs = InProcessCallOffs(self._progress)
@@ -377,7 +384,7 @@ class Process(Owner):
         self.charges = RemoteCharges(chaos, name, find=charges, timeout_seconds=timeout_seconds)
         contacts = self._where("orders", lambda process: process.orders.contacts)
         self.contacts = RemoteDetails(chaos, name, contacts, Fault.CONTACTS_AWAY, ContactsUnreachable)
-        programme = self._where("concerts", lambda process: process.concerts.details)
+        programme = self._where("concerts", lambda process: process.concerts.directory.details)
         self.programme = RemoteDetails(chaos, name, programme, Fault.PROGRAMME_AWAY, ProgrammeUnreachable)
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
         # Apart from all other chance, so that a seed's run does not depend on who left an address.

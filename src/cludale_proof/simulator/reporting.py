@@ -6,7 +6,7 @@ from cludale.ports.clock import Clock
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Kind
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports.reading import Wanted
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.store import ORDERS

@@ -10,8 +10,8 @@ import msgspec
 
 from cludale.kernel.tills import TillMethod
 from cludale.kernel.times import rfc3339
-from cludale.services.concerts.api import ScheduleConcert
-from cludale.services.concerts.block_api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
+from cludale.services.concerts.blocks.api import ChangeBlockOf, HoldSeatsBack, ReleaseBlock
+from cludale.services.concerts.scheduling import ScheduleConcert
 from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale_proof.simulator.client import RequestOutcome, SimulatedClient
 from cludale_proof.simulator.clock import MORNING

@@ -6,7 +6,7 @@ import msgspec
 
 from cludale.adapters.ciphers import AesGcmSeals
 from cludale.ports.records import Put
-from cludale.services.orders.personal import unpacked
+from cludale.services.orders.privacy.domain import unpacked
 from cludale.services.orders.store import ORDERS, PERSONAL
 
 MASTER = "master"

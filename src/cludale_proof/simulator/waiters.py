@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from cludale.services.concerts.api import ScheduleConcert
-from cludale.services.concerts.code_api import CreateCode
+from cludale.services.concerts.codes.api import CreateCode
+from cludale.services.concerts.scheduling import ScheduleConcert
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.events import CancelReason
 from cludale_proof.simulator.client import SimulatedClient

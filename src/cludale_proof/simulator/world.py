@@ -27,7 +27,7 @@ from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.services.audit.service import Audit
 from cludale.services.audit.store import HEAD
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, REPLAYS, SERVICES
-from cludale.services.concerts.api import ScheduleConcert
+from cludale.services.concerts.scheduling import ScheduleConcert
 from cludale.services.concerts.store import WAITING
 from cludale.services.notifications.domain import AlreadySent, Notification
 from cludale.services.notifications.manifest import BUYERS_ARE_TOLD

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -56,6 +57,56 @@ def test_guests_are_looked_at_put_on_listed_and_taken_off(served: Served, tmp_pa
     assert sorted(each["name"] for each in found) == ["Ann Bee", "Bo Cee", "Cy Dee"]
     cludale(served, "guests", "remove", next(each["id"] for each in found if each["name"] == "Bo Cee"))
     assert [each["name"] for each in told(served, "guests", "list", "club", "--search", "press")] == ["Ann Bee"]
+
+
+def test_seats_are_moved_and_two_orders_swap_once_however_often_it_is_asked(served: Served, tmp_path: Path) -> None:
+    plan = tmp_path / "rows.csv"
+    lines = [f"Pit,{row},{n},{n * 10},{at},Pit," for at, row in enumerate("AB") for n in range(1, 7)]
+    plan.write_text("\n".join(["section,row,seat,x,y,category,flags", *lines]))
+    sections = ("--section", "pit:@Pit:45.00EUR")
+    cludale(served, "concerts", "add", "Ada", "2099-06-05", "--id", "rows", "--seat-plan", str(plan), *sections)
+
+    def sold(*seats: str) -> str:
+        words = [word for seat in seats for word in ("--seat", seat)]
+        return str(told(served, "boxoffice", "sell", "rows", *words)["id"])
+
+    def seats_of(order: str) -> list[str]:
+        return [each["id"] for each in told(served, "orders", "show", order)["seats"]]
+
+    one, two = sold("Pit-A-1", "Pit-A-2"), sold("Pit-B-5", "Pit-B-6")
+    to = ("rows", one, "--seat", "Pit-A-2", "--to", "Pit-B-1", "--reason", "The sound desk", "--key", "move-1")
+    for _ in range(2):
+        (moved,) = told(served, "concerts", "move", *to)
+        assert (moved["orderId"], [each["id"] for each in moved["seats"]]) == (one, ["Pit-A-1", "Pit-B-1"])
+    assert "A 1; B 1" in cludale(served, "concerts", "move", *to)
+    taken = ("rows", one, "--seat", "Pit-B-1", "--to", "Pit-B-5", "--reason", "x")
+    assert "Pit-B-5" in cludale(served, "concerts", "move", *taken, ends=1)
+    assert "--reason" in cludale(served, "concerts", "move", "rows", one, ends=2)
+    swapped = {one: ["Pit-A-1", "Pit-B-6"], two: ["Pit-B-5", "Pit-B-1"]}  # each ticket has its seat's
+    why = ("--reason", "As they asked", "--key", "swap-1")
+    seats = ("--seat", "Pit-B-1", "--their-seat", "Pit-B-6")
+    for _ in range(2):
+        orders = {
+            each["orderId"]: [seat["id"] for seat in each["seats"]]
+            for each in told(served, "concerts", "swap", "rows", one, two, *seats, *why)
+        }
+        assert orders == swapped
+    for _ in range(100):
+        if {id: seats_of(id) for id in swapped} == swapped:
+            break
+        sleep(0.05)
+    else:
+        raise AssertionError(seats_of(one))
+    guests = tmp_path / "guests.csv"
+    guests.write_text("name,seats\nAnn Bee,A 3-4\nBo Cee,A 9\n")
+    assert "csv line 3: seats: there is no seat A 9" in cludale(served, "guests", "import", "rows", str(guests), ends=2)
+    guests.write_text("name,seats\nAnn Bee,A 3-4\nBo Cee,Pit-A-4;Pit-A-5\n")
+    said = cludale(served, "guests", "import", "rows", str(guests), ends=1)
+    assert "Pit-A-4 is wanted twice in this file: line 2 has it, too" in said
+    guests.write_text("name,seats\nAnn Bee,A 3-4\nBo Cee,Pit-A-5;Pit-A-6\n")
+    assert "2 added" in cludale(served, "guests", "import", "rows", str(guests))
+    ids = [each["id"] for each in told(served, "guests", "list", "rows")]
+    assert sorted(seat for id in ids for seat in seats_of(id)) == [f"Pit-A-{n}" for n in range(3, 7)]
 
 
 def test_a_hall_is_written_to_a_file_changed_there_and_sold_by_its_seats(served: Served, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cludale.kernel.ids import Id, from_key, same_as, time_ordered
+from cludale.kernel.ids import Id, from_key, from_key_in_order, same_as, time_ordered
 
 MILLISECONDS = st.integers(0, 2**48 - 1)
 BITS = st.integers(0, 2**74 - 1)
@@ -37,6 +37,32 @@ def test_a_key_always_gives_the_same_id() -> None:
     assert from_key("order", "POST /orders", "abc") == from_key("order", "POST /orders", "abc")
     assert from_key("order", "POST /orders", "abc") != from_key("order", "POST /orders", "abd")
     assert from_key("order", "a", "bc") != from_key("order", "ab", "c")
+
+
+@given(milliseconds=MILLISECONDS, bits=BITS)
+def test_a_key_with_a_time_gives_an_id_with_that_time(milliseconds: int, bits: int) -> None:
+    key = str(uuid.UUID(time_ordered("x", milliseconds=milliseconds, random_bits=bits)[2:]))
+    id = from_key_in_order("order", "POST /orders", key)
+    assert id == from_key_in_order("order", "POST /orders", key)
+    assert id.startswith(f"order-{milliseconds:012x}")
+    assert len(id) == len(from_key("order", key))
+    assert len({id, *(from_key_in_order("order", *other) for other in (("POST /carts", key), ("", key), (key,)))}) == 4
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "k-1",
+        "6f1d1b9e-3c6e-4c57-9d49-0a3f7b1c2d4e",
+        "0199c0ff-ee00-7abc-7def-0123456789ab",
+        "0199c0ffee007abc8def0123456789ab",
+        "0199c0ff-ee00-7abc-8def-0123456789ab-2",
+        "0199c0ff-ee00-7abc-8def-0123456789a\u0661",
+    ],
+)
+def test_any_other_key_gives_an_id_in_no_order(key: str) -> None:
+    """Of another version or variant, without its hyphens, with something behind, with a digit that is no ASCII."""
+    assert from_key_in_order("order", "POST /orders", key) == from_key("order", "POST /orders", key)
 
 
 @pytest.mark.parametrize("good", ["a", "concert-1", "A.b_c-9", "x" * 64, "0"])

@@ -4,7 +4,7 @@ import asyncio
 import html
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +15,14 @@ from tests.product.wiring.organizers import FIRST_KEY, bearer
 from tests.product.wiring.platforms import put_on, running
 from tests.served_here import served_here
 
-from cludale.pages.api import InProcess
+from cludale.pages.api import Answer, InProcess
 from cludale.pages.building import Pages
 from cludale.pages.console import events
 from cludale.pages.console.rehearsals import Asked, State
 from cludale.runtime.history import STEP_SECONDS
 from cludale.services import NAMES
 from cludale.web.app import WebApp
+from cludale.web.routing import Request
 from cludale.wiring.platform import Platform
 
 PAGES = ("", "/events", "/letters", "/order", "/chain", "/sale", "/rehearsal")
@@ -94,11 +95,34 @@ class Here(NamedTuple):
         )
 
 
+class Late(InProcess):
+    """Services of which all but concerts hear late of a session, as those in processes of their own do."""
+
+    left = 0
+    """How often they don't know it yet."""
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        headers: Mapping[str, str] = {},
+        caller: Request | None = None,
+    ) -> Answer:
+        if self.left and not path.startswith("/concerts"):
+            self.left -= 1
+            return Answer(401, b"{}")
+        return await super().ask(method, path, body, headers=headers, caller=caller)
+
+
 @asynccontextmanager
-async def made(folder: Path, **changes: Any) -> AsyncIterator[Here]:
+async def made(
+    folder: Path, rehearsals: Held | None = None, services: InProcess | None = None, **changes: Any
+) -> AsyncIterator[Here]:
     async with running(folder, organizer_key=FIRST_KEY, **changes) as platform:
-        services = InProcess()
-        pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=Held())
+        services = services or InProcess()
+        pages = Pages(services, now=platform.clock.now, services=NAMES, rehearsals=rehearsals)
         app = WebApp(
             platform.services,
             is_ready=lambda: True,
@@ -117,7 +141,7 @@ async def made(folder: Path, **changes: Any) -> AsyncIterator[Here]:
 
 @pytest.fixture
 async def here(tmp_path: Path) -> AsyncIterator[Here]:
-    async with made(tmp_path) as found:
+    async with made(tmp_path, Held()) as found:
         yield found
 
 
@@ -286,3 +310,23 @@ async def test_an_open_console_does_not_use_up_the_requests_of_who_sits_there(
         async with streamed(here, "/staff/console/events-now"):
             await asyncio.sleep(0.5)
         assert (await here.get("/events")).status_code == 200
+
+
+async def test_where_nothing_can_be_rehearsed_the_page_says_what_to_do(tmp_path: Path) -> None:
+    async with made(tmp_path) as here:
+        await here.sign_in()
+        page = (await here.get("/rehearsal")).text
+        assert f"cludale rehearse --url {str(here.browser.base_url).rstrip('/')} --seats" in page
+        assert ("rehearse --apart" in page, "Start the rehearsal" in page) == (True, False)
+
+
+async def test_who_has_just_signed_in_is_not_signed_out_by_a_process_that_does_not_know_it_yet(tmp_path: Path) -> None:
+    late = Late()
+    async with made(tmp_path, services=late) as here:
+        await here.sign_in()
+        late.left = 2
+        shown = await here.get("/events")
+        assert (shown.status_code, late.left) == (200, 0)
+        late.left = 100
+        away = await here.get("/events")
+        assert (away.status_code, away.headers["location"]) == (303, "/staff/sign-in?next=%2Fstaff%2Fconsole%2Fevents")

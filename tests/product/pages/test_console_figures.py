@@ -80,6 +80,17 @@ def test_an_on_sale_is_told_in_figures() -> None:
     assert (last.at, last.orders, last.refused) == (NOW, 600, 99)
 
 
+def test_what_waits_at_the_broker_counts_in_the_place_of_what_its_processes_have() -> None:
+    one = said("audit", series("cludale_queue_depth", 40, 50, 60), series("cludale_broker_waiting", None, 700, 900))
+    two = said(
+        "audit", series("cludale_queue_depth", 5, 5, 5), series("cludale_broker_waiting", 600, 700, 899), instance="two"
+    )
+    now = overview([one, two, said("orders", series("cludale_queue_depth", 7, 7, 7))], LETTERS)
+    rows = {row.service: (row.waiting, row.is_at_broker) for row in now.rows}
+    assert (rows["audit"], rows["orders"]) == ((900, True), (7, False))
+    assert now.minutes[0].waiting == 907
+
+
 def test_where_nobody_answers_there_is_a_page_without_figures() -> None:
     now = overview([], dict.fromkeys(SERVICES))
     assert (now.until, now.orders, now.conversion, now.latency.half) == (None, 0, None, None)

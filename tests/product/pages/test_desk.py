@@ -120,8 +120,14 @@ def test_a_concert_is_made_once_however_often_its_form_is_sent(shop: Served, sta
     assert 'id="section-0-price-wrong"' in wrong.text
     wrong = staff.again("/staff/new-concert", form, **fields, zone="Nowhere/There")
     assert 'aria-describedby="zone-wrong"' in wrong.text
+    fields["offerMinutes"] = "90"
     made = [staff.again("/staff/new-concert", form, **fields).headers["location"] for _ in range(2)]
     assert made[0] == made[1]
+    assert "An offer lasts 90 min." in staff.get(f"{made[0]}/waiting").text
+    change = f"{made[0]}/change"
+    assert 'id="offerMinutes-wrong"' in staff.send(change, change, offerMinutes="10081").text
+    assert staff.send(change, change, offerMinutes="").status_code == 303
+    assert "An offer lasts" not in staff.get(f"{made[0]}/waiting").text
     more = staff.again("/staff/new-concert", form, **fields, more="1")
     assert (more.status_code, 'name="section-7-seats"' in more.text, 'value="Once"' in more.text) == (200, True, True)
     copied = staff.send(f"/staff/new-concert?like={made[0].rpartition('/')[2]}", "/staff/new-concert", **fields)

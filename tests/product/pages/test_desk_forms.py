@@ -54,6 +54,8 @@ def test_a_form_that_is_sent_back_as_it_came_changes_nothing() -> None:
         ({"zone": ""}, {"zone": None, "date": "2099-06-05T19:30:00+02:00"}),
         ({"maxPerOrder": "4", "status": "unlisted"}, {"maxPerOrder": 4, "status": "unlisted"}),
         ({"maxPerBuyer": "4"}, {}),
+        ({"offerMinutes": "90"}, {"offerMinutes": 90}),
+        ({"offerMinutes": ""}, {}),
     ],
 )
 def test_a_change_says_what_was_typed_otherwise_and_nothing_else(typed: dict[str, str], said: dict[str, Any]) -> None:

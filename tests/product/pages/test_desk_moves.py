@@ -77,6 +77,7 @@ def test_a_seat_is_moved_at_the_desk_and_all_follow(shop: Served, staff: Staff) 
     wrong = staff.send(at, at, seats="1 9", to="3 1", reason="")
     assert wrong.status_code == 422
     assert all(each in unescape(wrong.text) for each in ("There is no seat 1 9.", 'id="reason-wrong"', 'value="3 1"'))
+    assert "The seat 1 3 is not one of this order" in staff.send(at, at, seats="1 1-3", to="3 1-3", reason="r").text
     asked = staff.send(at, at, seats="1 2", to="3 1", reason="The sound desk")
     assert "Move these seats?" in asked.text
     for _ in range(2):  # by a double click

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from time import sleep
 
 import pytest
 from tests.product.pages.staffed import Staff
 from tests.product.pages.test_shop_seats import put_on, table
 from tests.served import Served, serve
 
-from cludale.pages.desk.typed_seats import NoSuchSeats, typed
+from cludale.pages.seat_names import NoSuchSeats, SeatNames
 from cludale.pages.shop.halls import Row, Seat
 
 
@@ -83,7 +84,7 @@ def test_the_box_office_sells_seats_by_their_names(shop: Served, staff: Staff) -
     page = staff.get(at).text
     assert "<dt>1</dt><dd>1-6</dd>" in page
     assert "Wheelchair places and those beside them: 3 1-2" in page
-    for text, word in (("9 1", "no such seat"), ("1 7", "no such seat"), ("1 1-2", "not as many seats")):
+    for text, word in (("9 1", "“9 1” begins with no row"), ("1 2-9", "no seat 1 9"), ("1 1-2", "not as many seats")):
         refused = staff.send(at, at, method="cash", seats=text, **({"quantity": "3"} if word.startswith("not") else {}))
         assert (refused.status_code, word in refused.text) == (422, True), text
     none = staff.send(at, at, method="cash", seats="1 1", section="floor")
@@ -113,9 +114,43 @@ def test_a_guest_gets_the_seats_that_are_named_or_the_best(shop: Served, staff: 
     assert "Put on the list: 1." in best.text
 
 
+def test_a_file_of_guests_names_seats_as_they_are_typed(shop: Served, staff: Staff) -> None:
+    put_on(shop, "file", table(3, 6, apart=2))
+    at, to = "/staff/concerts/file/guests", "/staff/concerts/file/guests-file"
+    wrong = staff.send(at, to, csv='name;seats\nAnn;"1 2-3; 2 1"\n"Bo\nCee";1 9\nCy;Z 1')
+    assert (wrong.status_code, 'id="csv-wrong"' in wrong.text) == (422, True)
+    assert ("Line 4: There is no seat 1 9." in without_blanks(wrong.text), "“Z 1”" in wrong.text) == (True, True)
+    short = staff.send(at, to, csv="name;seats;note\nAnn;1 9;\nBo;1 1").text
+    assert "line 3: has 2 cells, and there are 3 columns" in short
+    twice = staff.send(at, to, csv='name;seats\nAnn;"1 2-3"\nCy;1 3')
+    assert "line 3 seats: 1 3 is wanted twice in this file: line 2 has it, too" in twice.text
+    buyer = {"concertId": "file", "userId": "u", "seats": ["Stalls-2-5"]}
+    shop.http.post("/orders", json=buyer).raise_for_status()
+    csv = 'name;seats\nAnn;"1 2-3; 2 1"\nBo;2 5'
+    for _ in range(50):  # what is free is shown as it was a moment ago
+        if "no seats</span> 2 5" in (seen := staff.send(at, to, csv=csv).text):
+            break
+        sleep(0.05)
+    assert ("1 2, 3; 2 1" in seen, "no seats</span> 2 5" in seen) == (True, True)
+    lost = staff.again(to, seen.partition("<main")[2], sure="1", csv="name;seats\nBo;2 5")
+    assert (lost.status_code, "line 2: " in lost.text, "Stalls-2-5" in lost.text) == (422, True, False)
+    done = staff.send(at, to, sure="1", csv='name;seats\nAnn;"1 2-3; 2 1"\nEve;3 1\nDee;')
+    assert "Put on the list: 3." in done.text
+    guests = shop.http.get("/orders/guests", params={"concertId": "file"}, headers=shop.organizer).json()["items"]
+    orders = {each["name"]: shop.http.get(f"/orders/{each['id']}", headers=shop.organizer).json() for each in guests}
+    seats = {name: [seat["id"] for seat in order.get("seats", ())] for name, order in orders.items()}
+    assert (seats["Ann"], seats["Eve"]) == (["Stalls-1-2", "Stalls-1-3", "Stalls-2-1"], ["Stalls-3-1"])
+
+
+def without_blanks(html: str) -> str:
+    return " ".join(html.split())
+
+
 ROWS = [
     Row("A", [Seat(at, f"a{at}", "A", str(at + 1), "", 0) for at in range(6)]),
     Row("A box", [Seat(6 + at, f"b{at}", "A box", number, "", 0) for at, number in enumerate(("1", "2-3", "4"))]),
+    Row("1", [Seat(9 + at, f"c{at}", "1", str(at + 1), "", 0) for at in range(3)]),
+    Row("2", [Seat(12 + at, f"d{at}", "2", str(at + 1), "", 0) for at in range(3)]),
 ]
 
 
@@ -128,13 +163,32 @@ ROWS = [
         ("A box 2-3", ["b1"]),
         ("A 1; A 1-2", ["a0", "a1"]),
         ("A 1\nA 3 4", ["a0", "a2", "a3"]),
+        ("A 1, a box 4", ["a0", "b2"]),
+        ("A, 1, 2; A box: 1", ["a0", "a1", "b0"]),
+        ("1 1, 1 2", ["c0", "c1"]),
+        ("A 1 ; ; 1 1,", ["a0", "c0"]),
     ],
 )
 def test_seats_are_typed_as_they_are_shown(text: str, seats: list[str]) -> None:
-    assert [each.id for each in typed(ROWS, text)] == seats
+    assert [each.id for each in SeatNames(ROWS).typed(text)] == seats
 
 
-@pytest.mark.parametrize("text", ["", ";", "B 1", "A 7", "A 1-9", "A", "AA 1", "1"])
-def test_what_names_no_seats_is_refused(text: str) -> None:
-    with pytest.raises(NoSuchSeats):
-        typed(ROWS, text)
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no-seats"),
+        (" ; ", "no-seats"),
+        ("B 1", "no-row B 1"),
+        ("AA 1", "no-row AA 1"),
+        ("A 7", "no-seat A 7"),
+        ("A 1, 7", "no-seat A 7"),
+        ("A 1-9", "no-seat A 9"),
+        ("A 2, A box 9", "no-seat A box 9"),
+        ("A", "no-seat A"),
+        ("A; A 1", "no-seat A"),
+        ("1 1, 2 3", "unclear 2 3"),
+    ],
+)
+def test_what_names_no_seats_is_refused_by_its_place(text: str, why: str) -> None:
+    with pytest.raises(NoSuchSeats, match=f"^{why}$"):
+        SeatNames(ROWS).typed(text)

@@ -170,6 +170,25 @@ def test_tickets_are_bought_with_forms_alone(shop: Served, buyer: httpx.Client) 
     assert "Ada &amp; the Overflows" in buyer.get("/shop/orders").text
 
 
+def test_an_order_of_the_shop_begins_with_the_time_of_its_cart_and_tells_nothing_else_of_it(
+    shop: Served, buyer: httpx.Client
+) -> None:
+    before = time.time() * 1000
+    action, form = checkout(buyer, "club")
+    order = str(buyer.post(action, data=form).url.path).rpartition("/")[2].removeprefix("order-")
+    assert int(before) <= int(order[:12], 16) <= time.time() * 1000
+    assert form["cart"].startswith(order[:12])
+    assert order[12:] not in form["cart"]
+
+
+@pytest.mark.parametrize("key", ["a-cart-of-a-release-of-before", "zzzzzzzzzzzzzzzzzzzzzzzz"])
+def test_a_cart_of_a_release_of_before_buys_once_too(shop: Served, buyer: httpx.Client, key: str) -> None:
+    action, form = checkout(buyer, "club", quantity=1)
+    bought = [buyer.post(action, data={**form, "cart": key}).url.path for _ in range(2)]
+    assert bought[0] == bought[1]
+    assert bought[0].startswith("/shop/orders/order-")
+
+
 def test_a_form_that_is_sent_again_buys_once(shop: Served, buyer: httpx.Client) -> None:
     action, form = checkout(buyer, "club")
     other_action, other = checkout(buyer, "club")
@@ -425,6 +444,43 @@ def test_an_order_shows_its_invoice(shop: Served, buyer: httpx.Client) -> None:
         assert (done.status_code, at in done.text) == (200, False)
         again = buyer.post(at, data={**typed, "country": "FR"})
         assert "has an address already" in again.text
+    finally:
+        shop.http.put("/orders/invoices/settings", json={**said, "on": False}, headers=shop.organizer)
+
+
+def test_a_checkout_asks_for_an_invoices_address_where_there_are_invoices(shop: Served, buyer: httpx.Client) -> None:
+    said = {"on": True, "name": "Issuer", "address": "1 Main Street"}
+    action, form = checkout(buyer, "club")
+    wanted = 'name="invoice"'
+    assert wanted not in buyer.get(action, params=form).text
+    try:
+        assert shop.http.put("/orders/invoices/settings", json=said, headers=shop.organizer).status_code == 200
+        time.sleep(1.1)  # what a page knows of it is a second old at most
+        page = buyer.get(action, params=form).text
+        assert wanted in page
+        address = {"name": "<b>Ng</b> GmbH", "street": "Hauptstr. 1", "place": "Berlin"}
+        wrong = buyer.post(action, data={**form, **address, "invoice": "1"})
+        assert (wrong.status_code, 'href="#country"' in wrong.text, "<b>Ng" in wrong.text) == (422, True, False)
+        assert 'name="invoice" value="1" checked' in wrong.text
+        wrong = buyer.post(action, data={**form, **address, "invoice": "1", "country": "DE", "vatId": "?"})
+        assert (wrong.status_code, 'id="vatId-wrong"' in wrong.text) == (422, True)
+        done = buyer.post(action, data={**form, **address, "invoice": "1", "country": "DE"})
+        assert "/shop/orders/" in str(done.url), done.text
+        id = str(done.url).rpartition("/")[2]
+        order = shop.http.get(f"/orders/{id}", headers=shop.organizer).json()
+        assert order["billingAddress"] == {**address, "country": "DE"}
+        # Who does not tick it has none, whatever a browser filled in by itself.
+        action, form = checkout(buyer, "club")
+        plain = buyer.post(action, data={**form, **address, "country": "DE"})
+        id = str(plain.url).rpartition("/")[2]
+        assert "billingAddress" not in shop.http.get(f"/orders/{id}", headers=shop.organizer).json()
+        buyer.get("/shop/concerts/club/basket", params={"section": "general", "quantity": "1"})
+        basket = buyer.get("/shop/basket").text
+        form = {**fields(basket, "/shop/basket/buy"), "email": "ada@example.com", "card": "card-ok", "invoice": "1"}
+        wrong = buyer.post("/shop/basket/buy", data={**form, **address})
+        assert (wrong.status_code, 'id="country-wrong"' in wrong.text) == (422, True)
+        cart = buyer.post("/shop/basket/buy", data={**form, **address, "country": "DE"})
+        assert "/shop/carts/" in str(cart.url), cart.text
     finally:
         shop.http.put("/orders/invoices/settings", json={**said, "on": False}, headers=shop.organizer)
 

@@ -19,10 +19,10 @@ from tests.product.wiring.platforms import REQUEST, buy, put_on, settings
 from cludale.ports.bus import Acknowledgement, Delivery, Handler
 from cludale.services.audit.service import Audit
 from cludale.services.manifest import Service
-from cludale.services.orders.domain import Order, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import Order, OrderRequest, PaymentStatus, Status
 from cludale.services.payments import carts
-from cludale.services.payments.domain import Payment
+from cludale.services.payments.payment import Payment
 from cludale.services.payments.store import PAYMENTS
 from cludale.wiring.platform import Platform
 from cludale_proof.checker import DataFolder, check
@@ -100,7 +100,7 @@ class World:
         await until(is_so)
 
     async def available(self) -> int:
-        standing = await self.platform.concerts.standing("concert-1")
+        standing = await self.platform.concerts.directory.standing("concert-1")
         return sum(section.available(standing.at) for section in standing.sections)
 
     async def story(self, order: Order) -> Counter[str]:
@@ -239,7 +239,7 @@ async def test_a_ticket_that_is_cancelled_gives_back_money_and_seats_whoever_doe
     losers = ("payments", "concerts") if loser == "both" else (loser,)
     async with world(tmp_path, *((each, "OrderCancelled") for each in losers)) as here:
         order = await buy(here.platform)
-        await here.platform.orders.settled(order.id, wait_seconds=5)
+        await here.platform.orders.news.settled(order.id, wait_seconds=5)
         await here.platform.orders.cancel(order.id, CancelReason.BUYER, REQUEST)
         await here.ends(order, CANCELLED, PaymentStatus.REFUNDED)
         assert await here.available() == 10
@@ -256,7 +256,7 @@ async def test_a_cart_that_is_cancelled_gives_back_money_and_seats_whoever_misse
         orders = here.platform.orders
         wanted = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2)
         cart = await orders.carts.place([wanted, wanted], cause=REQUEST)
-        await orders.settled_cart(cart.cart.id, wait_seconds=5)
+        await orders.news.settled_cart(cart.cart.id, wait_seconds=5)
         await orders.carts.cancel(cart.cart.id, CancelReason.BUYER, cause=REQUEST)
         for line in cart.orders:
             await here.ends(line, CANCELLED, PaymentStatus.REFUNDED)
@@ -266,7 +266,7 @@ async def test_a_cart_that_is_cancelled_gives_back_money_and_seats_whoever_misse
 async def test_a_refund_that_orders_does_not_hear_of_is_shown_in_the_end(tmp_path: Path) -> None:
     async with world(tmp_path, ("orders", "PaymentRefunded")) as here:
         order = await buy(here.platform)
-        await here.platform.orders.settled(order.id, wait_seconds=5)
+        await here.platform.orders.news.settled(order.id, wait_seconds=5)
         await here.platform.orders.cancel(order.id, CancelReason.BUYER, REQUEST)
         await here.ends(order, CANCELLED, PaymentStatus.REFUNDED)
 

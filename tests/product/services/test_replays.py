@@ -29,7 +29,6 @@ from cludale.services.concerts.events import (
 from cludale.services.concerts.replay import ConcertsReplay
 from cludale.services.concerts.stock import Status
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
-from cludale.services.orders import domain as orders
 from cludale.services.orders.events import (
     CancelReason,
     OrderCancelled,
@@ -38,10 +37,12 @@ from cludale.services.orders.events import (
     PaymentRequested,
     TicketReserved,
 )
+from cludale.services.orders.order import OrderPayment, PaymentStatus
+from cludale.services.orders.order import Status as OrderStatus
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.store import ORDERS
-from cludale.services.payments import domain as payments
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.payment import Status as ChargeStatus
 from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.store import PAYMENTS
 from cludale_proof.simulator.memory import Disk, MemoryStore
@@ -138,24 +139,24 @@ async def rebuilt(replay: Replay, events: Sequence[Event], page: int) -> MemoryS
     return store
 
 
-LIVES: list[tuple[list[Event], orders.Status, CancelReason | None]] = [
-    ([PLACED, RESERVED, PAID], orders.Status.PAID, None),
-    ([PLACED, RESERVED, off(CancelReason.BUYER)], orders.Status.CANCELLED, CancelReason.BUYER),
-    ([PLACED, RESERVED, PAID, off(CancelReason.BUYER, was_paid=True)], orders.Status.CANCELLED, CancelReason.BUYER),
-    ([PLACED, RESERVED, off(CancelReason.DECLINED), PAID], orders.Status.PAID, None),
+LIVES: list[tuple[list[Event], OrderStatus, CancelReason | None]] = [
+    ([PLACED, RESERVED, PAID], OrderStatus.PAID, None),
+    ([PLACED, RESERVED, off(CancelReason.BUYER)], OrderStatus.CANCELLED, CancelReason.BUYER),
+    ([PLACED, RESERVED, PAID, off(CancelReason.BUYER, was_paid=True)], OrderStatus.CANCELLED, CancelReason.BUYER),
+    ([PLACED, RESERVED, off(CancelReason.DECLINED), PAID], OrderStatus.PAID, None),
     (
         [PLACED, RESERVED, off(CancelReason.DECLINED), PAID, off(CancelReason.ORGANIZER, was_paid=True)],
-        orders.Status.CANCELLED,
+        OrderStatus.CANCELLED,
         CancelReason.ORGANIZER,
     ),
     (
         [PLACED, RESERVED, off(CancelReason.EXPIRED), off(CancelReason.BUYER)],
-        orders.Status.CANCELLED,
+        OrderStatus.CANCELLED,
         CancelReason.BUYER,
     ),
     (
         [PLACED, off(CancelReason.SOLD_OUT, reservation_id=None), off(CancelReason.BUYER, reservation_id=None)],
-        orders.Status.CANCELLED,
+        OrderStatus.CANCELLED,
         CancelReason.BUYER,
     ),
 ]
@@ -164,7 +165,7 @@ LIVES: list[tuple[list[Event], orders.Status, CancelReason | None]] = [
 @pytest.mark.parametrize(("life", "status", "reason"), LIVES)
 @pytest.mark.parametrize("page", [1, 10])
 async def test_an_order_ends_alike_in_whatever_order_it_is_logged(
-    life: list[Event], status: orders.Status, reason: CancelReason | None, page: int
+    life: list[Event], status: OrderStatus, reason: CancelReason | None, page: int
 ) -> None:
     for logged in permutations(life):
         store = await rebuilt(OrdersReplay(), logged, page)
@@ -178,7 +179,7 @@ async def test_an_order_shows_its_payment_alike_in_whatever_order_it_is_logged(p
     for logged in permutations([PLACED, RESERVED, failed(1, retry_until=EXPIRES), request, completed(2)]):
         store = await rebuilt(OrdersReplay(), logged, page)
         order = (await ORDERS.one(store, "order-1")).state
-        assert order.payment == orders.OrderPayment(status=orders.PaymentStatus.COMPLETED, at=NOON, attempts=1, round=2)
+        assert order.payment == OrderPayment(status=PaymentStatus.COMPLETED, at=NOON, attempts=1, round=2)
 
 
 AGAIN = [
@@ -265,14 +266,14 @@ def test_a_concert_that_an_older_version_tells_of_is_listed() -> None:
 @pytest.mark.parametrize(
     ("life", "status", "round_"),
     [
-        ([RESERVED, completed(1)], payments.Status.COMPLETED, 1),
-        ([RESERVED, failed(1), completed(2)], payments.Status.COMPLETED, 2),
-        ([RESERVED, failed(1), failed(2), completed(3), refunded(3)], payments.Status.REFUNDED, 3),
+        ([RESERVED, completed(1)], ChargeStatus.COMPLETED, 1),
+        ([RESERVED, failed(1), completed(2)], ChargeStatus.COMPLETED, 2),
+        ([RESERVED, failed(1), failed(2), completed(3), refunded(3)], ChargeStatus.REFUNDED, 3),
     ],
 )
 @pytest.mark.parametrize("page", [1, 10])
 async def test_a_payment_ends_alike_in_whatever_order_it_is_logged(
-    life: list[Event], status: payments.Status, round_: int, page: int
+    life: list[Event], status: ChargeStatus, round_: int, page: int
 ) -> None:
     for logged in permutations(life):
         store = await rebuilt(PaymentsReplay(), logged, page)

@@ -218,7 +218,7 @@ async def at_work(folder):
         concert = Concert(
             id="c1", artist="Larks", date="2099-06-05", venue=None, sections=(plan,), on_sale_at=None, max_per_order=8
         )
-        await platform.concerts.schedule(concert, Cause())
+        await platform.concerts.directory.schedule(concert, Cause())
         request = OrderRequest(concert_id="c1", user_id="u", quantity=2, payment_method="card-declined")
         order = await platform.orders.place(request, cause=Cause())
         await platform.orders.cancel(order.id, CancelReason.BUYER, Cause())

@@ -96,6 +96,7 @@ ROUTES = [
     ("get", "/orders/invoices", "organizer"),
     ("get", "/orders/invoices/export", "organizer"),
     ("get", "/orders/invoices/settings", "organizer"),
+    ("get", "/orders/invoices/offered", None),
     ("put", "/orders/invoices/settings", "organizer"),
     ("get", "/orders/invoices/{invoice_id}", "buyer"),
     ("get", "/orders/invoices/{invoice_id}.pdf", "buyer"),

@@ -331,6 +331,7 @@ MATRIX: tuple[Row, ...] = (
     Row("GET", "/orders/invoices", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/invoices/export", 200, ORGANIZER, READ, Owned.FILTERED),
     Row("GET", "/orders/invoices/settings", 200, ORGANIZER, READ),
+    Row("GET", "/orders/invoices/offered", 200, asked="/orders/invoices/offered?concertId=ours"),
     Row("PUT", "/orders/invoices/settings", 200, ORGANIZER, CATALOGUE, Owned.MADE, body={"on": False}),
     Row("GET", "/orders/invoices/{invoice_id}", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/invoices/{invoice}"),
     Row(

@@ -10,7 +10,7 @@ from cludale.services import NAMES
 from cludale.services.audit.service import Audit
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import Order, OrderRequest
+from cludale.services.orders.order import Order, OrderRequest
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
@@ -50,7 +50,7 @@ async def put_on(platform: Platform, seats: int = 10) -> None:
         on_sale_at=None,
         max_per_order=8,
     )
-    await platform.concerts.schedule(concert, REQUEST)
+    await platform.concerts.directory.schedule(concert, REQUEST)
 
 
 async def buy(platform: Platform, quantity: int = 2, method: str = "card-ok") -> Order:

@@ -14,7 +14,7 @@ from cludale.ports.records import Query
 from cludale.services import NAMES
 from cludale.services.notifications.domain import Notification, Status
 from cludale.services.notifications.store import NOTIFICATIONS
-from cludale.services.orders.domain import Order, OrderRequest
+from cludale.services.orders.order import Order, OrderRequest
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import SmtpEncryption
 

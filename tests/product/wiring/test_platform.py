@@ -12,8 +12,8 @@ from tests.product.wiring.platforms import BEHIND_A_SIDECAR, ELSEWHERE, REQUEST,
 from cludale.adapters.sqlite import StoreInUse
 from cludale.ports.records import Query, StoreUnavailable
 from cludale.services import NAMES
-from cludale.services.concerts.service import Search
-from cludale.services.orders.domain import OrderRequest, Status
+from cludale.services.concerts.directory import Search
+from cludale.services.orders.order import OrderRequest, Status
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import SmtpEncryption
 
@@ -34,7 +34,7 @@ async def test_an_order_goes_from_order_to_ticket_through_all_services(tmp_path:
         await put_on(platform)
         order = await buy(platform)
         assert order.status is Status.RESERVED
-        assert (await platform.orders.settled(order.id, wait_seconds=5)).status is Status.PAID
+        assert (await platform.orders.news.settled(order.id, wait_seconds=5)).status is Status.PAID
         await until(lambda: platform.relay.lag == 0)
         told = await story(platform, order)
         assert sorted(told) == sorted(HAPPY)
@@ -71,7 +71,7 @@ async def test_an_order_goes_all_the_way_over_postgresql(tmp_path: Path, databas
             if not round_:
                 await put_on(platform)
             order = await buy(platform)
-            assert (await platform.orders.settled(order.id, wait_seconds=5)).status is Status.PAID
+            assert (await platform.orders.news.settled(order.id, wait_seconds=5)).status is Status.PAID
             await until(lambda: platform.relay.lag == 0)
             assert sorted(await story(platform, order)) == sorted(HAPPY)
             assert not (tmp_path / "cludale.db").exists()
@@ -101,7 +101,7 @@ async def test_what_was_under_way_when_it_stopped_is_finished_after_the_next_sta
         orders = await asyncio.gather(*(buy(platform, 1) for _ in range(8)))
     async with running(tmp_path) as platform:
         for order in orders:
-            assert (await platform.orders.settled(order.id, wait_seconds=10)).status is Status.PAID
+            assert (await platform.orders.news.settled(order.id, wait_seconds=10)).status is Status.PAID
         await until(lambda: platform.relay.lag == 0)
         for order in orders:
             assert sorted(await story(platform, order)) == sorted(HAPPY)
@@ -135,7 +135,7 @@ async def test_an_order_alone_waits_for_concerts_that_is_away(tmp_path: Path) ->
     async with running(tmp_path, ["orders"], **ELSEWHERE, reserve_timeout_seconds=0.2) as platform:
         order = await buy(platform)
         assert order.status is Status.PENDING
-        assert [each.status for each in (await platform.orders.find(Query()))[0]] == [Status.PENDING]
+        assert [each.status for each in (await platform.orders.finder.find(Query()))[0]] == [Status.PENDING]
 
 
 async def test_a_service_alone_keeps_its_events_for_whoever_delivers_them(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ async def test_without_a_sidecar_what_is_due_is_done_whatever_is_said_of_events(
 async def test_the_demo_is_put_on_once_in_an_empty_store(tmp_path: Path) -> None:
     for _ in range(2):
         async with running(tmp_path, demo=True) as platform:
-            shown, _ = await platform.concerts.search(Search())
+            shown, _ = await platform.concerts.directory.search(Search())
             assert len(shown) == 3
 
 
@@ -166,7 +166,7 @@ async def test_the_demo_leaves_a_store_with_concerts_alone(tmp_path: Path) -> No
     async with running(tmp_path) as platform:
         await put_on(platform)
     async with running(tmp_path, demo=True) as platform:
-        shown, _ = await platform.concerts.search(Search())
+        shown, _ = await platform.concerts.directory.search(Search())
         assert [standing.concert.id for standing in shown] == ["concert-1"]
 
 
@@ -174,7 +174,7 @@ async def test_the_operator_sees_what_is_under_way(tmp_path: Path) -> None:
     async with running(tmp_path) as platform:
         await put_on(platform)
         order = await buy(platform)
-        await platform.orders.settled(order.id, wait_seconds=5)
+        await platform.orders.news.settled(order.id, wait_seconds=5)
         await until(lambda: platform.relay.lag == 0)
         gauges = platform.gauges()
         assert gauges["cludale_events_under_way"] == 0
@@ -187,7 +187,7 @@ async def test_an_unknown_payment_method_is_declined_and_the_seats_stay_held(tmp
     async with running(tmp_path) as platform:
         await put_on(platform)
         order = await buy(platform, method="pebbles")
-        held = await platform.orders.settled(order.id, wait_seconds=3)
+        held = await platform.orders.news.settled(order.id, wait_seconds=3)
         assert held.payment is not None
         assert (held.status, held.payment.status) == (Status.RESERVED, "Declined")
 

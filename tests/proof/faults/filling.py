@@ -15,7 +15,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SectionPlan
-from cludale.services.orders.domain import OrderRequest
+from cludale.services.orders.order import OrderRequest
 from cludale.wiring.platform import Platform
 from cludale.wiring.settings import Settings
 
@@ -31,7 +31,7 @@ async def fill(folder: Path, orders: int) -> None:
     await platform.start()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await platform.concerts.schedule(concert(), Cause())
+            await platform.concerts.directory.schedule(concert(), Cause())
             turns = islice(repeat(None), orders)
             await asyncio.gather(*(_buy(platform, turns) for _ in range(BUYERS)))
             while platform.relay.lag:  # noqa: ASYNC110 - what is waited for has no event to wait on

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.proof.journeys.box_office import BoxOffice
 
-from cludale.services.concerts.seat_plan_api import PLAN_BODY_BYTES
+from cludale.services.concerts.seat_plans.api import PLAN_BODY_BYTES
 
 HUGE = 10**30
 MAX_BODY = 2 * 1024 * 1024

@@ -46,6 +46,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             },
             headers=served.organizer,
         ).raise_for_status()
+        said = {"on": True, "name": "Issuer", "address": "1 Main Street"}
+        served.http.put("/orders/invoices/settings", json=said, headers=served.organizer).raise_for_status()
         served.concert("last", artist="Last Seats", seats=2)
         served.concert("gone", artist="Mira & the Tides", seats=2)
         served.concert("names", artist="فيروز", venue="بيروت", seats=50)

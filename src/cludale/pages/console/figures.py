@@ -16,6 +16,7 @@ NOW_STEPS = 3
 LATENCY_STEPS = 12
 """Quantiles of the last minute."""
 MOST_REASONS = 8
+AT_BROKER = "cludale_broker_waiting"
 
 Line = list[float | None]
 
@@ -36,7 +37,9 @@ class Row(NamedTuple):
     """Did one of its processes answer?"""
     processes: int
     waiting: int
-    """Events that wait for it, as far as its processes know."""
+    """Events that wait for it: at the broker and on their way from there, or as far as its processes know."""
+    is_at_broker: bool
+    """Has the broker said how many?"""
     lag: float
     """Seconds from an event to the end of its handling: the greatest of the last 15."""
     handled: float
@@ -114,6 +117,11 @@ class Merged:
     def __init__(self, all_: Iterable[Figures]) -> None:
         self._all = [each for each in all_ if each.until is not None and each.step_seconds == STEP_SECONDS]
         self.until = max((each.until for each in self._all if each.until is not None), default=None)
+
+    @property
+    def services(self) -> Collection[str]:
+        """Those of which a process answered."""
+        return {each.service for each in self._all}
 
     def processes(self, service: str) -> int:
         """How many of a service answered."""
@@ -220,7 +228,7 @@ def overview(all_: Sequence[Figures], letters: Mapping[str, int | None]) -> Over
 
 def _row(merged: Merged, service: str, letters: int | None) -> Row:
     outcomes = merged.by("outcome", "cludale_handler_outcomes_total", (service,))
-    waiting = merged.sum("cludale_queue_depth", (service,))
+    waiting = _waiting(merged, service)
     lag = merged.most("cludale_handler_lag_seconds", (service,))
     processes = merged.processes(service)
     is_deep = any(waiting)
@@ -229,6 +237,7 @@ def _row(merged: Merged, service: str, letters: int | None) -> Row:
         answers=processes > 0,
         processes=processes,
         waiting=int(_last(waiting)),
+        is_at_broker=any(each is not None for each in merged.most(AT_BROKER, (service,))[-NOW_STEPS:]),
         lag=round(max((each or 0 for each in lag[-NOW_STEPS:]), default=0), 2),
         handled=_rate(outcomes.get("handled", [])),
         failed=_total(outcomes.get("failed", [])) + _total(outcomes.get("refused", [])),
@@ -239,12 +248,19 @@ def _row(merged: Merged, service: str, letters: int | None) -> Row:
     )
 
 
+def _waiting(merged: Merged, service: str) -> Line:
+    """What the broker says has all in it that waits in the service's processes, too; each process says the same."""
+    broker = merged.most(AT_BROKER, (service,))
+    depth = merged.sum("cludale_queue_depth", (service,))
+    return [own if at_broker is None else at_broker for at_broker, own in zip(broker, depth, strict=True)]
+
+
 def _minutes(
     merged: Merged, accepted: Line, held: Line, paid: Line, refused: Line, buckets: Mapping[float, Line], late: Line
 ) -> list[Minute]:
     if merged.until is None:
         return []
-    waiting = merged.sum("cludale_queue_depth")
+    waiting = _added(_waiting(merged, service) for service in merged.services)
     rows = []
     per_minute = 60 // STEP_SECONDS
     for until in range(STEPS, 0, -per_minute):

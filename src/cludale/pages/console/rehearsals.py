@@ -152,6 +152,7 @@ class RehearsalPages:
             "console/rehearsal.html",
             status=status,
             can=self._rehearsals is not None,
+            address=self._site.base(staff.visit),
             state=None if self._rehearsals is None else self._rehearsals.state,
             fields={"seats": "1000", "buyers": "5000", **fields},
             wrong=wrong,

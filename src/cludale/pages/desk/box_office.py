@@ -16,8 +16,9 @@ from cludale.pages.api import Problem, path
 from cludale.pages.bills import Bill
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
-from cludale.pages.desk.typed_seats import Numbered, SeatReader, body_of
+from cludale.pages.desk.typed_seats import SeatReader, body_of
 from cludale.pages.desk.views import Concert
+from cludale.pages.numbered import Numbered
 from cludale.pages.site import NO_STORE, SECURITY, Missing, Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response

@@ -17,7 +17,7 @@ from cludale.pages.desk.views import Concert
 
 TEXTS = ("artist", "title", "venue", "place", "description", "picture", "zone")
 MOMENTS = ("date", "doorsAt", "endsAt", "onSaleAt", "offSaleAt", "cancelUntil")
-NUMBERS = ("minPerOrder", "maxPerOrder", "maxPerBuyer")
+NUMBERS = ("minPerOrder", "maxPerOrder", "maxPerBuyer", "offerMinutes")
 FIXED = frozenset({"maxPerBuyer"})
 """Fields that a concert has for good."""
 _FIELDS = frozenset({*TEXTS, *MOMENTS, *NUMBERS, "status"})

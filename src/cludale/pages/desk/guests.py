@@ -16,6 +16,7 @@ from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
 from cludale.pages.desk.typed_seats import SeatReader, body_of
 from cludale.pages.desk.views import Concert
+from cludale.pages.guest_files import NamedFile, has_seats, with_ids
 from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
@@ -121,6 +122,7 @@ class GuestPages:
         search: str = "",
         after: str | None = None,
         came_of: Added | None = None,
+        faults: Sequence[tuple[int, str]] = (),
     ) -> Response:
         found, came = Guests(()), dict[str | None, Came]()
         if staff.may("read"):
@@ -143,6 +145,7 @@ class GuestPages:
             following=found.next,
             is_first=after is None,
             came_of=came_of,
+            faults=faults,
             gone=staff.visit.query.get("gone", ""),
         )
 
@@ -182,16 +185,27 @@ class GuestPages:
         text, wrong = _text(fields, files)
         if wrong:
             return await self._page(staff, concert, fields, wrong)
-        is_sure = SURE in fields
-        sent = await self._told(staff, concert, {"csv": text, "preview": not is_sure})
+        is_sure, file = SURE in fields, NamedFile(text)
+        if has_seats(text):
+            file = await asyncio.to_thread(with_ids, text, await self._seats.of(staff, concert))
+            if file.faults:
+                return await self._page(staff, concert, {"csv": text}, {"csv": "seats"}, faults=file.faults)
+        sent = await self._told(staff, concert, {"csv": file.text, "preview": not is_sure})
         if sent.wrong:
-            return await self._page(staff, concert, {"csv": text}, sent.wrong)
+            wrong = {field: file.by_name(why) for field, why in sent.wrong.items()}
+            return await self._page(staff, concert, {"csv": text}, wrong)
         found = sent.answer.read(Added)
         if is_sure:
             return await self._page(staff, concert, {}, came_of=found)
-        short = seats_short(concert, [each for each in found.items if each.outcome == "added"])
         return asking.shown(
-            self._site, staff, "desk/guests-file.html", concert=concert, found=found, text=text, short=short
+            self._site,
+            staff,
+            "desk/guests-file.html",
+            concert=concert,
+            found=found,
+            text=text,
+            short=seats_short(concert, found.items, file.taken),
+            seats=file.seats if any(file.seats) else (),
         )
 
     async def _told(self, staff: Staff, concert: Concert, body: Mapping[str, Any]) -> asking.Sent:
@@ -217,15 +231,21 @@ class GuestPages:
         return self._site.see(staff.visit, f"{path('staff', 'concerts', concert, 'guests', gone=1)}")
 
 
-def seats_short(concert: Concert, wanted: Sequence[Guest]) -> dict[int, str]:
-    """For whom of them, by place from 0, there are no seats as things stand, each with the section's name.
+def seats_short(concert: Concert, guests: Sequence[Guest], taken: Sequence[str] = ()) -> dict[int, str]:
+    """For whom of those that are new, by place from 0, there are no seats as things stand: the seats by their names, or
+    the section's name.
 
-    Who names no section gets what is left over of all.
+    Who names no section gets what is left over of all. `taken`: which of each guest's own seats can't be had.
     """
     left = {each.id: each.available_seats for each in concert.sections}
     names = {each.id: each.name or each.id for each in concert.sections}
     short: dict[int, str] = {}
-    for i, guest in enumerate(wanted):
+    for i, guest in enumerate(guests):
+        if guest.outcome != "added":
+            continue
+        if i < len(taken) and taken[i]:
+            short[i] = taken[i]
+            continue
         free = [guest.section] if guest.section else list(left)
         place = next((id for id in free if left.get(id, 0) >= guest.tickets), None)
         if place is None:

@@ -1,9 +1,9 @@
 """An order's seats are moved to others, or swapped with another order's: a form with seats by their names.
 
-Seats are typed as an order shows them: `C 12, 13; D 4`. Asked for twice, as all that is done about an order.
+Asked for twice, as all that is done about an order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,23 +12,19 @@ from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
-from cludale.pages.desk.typed_seats import SeatReader
-from cludale.pages.desk.views import Order, OrderSeat
-from cludale.pages.shop.halls import Seat
+from cludale.pages.desk.typed_seats import SeatReader, ids_of, not_among
+from cludale.pages.desk.views import Order
+from cludale.pages.numbered import MOST_TYPED
 from cludale.pages.site import Missing, Site
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
 from cludale.web.routing import Route
 
-MOST_TYPED = 2_000
 _AT = {"first.order": "", "first.seats": "seats", "second.order": "other", "second.seats": "theirs"}
 """Where a swap's refusals stand in the form."""
 
 MEANT = "meant"
 """The field of the second form that has what the API is to be told."""
-
-Ids = Mapping[tuple[str, str], str]
-"""Row and number → a seat's id."""
 
 
 class Moving:
@@ -90,32 +86,38 @@ class Moving:
             wrong["reason"] = "needed"
         first: dict[str, Any] = {"order": order.id}
         if fields.get("seats"):
-            first["seats"] = _named(fields["seats"], _ids(order.seats), "seats", wrong)
+            first["seats"] = await self._of(staff, order, fields["seats"], "seats", wrong)
         if not fields.get("other"):
             if fields.get("to"):
-                first["to"] = _named(fields["to"], await self._plan(staff, order), "to", wrong)
+                numbered = await self._seats.of_concert(staff, order.concert_id)
+                first["to"] = ids_of(numbered, order.section, fields["to"], "to", wrong)
             return first | said
         if fields.get("to"):
             wrong["to"] = "either"
         second: dict[str, Any] = {"order": fields["other"]}
         if fields.get("theirs"):
-            second["seats"] = _named(
-                fields["theirs"], await self._theirs(staff, fields["other"], wrong), "theirs", wrong
-            )
+            second["seats"] = await self._theirs(staff, fields, wrong)
         return {"first": first, "second": second} | said
 
-    async def _theirs(self, staff: Staff, id: str, wrong: dict[str, str]) -> Ids:
+    async def _of(self, staff: Staff, order: Order, text: str, field: str, wrong: dict[str, str]) -> list[str]:
+        """The ids of those of its seats that are typed; `wrong` is told of others."""
+        numbered = await self._seats.of_concert(staff, order.concert_id)
+        ids = ids_of(numbered, order.section, text, field, wrong)
+        lost = not_among(numbered, ids, {each.id for each in order.seats})
+        if lost is not None:
+            wrong[field] = f"not-theirs {lost}"
+        return ids
+
+    async def _theirs(self, staff: Staff, fields: Mapping[str, str], wrong: dict[str, str]) -> list[str]:
         try:
-            return _ids((await asking.order(staff, id)).seats)
+            other = await asking.order(staff, fields["other"])
+            if not other.seats:
+                wrong["other"] = "no-numbers"
+                return []
+            return await self._of(staff, other, fields["theirs"], "theirs", wrong)
         except Missing:
             wrong["other"] = "no-order"
-            return {}
-
-    async def _plan(self, staff: Staff, order: Order) -> Ids:
-        """The seats of the section that the order has seats of."""
-        numbered = await self._seats.of_concert(staff, order.concert_id)
-        rows = next((rows for id, rows, _ in numbered.sections if id == order.section), ())
-        return _ids([seat for row in rows for seat in row.seats])
+            return []
 
 
 def _meant(fields: Mapping[str, str]) -> dict[str, Any] | None:
@@ -126,33 +128,6 @@ def _meant(fields: Mapping[str, str]) -> dict[str, Any] | None:
         return msgspec.json.decode(fields.get(MEANT, ""), type=dict[str, Any])
     except msgspec.MsgspecError:
         return None
-
-
-def typed(text: str) -> list[tuple[str, str]]:
-    """Row and number of each seat in `C 12, 13; D 4`. A name without a row is in the row before it."""
-    found: list[tuple[str, str]] = []
-    for part in text.split(";"):
-        row = ""
-        for each in part.split(","):
-            before, _, number = " ".join(each.split()).rpartition(" ")
-            row = before or row
-            if number:
-                found.append((row, number))
-    return found
-
-
-def _named(text: str, ids: Ids, field: str, wrong: dict[str, str]) -> list[str]:
-    """The ids of the seats that are typed; `wrong` is told of the first that is not there."""
-    seats = typed(text[:MOST_TYPED])
-    missing = next((" ".join(seat).strip() for seat in seats if seat not in ids), None)
-    if missing is not None or not seats:
-        wrong[field] = f"no-seat {missing or text}"
-        return []
-    return [ids[seat] for seat in seats]
-
-
-def _ids(seats: Sequence[OrderSeat | Seat]) -> Ids:
-    return {(each.row, each.number): each.id for each in seats}
 
 
 def _at_fields(problem: Problem) -> dict[str, str]:

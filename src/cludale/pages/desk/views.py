@@ -55,6 +55,8 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     max_per_order: int
     max_per_buyer: int | None
     min_per_order: int = 1
+    offer_minutes: int | None = None
+    """How long an offer to who waited lasts; None: as the platform says."""
     description: str | None = None
     picture: str | None = None
     pricing: Any = None

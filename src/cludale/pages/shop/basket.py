@@ -5,18 +5,17 @@ cart's idempotency key, so whatever is sent twice buys once.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
 from cludale.kernel.carts import MOST_LINES
 from cludale.kernel.money import Money
-from cludale.pages import forms
+from cludale.pages import billing, forms
 from cludale.pages.api import Answer, Problem, Refused, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.availability import Sale, sale
-from cludale.pages.shop.buying import IN_FLIGHT_SECONDS, IN_FLIGHT_TRIES, METHODS, Wanted, named_of, wrong_of
+from cludale.pages.shop.buying import IN_FLIGHT_SECONDS, IN_FLIGHT_TRIES, METHODS, Wanted, addressed, named_of, wrong_of
 from cludale.pages.shop.halls import packed
 from cludale.pages.shop.memory import Basket, BasketLine
 from cludale.pages.shop.programme import Programme
@@ -131,16 +130,17 @@ class BasketPages:
 
     async def _order(self, visit: Visit, basket: Basket, rows: Sequence[Row], fields: Mapping[str, str]) -> Answer:
         """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
-        own = hashlib.sha256(f"{basket.key} {visit.cookies[forms.FORM_COOKIE]}".encode()).hexdigest()
+        own = memory.once(visit, basket.key)
         body: dict[str, object] = {
-            "userId": f"web-{own[40:56]}",
+            "userId": own.user_id,
             "lines": [_asked(row, fields.get(f"total-{i}", "")) for i, row in enumerate(rows)],
             "paymentMethod": fields["card"],
             "email": fields["email"],
+            **billing.wanted_of(fields)[0],
         }
         if fields.get("phone"):
             body["phone"] = fields["phone"]
-        once = {"idempotency-key": f"shop-{own[:40]}", "accept-language": visit.language.code}
+        once = {"idempotency-key": own.key, "accept-language": visit.language.code}
         for _ in range(IN_FLIGHT_TRIES):
             answer = await self._site.ask(visit, "POST", "/orders/carts", body, headers=once)
             if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
@@ -154,6 +154,7 @@ class BasketPages:
         if problem.name == "invalid":
             said = dict(problem.errors)
             wrong: dict[str, str] = {name: "unusable" for name in ("email", "phone") if name in said}
+            wrong |= billing.refused(problem)
             if wrong:
                 return await self._page(visit, basket, fields=fields, wrong=wrong, status=422)
         if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -205,6 +206,7 @@ class BasketPages:
             basket=basket,
             rows=rows,
             total=total,
+            countries=await addressed(self._programme, visit, {row.line.concert_id for row in rows}, total),
             is_full=is_full,
             has_currencies=len(currencies) > 1,
             fields={"email": "", "phone": "", **(fields or {})},

@@ -4,14 +4,14 @@ The cart's key is the order's idempotency key (memory.py), so whatever is sent t
 """
 
 import asyncio
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from cludale.kernel import mailbox
-from cludale.pages import forms
+from cludale.kernel.money import Money
+from cludale.pages import billing, forms
 from cludale.pages.api import Answer, Refused, path
 from cludale.pages.shop import halls, memory
 from cludale.pages.shop.availability import Sale, sale
@@ -149,16 +149,15 @@ class Buying:
         self, visit: Visit, concert: Concert, wanted: Wanted, fields: Mapping[str, str], key: str
     ) -> Answer:
         """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
-        # Whoever sends somebody a link with a cart in it must not know the order's key: it is this browser's.
-        secret = f"{key} {visit.cookies[forms.FORM_COOKIE]}"
-        own = hashlib.sha256(secret.encode()).hexdigest()
+        own = memory.once(visit, key)
         body: dict[str, object] = {
             "concertId": concert.id,
-            "userId": f"web-{own[40:56]}",
+            "userId": own.user_id,
             **wanted.body,
             **wanted.named,
             "paymentMethod": fields["card"],
             "email": fields["email"],
+            **billing.wanted_of(fields)[0],
         }
         price = wanted.section.price
         if _is_plain(concert, wanted):
@@ -168,7 +167,7 @@ class Buying:
         if fields.get("phone"):
             body["phone"] = fields["phone"]
         # A header, for whoever changes the language in between sends the same order.
-        once = {"idempotency-key": f"shop-{own[:40]}", "accept-language": visit.language.code}
+        once = {"idempotency-key": own.key, "accept-language": visit.language.code}
         for _ in range(IN_FLIGHT_TRIES):
             answer = await self._site.ask(visit, "POST", "/orders", body, headers=once)
             if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
@@ -184,6 +183,7 @@ class Buying:
         if problem.name == "invalid":
             said = dict(problem.errors)
             wrong: dict[str, str] = {name: "unusable" for name in ("email", "phone") if name in said}
+            wrong |= billing.refused(problem)
             if not wrong:
                 raise Refused(problem)
             return await self._form(visit, concert, wanted, key, fields=fields, wrong=wrong, status=422)
@@ -238,6 +238,7 @@ class Buying:
             if answer.status != HTTPStatus.OK:
                 return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
             quote = answer.read(Quote)
+        total = wanted.section.price.times(wanted.quantity) if quote is None else quote.total
         return self._site.private(
             visit,
             "shop/checkout.html",
@@ -246,7 +247,8 @@ class Buying:
             concert=concert,
             section=wanted.section,
             quantity=wanted.quantity,
-            total=wanted.section.price.times(wanted.quantity) if quote is None else quote.total,
+            total=total,
+            countries=await addressed(self._programme, visit, (concert.id,), total),
             quote=quote,
             chosen=wanted.fields,
             seats=seats_line(wanted.seats),
@@ -254,7 +256,7 @@ class Buying:
             choose=_choose_query(wanted, gone),
             unlocked=_unlocked(wanted, quote),
             cart=key,
-            fields={**memory.typed(visit), **(fields or {})},
+            fields={"email": "", "phone": "", **(memory.typed(visit) if fields is None else fields)},
             wrong=_NO_WRONG | dict(wrong or {}),
             refusal=refusal,
             methods=METHODS,
@@ -360,4 +362,13 @@ def wrong_of(fields: Mapping[str, str]) -> dict[str, str]:
         wrong["phone"] = "unusable"
     if fields.get("card") not in METHODS:
         wrong["card"] = "missing"
-    return wrong
+    return wrong | billing.wanted_of(fields)[1]
+
+
+async def addressed(
+    programme: Programme, visit: Visit, concerts: Iterable[str], total: Money | None
+) -> Sequence[tuple[str, str]]:
+    """The countries among which a checkout asks for an invoice's address; none where there will be no invoice."""
+    if not total or not total.amount or not any([await programme.has_invoices(id) for id in concerts]):
+        return ()
+    return billing.countries(visit.language.code)

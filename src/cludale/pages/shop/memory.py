@@ -8,11 +8,13 @@ the back button, buys once. It is the concert's until an order came of it.
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from time import time_ns
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from cludale.kernel.carts import MOST_LINES, cart_of
-from cludale.pages import forms
+from cludale.pages import billing, forms
 from cludale.pages.site import Visit
 
 ORDERS = "orders"
@@ -22,9 +24,13 @@ BASKET = "basket"
 TYPED = "typed"
 MOST_ORDERS = 12
 MOST_CARTS = 8
+MOST_TYPED = 3_000
+"""Characters of what is kept of a checkout's form: a cookie has 4,096 at most."""
+_TYPED = ("email", "phone", billing.WANTED, *billing.FIELDS)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,100}")
+_TIMED = re.compile(r"[0-9a-f]{12}")
 
 
 class Cart(NamedTuple):
@@ -145,13 +151,15 @@ def with_token(known: Mapping[str, str], id: str, token: str) -> str:
 
 def typed(visit: Visit) -> Mapping[str, str]:
     """What was typed into the form of a checkout whose seats were gone, for the form with other seats."""
-    email, _, phone = visit.cookies.get(TYPED, "").partition("~")
-    return {"email": unquote(email)[:254], "phone": unquote(phone)[:31]}
+    texts = dict(zip(_TYPED, visit.cookies.get(TYPED, "").split("~"), strict=False))
+    found = {name: unquote(text)[:254] for name, text in texts.items() if text}
+    return {"email": "", **found, "phone": found.get("phone", "")[:31]}
 
 
 def packed_typed(fields: Mapping[str, str]) -> str:
-    """The cookie that has it."""
-    return "~".join(quote(fields.get(name, "")[:254], safe="") for name in ("email", "phone"))
+    """The cookie that has it; without an address that is too long for one."""
+    texts = [quote(fields.get(name, "")[:254], safe="") for name in _TYPED]
+    return "~".join(texts if sum(map(len, texts)) <= MOST_TYPED else texts[:2])
 
 
 def carts(visit: Visit) -> Sequence[Cart]:
@@ -171,8 +179,26 @@ def with_cart(known: Sequence[Cart], cart: Cart) -> str:
 
 
 def new_key() -> str:
-    """A fresh cart's."""
-    return secrets.token_urlsafe(18)
+    """A fresh cart's: its milliseconds since 1970 in hex, and what nobody can guess."""
+    return f"{time_ns() // 1_000_000:012x}{secrets.token_urlsafe(12)}"
+
+
+class Once(NamedTuple):
+    """Under which key this browser buys what is in a cart, and as whom."""
+
+    key: str
+    user_id: str
+
+
+def once(visit: Visit, cart_key: str) -> Once:
+    """Whoever sends somebody a link with a cart in it must not know the order's key: it is this browser's.
+
+    It is a UUIDv7 with the cart's time, so that the order is stored beside those of its time.
+    """
+    own = sha256(f"{cart_key} {visit.cookies[forms.FORM_COOKIE]}".encode()).hexdigest()
+    if _TIMED.match(cart_key) is None:  # a cart of a release of before
+        return Once(f"shop-{own[:40]}", f"web-{own[40:56]}")
+    return Once(f"{cart_key[:8]}-{cart_key[8:12]}-7{own[:3]}-8{own[3:6]}-{own[6:18]}", f"web-{own[40:56]}")
 
 
 def is_id(text: str) -> bool:

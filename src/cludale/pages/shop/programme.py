@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from cludale.pages.api import Api, Refused, path
 from cludale.pages.shop.views import Concert, Found, FreeSeats
 from cludale.pages.site import Missing, checked
@@ -72,12 +74,19 @@ class Fresh(Generic[T]):
         return kept
 
 
+class Offered(msgspec.Struct, frozen=True):
+    """Are there invoices for who buys?"""
+
+    invoices: bool
+
+
 class Programme:
     """Concerts."""
 
     def __init__(self, api: Api, *, clock: Callable[[], float]) -> None:
         self.concerts: Fresh[Concert] = Fresh(api, Concert, clock=clock)
         self._seats: Fresh[FreeSeats] = Fresh(api, FreeSeats, clock=clock)
+        self._invoices: Fresh[Offered] = Fresh(api, Offered, clock=clock)
         self._lists: Fresh[Found] = Fresh(api, Found, clock=clock)
 
     def fresh_concert(self, id: str) -> Kept[Concert] | None:
@@ -98,6 +107,13 @@ class Programme:
     async def seats(self, id: str) -> Kept[FreeSeats]:
         """Which numbered seats of a concert can be had. Raises Missing, Refused, Unreachable."""
         return await self._seats.get(path("concerts", id, "seats"))
+
+    async def has_invoices(self, id: str) -> bool:
+        """Does who pays for this concert get an invoice? Raises Unreachable."""
+        try:
+            return (await self._invoices.get(path("orders", "invoices", "offered", concertId=id))).value.invoices
+        except (Missing, Refused):
+            return False
 
     def list(self, **query: Any) -> Awaitable[Kept[Found]]:
         """Those that `GET /concerts` finds. Raises Refused, Unreachable."""

@@ -1,7 +1,9 @@
 """Signing in and out, and who is signed in: the API's session in a cookie of these pages."""
 
+import asyncio
 import base64
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +21,10 @@ from cludale.web.routing import Route
 SIGN_IN = "/staff/sign-in"
 RENEW_SECONDS = 60
 """How old the stamp in a token may get before it is renewed."""
+NEW_SECONDS = 5
+"""A session that began so lately may not be known to all processes."""
+KNOWN_AFTER_SECONDS = (0.3, 0.5, 0.7)
+"""Between two looks whether it is."""
 REFUSED = {
     "key-refused": "no-key",
     "sign-in-refused": "again",
@@ -47,7 +53,9 @@ class Staff:
     async def ask(self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] = {}) -> Answer:
         """The API's answer, whatever its status. Raises Unreachable, SignedOut, Forbidden."""
         self.asked += 1
-        answer = await self._site.ask(self.visit, method, path, body, token=self.token, headers=headers)
+        answer = await known_soon(
+            self.token, lambda: self._site.ask(self.visit, method, path, body, token=self.token, headers=headers)
+        )
         if answer.allowance is not None:
             self.allowance = answer.allowance
         return _let_in(answer)
@@ -131,7 +139,7 @@ class Signing:
         token = cookies.token(visit)
         if token is None:
             raise SignedOut
-        answer = await self._site.ask(visit, "GET", "/concerts/-/session", token=token)
+        answer = await known_soon(token, lambda: self._site.ask(visit, "GET", "/concerts/-/session", token=token))
         if answer.status in (401, 404):
             raise SignedOut
         if answer.status != 200:
@@ -140,8 +148,7 @@ class Signing:
 
     async def _renewed(self, staff: Staff) -> str | None:
         """The token with a stamp of now, if its own is old: so one who does something stays."""
-        stamp = staff.token.split(".")[2:3]
-        if stamp and stamp[0].isdigit() and time.time() - int(stamp[0]) < RENEW_SECONDS:
+        if stamped_seconds_ago(staff.token) < RENEW_SECONDS:
             return None
         answer = await self._site.ask(staff.visit, "POST", "/concerts/-/session/renew", token=staff.token)
         return answer.read(Token).token if answer.status == 200 else None
@@ -225,6 +232,25 @@ class Signing:
         url = there if hint is None else f"{there}&{urlencode({'id_token_hint': hint})}"
         headers = (("refresh", f"0; url={url}"), *cookies.cleared(visit))
         return self._site.private(visit, "staff/signed-out.html", there=url, headers=headers)
+
+
+def stamped_seconds_ago(token: str) -> float:
+    """How old the stamp in a session's token is; for ever, if it has none."""
+    stamp = token.split(".")[2:3]
+    return time.time() - int(stamp[0]) if stamp and stamp[0].isdecimal() and len(stamp[0]) <= 12 else math.inf
+
+
+async def known_soon(token: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer; asked again for a moment where who has just signed in is not known.
+
+    A process hears of a new session within a second. Whoever is sent on to another one meanwhile is not signed out.
+    """
+    for seconds in KNOWN_AFTER_SECONDS:
+        answer = await ask()
+        if answer.status != 401 or not 0 <= stamped_seconds_ago(token) + 1 < NEW_SECONDS:
+            return answer
+        await asyncio.sleep(seconds)
+    return await ask()
 
 
 def _let_in(answer: Answer) -> Answer:

@@ -4,12 +4,12 @@ import msgspec
 
 from cludale.kernel.events import Cause
 from cludale.ports.records import Handled
-from cludale.services.concerts.block_rules import BlockCommand
+from cludale.services.concerts.blocks.domain import BlockCommand
 from cludale.services.concerts.domain import Command, SectionCommand
-from cludale.services.concerts.plan_changes import ChangePlan
-from cludale.services.concerts.seat_moves import MoveCommand
+from cludale.services.concerts.seat_moves.domain import MoveCommand
+from cludale.services.concerts.seat_plans.domain import ChangePlan
 from cludale.services.concerts.stock import Reservation, Section
-from cludale.services.concerts.waiting import AT_ONCE, ListCommand, MakeOffers, WaitingList
+from cludale.services.concerts.waiting.domain import AT_ONCE, ListCommand, MakeOffers, WaitingList
 
 
 class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
@@ -58,3 +58,8 @@ class MoveDone(msgspec.Struct, frozen=True, gc=False):
 
 
 Result = Done | SectionDone | ListDone | MoveDone | Exception
+
+
+def not_done(result: Result) -> Exception:
+    """What to raise for a result that is not the one that was asked for."""
+    return result if isinstance(result, Exception) else TypeError(f"another answer than was asked for: {result}")

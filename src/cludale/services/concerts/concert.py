@@ -41,8 +41,8 @@ _NOTHING_MORE = Particulars()
 class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A scheduled concert. Its seats are elsewhere, one aggregate a section.
 
-    What it becomes is in changes.py. `sections` stay as they were scheduled: how many seats a section has now, and at
-    what price, it says itself.
+    What it becomes is in changes/domain.py. `sections` stay as they were scheduled: how many seats a section has now,
+    and at what price, it says itself.
     """
 
     id: str

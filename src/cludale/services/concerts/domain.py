@@ -25,7 +25,8 @@ from cludale.ports.seats import (
     SeatsNotFree,
     SeatsUnavailable,
 )
-from cludale.services.concerts import blocks, numbered, pricing
+from cludale.services.concerts import numbered
+from cludale.services.concerts.blocks import block as blocks
 from cludale.services.concerts.events import (
     LetGoReason,
     PriceChanged,
@@ -49,6 +50,7 @@ from cludale.services.concerts.events import (
     WaitingListLeft,
 )
 from cludale.services.concerts.numbered import Hall, NotFree, SeatMap
+from cludale.services.concerts.prices import domain as pricing
 from cludale.services.concerts.seating.picking import NotEnoughSeats
 from cludale.services.concerts.stock import Answered, Reservation, Returned, Section, Status, unavailable
 

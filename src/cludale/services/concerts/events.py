@@ -12,7 +12,7 @@ from cludale.kernel.bills import Bill, PriceWish
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
-from cludale.services.concerts.price_list import Pricing
+from cludale.services.concerts.prices.price_list import Pricing
 
 
 class SeatPlanPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):

@@ -1,25 +1,19 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import (
-    api,
-    block_api,
-    cart_api,
-    change_api,
-    code_api,
-    key_api,
-    pairing_api,
-    seat_move_api,
-    seat_plan_api,
-    seat_plan_check_api,
-    session_api,
-    sign_out_api,
-    waiting_api,
-)
-from cludale.services.concerts.buyers import Quotas
+from cludale.services.concerts import api, key_api, pairing_api, session_api, sign_out_api
+from cludale.services.concerts.blocks import api as block_api
+from cludale.services.concerts.buyers.service import Quotas
+from cludale.services.concerts.carts import api as cart_api
+from cludale.services.concerts.changes import api as change_api
+from cludale.services.concerts.codes import api as code_api
 from cludale.services.concerts.events import TOPIC
 from cludale.services.concerts.replay import ConcertsReplay
+from cludale.services.concerts.seat_moves import api as seat_move_api
+from cludale.services.concerts.seat_plans import api as seat_plan_api
+from cludale.services.concerts.seat_plans import check_api as seat_plan_check_api
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import KINDS
+from cludale.services.concerts.waiting import api as waiting_api
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 
 
@@ -61,7 +55,7 @@ def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
         key_api.KeysApi(concerts.keys, parts.access.digest),
         session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
         sign_out_api.SignOutApi(concerts.sessions, parts.issuer),
-        pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.details),
+        pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.directory.details),
     )
 
 

@@ -9,9 +9,12 @@ from msgspec.structs import replace
 from cludale.kernel.allocation import seats_named
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.concerts import blocks, changes, codes, domain, keys, waiting
-from cludale.services.concerts.blocks import BlockList
-from cludale.services.concerts.codes import Code
+from cludale.services.concerts import domain, keys
+from cludale.services.concerts.blocks import block as blocks
+from cludale.services.concerts.blocks.block import BlockList
+from cludale.services.concerts.changes import domain as changes
+from cludale.services.concerts.codes import domain as codes
+from cludale.services.concerts.codes.domain import Code
 from cludale.services.concerts.concert import Concert, as_scheduled
 from cludale.services.concerts.domain import Seating
 from cludale.services.concerts.events import (
@@ -48,7 +51,8 @@ from cludale.services.concerts.store import (
     WAITING,
     SectionKey,
 )
-from cludale.services.concerts.waiting import WaitingList
+from cludale.services.concerts.waiting import domain as waiting
+from cludale.services.concerts.waiting.domain import WaitingList
 
 _FOLDED = tuple(each for each in TOPIC.events if each is not SaleRefused)
 """A sale that is refused changes nothing here."""

@@ -19,9 +19,12 @@ from cludale.ports.records import (
     VersionConflict,
 )
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Updates, Versioned, until_committed
-from cludale.services.concerts import block_rules, blocks, changes, domain, plan_changes, seat_moves, waiting
-from cludale.services.concerts.block_rules import BlockCommand
-from cludale.services.concerts.blocks import BlockList
+from cludale.services.concerts import domain
+from cludale.services.concerts.blocks import block as blocks
+from cludale.services.concerts.blocks import domain as block_rules
+from cludale.services.concerts.blocks.block import BlockList
+from cludale.services.concerts.blocks.domain import BlockCommand
+from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.commands import Done, ListDone, MoveDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import (
@@ -35,11 +38,14 @@ from cludale.services.concerts.domain import (
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
 from cludale.services.concerts.numbered import Hall
-from cludale.services.concerts.plan_changes import ChangePlan
-from cludale.services.concerts.seat_moves import MoveCommand
+from cludale.services.concerts.seat_moves import domain as seat_moves
+from cludale.services.concerts.seat_moves.domain import MoveCommand
+from cludale.services.concerts.seat_plans import domain as plan_changes
+from cludale.services.concerts.seat_plans.domain import ChangePlan
 from cludale.services.concerts.stock import Reservation, Section, empty_section
 from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
-from cludale.services.concerts.waiting import Join, Leave, Line, ListCommand, WaitingList
+from cludale.services.concerts.waiting import domain as waiting
+from cludale.services.concerts.waiting.domain import Join, Leave, Line, ListCommand, WaitingList
 
 _OF_SECTION = SectionCommand | BlockCommand | ChangePlan | ListCommand | MoveCommand
 """About the section, not about a reservation."""

@@ -16,11 +16,13 @@ from cludale.kernel.bills import Bill
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.money import Money
 from cludale.ports.seats import HeldOtherwise, SeatsUnavailable
-from cludale.services.concerts import blocks, numbered, pricing
-from cludale.services.concerts.blocks import Blocks
+from cludale.services.concerts import numbered
+from cludale.services.concerts.blocks import block as blocks
+from cludale.services.concerts.blocks.block import Blocks
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import Priced, ReleaseReason, SectionPlan
 from cludale.services.concerts.numbered import SeatMap
+from cludale.services.concerts.prices import domain as pricing
 
 
 class Status(StrEnum):

@@ -11,16 +11,16 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import IndexValue, Kind, Query, Range
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.concerts.allowances import Allowance
-from cludale.services.concerts.blocks import BlockList
-from cludale.services.concerts.codes import Code
+from cludale.services.concerts.blocks.block import BlockList
+from cludale.services.concerts.buyers.domain import Allowance
+from cludale.services.concerts.codes.domain import Code
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import Choice
 from cludale.services.concerts.keys import Keys, KeyUse
 from cludale.services.concerts.pairings import Pairings
 from cludale.services.concerts.sessions import Sessions, Staff
 from cludale.services.concerts.stock import Reservation, Section, Status
-from cludale.services.concerts.waiting import WaitingList
+from cludale.services.concerts.waiting.domain import WaitingList
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Those that combine with the letter before. Other scripts have blocks of their own: there they are letters."""

@@ -36,9 +36,10 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.services.orders.api import BILLING, OrdersApi, PlacedOrder
+from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.billing_address import BillingAddress
-from cludale.services.orders.domain import OrderRequest
+from cludale.services.orders.order import OrderRequest
+from cludale.services.orders.views import BILLING, PlacedOrder
 from cludale.web.fields import Email, LanguageTag, Phone, Text, UserId
 from cludale.web.ownership import Ownership
 from cludale.web.responses import Response

@@ -21,8 +21,10 @@ from cludale.runtime.aggregates import Change, Updates, Versioned
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Step
 from cludale.runtime.recent import Recent
-from cludale.services.orders import aftersale, domain
-from cludale.services.orders.domain import Compared, Lost, Order
+from cludale.services.orders import domain, lost_events
+from cludale.services.orders.aftersale import domain as aftersale
+from cludale.services.orders.lost_events import Compared, Lost
+from cludale.services.orders.order import Order
 from cludale.services.orders.store import ORDERS, reserved
 
 LOOK_PAGES = 10
@@ -72,7 +74,7 @@ class Comparison:
 
     def watched(self, order: Order, now: datetime) -> Order:
         """The order, to be looked at after a while if it may have something, or has a part refund under way."""
-        return domain.watched(order, look_at=now + self._after)
+        return lost_events.watched(order, look_at=now + self._after)
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""
@@ -92,7 +94,7 @@ class Comparison:
         for _ in range(LOOK_PAGES):
             query = reserved(after=self._cursor, limit=COMPARED_AT_ONCE)
             found, page = await ORDERS.find(self._updates.records, query)
-            silent = [each for each in found if domain.is_silent(each.state, since=since)]
+            silent = [each for each in found if lost_events.is_silent(each.state, since=since)]
             due = [each for each in silent if self._is_due(each.state.id, now)]
             if due:
                 await self._compare(due, now)
@@ -105,7 +107,7 @@ class Comparison:
 
     def take_up(self, order: Order, now: datetime) -> Order:
         """A Cancelled order, to be looked at again after a while that grows, whatever comes of the look now."""
-        return domain.looked_at(order, now=now, look_at=now + self._wait(order.looks + 1))
+        return lost_events.looked_at(order, now=now, look_at=now + self._wait(order.looks + 1))
 
     def refund_again(self, order: Order, now: datetime) -> Decision[Order]:
         """A Paid order asks for its part refund again, if it has heard nothing of it for a while."""
@@ -119,7 +121,7 @@ class Comparison:
         """What comes of comparing these, by order; COMPARED_AT_ONCE at most. What gave no answer isn't among them."""
         self.compared += len(orders)
         try:
-            standings = await self._charges.compare([domain.question(order) for order in orders])
+            standings = await self._charges.compare([lost_events.question(order) for order in orders])
         except ChargesUnreachable as error:
             _log.warning("%d orders can't be compared with their payments, later again: %s", len(orders), error)
             return {}
@@ -151,7 +153,7 @@ class Comparison:
         return outlook.outlook is not Outlook.CANCELLED
 
     def _report(self, order: Order, charge: ChargeStanding, has_seats: bool) -> None:  # noqa: FBT001 - found out by a call
-        found: Compared = domain.compared(order, charge, has_seats=has_seats)
+        found: Compared = lost_events.compared(order, charge, has_seats=has_seats)
         if found.lost is None:
             return
         self.lost[found.lost] += 1
@@ -185,4 +187,4 @@ class Comparison:
 
 
 def _step(charge: ChargeStanding, has_seats: bool) -> Step[Order]:  # noqa: FBT001 - found out by a call
-    return lambda order, _: domain.compared(order, charge, has_seats=has_seats).decision
+    return lambda order, _: lost_events.compared(order, charge, has_seats=has_seats).decision

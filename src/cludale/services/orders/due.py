@@ -48,8 +48,8 @@ from cludale.ports.seats import (
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.services.orders import domain, queueing
 from cludale.services.orders.comparison import Comparison
-from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import Order, Status
 
 _log = logging.getLogger(__name__)
 

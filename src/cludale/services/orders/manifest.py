@@ -3,16 +3,20 @@
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.due import PutOff
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
-from cludale.services.orders import aftersale_api, api, box_office_api, cart_api, guest_api, privacy_api
+from cludale.services.orders import api, box_office_api
+from cludale.services.orders.aftersale import api as aftersale_api
+from cludale.services.orders.carts import api as cart_api
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import TOPIC
-from cludale.services.orders.guest_service import GuestLists
+from cludale.services.orders.guests import api as guest_api
+from cludale.services.orders.guests.service import GuestLists
 from cludale.services.orders.invoices.api import InvoicesApi
 from cludale.services.orders.invoices.due import DueBillings
 from cludale.services.orders.invoices.service import Invoicing, Pace
 from cludale.services.orders.invoices.settings_api import STATUS as INVOICING_STATUS
 from cludale.services.orders.invoices.settings_api import InvoicingApi
 from cludale.services.orders.invoices.store import KINDS as INVOICE_KINDS
+from cludale.services.orders.privacy import api as privacy_api
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.reports.api import STATUS as REPORT_STATUS
 from cludale.services.orders.reports.api import ReportsApi
@@ -70,7 +74,7 @@ def _build(parts: Parts) -> Running:
         orders.sweep,
         orders.stop,
         prepare=orders.prepare,
-        end_waiting=orders.end_waiting,
+        end_waiting=orders.news.end,
         gauges=lambda: {**comparison.gauges(), **orders.gauges()},
     )
 
@@ -112,7 +116,13 @@ _STATUS = {
 def _api(orders: Orders, parts: HttpParts) -> tuple[object, ...]:
     records = parts.records("orders")
     first = api.OrdersApi(
-        orders, records, parts.access, parts.ownership, methods=parts.payment_methods, address=parts.address
+        orders,
+        records,
+        parts.access,
+        parts.ownership,
+        methods=parts.payment_methods,
+        address=parts.address,
+        partitions_apart=parts.policies.partitions_apart,
     )
     invoices: tuple[object, ...] = ()
     if orders.invoicing is not None:

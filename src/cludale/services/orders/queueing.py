@@ -16,8 +16,8 @@ from cludale.kernel.refusals import Refusal
 from cludale.ports.seats import HoldEnded, SeatsHeld
 from cludale.services.concerts.events import WhyLeft
 from cludale.services.orders import domain
-from cludale.services.orders.domain import Offer, Order, Status, Waits
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import NotReserved, Offer, Order, Status, Waits
 
 LOOK_SECONDS = 300.0
 """How often an order that waits asks how it stands, for an offer of which it did not hear."""
@@ -78,7 +78,7 @@ def offered(order: Order, held: SeatsHeld) -> Order:
 def take(order: Order, *, method: str, now: datetime) -> Decision[Order]:
     """Its buyer takes what it is offered, and pays. Raises NotReserved, NothingOffered, HoldEnded."""
     if order.status is not Status.PENDING or order.waits is None:
-        raise domain.NotReserved(order)
+        raise NotReserved(order)
     offer = order.waits.offer
     if offer is None:
         raise NothingOffered(order)

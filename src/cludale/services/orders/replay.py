@@ -7,9 +7,9 @@ from cludale.kernel.events import Envelope, Event
 from cludale.kernel.flat import fields_of
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.concerts.events import SeatsMoved, SeatsReturned
-from cludale.services.orders import carts
-from cludale.services.orders.carts import Cart
-from cludale.services.orders.domain import Order, OrderEvent, Status, as_placed, evolve, is_closed
+from cludale.services.orders.carts import domain as carts
+from cludale.services.orders.carts.domain import Cart
+from cludale.services.orders.domain import OrderEvent, as_placed, evolve, is_closed
 from cludale.services.orders.events import (
     TOPIC,
     CartPaid,
@@ -28,6 +28,7 @@ from cludale.services.orders.events import (
     TicketReserved,
 )
 from cludale.services.orders.invoices.replay import INVOICE_TABLES, fold_invoice, invoice_refs
+from cludale.services.orders.order import Order, Status
 from cludale.services.orders.reseating import is_early
 from cludale.services.orders.store import CARTS, ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded

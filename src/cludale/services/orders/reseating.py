@@ -10,8 +10,9 @@ from cludale.kernel.allocation import numbers_moved, seats_named
 from cludale.kernel.decision import Decision
 from cludale.services.concerts.events import SeatsMoved
 from cludale.services.orders import parts
-from cludale.services.orders.domain import Order, Status, evolve, is_closed
+from cludale.services.orders.domain import evolve, is_closed
 from cludale.services.orders.events import OrderReseated
+from cludale.services.orders.order import Order, Status
 
 
 def moved(order: Order, fact: SeatsMoved, *, at: datetime) -> Decision[Order] | None:

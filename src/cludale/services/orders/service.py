@@ -1,6 +1,5 @@
 """Orders at work: takes requests, asks concerts for seats, follows payment and sale. What comes due is in due.py."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -20,7 +19,7 @@ from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import Programme
-from cludale.ports.records import Put, Query, Records, Rewritable
+from cludale.ports.records import Put, Records, Rewritable
 from cludale.ports.seals import Seals
 from cludale.ports.seats import InLine, Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.admission import AdmissionControl
@@ -37,24 +36,28 @@ from cludale.services.concerts.events import (
     SeatsSold,
     WaitingListLeft,
 )
-from cludale.services.orders import aftersale, domain, jobs, queueing, reseating, together
-from cludale.services.orders.aftersale import Amended, Amendment, Kept, NoAddress, RefundWish
-from cludale.services.orders.cart_service import Carts, KnownCart
+from cludale.services.orders import domain, queueing, reseating, together
+from cludale.services.orders.aftersale import domain as aftersale
+from cludale.services.orders.aftersale.domain import Amended, Amendment, Kept, NoAddress, RefundWish
+from cludale.services.orders.carts.service import Carts
 from cludale.services.orders.comparison import Comparison
-from cludale.services.orders.domain import Order, OrderPayment, OrderRequest, PaymentStatus
 from cludale.services.orders.due import DueOrders
 from cludale.services.orders.events import CancelReason, Party
+from cludale.services.orders.finding import Finder
 from cludale.services.orders.invoices.service import Invoicing
-from cludale.services.orders.job_due import ATTEMPT_SECONDS, Jobs
-from cludale.services.orders.jobs import Job
-from cludale.services.orders.personal import NOTHING, Particulars, Personal
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.jobs import domain as jobs
+from cludale.services.orders.jobs.domain import Job
+from cludale.services.orders.jobs.due import ATTEMPT_SECONDS, Jobs
+from cludale.services.orders.news import News
+from cludale.services.orders.order import Order, OrderPayment, OrderRequest, PaymentStatus, Status
+from cludale.services.orders.privacy.domain import NOTHING, Particulars, Personal
+from cludale.services.orders.privacy.retention import ASK_SECONDS, Behind, Retention
+from cludale.services.orders.privacy.service import Privacy
+from cludale.services.orders.privacy.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.orders.reports.desk import Schedules
 from cludale.services.orders.reports.service import Reports
-from cludale.services.orders.retention import ASK_SECONDS, Behind, Retention
-from cludale.services.orders.store import JOBS, ORDERS, PERSONAL, Search, is_among
+from cludale.services.orders.store import JOBS, ORDERS, PERSONAL
 from cludale.services.orders.together import Placing
-from cludale.services.orders.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.payments.events import (
     FailureReason,
     PartRefunded,
@@ -76,9 +79,6 @@ _CANCEL = {
     FailureReason.EXPIRED: CancelReason.EXPIRED,
     FailureReason.CANCELLED: CancelReason.PAYMENT_FAILED,
 }
-
-SEARCH_PAGES = 20
-"""How many pages of orders one request looks through."""
 
 
 class Orders:
@@ -121,88 +121,87 @@ class Orders:
         how long nothing is heard of a cart before its lines are looked at.
         """
         self._buyers = buyers
-        self._updates = Updates("orders", records, clock=clock, ids=ids)
-        self.privacy = Privacy(self._updates, seals)
-        """The addresses of buyers."""
-        self._reporting: Schedules | None = None
-        self.invoicing: Invoicing | None = None
-        """Invoices, where the platform has any."""
-        self._walks: Walks | None = None
-        if walks:
-            self._walks = Walks(self._updates, self.privacy, has_two_masters=seals.has_two_masters, file=file)
-        self._retention: DueWork[Personal] | None = None
-        if retention_days is not None and programme is not None:
-            self.retention = Retention(programme, clock)
-            self._retention = DueWork(
-                Updates("orders", records, clock=Behind(clock, retention_days), ids=ids),
-                PERSONAL,
-                self.retention,
-                at_once=AT_ONCE,
-                attempt_seconds=ASK_SECONDS,
-                takes_work=takes_work,
-            )
+        updates = self._updates = Updates("orders", records, clock=clock, ids=ids)
         self._seats = seats
-        self._look_again_seconds = look_again_seconds
-        """How often who waits for an order looks at it, for what another replica did; what is done here is told."""
         self._admission = admission or AdmissionControl()
         self._comparison = comparison
-        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
-        self._is_ending = False
-        self._put_off = PutOff(pending_backoff, ids)
-        attempt_seconds = 2 * call_seconds + 1  # a comparison asks payments, then concerts
-        self.due = DueWork(
-            self._updates,
-            ORDERS,
-            DueOrders(
-                seats,
-                comparison,
-                pending_seconds=pending_seconds,
-                lease_seconds=call_seconds + 1,
-                put_off=self._put_off,
-                tell=self._tell,
-                buyers=self._buyers_later,
-            ),
-            at_once=AT_ONCE,
-            attempt_seconds=attempt_seconds,
-            takes_work=takes_work,
+        self.privacy = Privacy(updates, seals)
+        """The addresses of buyers."""
+        self.finder = Finder(updates, self.privacy)
+        self.news = News(
+            self.order,
+            lambda cart_id: self.carts.cart(cart_id),  # noqa: PLW0108 - set later
+            look_again_seconds=look_again_seconds,
         )
-        """Seats for Pending orders, and what else comes due."""
         self.carts = Carts(
-            self._updates,
+            updates,
             seats=seats,
             privacy=self.privacy,
             admission=self._admission,
             buyers=self._buyers_of,
             watched=self._watch,
-            tell=self._tell,
+            tell=self.news.tell,
             look_seconds=cart_look_seconds,
             takes_work=takes_work,
         )
         """Orders that are placed and paid together."""
+        self._put_off = PutOff(pending_backoff, ids)
+        policy = DueOrders(
+            seats,
+            comparison,
+            pending_seconds=pending_seconds,
+            lease_seconds=call_seconds + 1,
+            put_off=self._put_off,
+            tell=self.news.tell,
+            buyers=self._buyers_later,
+        )
+        a_comparison = 2 * call_seconds + 1  # asks payments, then concerts
+        self.due = DueWork(
+            updates, ORDERS, policy, at_once=AT_ONCE, attempt_seconds=a_comparison, takes_work=takes_work
+        )
+        """Seats for Pending orders, and what else comes due."""
         self.jobs: DueWork[Job] | None = None
         """The orders of concerts that are called off or moved."""
         if closing is not None:
-            policy = Jobs(
-                self._updates,
-                closing=closing,
-                rate=call_off_rate,
-                watch_seconds=watch_seconds,
-                watched=self._watch,
-                tell=self._tell,
+            self.jobs = self._jobs(closing, call_off_rate, watch_seconds, takes_work)
+        self._retention: DueWork[Personal] | None = None
+        if retention_days is not None and programme is not None:
+            self.retention = Retention(programme, clock)
+            later = Updates("orders", records, clock=Behind(clock, retention_days), ids=ids)
+            self._retention = DueWork(
+                later, PERSONAL, self.retention, at_once=AT_ONCE, attempt_seconds=ASK_SECONDS, takes_work=takes_work
             )
-            self.jobs = DueWork(
-                self._updates,
-                JOBS,
-                policy,
-                at_once=JOBS_AT_ONCE,
-                attempt_seconds=ATTEMPT_SECONDS,
-                takes_work=takes_work,
-            )
+        self._walks: Walks | None = None
+        if walks:
+            self._walks = Walks(updates, self.privacy, has_two_masters=seals.has_two_masters, file=file)
+        self._reporting: Schedules | None = None
+        self.invoicing: Invoicing | None = None
+        """Invoices, where the platform has any."""
         self._handlers = {
             event: self._watching(decide) if event in _WATCHED else decide
             for event, decide in HANDLERS.items()
             if event not in _JOB_HANDLERS
         }
+
+    def _jobs(
+        self, closing: SaleClosing, rate: float, watch_seconds: float, takes_work: Callable[[], bool]
+    ) -> DueWork[Job]:
+        policy = Jobs(
+            self._updates,
+            closing=closing,
+            rate=rate,
+            watch_seconds=watch_seconds,
+            watched=self._watch,
+            tell=self.news.tell,
+        )
+        return DueWork(
+            self._updates,
+            JOBS,
+            policy,
+            at_once=JOBS_AT_ONCE,
+            attempt_seconds=ATTEMPT_SECONDS,
+            takes_work=takes_work,
+        )
 
     async def place(
         self,
@@ -293,91 +292,6 @@ class Orders:
         """The order. Raises NotFound."""
         return (await ORDERS.one(self._updates.records, order_id)).state
 
-    async def settled(self, order_id: str, *, wait_seconds: float) -> Order:
-        """The order once it is Paid or Cancelled, or waits for its buyer to pay in another way.
-
-        Or as it is after `wait_seconds`. Raises NotFound.
-        """
-        order = await self.order(order_id)
-        deadline = asyncio.get_running_loop().time() + wait_seconds
-        while not order.is_settled:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0 or self._is_ending:
-                break
-            await self._news_of(order_id, at_most=min(left, self._look_again_seconds))
-            order = await self.order(order_id)
-        return order
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for news of an order."""
-        return sum(len(waiters) for waiters in self._waiters.values())
-
-    def end_waiting(self) -> None:
-        """The process ends: tell whoever waits for an order how it stands, now and from here on at once."""
-        self._is_ending = True
-        for waiters in self._waiters.values():
-            for future in waiters:
-                if not future.done():
-                    future.set_result(None)
-
-    async def _news_of(self, order_id: str, *, at_most: float) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiters = self._waiters.setdefault(order_id, [])
-        waiters.append(future)
-        try:
-            await asyncio.wait((future,), timeout=at_most)
-        finally:
-            waiters.remove(future)
-            if not waiters:
-                self._waiters.pop(order_id, None)
-
-    async def settled_cart(self, cart_id: str, *, wait_seconds: float) -> KnownCart:
-        """As `settled`, of all lines of a cart. Raises NotFound."""
-        known = await self.carts.cart(cart_id)
-        deadline = asyncio.get_running_loop().time() + wait_seconds
-        while not known.is_settled:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0 or self._is_ending:
-                break
-            await self._news_of(known.orders[0].id, at_most=min(left, self._look_again_seconds))
-            known = await self.carts.cart(cart_id)
-        return known
-
-    async def find(self, query: Query) -> tuple[list[Order], str | None]:
-        """A page of orders and the cursor of the next one."""
-        found, page = await ORDERS.find(self._updates.records, query)
-        return [each.state for each in found], page.next
-
-    async def search(self, search: Search, query: Query) -> tuple[list[Order], str | None]:
-        """Those of a page that match, and more pages until there are `query.limit`, SEARCH_PAGES at most.
-
-        An e-mail address is found by its hash, a name by opening those of the orders that match otherwise. Nobody asks
-        for anything else while tickets are sold, so that has no index, which each order would pay for. There may be
-        fewer than the limit, even none, and yet a cursor.
-        """
-        orders: list[Order] = []
-        after = query.after
-        for _ in range(SEARCH_PAGES):
-            asked = query._replace(after=after, limit=query.limit - len(orders))
-            if search.email is not None:
-                found, after = await self.privacy.orders_of(search.email, asked)
-                found = [order for order in found if is_among(order, asked)]
-            else:
-                found, after = await self.find(asked)
-                if found and search.is_past(found[-1], descending=query.descending):
-                    after = None
-            found = [order for order in found if search.matches(order)]
-            orders += found if search.name is None else await self.privacy.named(found, search.name)
-            if after is None or len(orders) >= query.limit:
-                break
-        return orders, after
-
-    async def named(self, order_ids: Sequence[str]) -> list[Order]:
-        """Those of these orders that there are."""
-        found = await ORDERS.load(self._updates.records, list(dict.fromkeys(order_ids)))
-        return [each.state for each in found.values()]
-
     async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
         """Where the buyers of these orders want to be told; for notifications alone. Raises ContactsLocked."""
         return await self.privacy.contacts(order_ids)
@@ -406,7 +320,7 @@ class Orders:
         await self.carts.check_alone(order_id)
 
         def pay(order: Order, now: datetime) -> Decision[Order]:
-            if order.waits is not None and order.status is domain.Status.PENDING:
+            if order.waits is not None and order.status is Status.PENDING:
                 return queueing.take(order, method=method, now=now)
             return domain.pay_again(order, method=method, now=now)
 
@@ -443,7 +357,7 @@ class Orders:
             return aftersale.explained(decide(order, now), kept.particulars, reason)
 
         order = await self.privacy.change(order_id, explained, cause=cause, beside=keep)
-        self._tell(order)
+        self.news.tell(order)
         return order
 
     async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
@@ -451,7 +365,7 @@ class Orders:
         order = await self.privacy.amend(order_id, wanted, by=by, cause=cause)
         if wanted.billing and self.invoicing is not None and await self.invoicing.of_order(order_id):
             await self.privacy.keep_for_invoices((order,))  # its buyer had left nothing when it was made
-        self._tell(order)
+        self.news.tell(order)
         return order
 
     async def resend(self, order_id: str, *, cause: Cause) -> Order:
@@ -469,7 +383,7 @@ class Orders:
         keep: Callable[[Order], Put] | None = None,
     ) -> Order:
         order = await self._updates.change(ORDERS, order_id, decide, cause, keep)
-        self._tell(order)
+        self.news.tell(order)
         return order
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
@@ -478,9 +392,7 @@ class Orders:
         if about_concerts:
             return await self._handle_both(deliveries, about_concerts)
         answers, changed = await self._updates.handle(ORDERS, deliveries, self._handlers, attrgetter("order_id"))
-        if self._waiters:
-            for each in changed:
-                self._tell(each.state)
+        self.news.tell_all(changed)
         if any(each.state.waits is not None for each in changed):
             self.due.wake()
         await self.carts.look(each.state for each in changed)
@@ -537,11 +449,6 @@ class Orders:
         """What the operator watches."""
         expired = {} if self._retention is None else {"cludale_contacts_expired_total": self.retention.erased}
         return expired if self.invoicing is None else {**expired, **self.invoicing.gauges()}
-
-    def _tell(self, order: Order) -> None:
-        for future in self._waiters.get(order.id, ()):
-            if not future.done():
-                future.set_result(None)
 
     async def prepare(self) -> None:
         """Before anything is answered. Raises ErasuresOwed, StoreUnavailable."""

@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 from cludale.kernel.carts import line_id
 from cludale.kernel.events import Cause
-from cludale.kernel.ids import from_key
+from cludale.kernel.ids import from_key, from_key_in_order
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.orders.carts import Cart
-from cludale.services.orders.domain import Order, Status
-from cludale.services.orders.guests import Guest
-from cludale.services.orders.jobs import Job
-from cludale.services.orders.personal import InvoicedEmail, Personal, Upkeep
+from cludale.services.orders.carts.domain import Cart
+from cludale.services.orders.guests.domain import Guest
+from cludale.services.orders.jobs.domain import Job
+from cludale.services.orders.order import Order, Status
+from cludale.services.orders.privacy.domain import InvoicedEmail, Personal, Upkeep
 
 ORDERS = AggregateStore(
     Kind("orders", "order", ("concertId", "status", DUE), (DUE,)),
@@ -40,9 +40,14 @@ def keyed_id(home: str, request: bytes) -> str:
     return f"{home}.{blake2b(request, digest_size=6).hexdigest()}"
 
 
-def home_of(key: str) -> str:
-    """The partition of the orders placed under this idempotency key."""
-    return from_key("order", "POST /orders", key)
+def home_of(key: str, *, partitions_apart: bool, route: str = "POST /orders") -> str:
+    """The partition of what is placed under this idempotency key: all ids of an order follow from it.
+
+    A store with an order lays side by side what was placed at about the same time, if the key tells the time. One whose
+    partitions are apart has no such order; there a key means what it meant to the releases of before, whatever it is,
+    because a release of before may run beside this one and nothing but the partition keeps the two from placing twice.
+    """
+    return (from_key if partitions_apart else from_key_in_order)("order", route, key)
 
 
 CARTS = AggregateStore(
@@ -54,11 +59,6 @@ CARTS = AggregateStore(
     cause=lambda cart: Cause(None, cart.traceparent),
 )
 """In one partition with its lines. DUE is when these are looked at, until all of them are paid or off."""
-
-
-def cart_home_of(key: str) -> str:
-    """The partition of the carts placed under this idempotency key."""
-    return from_key("order", "POST /orders/carts", key)
 
 
 JOBS = AggregateStore(

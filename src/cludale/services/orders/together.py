@@ -17,8 +17,8 @@ from cludale.ports.records import Put
 from cludale.ports.seats import Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.services.orders import domain
-from cludale.services.orders.domain import Order, OrderRequest
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.order import Order, OrderRequest
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.store import ORDERS
 
 _log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from cludale.ports.sales import SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.payments import carts
-from cludale.services.payments.domain import Attempt, Payment, PaymentClosed, Status
+from cludale.services.payments.payment import Attempt, Payment, PaymentClosed, Status
 from cludale.services.payments.service import Payments, payment_not_found
 from cludale.services.payments.store import listed
 from cludale.web.fields import PaymentMethod

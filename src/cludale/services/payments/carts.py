@@ -15,16 +15,10 @@ from cludale.kernel.carts import cart_of
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.services.orders.events import CartReserved, OrderCancelled
-from cludale.services.payments import domain
-from cludale.services.payments.domain import (
-    AttemptLimits,
-    Moved,
-    Payment,
-    Share,
-    Status,
-    payment_id,
-)
+from cludale.services.payments import domain, refunds
+from cludale.services.payments.domain import Moved
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentMended
+from cludale.services.payments.payment import AttemptLimits, Payment, Share, Status, payment_id
 
 
 def record_id(order_id: str) -> str:
@@ -173,12 +167,12 @@ def order_cancelled(
     if not order.reason.is_on_purpose:
         return Decision(payment) if payment is not None else None
     if payment is None or not payment.shares:
-        return Decision(payment) if payment is not None else domain.never(_paid_by(order), order, now=now)
+        return Decision(payment) if payment is not None else refunds.never(_paid_by(order), order, now=now)
     if payment.status is Status.COMPLETED:
         return of_line(
             payment,
             order.order_id,
-            lambda line: domain.order_cancelled(line, order, cause=cause, now=now) or Decision(line),
+            lambda line: refunds.order_cancelled(line, order, cause=cause, now=now) or Decision(line),
         )
     line = line_of(payment, order.order_id)
     if payment.closed:

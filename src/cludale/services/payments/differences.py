@@ -16,9 +16,9 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.ports.payment_gateway import Booked, Charge
 from cludale.services.payments import domain
-from cludale.services.payments.domain import Payment, Status
 from cludale.services.payments.events import DifferenceSettled, PaymentDiffers, PaymentMended
 from cludale.services.payments.mends import Difference, Mend
+from cludale.services.payments.payment import Payment, Status
 
 
 class State(StrEnum):

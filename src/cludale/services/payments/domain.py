@@ -7,27 +7,16 @@ it does outside, it does by a key of the provider's, so that doing it twice move
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import msgspec
 from msgspec import UNSET
 
-from cludale.kernel.allocation import Allocation
-from cludale.kernel.carts import is_cart
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Event
-from cludale.kernel.ids import same_as
-from cludale.kernel.money import Money
-from cludale.kernel.refusals import Refusal
 from cludale.kernel.tills import Till
-from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
-from cludale.ports.payment_gateway import Charge
 from cludale.ports.sales import Outlook, SaleOutlook, SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import (
-    OrderCancelled,
-    PartRefund,
-    PartRefundRequested,
     PaymentRequested,
     TicketReserved,
 )
@@ -40,205 +29,26 @@ from cludale.services.payments.events import (
     PaymentRefunded,
 )
 from cludale.services.payments.mends import Mend
-
-
-class Status(StrEnum):
-    """Where a payment is in its life."""
-
-    PENDING = "Pending"
-    COMPLETED = "Completed"
-    FAILED = "Failed"
-    REFUNDED = "Refunded"
-
-
-NEXT: Mapping[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.COMPLETED, Status.FAILED}),
-    Status.COMPLETED: frozenset({Status.REFUNDED}),
-    Status.FAILED: frozenset({Status.PENDING}),  # tried anew, in a new round
-    Status.REFUNDED: frozenset(),
-}
+from cludale.services.payments.payment import (
+    ATTEMPTS_KEPT,
+    NEXT,
+    Attempt,
+    AttemptLimits,
+    Failure,
+    Outcome,
+    Part,
+    Payment,
+    PaymentClosed,
+    Status,
+    payment_id,
+)
 
 _STAGE: Mapping[Status, int] = {Status.PENDING: 0, Status.COMPLETED: 1, Status.FAILED: 1, Status.REFUNDED: 2}
 """How far a round has come."""
 
-ATTEMPTS_KEPT = 20
-
-
-class Outcome(StrEnum):
-    """How an attempt ended."""
-
-    CHARGED = "charged"
-    DECLINED = "declined"
-    UNKNOWN = "no answer"
-
-
-class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """One try to charge."""
-
-    at: datetime
-    round: int
-    outcome: Outcome
-    detail: str | None = None
-
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """How the last round failed, as it was told."""
-
-    at: datetime
-    reason: FailureReason
-    returned: bool
-    retry_until: datetime | None
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """A part of the money that was asked back."""
-
-    part: PartRefund
-    done_at: datetime | None = None
-    """When it went back; None: it is still to be given back."""
-
-
-class Share(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """What a cart's payment has of the money of one of its lines, beside the charge. As in Payment."""
-
-    order_id: str
-    amount: Money
-    closed: bool = False
-    refunding: bool = False
-    refunded_at: datetime | None = None
-    parts: tuple[Part, ...] = ()
-    part_tries: int = 0
-    due_at: datetime | None = None
-    cause: Cause | None = None
-    """Of what is being done for it; None: of the charge."""
-    seats: Allocation
-
-
-class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """The money side of one order, or of a cart."""
-
-    id: str
-    order_id: str
-    amount: Money
-    method: str
-    status: Status
-    created_at: datetime
-    expires_at: datetime
-    round: int = 1
-    tries: int = 0
-    """Attempts in this round."""
-    attempts: tuple[Attempt, ...] = ()
-    due_at: datetime | None = None
-    closing: FailureReason | None = None
-    """The round is over without a known charge: to be Failed once the provider holds nothing."""
-    refunding: bool = False
-    closed: bool = False
-    """The order was cancelled on purpose: no new round."""
-    hold_ends_at: datetime | None = None
-    """When the order's own hold ends, once a round had another time for its end."""
-    cause: Cause = Cause()
-    """Of what is being done now."""
-    failure: Failure | None = None
-    """Of the last round, while it is Failed; None for one that never began, and for records of older versions."""
-    refunded_at: datetime | None = None
-    retells: int = 0
-    """How often the end of the round is still to be told again: orders knows nothing of a round that the organizer
-    began, so it doesn't miss the end of it."""
-    parts: tuple[Part, ...] = ()
-    """Part refunds, as they were heard of; never more than was paid."""
-    part_tries: int = 0
-    """Attempts in vain to give back the part, or the mend, that is now being given back."""
-    reference: str | None = None
-    """The provider's own id of this round's charge, once it has said one. Default for records of older versions."""
-    waits: int = 0
-    """How often the provider said of this round that the buyer or a bank has something left to do."""
-    mends: tuple[Mend, ...] = ()
-    """What reconciliation had given back beside all that. Default for records of older versions."""
-    till: Till | None = None
-    """How it was paid at the box office; None, as in records of older versions: the provider is asked."""
-    back_by: str | None = None
-    """Who gave it back there, if that was somebody in particular."""
-    shares: tuple[Share, ...] = ()
-    """Of a cart: its lines' (`carts.py`). `order_id` is the cart then, and `allocation` the seats of its first line.
-    Empty: of one order, as in records of older versions."""
-    allocation: Allocation
-    """What is paid for; handed on whole."""
-
-    @property
-    def is_free(self) -> bool:
-        """Does it cost nothing?"""
-        return not self.amount.amount
-
-    @property
-    def asks_provider(self) -> bool:
-        """Does the provider take its money? Of what is free or paid at the box office it never hears."""
-        return self.till is None and not self.is_free
-
-    @property
-    def open_part(self) -> PartRefund | None:
-        """The first part refund that is still to be given back."""
-        return next((each.part for each in self.parts if each.done_at is None), None)
-
-    @property
-    def open_mend(self) -> Mend | None:
-        """The first mend that is still to be given back."""
-        return next((each for each in self.mends if each.done_at is None), None)
-
-    @property
-    def owed_back(self) -> int:
-        """Minor units that part refunds give back; of a cart also what went back of whole lines."""
-        if not self.shares:
-            return sum(each.part.amount.amount for each in self.parts)
-        back = 0
-        for share in self.shares:
-            parts = sum(each.part.amount.amount for each in share.parts)
-            back += parts if share.refunded_at is None else share.amount.amount
-        return back
-
-    @property
-    def rest(self) -> Money:
-        """What part refunds leave of the money: what goes back if all of it does."""
-        return Money(self.amount.amount - sum(each.part.amount.amount for each in self.parts), self.amount.currency)
-
-    @property
-    def hold_end(self) -> datetime:
-        """When the hold of the order's seats ends."""
-        return self.hold_ends_at or self.expires_at
-
-    @property
-    def key(self) -> str:
-        """The provider's key of this round."""
-        return f"{self.id}.{self.round}"
-
-    @property
-    def charge(self) -> Charge:
-        """This round's, as the provider is asked for it."""
-        return Charge(self.key, self.amount, self.reference, self.created_at)
-
-
-class AttemptLimits(msgspec.Struct, frozen=True):
-    """How often a charge is tried in a round, and how long one attempt may take at most (lease included)."""
-
-    attempts: int
-    lease_seconds: float
-    retell_seconds: float = 60.0
-    """After what time the end of a round that the organizer began is told again; the next wait is three times that."""
-
 
 RETELLS = 3
 """How often it is told again."""
-
-
-class PaymentClosed(Refusal):
-    """This order can't be charged any more."""
-
-    def __init__(self, payment: Payment) -> None:
-        super().__init__(f"Order {payment.order_id!r} can't be charged any more.", paymentStatus=payment.status)
-
-
-def payment_id(order_id: str) -> str:
-    """The id of an order's payment, or a cart's: there is one for each."""
-    return f"payment-{order_id}" if is_cart(order_id) else same_as("payment", order_id)
 
 
 Moved = PaymentCompleted | PaymentFailed | PaymentRefunded | PartRefunded | PaymentMended
@@ -265,7 +75,7 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
     The log may tell of an earlier round, or of the same again: that changes nothing.
     """
     if isinstance(event, PartRefunded):
-        return _with_part(payment, Part(part=event.part, done_at=at))
+        return with_part(payment, Part(part=event.part, done_at=at))
     if isinstance(event, PaymentMended):
         return _with_mend(payment, event, at=at)
     match event:
@@ -297,7 +107,7 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
     )
 
 
-def _with_part(payment: Payment, part: Part) -> Payment:
+def with_part(payment: Payment, part: Part) -> Payment:
     """The payment with this part refund as it is now; what is back stays that."""
     before = next((each for each in payment.parts if each.part.number == part.part.number), None)
     if before is not None and (before.done_at is not None or part.done_at is None):
@@ -337,10 +147,10 @@ def _with_mend(payment: Payment, event: PaymentMended, *, at: datetime) -> Payme
 def ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
     """This has just happened. The end of a round that the organizer began is to be told again later."""
     after = _allowed(payment, evolve(payment, event, at=now))
-    return Decision(_to_be_retold(after, now=now, limits=limits), _told(after, event), at=now)
+    return Decision(to_be_retold(after, now=now, limits=limits), as_told(after, event), at=now)
 
 
-def _told(payment: Payment, event: Event) -> Sequence[Event]:
+def as_told(payment: Payment, event: Event) -> Sequence[Event]:
     """What is told: how a cart's round ended, of each of its lines."""
     if not payment.shares or not isinstance(event, PaymentCompleted | PaymentFailed):
         return (event,)
@@ -354,7 +164,7 @@ def _told(payment: Payment, event: Event) -> Sequence[Event]:
     return told
 
 
-def _to_be_retold(after: Payment, *, now: datetime, limits: AttemptLimits) -> Payment:
+def to_be_retold(after: Payment, *, now: datetime, limits: AttemptLimits) -> Payment:
     """The end of a round that the organizer began is told again, once nothing else is left to do."""
     if not after.retells or after.due_at is not None:
         return after
@@ -580,10 +390,11 @@ def _failed(
 ) -> Decision[Payment]:
     can_retry = reason in _TRIED_IN_VAIN and not payment.closed and now < payment.hold_end
     failure = Failure(at=now, reason=reason, returned=returned, retry_until=payment.hold_end if can_retry else None)
-    return ended(payment, _failed_for(payment, failure), now=now, limits=limits)
+    return ended(payment, failure_of(payment, failure), now=now, limits=limits)
 
 
-def _failed_for(payment: Payment, failure: Failure) -> PaymentFailed:
+def failure_of(payment: Payment, failure: Failure) -> PaymentFailed:
+    """That no money came of it, as it is told."""
     return PaymentFailed(
         payment_id=payment.id,
         order_id=payment.order_id,
@@ -610,96 +421,6 @@ def completed(payment: Payment) -> PaymentCompleted:
     )
 
 
-def order_cancelled(
-    payment: Payment | None, order: OrderCancelled, *, cause: Cause, now: datetime
-) -> Decision[Payment] | None:
-    """The order was cancelled on purpose: charge no more, and give back what was taken.
-
-    An order that failed by itself asks for nothing: its payment has failed already, or SaleRefused says so.
-    None: there is nothing to pay, nor will there be.
-    """
-    if not order.reason.is_on_purpose:
-        return Decision(payment) if payment is not None else None
-    if payment is None:
-        return never(order.order_id, order, now=now)
-    if payment.closed:
-        return Decision(payment)
-    closed = msgspec.structs.replace(payment, closed=True, cause=cause)
-    for part in order.part_refunds:  # whose own events may still be on their way
-        closed = _with_part(closed, Part(part=part))
-    match payment.status:
-        case Status.PENDING:
-            return Decision(close(closed, payment.closing or FailureReason.CANCELLED, now=now))
-        case Status.COMPLETED:
-            return refund(closed, cause=cause, now=now, back_by=order.seller or None)
-        case _:
-            return Decision(closed)
-
-
-def never(paid_by: str, order: OrderCancelled, *, now: datetime) -> Decision[Payment] | None:
-    """The cancellation came before the order could be paid: remember it, so that it is never charged. `paid_by`: the
-    order itself, or its cart.
-    """
-    if order.allocation is None or order.total is None:
-        return None
-    return Decision(
-        Payment(
-            id=payment_id(paid_by),
-            order_id=paid_by,
-            allocation=order.allocation,
-            amount=order.total,
-            method="",
-            status=Status.FAILED,
-            created_at=now,
-            expires_at=now,
-            closed=True,
-        )
-    )
-
-
-def refund(payment: Payment, *, cause: Cause, now: datetime, back_by: str | None = None) -> Decision[Payment]:
-    """Give the money back, if it was taken and isn't on its way back. `back_by`: who does, at the box office."""
-    if payment.status is not Status.COMPLETED or payment.refunding:
-        return Decision(payment)
-    return Decision(msgspec.structs.replace(payment, refunding=True, due_at=now, cause=cause, back_by=back_by))
-
-
-def has_taken_money(payment: Payment) -> bool:
-    """Was the money taken, so that a part of it can go back?"""
-    return payment.status in (Status.COMPLETED, Status.REFUNDED)
-
-
-def part_requested(
-    payment: Payment, request: PartRefundRequested, *, cause: Cause, now: datetime, again: bool
-) -> Decision[Payment]:
-    """A part of the money is to go back, once. Asked `again`, it is told again that it is back, if it is.
-
-    Raises ValueError for more than is left: orders never asks for that.
-    """
-    part = request.part
-    known = next((each for each in payment.parts if each.part.number == part.number), None)
-    if known is not None:
-        if not again or known.done_at is None:
-            return Decision(payment)
-        return Decision(payment, (_part_back(payment, part),), at=known.done_at, again=True)
-    if payment.refunding or payment.status is not Status.COMPLETED or part.amount.amount > payment.rest.amount:
-        raise ValueError(f"{payment.id} has no {part.amount} left to give back")
-    after = _with_part(payment, Part(part=part))
-    return Decision(msgspec.structs.replace(after, due_at=now, cause=cause))
-
-
-def part_refunded(payment: Payment, part: PartRefund, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
-    """This part of the money is back."""
-    if all(each.part.number != part.number or each.done_at is not None for each in payment.parts):
-        return Decision(payment)
-    event = _part_back(payment, part)
-    return Decision(_to_be_retold(evolve(payment, event, at=now), now=now, limits=limits), (event,), at=now)
-
-
-def _part_back(payment: Payment, part: PartRefund) -> PartRefunded:
-    return PartRefunded(payment_id=payment.id, order_id=payment.order_id, part=part, allocation=payment.allocation)
-
-
 def owes_money(payment: Payment) -> bool:
     """Is there something to give back, for certain or perhaps? That is never given up on."""
     if payment.refunding or payment.closing is not None or payment.open_part is not None:
@@ -709,35 +430,24 @@ def owes_money(payment: Payment) -> bool:
     return payment.open_mend is not None and payment.status is not Status.PENDING  # a charge that is open comes first
 
 
-def _owes_part(payment: Payment) -> bool:
+def owes_part(payment: Payment) -> bool:
     """Is a part, or a mend, what is given back next?"""
     if payment.open_part is not None:
         return True
     return payment.open_mend is not None and not payment.refunding and payment.closing is None
 
 
-def tries_in_vain(payment: Payment) -> int:
-    """How often it was tried to give back what it owes."""
-    return payment.part_tries if _owes_part(payment) else payment.tries
-
-
 def put_off(payment: Payment, *, until: datetime) -> Payment:
     """The provider gave no answer: try to give back again at `until`, if that is still to be done."""
     if not owes_money(payment):
         return payment
-    if _owes_part(payment):  # how often the charge was tried stays as it was told
+    if owes_part(payment):  # how often the charge was tried stays as it was told
         return msgspec.structs.replace(payment, part_tries=payment.part_tries + 1, due_at=until)
     return msgspec.structs.replace(payment, tries=payment.tries + 1, due_at=until)
 
 
-def refunded(payment: Payment, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
-    """The money is back."""
-    if payment.status is not Status.COMPLETED or not payment.refunding:
-        return Decision(payment)
-    return ended(payment, _back(payment), now=now, limits=limits)
-
-
-def _back(payment: Payment) -> PaymentRefunded:
+def refund_of(payment: Payment) -> PaymentRefunded:
+    """That the money went back, as it is told."""
     return PaymentRefunded(
         payment_id=payment.id,
         order_id=payment.order_id,
@@ -752,82 +462,3 @@ def _back(payment: Payment) -> PaymentRefunded:
 def _given_back_by(till: Till, seller: str | None) -> Till:
     """By nobody in particular is by who sold it: that till has the money."""
     return till if seller is None else msgspec.structs.replace(till, seller=seller)
-
-
-def standing(order_id: str, payment: Payment | None) -> ChargeStanding:
-    """How the money of an order stands."""
-    if payment is None:
-        return ChargeStanding(order_id, ChargeState.UNKNOWN)
-    is_going_back = payment.refunding or (payment.status is Status.REFUNDED and payment.open_part is not None)
-    state = ChargeState.OPEN if is_going_back else _STATES[payment.status]
-    return ChargeStanding(order_id, state, payment.round, payment.closed)
-
-
-_STATES: Mapping[Status, ChargeState] = {
-    Status.PENDING: ChargeState.OPEN,
-    Status.COMPLETED: ChargeState.TAKEN,
-    Status.FAILED: ChargeState.FAILED,
-    Status.REFUNDED: ChargeState.REFUNDED,
-}
-
-
-def compared(payment: Payment, order: ChargeQuestion) -> Decision[Payment]:
-    """Tell again how the round has ended, if this order has yet to hear it or to hear what follows from it.
-
-    Money that was taken is told again to an order that isn't paid, though the order may know of it: concerts answers.
-    Whose cancellation payments has yet to hear, or to carry out, is told nothing: the money goes back anyway.
-    """
-    match standing(order.order_id, payment).state:
-        case ChargeState.OPEN if payment.status is Status.REFUNDED and order.is_refunded:
-            return Decision(payment)
-        case ChargeState.TAKEN if order.cancelled_on_purpose:
-            return Decision(payment)
-        case ChargeState.FAILED if payment.round < order.round or (payment.round == order.round and not order.is_open):
-            return Decision(payment)
-        case ChargeState.REFUNDED if order.is_refunded:
-            return Decision(payment)
-        case _:
-            return told_again(payment)
-
-
-def told_again(payment: Payment) -> Decision[Payment]:
-    """How the round has ended, once more, as it was told and with the time that it had. Nothing while it is open."""
-    fact: Event | None = None
-    at: datetime | None = None
-    match payment.status:
-        case Status.COMPLETED if not payment.refunding:
-            fact = completed(payment)
-            at = payment.attempts[-1].at if payment.attempts else payment.created_at  # free, or at the box office
-        case Status.FAILED if payment.failure is not None or payment.tries or not payment.closed:
-            failure = payment.failure or _failure_of_old(payment)
-            fact, at = _failed_for(payment, failure), failure.at
-        case Status.REFUNDED:
-            fact, at = _back(payment), payment.refunded_at
-    return Decision(payment) if fact is None else Decision(payment, _told(payment, fact), at=at, again=True)
-
-
-def _failure_of_old(payment: Payment) -> Failure:
-    """Of a record that doesn't have it: no way to pay is left by now."""
-    last = payment.attempts[-1] if payment.attempts else None
-    reason = FailureReason.EXPIRED
-    if last is not None:
-        reason = FailureReason.DECLINED if last.outcome is Outcome.DECLINED else FailureReason.GAVE_UP
-    return Failure(at=last.at if last else payment.created_at, reason=reason, returned=False, retry_until=None)
-
-
-def is_to_be_retold(payment: Payment) -> bool:
-    """Is nothing left to do but to tell again how the round has ended?"""
-    return payment.status is not Status.PENDING and not owes_money(payment)
-
-
-def retold(payment: Payment, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:
-    """Tell the end of a round that the organizer began once more, and say when the next time is, if there is one."""
-    if not is_to_be_retold(payment) or payment.due_at is None:
-        return Decision(payment)
-    left = max(0, payment.retells - 1)
-    wait = timedelta(seconds=limits.retell_seconds * 3.0 ** (RETELLS - left))
-    after = msgspec.structs.replace(payment, retells=left, due_at=now + wait if left else None)
-    if not payment.retells:
-        return Decision(after)
-    again = told_again(payment)
-    return Decision(after, again.events, at=again.at, again=True)

@@ -13,9 +13,9 @@ from cludale.ports.clock import Clock
 from cludale.ports.payment_gateway import TAKEN, Charge, Declined, GatewayTrouble, PaymentGateway
 from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
-from cludale.services.payments import carts, differences, domain
-from cludale.services.payments.domain import AttemptLimits, Outcome, Payment, Status
+from cludale.services.payments import carts, comparison, differences, domain, refunds
 from cludale.services.payments.mends import Mend
+from cludale.services.payments.payment import AttemptLimits, Outcome, Payment, Status
 
 STUCK_TRIES = 30
 """From so many tries on, money that has to go back counts as stuck: with the waits as they are, some four minutes."""
@@ -54,8 +54,8 @@ class Charging(DuePolicy[Payment]):
         TRACEPARENT.set(payment.cause.traceparent)
         if payment.shares and (line := carts.next_owed(payment)) is not None:
             return await self._back_of_line(payment, line)
-        if domain.is_to_be_retold(payment):
-            return lambda p, now: domain.retold(p, now=now, limits=self._limits)
+        if comparison.is_to_be_retold(payment):
+            return lambda p, now: comparison.retold(p, now=now, limits=self._limits)
         try:
             step = await self._ask(payment)
         except Declined as declined:
@@ -77,8 +77,8 @@ class Charging(DuePolicy[Payment]):
 
         def back(own: Payment, now: datetime) -> Decision[Payment]:
             if part is not None:
-                return domain.part_refunded(own, part, now=now, limits=self._limits)
-            return domain.refunded(own, now=now, limits=self._limits)
+                return refunds.part_refunded(own, part, now=now, limits=self._limits)
+            return refunds.refunded(own, now=now, limits=self._limits)
 
         return self.of_its_round(payment, lambda p, now: carts.of_line(p, line.order_id, lambda own: back(own, now)))
 
@@ -94,11 +94,11 @@ class Charging(DuePolicy[Payment]):
         if (part := payment.open_part) is not None:
             if part.amount.amount and asks:
                 await self._gateway.refund_part(payment.charge, f"{payment.key}.{part.number}", part.amount)
-            return lambda p, now: domain.part_refunded(p, part, now=now, limits=self._limits)
+            return lambda p, now: refunds.part_refunded(p, part, now=now, limits=self._limits)
         if payment.refunding:
             if asks:
                 await self._refund_rest(payment)
-            return lambda p, now: domain.refunded(p, now=now, limits=self._limits)
+            return lambda p, now: refunds.refunded(p, now=now, limits=self._limits)
         if payment.closing is not None:
             returned = await self._gateway.void(payment.charge) if asks else False
             return lambda p, now: domain.voided(p, returned=returned, now=now, limits=self._limits)
@@ -138,7 +138,7 @@ class Charging(DuePolicy[Payment]):
             return self._line_put_off(state, line, why)
         if not domain.owes_money(state):
             return self.of_its_round(state, self._tried(state, Outcome.UNKNOWN, why))
-        tries = domain.tries_in_vain(state) + 1
+        tries = refunds.tries_in_vain(state) + 1
         until = self._put_off(tries, self._clock.now())
         self.stuck += tries >= STUCK_TRIES
         _log.warning("%s: no answer to giving back (%s), again at %s", state.id, why, until)

@@ -8,7 +8,7 @@ from msgspec import Meta
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound, Refusal
 from cludale.ports.payment_gateway import BuyerAction, NotFromProvider
-from cludale.services.payments.domain import Status
+from cludale.services.payments.payment import Status
 from cludale.services.payments.service import Payments, payment_not_found
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership

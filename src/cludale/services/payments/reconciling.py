@@ -19,8 +19,8 @@ from cludale.runtime.due import Do, DuePolicy, DueWork, Step
 from cludale.runtime.recent import Recent
 from cludale.services.payments import differences, reconciliation
 from cludale.services.payments.differences import Found, Settlement, State
-from cludale.services.payments.domain import Payment, Status
 from cludale.services.payments.mends import Difference
+from cludale.services.payments.payment import Payment, Status
 from cludale.services.payments.reconciliation import Phase, Reconciliation
 from cludale.services.payments.store import DIFFERENCES, PAYMENTS, RECONCILIATIONS
 

@@ -9,7 +9,7 @@ from cludale.kernel.flat import fields_of
 from cludale.runtime.replay import NotYet, Ref, States, Table
 from cludale.services.orders.events import CartReserved, TicketReserved
 from cludale.services.payments import carts
-from cludale.services.payments.domain import Payment, Share, Status, as_begun, evolve, payment_id
+from cludale.services.payments.domain import as_begun, evolve
 from cludale.services.payments.events import (
     PartRefunded,
     PaymentCompleted,
@@ -17,6 +17,7 @@ from cludale.services.payments.events import (
     PaymentMended,
     PaymentRefunded,
 )
+from cludale.services.payments.payment import Payment, Share, Status, payment_id
 from cludale.services.payments.store import PAYMENTS
 
 

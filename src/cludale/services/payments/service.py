@@ -31,9 +31,9 @@ from cludale.services.orders.events import (
     PaymentRequested,
     TicketReserved,
 )
-from cludale.services.payments import carts, domain
-from cludale.services.payments.domain import AttemptLimits, Payment, Status
+from cludale.services.payments import carts, comparison, domain, refunds
 from cludale.services.payments.due import Charging
+from cludale.services.payments.payment import AttemptLimits, Payment, PaymentClosed, Status, payment_id
 from cludale.services.payments.reconciling import Reconciling
 from cludale.services.payments.store import PAYMENTS
 
@@ -127,21 +127,21 @@ class Payments:
         return Decision(domain.requested(payment, event.data, cause=Cause.of(event), now=now, limits=self._limits))
 
     def _on_order_cancelled(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment] | None:
-        decide = domain.order_cancelled if cart_of(event.data.order_id) is None else carts.order_cancelled
+        decide = refunds.order_cancelled if cart_of(event.data.order_id) is None else carts.order_cancelled
         return decide(payment, event.data, cause=Cause.of(event), now=now)
 
     def _on_sale_refused(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment]:
         if payment is None:
             raise TooEarly
-        return _of_order(payment, event, lambda own: domain.refund(own, cause=Cause.of(event), now=now))
+        return _of_order(payment, event, lambda own: refunds.refund(own, cause=Cause.of(event), now=now))
 
     def _on_part_requested(self, event: Envelope, payment: Payment | None, now: datetime) -> Decision[Payment]:
-        if payment is None or not domain.has_taken_money(payment):
+        if payment is None or not refunds.has_taken_money(payment):
             raise TooEarly
         return _of_order(
             payment,
             event,
-            lambda own: domain.part_requested(own, event.data, cause=Cause.of(event), now=now, again=event.repeated),
+            lambda own: refunds.part_requested(own, event.data, cause=Cause.of(event), now=now, again=event.repeated),
         )
 
     HANDLERS: ClassVar[Mapping[type[Event], Callable[..., Decision[Payment] | None]]] = {
@@ -198,7 +198,7 @@ class Payments:
         before = (await self._one(order_id)).state
         if domain.wants_seats_again(before, self._updates.clock.now()):
             if before.shares:
-                raise domain.PaymentClosed(before)
+                raise PaymentClosed(before)
             await self._check_seats(before)
 
         def again(payment: Payment, now: datetime) -> Decision[Payment]:
@@ -263,8 +263,8 @@ class Payments:
         for asked in questions:
             known = found.get(carts.record_id(asked.order_id))
             own = None if known is None else carts.seen_as(known.state, asked.order_id)
-            here = domain.standing(asked.order_id, own)
-            if known is not None and own is not None and domain.compared(own, asked).events:
+            here = comparison.standing(asked.order_id, own)
+            if known is not None and own is not None and comparison.compared(own, asked).events:
                 here = msgspec.structs.replace(here, told_again=True)
                 changes.append(Change(PAYMENTS, known.state.id, _compared_with(asked), known=known))
             standings[asked.order_id] = here
@@ -291,7 +291,7 @@ def payment_not_found(order_id: str) -> NotFound:
 
 
 def _payment_of(fact: Any) -> str:
-    return domain.payment_id(fact.cart_id) if isinstance(fact, CartReserved) else carts.record_id(fact.order_id)
+    return payment_id(fact.cart_id) if isinstance(fact, CartReserved) else carts.record_id(fact.order_id)
 
 
 def _of_order(payment: Payment, event: Envelope, decide: Callable[[Payment], Decision[Payment]]) -> Decision[Payment]:
@@ -302,7 +302,7 @@ def _of_order(payment: Payment, event: Envelope, decide: Callable[[Payment], Dec
 def _compared_with(order: ChargeQuestion) -> Step[Payment]:
     def step(payment: Payment, _: datetime) -> Decision[Payment]:
         if not payment.shares:
-            return domain.compared(payment, order)
-        return carts.of_line(payment, order.order_id, lambda line: domain.compared(line, order))
+            return comparison.compared(payment, order)
+        return carts.of_line(payment, order.order_id, lambda line: comparison.compared(line, order))
 
     return step

@@ -6,7 +6,7 @@ from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.payments.differences import Found, State
-from cludale.services.payments.domain import Payment, payment_id
+from cludale.services.payments.payment import Payment, payment_id
 from cludale.services.payments.reconciliation import Reconciliation
 
 PAYMENTS = AggregateStore(

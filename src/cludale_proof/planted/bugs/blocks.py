@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from cludale.ports.seats import BlockNotFound
-from cludale.services.concerts import blocks
-from cludale.services.concerts.blocks import Block, Blocks
+from cludale.services.concerts.blocks import block as blocks
+from cludale.services.concerts.blocks.block import Block, Blocks
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
 from cludale_proof.planted.planting import bug, swap
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cludale.services.concerts import pricing
-from cludale.services.orders.domain import Channel
+from cludale.services.concerts.prices import domain as pricing
+from cludale.services.orders.order import Channel
 from cludale.services.orders.reports import columns, sales, tills
-from cludale.services.payments import domain as payments_domain
-from cludale.services.payments.domain import Payment
+from cludale.services.payments import refunds as payments_refunds
+from cludale.services.payments.payment import Payment
 from cludale_proof.planted.planting import bug, swap
 
 
@@ -26,12 +26,12 @@ def _(stack: ExitStack) -> None:
 
 @bug("box office: what goes back is booked on who sold it, whoever gives it back", theme="box office")
 def _(stack: ExitStack) -> None:
-    right = payments_domain.refund
+    right = payments_refunds.refund
 
     def wrong(payment: Any, **kwargs: Any) -> Any:
         return right(payment, **{**kwargs, "back_by": None})
 
-    swap(stack, payments_domain, "refund", wrong)
+    swap(stack, payments_refunds, "refund", wrong)
 
 
 @bug("reports: what is given back in part at the box office is still in the till", theme="box office")

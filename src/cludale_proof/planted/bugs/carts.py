@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
 from cludale.services.notifications import domain as notifications_domain
-from cludale.services.orders import carts as order_carts
-from cludale.services.orders.carts import Cart, Looked
-from cludale.services.orders.domain import Status
+from cludale.services.orders.carts import domain as order_carts
+from cludale.services.orders.carts.domain import Cart, Looked
+from cludale.services.orders.order import Status
 from cludale.services.payments import carts as payment_carts
-from cludale.services.payments import domain as payments_domain
+from cludale.services.payments import payment as payments_payment
 from cludale.services.payments import service as payments_service
-from cludale.services.payments.domain import Payment
+from cludale.services.payments.payment import Payment
 from cludale_proof.planted.planting import bug, swap
 
 
@@ -31,7 +31,7 @@ def _(stack: ExitStack) -> None:
 @bug("carts: each line is charged by itself, beside the cart", theme="carts")
 def _(stack: ExitStack) -> None:
     swap(stack, payments_service, "cart_of", lambda _: None)
-    swap(stack, payment_carts, "record_id", payments_domain.payment_id)
+    swap(stack, payment_carts, "record_id", payments_payment.payment_id)
 
 
 @bug("carts: a line is kept where another comes to nothing", theme="carts")
@@ -72,7 +72,7 @@ def _(stack: ExitStack) -> None:
     right = payment_carts.order_cancelled
 
     def wrong(payment: Payment | None, order: Any, *, cause: Any, now: datetime) -> Decision[Payment] | None:
-        if payment is not None and payment.status is payments_domain.Status.COMPLETED:
+        if payment is not None and payment.status is payments_payment.Status.COMPLETED:
             return Decision(payment)
         return right(payment, order, cause=cause, now=now)
 

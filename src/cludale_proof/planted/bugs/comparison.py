@@ -15,10 +15,15 @@ from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.domain import Seating, Sell
 from cludale.services.concerts.stock import Answered, Status
 from cludale.services.orders import comparison
-from cludale.services.orders import domain as orders_domain
-from cludale.services.orders.domain import Compared, Lost, Order
+from cludale.services.orders import lost_events as orders_lost_events
+from cludale.services.orders import order as orders_order
+from cludale.services.orders.lost_events import Compared, Lost
+from cludale.services.orders.order import Order
+from cludale.services.payments import comparison as payments_comparison
 from cludale.services.payments import domain as payments_domain
-from cludale.services.payments.domain import Payment
+from cludale.services.payments import payment as payments_payment
+from cludale.services.payments import refunds as payments_refunds
+from cludale.services.payments.payment import Payment
 from cludale_proof.planted.planting import bug, swap
 
 
@@ -49,7 +54,7 @@ def _(stack: ExitStack) -> None:
 
     async def wrong(self: Any, orders: Sequence[Order]) -> Any:
         def never(order: Order, _: datetime) -> Decision[Order]:
-            if order.status is not orders_domain.Status.CANCELLED:
+            if order.status is not orders_order.Status.CANCELLED:
                 return Decision(order)
             return Decision(msgspec.structs.replace(order, due_at=None, looks=order.looks + 1))
 
@@ -60,29 +65,29 @@ def _(stack: ExitStack) -> None:
 
 @bug("comparison: another way to pay that payments missed is not told again", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    right = orders_domain.compared
+    right = orders_lost_events.compared
 
     def wrong(order: Order, charge: Any, *, has_seats: bool) -> Compared:
         after = right(order, charge, has_seats=has_seats)
         return Compared(Decision(order)) if after.lost is Lost.REQUESTED else after
 
-    swap(stack, orders_domain, "compared", wrong)
+    swap(stack, orders_lost_events, "compared", wrong)
 
 
 @bug("comparison: money of which nothing came is charged again", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    right = payments_domain.compared
+    right = payments_comparison.compared
 
     def wrong(payment: Payment, order: Any) -> Decision[Payment]:
         told = right(payment, order)
-        if payment.status is not payments_domain.Status.COMPLETED or not told.events:
+        if payment.status is not payments_payment.Status.COMPLETED or not told.events:
             return told
         anew = msgspec.structs.replace(
-            payment, status=payments_domain.Status.PENDING, round=payment.round + 1, due_at=payment.created_at
+            payment, status=payments_payment.Status.PENDING, round=payment.round + 1, due_at=payment.created_at
         )
         return replace(told, state=anew)
 
-    swap(stack, payments_domain, "compared", wrong)
+    swap(stack, payments_comparison, "compared", wrong)
 
 
 @bug("comparison: what is told again is told as if it were new", theme="lost for good")
@@ -107,14 +112,14 @@ def _(stack: ExitStack) -> None:
 
 @bug("comparison: a refund that is told of again is made again", theme="lost for good")
 def _(stack: ExitStack) -> None:
-    right = payments_domain.refund
+    right = payments_refunds.refund
 
     def wrong(payment: Payment, **kwargs: Any) -> Decision[Payment]:
-        if payment.status is payments_domain.Status.REFUNDED:
-            payment = msgspec.structs.replace(payment, status=payments_domain.Status.COMPLETED)
+        if payment.status is payments_payment.Status.REFUNDED:
+            payment = msgspec.structs.replace(payment, status=payments_payment.Status.COMPLETED)
         return right(payment, **kwargs)
 
-    swap(stack, payments_domain, "refund", wrong)
+    swap(stack, payments_refunds, "refund", wrong)
 
 
 @bug("comparison: money that is told of again gets seats again", theme="lost for good")
@@ -153,3 +158,4 @@ def _(stack: ExitStack) -> None:
 @bug("comparison: the end of a round that the organizer began is told once", theme="lost for good")
 def _(stack: ExitStack) -> None:
     swap(stack, payments_domain, "RETELLS", 0)
+    swap(stack, payments_comparison, "RETELLS", 0)

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from cludale.kernel import buyers
 from cludale.kernel.decision import Decision
-from cludale.services.concerts import allowances
 from cludale.services.concerts import domain as concerts_domain
+from cludale.services.concerts.buyers import domain as allowances
 from cludale.services.concerts.domain import Seating, Sell
 from cludale.services.concerts.stock import Reservation
 from cludale_proof.planted.planting import bug, swap

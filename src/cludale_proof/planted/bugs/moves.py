@@ -10,10 +10,11 @@ import msgspec
 from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.decision import Decision
 from cludale.services.concerts import domain as concerts_domain
-from cludale.services.concerts import numbered, seat_moves
+from cludale.services.concerts import numbered
 from cludale.services.concerts.domain import Seating
 from cludale.services.concerts.numbered import SeatMap
-from cludale.services.concerts.seat_moves import MoveCommand
+from cludale.services.concerts.seat_moves import domain as seat_moves
+from cludale.services.concerts.seat_moves.domain import MoveCommand
 from cludale.services.notifications import domain as notifications_domain
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders.events import OrderReseated

@@ -20,13 +20,14 @@ from cludale.services.concerts import stock
 from cludale.services.orders import api as orders_api
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders import due as orders_due
+from cludale.services.orders import order as orders_order
 from cludale.services.orders import service as orders_service
-from cludale.services.orders.domain import Order
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import Order
 from cludale.services.orders.store import ORDERS, keyed_id
 from cludale.services.payments import domain as payments_domain
-from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import PaymentCompleted
+from cludale.services.payments.payment import Payment
 from cludale_proof.planted.planting import bug, swap
 from cludale_proof.planted.spoilt import forget_handled
 
@@ -46,7 +47,7 @@ def _(stack: ExitStack) -> None:
     right = orders_domain.pay
 
     def wrong(order: Order, *args: Any, **kwargs: Any) -> Decision[Order]:
-        if order.status is orders_domain.Status.CANCELLED:
+        if order.status is orders_order.Status.CANCELLED:
             order = msgspec.structs.replace(order, reason=CancelReason.EXPIRED)
         return right(order, *args, **kwargs)
 
@@ -56,14 +57,14 @@ def _(stack: ExitStack) -> None:
 @bug("orders: a failed payment cancels an order that is paid", theme="slow payments")
 def _(stack: ExitStack) -> None:
     def wrong(order: Order, reason: CancelReason, note: str | None = None) -> Decision[Order]:
-        if order.status is orders_domain.Status.CANCELLED:
+        if order.status is orders_order.Status.CANCELLED:
             return Decision(order)
         return orders_domain.cancel(order, reason, note)
 
     right = orders_domain.unpaid
 
     def unpaid(order: Order, payment: Any, *, reason: CancelReason, retry_until: datetime | None) -> Decision[Order]:
-        if order.status is orders_domain.Status.PAID:
+        if order.status is orders_order.Status.PAID:
             return wrong(order, reason)
         return right(order, payment, reason=reason, retry_until=retry_until)
 
@@ -151,8 +152,8 @@ def _(stack: ExitStack) -> None:
 
     def wrong(order: Order, payment: Any) -> Order:
         after = right(order, payment)
-        if after.status is orders_domain.Status.RESERVED and payment.status is orders_domain.PaymentStatus.COMPLETED:
-            return msgspec.structs.replace(after, status=orders_domain.Status.PAID)
+        if after.status is orders_order.Status.RESERVED and payment.status is orders_order.PaymentStatus.COMPLETED:
+            return msgspec.structs.replace(after, status=orders_order.Status.PAID)
         return after
 
     swap(stack, orders_domain, "learn", wrong)
@@ -174,11 +175,11 @@ def _(stack: ExitStack) -> None:
     swap(stack, orders_domain, "learn", wrong)
 
     def ended(order: Order, *, now: datetime) -> Decision[Order]:
-        is_over = order.status is orders_domain.Status.RESERVED and order.due_at is not None and now >= order.due_at
+        is_over = order.status is orders_order.Status.RESERVED and order.due_at is not None and now >= order.due_at
         return orders_domain.fail(order, CancelReason.DECLINED) if is_over else Decision(order)
 
     swap(stack, orders_domain, "hold_ended", ended)
-    swap(stack, Order, "is_settled", property(lambda self: self.status is not orders_domain.Status.PENDING))
+    swap(stack, Order, "is_settled", property(lambda self: self.status is not orders_order.Status.PENDING))
 
 
 @bug("orders: another way to pay is taken though the hold has ended", theme="changes of mind")
@@ -207,7 +208,7 @@ def _(stack: ExitStack) -> None:
     right = orders_due.DueOrders.take_up
 
     def wrong(self: Any, state: Order, now: datetime) -> Decision[Order]:
-        return Decision(state) if state.status is orders_domain.Status.PENDING else right(self, state, now)
+        return Decision(state) if state.status is orders_order.Status.PENDING else right(self, state, now)
 
     swap(stack, orders_due.DueOrders, "take_up", wrong)
 

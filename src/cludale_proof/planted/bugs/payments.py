@@ -17,10 +17,10 @@ from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.domain import Return, Seating
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.concerts.stock import Reservation
-from cludale.services.orders import aftersale
 from cludale.services.orders import parts as order_parts
-from cludale.services.orders.domain import Order
+from cludale.services.orders.aftersale import domain as aftersale
 from cludale.services.orders.events import OrderCancelled
+from cludale.services.orders.order import Order
 from cludale.services.orders.reports import columns as report_columns
 from cludale.services.orders.reports import money as report_money
 from cludale.services.orders.reports import reading as report_reading
@@ -29,10 +29,12 @@ from cludale.services.orders.reports import shares as report_shares
 from cludale.services.payments import differences, reconciliation
 from cludale.services.payments import domain as payments_domain
 from cludale.services.payments import due as payments_due
+from cludale.services.payments import payment as payments_payment
+from cludale.services.payments import refunds as payments_refunds
 from cludale.services.payments import service as payments_service
-from cludale.services.payments.domain import Payment
 from cludale.services.payments.events import FailureReason
 from cludale.services.payments.mends import Mend
+from cludale.services.payments.payment import Payment
 from cludale_proof.planted.planting import bug, swap
 from cludale_proof.simulator.provider import Gateway, Provider
 
@@ -47,8 +49,8 @@ def _(stack: ExitStack) -> None:
     right = payments_domain.attempted
 
     def wrong(payment: Payment, outcome: Any, detail: Any, **kwargs: Any) -> Decision[Payment]:
-        if outcome is payments_domain.Outcome.UNKNOWN:
-            outcome = payments_domain.Outcome.DECLINED
+        if outcome is payments_payment.Outcome.UNKNOWN:
+            outcome = payments_payment.Outcome.DECLINED
         return right(payment, outcome, detail, **kwargs)
 
     swap(stack, payments_domain, "attempted", wrong)
@@ -94,7 +96,7 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     swap(
         stack,
-        payments_domain,
+        payments_refunds,
         "order_cancelled",
         lambda payment, order, *, cause, now: Decision(payment) if payment is not None else None,
     )
@@ -102,12 +104,12 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: a cancellation that comes before the order is forgotten", theme="changes of mind")
 def _(stack: ExitStack) -> None:
-    right = payments_domain.order_cancelled
+    right = payments_refunds.order_cancelled
 
     def wrong(payment: Payment | None, order: OrderCancelled, **kwargs: Any) -> Decision[Payment] | None:
         return None if payment is None else right(payment, order, **kwargs)
 
-    swap(stack, payments_domain, "order_cancelled", wrong)
+    swap(stack, payments_refunds, "order_cancelled", wrong)
 
 
 @bug("payments: a refused sale is not refunded")
@@ -261,14 +263,14 @@ def _(stack: ExitStack) -> None:
 
 @bug("payments: a refund that two replicas bring to its end is told of twice", theme="slow payments")
 def _(stack: ExitStack) -> None:
-    right = payments_domain.refunded
+    right = payments_refunds.refunded
 
     def wrong(payment: Payment, **kwargs: Any) -> Decision[Payment]:
-        if payment.status is payments_domain.Status.REFUNDED:
-            payment = msgspec.structs.replace(payment, status=payments_domain.Status.COMPLETED, refunding=True)
+        if payment.status is payments_payment.Status.REFUNDED:
+            payment = msgspec.structs.replace(payment, status=payments_payment.Status.COMPLETED, refunding=True)
         return right(payment, **kwargs)
 
-    swap(stack, payments_domain, "refunded", wrong)
+    swap(stack, payments_refunds, "refunded", wrong)
 
 
 @bug("payments: what a crash cut off is never taken up")
@@ -276,7 +278,7 @@ def _(stack: ExitStack) -> None:
     right = payments_due.Charging.take_up
 
     def wrong(self: Any, state: Payment, now: datetime) -> Decision[Payment]:
-        is_begun = state.status is payments_domain.Status.PENDING and state.closing is None and not state.tries
+        is_begun = state.status is payments_payment.Status.PENDING and state.closing is None and not state.tries
         return Decision(state) if is_begun else right(self, state, now)
 
     swap(stack, payments_due.Charging, "take_up", wrong)
@@ -287,7 +289,7 @@ def _(stack: ExitStack) -> None:
     right = payments_domain.retry
 
     def wrong(payment: Payment, **kwargs: Any) -> Payment:
-        if payment.status is payments_domain.Status.PENDING and not payment.closed:
+        if payment.status is payments_payment.Status.PENDING and not payment.closed:
             return msgspec.structs.replace(payment, round=payment.round + 1)
         return right(payment, **kwargs)
 

@@ -12,12 +12,13 @@ from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.decision import Decision
 from cludale.ports.records import Handled
 from cludale.services.concerts import domain as concerts_domain
-from cludale.services.concerts import numbered, plan_changes
+from cludale.services.concerts import holding, numbered
 from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Seating, Sell
 from cludale.services.concerts.events import ReleaseReason, SeatsReleased
 from cludale.services.concerts.numbered import Hall, SeatMap
-from cludale.services.concerts.plan_changes import ChangePlan
+from cludale.services.concerts.seat_plans import domain as plan_changes
+from cludale.services.concerts.seat_plans.domain import ChangePlan
 from cludale.services.concerts.seating.ground import ORPHAN, Place, Stretch
 from cludale.services.concerts.stock import Reservation, Section, Status
 from cludale_proof.planted.planting import bug, swap
@@ -169,7 +170,7 @@ def _(stack: ExitStack) -> None:
         asked[0] += 1
         return f"{prefix}-{other.partition('-')[2] or other}.again{asked[0]}"
 
-    swap(stack, concerts_service, "same_as", wrong)
+    swap(stack, holding, "same_as", wrong)
 
 
 # -- seats with numbers

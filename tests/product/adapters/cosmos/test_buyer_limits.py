@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 from tests.fakes import CountingIds, ManualClock
 from tests.product.adapters.cosmos.double import KEY, running_double
-from tests.product.services.concerts.test_buyers import ANNE, CONCERT, HASH, Service
+from tests.product.services.concerts.buyers.test_buyers import ANNE, CONCERT, HASH, Service
 
 from cludale.adapters.cosmos.store import CosmosStore
 from cludale.kernel.events import Cause
@@ -15,7 +15,7 @@ from cludale.kernel.refusals import Busy
 from cludale.kernel.wire import Codec
 from cludale.ports.seats import BuyerLimitReached, TooManyHolds
 from cludale.services.catalogue import CATALOGUE
-from cludale.services.concerts.buyers import Quotas
+from cludale.services.concerts.buyers.service import Quotas
 from cludale.wiring.stores import CONTAINERS
 
 QUOTAS = Quotas(holds_per_buyer=3, holds_per_address=4)

@@ -53,7 +53,7 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.services.concerts.api import STATUS
-from cludale.services.concerts.code_api import STATUS as PRICES
+from cludale.services.concerts.codes.api import STATUS as PRICES
 from cludale.web.problems import Problems
 
 TIMEOUT_SECONDS = 1.5

@@ -79,12 +79,14 @@ def replica(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Concert
 async def order(
     concerts: Concerts, name: str, quantity: int = 1, section: str | None = None, most: Money | None = None
 ) -> SeatsHeld:
-    return await concerts.hold(HoldRequest("concert-1", quantity, f"order-{name}", section, None, most))
+    return await concerts.holding.hold(HoldRequest("concert-1", quantity, f"order-{name}", section, None, most))
 
 
 class TestThePrice:
     async def test_it_is_the_cheapest_section_however_they_are_listed(self, concerts: Concerts) -> None:
-        await concerts.schedule(concert(("floor", 5, 6_500), ("upper", 1, 3_900), ("lower", 5, 5_500)), Cause())
+        await concerts.directory.schedule(
+            concert(("floor", 5, 6_500), ("upper", 1, 3_900), ("lower", 5, 5_500)), Cause()
+        )
         held = [await order(concerts, name) for name in "abc"]
         assert [(each.allocation.section, each.price.amount) for each in held] == [
             ("upper", 3_900),
@@ -93,11 +95,11 @@ class TestThePrice:
         ]
 
     async def test_of_equally_cheap_ones_it_is_the_one_listed_first(self, concerts: Concerts) -> None:
-        await concerts.schedule(concert(("b", 1, 900), ("a", 1, 900), ("c", 1, 900)), Cause())
+        await concerts.directory.schedule(concert(("b", 1, 900), ("a", 1, 900), ("c", 1, 900)), Cause())
         assert [(await order(concerts, name)).allocation.section for name in "xyz"] == ["b", "a", "c"]
 
     async def test_a_free_section_is_had_by_its_name_only(self, concerts: Concerts) -> None:
-        await concerts.schedule(concert(("guests", 5, 0), ("hall", 1, 900)), Cause())
+        await concerts.directory.schedule(concert(("guests", 5, 0), ("hall", 1, 900)), Cause())
         assert (await order(concerts, "a")).allocation.section == "hall"
         with pytest.raises(SeatsUnavailable) as refusal:
             await order(concerts, "b")
@@ -105,11 +107,11 @@ class TestThePrice:
         assert (await order(concerts, "c", 1, "guests")).price.amount == 0
 
     async def test_where_all_are_free_any_will_do(self, concerts: Concerts) -> None:
-        await concerts.schedule(concert(("a", 1, 0), ("b", 1, 0)), Cause())
+        await concerts.directory.schedule(concert(("a", 1, 0), ("b", 1, 0)), Cause())
         assert [(await order(concerts, name)).allocation.section for name in "xy"] == ["a", "b"]
 
     async def test_nobody_pays_more_than_they_said(self, concerts: Concerts) -> None:
-        await concerts.schedule(concert(("floor", 5, 6_500), ("upper", 1, 3_900)), Cause())
+        await concerts.directory.schedule(concert(("floor", 5, 6_500), ("upper", 1, 3_900)), Cause())
         most = Money(3_900, "EUR")
         assert (await order(concerts, "a", most=most)).allocation.section == "upper"
         with pytest.raises(PriceTooHigh) as refusal:
@@ -122,7 +124,7 @@ class TestThePrice:
             await order(concerts, "d", most=Money(9_900, "USD"))
 
     async def test_who_ask_at_once_fill_one_section_after_the_other(self, concerts: Concerts) -> None:
-        await concerts.schedule(many(5, seats=3), Cause())
+        await concerts.directory.schedule(many(5, seats=3), Cause())
         held = await asyncio.gather(*(order(concerts, f"{n}") for n in range(20)), return_exceptions=True)
         sections = [each.allocation.section if isinstance(each, SeatsHeld) else type(each).__name__ for each in held]
         assert sections == [f"s{n // 3}" for n in range(15)] + ["SeatsUnavailable"] * 5
@@ -132,7 +134,7 @@ class TestWhatOthersDo:
     async def test_seats_that_another_replica_took_are_not_given_again(
         self, concerts: Concerts, replica: Concerts
     ) -> None:
-        await concerts.schedule(many(4, seats=1), Cause())
+        await concerts.directory.schedule(many(4, seats=1), Cause())
         held = [await order((concerts, replica)[n % 2], f"{n}") for n in range(4)]
         assert [each.allocation.section for each in held] == ["s0", "s1", "s2", "s3"]
         for each in (concerts, replica):
@@ -142,7 +144,7 @@ class TestWhatOthersDo:
     async def test_it_is_never_refused_while_another_replica_gave_a_seat_back(
         self, concerts: Concerts, replica: Concerts, clock: ManualClock
     ) -> None:
-        await concerts.schedule(many(3, seats=1), Cause())
+        await concerts.directory.schedule(many(3, seats=1), Cause())
         for n in range(3):
             await order(concerts, f"{n}")
         clock.advance(601)
@@ -154,7 +156,7 @@ class TestWhatOthersDo:
         self, concerts: Concerts, store: SqliteStore, clock: ManualClock
     ) -> None:
         short = Concerts(store, clock=clock, ids=CountingIds(), hold_seconds=5, max_per_order=8)
-        await concerts.schedule(many(2, seats=2), Cause())
+        await concerts.directory.schedule(many(2, seats=2), Cause())
         await order(short, "x", 2, "s0")
         assert (await order(concerts, "a")).allocation.section == "s1"
         clock.advance(5 + LOOK_AGAIN_SECONDS)
@@ -163,7 +165,7 @@ class TestWhatOthersDo:
     async def test_a_hold_that_ends_is_had_again_in_the_second_in_which_it_ends(
         self, concerts: Concerts, clock: ManualClock
     ) -> None:
-        await concerts.schedule(concert(("a", 1, 900), ("b", 1, 1_900)), Cause())
+        await concerts.directory.schedule(concert(("a", 1, 900), ("b", 1, 1_900)), Cause())
         assert (await order(concerts, "x")).allocation.section == "a"
         clock.advance(599)
         assert (await order(concerts, "y")).allocation.section == "b"
@@ -173,14 +175,14 @@ class TestWhatOthersDo:
     async def test_asked_again_an_order_has_its_one_hold_on_either_replica(
         self, concerts: Concerts, replica: Concerts
     ) -> None:
-        await concerts.schedule(many(3, seats=1), Cause())
+        await concerts.directory.schedule(many(3, seats=1), Cause())
         for name in "abc":
             first = await order(concerts, name)
             again = await order(replica, name)
             assert again.allocation == first.allocation
 
     async def test_after_a_restart_it_goes_on_where_seats_are_left(self, concerts: Concerts, replica: Concerts) -> None:
-        await concerts.schedule(many(50, seats=1), Cause())
+        await concerts.directory.schedule(many(50, seats=1), Cause())
         for n in range(49):
             await order(concerts, f"{n}")
         assert (await order(replica, "x")).allocation.section == "s49"
@@ -188,7 +190,7 @@ class TestWhatOthersDo:
             await order(replica, "y")
 
     async def test_a_store_that_is_away_is_no_refusal(self, concerts: Concerts, records: Counted) -> None:
-        await concerts.schedule(many(3, seats=1), Cause())
+        await concerts.directory.schedule(many(3, seats=1), Cause())
         records.is_away = True
         with pytest.raises(StoreUnavailable):
             await order(concerts, "a")
@@ -201,7 +203,7 @@ class TestHowMuchIsRead:
     async def test_an_order_reads_as_little_of_many_sections_as_of_two(
         self, concerts: Concerts, records: Counted, sections: int
     ) -> None:
-        await concerts.schedule(many(sections, seats=100), Cause())
+        await concerts.directory.schedule(many(sections, seats=100), Cause())
         await order(concerts, "first")
         records.read = 0
         for n in range(20):
@@ -209,7 +211,7 @@ class TestHowMuchIsRead:
         assert records.read == 20  # the section in which it is held
 
     async def test_those_who_are_refused_together_share_one_look(self, concerts: Concerts, records: Counted) -> None:
-        await concerts.schedule(many(500, seats=1), Cause())
+        await concerts.directory.schedule(many(500, seats=1), Cause())
         for n in range(500):
             await order(concerts, f"{n}")
         records.read = 0
@@ -225,11 +227,11 @@ async def test_where_partitions_are_apart_it_is_the_same(
         Concerts(apart, clock=clock, ids=ids, hold_seconds=600, max_per_order=8, partitions_apart=True)
         for _ in range(2)
     )
-    await one.schedule(many(5, seats=2), Cause())
+    await one.directory.schedule(many(5, seats=2), Cause())
     held = [await order((one, other)[n % 2], f"{n}") for n in range(10)]
     assert [each.allocation.section for each in held] == [f"s{n // 2}" for n in range(10)]
     for n, each in enumerate(held):
         assert (await order((other, one)[n % 2], f"{n}")).allocation.reservation_id == each.allocation.reservation_id
     with pytest.raises(SeatsUnavailable):
         await order(one, "x")
-    assert msgspec.structs.asdict((await one.standing("concert-1")).sections[0])["held"]
+    assert msgspec.structs.asdict((await one.directory.standing("concert-1")).sections[0])["held"]

@@ -31,7 +31,7 @@ async def concerts(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> 
     concert = Concert(
         id="c1", artist="A", date="2027-01-01", venue=None, sections=(plan,), on_sale_at=None, max_per_order=8
     )
-    await service.schedule(concert, Cause())
+    await service.directory.schedule(concert, Cause())
     return service
 
 
@@ -71,7 +71,7 @@ async def types(store: SqliteStore) -> list[str]:
 async def test_money_too_late_that_is_told_twice_at_once_is_refused_once(
     concerts: Concerts, store: SqliteStore, clock: ManualClock
 ) -> None:
-    await concerts.hold(HoldRequest("c1", 2, "order-1"))
+    await concerts.holding.hold(HoldRequest("c1", 2, "order-1"))
     assert await concerts.handle([delivery(cancelled("1", 2), "event-off", clock)]) == [Acknowledgement.SUCCESS]
     clock.at += timedelta(seconds=1)
     twice = [delivery(paid("1", 2), "event-paid", clock)] * 2

@@ -20,7 +20,7 @@ from cludale.services.concerts import numbered
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SeatsOffered, SeatsReserved, SeatsReturned, SeatsSold, SectionPlan
 from cludale.services.concerts.numbered import SeatMap
-from cludale.services.concerts.seat_plans import parts_of
+from cludale.services.concerts.seat_plans.service import parts_of
 from cludale.services.concerts.seating import table
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import SECTIONS
@@ -53,7 +53,7 @@ async def scheduled(concerts: Concerts, plan: bytes = hall(), *, more: tuple[Sec
         on_sale_at=None,
         max_per_order=20,
     )
-    await concerts.schedule(concert, Cause())
+    await concerts.directory.schedule(concert, Cause())
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def held(
     request = HoldRequest(
         "concert-1", len(seats) or quantity, f"order-{order}", section, seats=seats, wheelchairs=wheelchairs
     )
-    return named(await concerts.hold(request))
+    return named(await concerts.holding.hold(request))
 
 
 def named(answer: SeatsHeld) -> tuple[str, ...]:
@@ -196,7 +196,9 @@ class TestTime:
         clock.advance(600)
         await paid(concerts, "a", one)
         assert await held(concerts, "c", *other) == other
-        assert (await concerts.sale_outlook("concert-1", "stalls", "reservation-b")).outlook is Outlook.POSSIBLE
+        assert (
+            await concerts.late_money.sale_outlook("concert-1", "stalls", "reservation-b")
+        ).outlook is Outlook.POSSIBLE
         await paid(concerts, "b", other)
         sold = [each.data.allocation for each in await published(store) if isinstance(each.data, SeatsSold)]
         assert [seat.id for seat in sold[0].numbered_seats or ()] == list(one)
@@ -223,7 +225,7 @@ class TestWaiting:
             await held(concerts, f"x{order}", quantity=8)
         for waits in ("a", "b"):
             with pytest.raises(InLine):
-                await concerts.hold(HoldRequest("concert-1", 2, f"order-{waits}", "stalls", waits=True))
+                await concerts.holding.hold(HoldRequest("concert-1", 2, f"order-{waits}", "stalls", waits=True))
         clock.advance(601)
         await concerts.sweep()
         offers = [each.data.allocation for each in await published(store) if isinstance(each.data, SeatsOffered)]
@@ -236,16 +238,16 @@ class TestBlocking:
     ) -> None:
         await held(concerts, "a", "Stalls-A-1")
         with pytest.raises(SeatsNotFree):
-            await concerts.block_seats("concert-1", ["Stalls-A-1"], reason="Mixer", by="key", cause=Cause())
+            await concerts.changes.block_seats("concert-1", ["Stalls-A-1"], reason="Mixer", by="key", cause=Cause())
         for _ in range(2):  # again changes nothing
-            await concerts.block_seats(
+            await concerts.changes.block_seats(
                 "concert-1", ["Stalls-A-4", "Stalls-A-5"], reason="Mixer", by="key", cause=Cause()
             )
         with pytest.raises(SeatsNotFree):
             await held(concerts, "b", "Stalls-A-4")
-        standing = await concerts.standing("concert-1")
+        standing = await concerts.directory.standing("concert-1")
         assert standing.sections[0].available(standing.at) == 24 - 1 - 2
-        await concerts.block_seats("concert-1", ["Stalls-A-4"], reason=None, by="key", cause=Cause())
+        await concerts.changes.block_seats("concert-1", ["Stalls-A-4"], reason=None, by="key", cause=Cause())
         assert await held(concerts, "c", "Stalls-A-4") == ("Stalls-A-4",)
         told = [each.type for each in await published(store) if each.type.endswith("locked")]
         assert told == ["SeatsBlocked", "SeatsUnblocked"]

@@ -18,7 +18,7 @@ from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Store
 from cludale.ports.seats import HoldRequest, SeatsHeld
 from cludale.runtime.backoff import Backoff
 from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
-from cludale.services.orders.personal import unpacked
+from cludale.services.orders.privacy.domain import unpacked
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import PERSONAL
 from cludale.web.access import Access
@@ -28,6 +28,8 @@ from cludale.web.routing import Request
 
 PLAIN = Request("", {})
 KEYED = Request("", {b"idempotency-key": b"key-1"})
+TIMED = Request("", {b"idempotency-key": b"0199c0ff-ee00-7abc-8def-0123456789ab"})
+"""Under a key that tells the time."""
 PAID_AGAIN = Request("order-1", {b"authorization": b"Bearer organizer"})
 
 
@@ -98,13 +100,14 @@ def wanted(quantity: int) -> PlaceOrder:
     return PlaceOrder(concert_id="c1", user_id="u1", quantity=quantity)
 
 
+@pytest.mark.parametrize("keyed", [KEYED, TIMED])
 async def test_a_request_that_was_cut_off_is_taken_up_with_the_seats_that_it_held(
-    api: OrdersApi, records: Failing, seats: Seats
+    api: OrdersApi, records: Failing, seats: Seats, keyed: Request
 ) -> None:
     records.fails = True
     with pytest.raises(StoreUnavailable):
-        await api.place_order(KEYED, wanted(2))
-    assert (await api.place_order(KEYED, wanted(2))).status == 201
+        await api.place_order(keyed, wanted(2))
+    assert (await api.place_order(keyed, wanted(2))).status == 201
     assert len(seats.held) == 1
 
 
@@ -117,6 +120,26 @@ async def test_another_request_under_a_key_that_was_cut_off_gets_seats_of_its_ow
     answer = await api.place_order(KEYED, wanted(3))
     said = msgspec.json.decode(answer.body)
     assert (said["quantity"], said["total"]["amount"]) == (3, 3 * 4500)
+
+
+async def test_an_order_begins_with_the_time_of_its_key(api: OrdersApi) -> None:
+    answer = await api.place_order(TIMED, wanted(2))
+    assert msgspec.json.decode(answer.body)["id"].startswith("order-0199c0ffee00")
+
+
+async def test_where_partitions_are_apart_an_id_is_that_which_releases_of_before_gave(api: OrdersApi) -> None:
+    api.partitions_apart = True
+    answer = await api.place_order(TIMED, wanted(2))
+    assert msgspec.json.decode(answer.body)["id"].startswith("order-5c48de6d2130cadfb2d137f3c1c617db.")
+
+
+async def test_what_a_release_of_before_answered_to_a_key_is_answered_again(api: OrdersApi, seats: Seats) -> None:
+    api.partitions_apart = True  # gives the ids of before
+    before = await api.place_order(TIMED, wanted(2))
+    api.partitions_apart = False
+    again = await api.place_order(TIMED, wanted(2))
+    assert (again.status, again.body) == (before.status, before.body)
+    assert len(seats.held) == 1
 
 
 @pytest.mark.parametrize("address", ["zoe@example.org", "zoë@example.org", "zoe@münchen.example"])

@@ -16,8 +16,8 @@ from cludale.ports.sales import Outlook, SaleOutlook, SalesUnreachable
 from cludale.runtime.backoff import Backoff
 from cludale.services.orders import comparison as comparison_module
 from cludale.services.orders.comparison import Comparison
-from cludale.services.orders.domain import Order, Status
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import Order, Status
 from cludale.services.orders.service import Orders
 
 AFTER_SECONDS, EVERY_SECONDS = 60, 30

@@ -16,18 +16,19 @@ from cludale.kernel.money import Money
 from cludale.kernel.times import rfc3339
 from cludale.ports.charges import ChargeQuestion, ChargeStanding, ChargeState
 from cludale.ports.seats import HeldOtherwise, SeatsHeld
-from cludale.services.orders import domain
-from cludale.services.orders.domain import (
+from cludale.services.orders import domain, lost_events
+from cludale.services.orders.domain import evolve
+from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
+from cludale.services.orders.lost_events import Compared
+from cludale.services.orders.order import (
     NEXT,
-    Compared,
     Order,
     OrderPayment,
     OrderRequest,
     PaymentStatus,
     Status,
-    evolve,
+    TooLateToCancel,
 )
-from cludale.services.orders.events import CancelReason, OrderCancelled, OrderPaid, OrderPlaced, TicketReserved
 
 REQUEST = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
 HELD = SeatsHeld(allocation(), Money(4500, "EUR"), NOON + timedelta(seconds=600), "event-1")
@@ -283,7 +284,7 @@ class TestCancellingInTime:
     def test_a_buyer_may_until_the_concert_says_so(self, status: Status) -> None:
         order = msgspec.structs.replace(self.BOUND, status=status)
         domain.check_cancellable(order, CancelReason.BUYER, now=NOON - timedelta(microseconds=1))
-        with pytest.raises(domain.TooLateToCancel) as refusal:
+        with pytest.raises(TooLateToCancel) as refusal:
             domain.check_cancellable(order, CancelReason.BUYER, now=NOON)
         assert refusal.value.values == {"cancelUntil": rfc3339(NOON)}
 
@@ -305,8 +306,8 @@ def told(state: ChargeState, round: int = 1, *, closed: bool = False, told_again
 
 def compare(order: Order, charge: ChargeStanding, *, has_seats: bool = False, seconds: float = 60) -> Compared:
     now = NOON + timedelta(seconds=seconds)
-    taken = domain.looked_at(order, now=now, look_at=now + timedelta(seconds=60))
-    return domain.compared(taken, charge, has_seats=has_seats)
+    taken = lost_events.looked_at(order, now=now, look_at=now + timedelta(seconds=60))
+    return lost_events.compared(taken, charge, has_seats=has_seats)
 
 
 def money(status: PaymentStatus, *, round: int = 1) -> OrderPayment:
@@ -326,21 +327,23 @@ class TestComparing:
 
     def test_silent_is_a_reserved_order_with_a_charge_or_a_sale_under_way(self) -> None:
         since = NOON + timedelta(seconds=20)
-        assert [each for each in (RESERVED, CHARGED, PAYING_AGAIN) if not domain.is_silent(each, since=since)] == []
+        assert [
+            each for each in (RESERVED, CHARGED, PAYING_AGAIN) if not lost_events.is_silent(each, since=since)
+        ] == []
         settled = (PENDING, TURNED_DOWN, PAID, domain.cancel(PAID, CancelReason.BUYER).state)
-        assert [each for each in settled if domain.is_silent(each, since=since)] == []
-        assert not domain.is_silent(CHARGED, since=NOON)
+        assert [each for each in settled if lost_events.is_silent(each, since=since)] == []
+        assert not lost_events.is_silent(CHARGED, since=NOON)
 
     def test_payments_that_does_not_know_the_order_is_told_as_it_was_told_before(self) -> None:
         first = domain.reserve(PENDING, HELD, now=NOON)
         found = compare(first.state, told(ChargeState.UNKNOWN, 0))
-        assert found == (Decision(first.state, first.events, at=NOON, again=True), domain.Lost.RESERVED)
+        assert found == (Decision(first.state, first.events, at=NOON, again=True), lost_events.Lost.RESERVED)
 
     def test_a_buyers_other_way_to_pay_is_told_again_while_payments_is_a_round_behind(self) -> None:
         first = domain.pay_again(TURNED_DOWN, method="card-slow", now=NOON + timedelta(seconds=9))
         found = compare(first.state, told(ChargeState.FAILED))
         again = Decision(first.state, first.events, at=NOON + timedelta(seconds=9), again=True)
-        assert found == (again, domain.Lost.REQUESTED)
+        assert found == (again, lost_events.Lost.REQUESTED)
 
     @pytest.mark.parametrize("order", [RESERVED, CHARGED])
     def test_while_a_charge_is_open_nothing_is_told(self, order: Order) -> None:
@@ -348,7 +351,7 @@ class TestComparing:
 
     def test_what_payments_tells_again_is_waited_for(self) -> None:
         found = compare(CHARGED, told(ChargeState.TAKEN, told_again=True))
-        assert found == (Decision(CHARGED), domain.Lost.MONEY)
+        assert found == (Decision(CHARGED), lost_events.Lost.MONEY)
 
     def test_an_order_that_went_on_meanwhile_is_left_alone(self) -> None:
         for order in (PAID, TURNED_DOWN, domain.cancel(PAID, CancelReason.BUYER).state):
@@ -357,34 +360,34 @@ class TestComparing:
     @pytest.mark.parametrize("reason", ON_PURPOSE)
     def test_a_cancellation_is_told_again_until_payments_and_concerts_know(self, reason: CancelReason) -> None:
         first = domain.cancel(PAID, reason)
-        off = domain.watched(first.state, look_at=LOOK)
+        off = lost_events.watched(first.state, look_at=LOOK)
         for found in (
             compare(off, told(ChargeState.TAKEN)),
             compare(off, told(ChargeState.UNKNOWN, 0)),
             compare(off, told(ChargeState.REFUNDED, closed=True), has_seats=True),
         ):
-            assert found.lost is domain.Lost.CANCELLED
+            assert found.lost is lost_events.Lost.CANCELLED
             assert (found.decision.events, found.decision.again) == (first.events, True)
             assert (found.decision.state.due_at, found.decision.state.looks) == (LOOK + timedelta(seconds=60), 1)
 
     @pytest.mark.parametrize("state", [ChargeState.FAILED, ChargeState.REFUNDED])
     def test_a_cancelled_order_without_money_and_seats_is_never_looked_at_again(self, state: ChargeState) -> None:
-        off = domain.watched(domain.cancel(PAID, CancelReason.BUYER).state, look_at=LOOK)
+        off = lost_events.watched(domain.cancel(PAID, CancelReason.BUYER).state, look_at=LOOK)
         found = compare(off, told(state, closed=True))
         assert found.lost is None
         assert (found.decision.state.due_at, found.decision.events) == (None, ())
 
     def test_before_its_time_a_cancelled_order_is_not_looked_at(self) -> None:
-        off = domain.watched(domain.cancel(PAID, CancelReason.BUYER).state, look_at=LOOK)
-        assert domain.looked_at(off, now=LOOK - timedelta(seconds=1), look_at=LOOK) is off
+        off = lost_events.watched(domain.cancel(PAID, CancelReason.BUYER).state, look_at=LOOK)
+        assert lost_events.looked_at(off, now=LOOK - timedelta(seconds=1), look_at=LOOK) is off
 
     def test_without_an_answer_it_is_looked_at_later(self) -> None:
-        off = domain.watched(domain.cancel(PAID, CancelReason.BUYER).state, look_at=LOOK)
-        later = domain.looked_at(off, now=LOOK, look_at=LOOK + timedelta(seconds=60))
+        off = lost_events.watched(domain.cancel(PAID, CancelReason.BUYER).state, look_at=LOOK)
+        later = lost_events.looked_at(off, now=LOOK, look_at=LOOK + timedelta(seconds=60))
         assert (later.due_at, later.looks) == (LOOK + timedelta(seconds=60), 1)
 
     def test_an_order_that_failed_with_money_is_looked_at_until_that_is_back(self) -> None:
-        off = domain.watched(domain.fail(CHARGED, CancelReason.EXPIRED).state, look_at=LOOK)
+        off = lost_events.watched(domain.fail(CHARGED, CancelReason.EXPIRED).state, look_at=LOOK)
         assert off.due_at == LOOK
         assert compare(off, told(ChargeState.OPEN)).decision.state.due_at == LOOK + timedelta(seconds=60)
         back = domain.learn(off, money(PaymentStatus.REFUNDED))
@@ -393,11 +396,11 @@ class TestComparing:
     @pytest.mark.parametrize("status", [PaymentStatus.DECLINED, PaymentStatus.FAILED])
     def test_an_order_that_failed_for_want_of_money_is_not_looked_at(self, status: PaymentStatus) -> None:
         failed = domain.fail(domain.learn(RESERVED, money(status)), CancelReason.DECLINED).state
-        assert domain.watched(failed, look_at=LOOK) is failed
+        assert lost_events.watched(failed, look_at=LOOK) is failed
 
     def test_an_order_that_never_had_seats_is_not_looked_at(self) -> None:
         off = domain.cancel(PENDING, CancelReason.BUYER).state
-        assert domain.watched(off, look_at=LOOK) is off
+        assert lost_events.watched(off, look_at=LOOK) is off
 
     def test_money_that_went_back_ends_an_order_that_waits_for_its_seats(self) -> None:
         decision = domain.money_back(CHARGED, money(PaymentStatus.REFUNDED))
@@ -406,7 +409,7 @@ class TestComparing:
         assert domain.money_back(off, money(PaymentStatus.REFUNDED)).events == ()
 
     def test_what_is_asked_is_what_the_order_knows(self) -> None:
-        assert domain.question(RESERVED) == ChargeQuestion("order-1", 1, True, False, False)
-        assert domain.question(PAYING_AGAIN) == ChargeQuestion("order-1", 2, True, False, False)
+        assert lost_events.question(RESERVED) == ChargeQuestion("order-1", 1, True, False, False)
+        assert lost_events.question(PAYING_AGAIN) == ChargeQuestion("order-1", 2, True, False, False)
         off = domain.learn(domain.cancel(PAID, CancelReason.BUYER).state, money(PaymentStatus.REFUNDED))
-        assert domain.question(off) == ChargeQuestion("order-1", 1, False, True, True)
+        assert lost_events.question(off) == ChargeQuestion("order-1", 1, False, True, True)

@@ -8,8 +8,8 @@ from cludale.kernel.allocation import Allocation, NumberedSeat, OrderSeats
 from cludale.kernel.money import Money
 from cludale.ports.seats import HoldEnded, SeatsHeld
 from cludale.services.orders import queueing
-from cludale.services.orders.domain import Order, Status, Waits
 from cludale.services.orders.events import TicketReserved
+from cludale.services.orders.order import Order, Status, Waits
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 SEATS = (NumberedSeat("s-1-4", "1", "4", 3), NumberedSeat("s-1-5", "1", "5", 4))

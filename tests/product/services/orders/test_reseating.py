@@ -11,8 +11,8 @@ from cludale.kernel.money import Money
 from cludale.ports.seats import SeatsHeld
 from cludale.services.concerts.events import SeatsMoved
 from cludale.services.orders import domain, reseating
-from cludale.services.orders.domain import Order, OrderRequest, Status
 from cludale.services.orders.events import CancelReason, OrderPaid, OrderReseated, PartRefund
+from cludale.services.orders.order import Order, OrderRequest, Status
 from cludale.services.orders.parts import OrderRefund
 
 REQUEST = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email="ann@example.org")

@@ -39,7 +39,8 @@ from cludale.ports.seats import (
 from cludale.runtime.aggregates import AnsweredBefore
 from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.events import SaleRefused, SeatsSold
-from cludale.services.orders.domain import (
+from cludale.services.orders.events import CancelReason
+from cludale.services.orders.order import (
     AlreadyPaid,
     ChargeOpen,
     NotReserved,
@@ -49,7 +50,6 @@ from cludale.services.orders.domain import (
     PaymentStatus,
     Status,
 )
-from cludale.services.orders.events import CancelReason
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
@@ -213,7 +213,7 @@ class TestPlacing:
         with pytest.raises(SeatsUnavailable):
             await place(orders)
         assert await told(store) == []
-        assert await orders.find(Query()) == ([], None)
+        assert await orders.finder.find(Query()) == ([], None)
 
     async def test_while_concerts_is_away_an_order_is_pending(
         self, orders: Orders, store: SqliteStore, seats: Seats, caplog: pytest.LogCaptureFixture
@@ -555,7 +555,7 @@ class TestPayingInAnotherWay:
 
     async def test_whoever_waits_for_the_order_is_told_of_the_decline(self, orders: Orders) -> None:
         order = await place(orders)
-        waiting = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
+        waiting = asyncio.create_task(orders.news.settled(order.id, wait_seconds=10))
         await asyncio.sleep(0.02)
         await orders.handle([declined(order)])
         async with asyncio.timeout(0.15):
@@ -617,7 +617,7 @@ class TestWaiting:
     @pytest.mark.parametrize("end", [Status.PAID, Status.CANCELLED])
     async def test_whoever_waits_is_told_at_once(self, orders: Orders, end: Status) -> None:
         order = await place(orders)
-        waiting = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
+        waiting = asyncio.create_task(orders.news.settled(order.id, wait_seconds=10))
         await asyncio.sleep(0.02)
         assert not waiting.done()
         if end is Status.PAID:
@@ -626,19 +626,19 @@ class TestWaiting:
             await orders.cancel(order.id, CancelReason.BUYER, REQUEST)
         async with asyncio.timeout(0.15):
             assert (await waiting).status is end
-        assert orders.waiting == 0
+        assert orders.news.waiting == 0
 
     async def test_nobody_waits_longer_than_asked(self, orders: Orders) -> None:
         order = await place(orders)
         async with asyncio.timeout(1):
-            assert (await orders.settled(order.id, wait_seconds=0.05)).status is Status.RESERVED
-        assert orders.waiting == 0
+            assert (await orders.news.settled(order.id, wait_seconds=0.05)).status is Status.RESERVED
+        assert orders.news.waiting == 0
 
     async def test_what_has_its_end_is_not_waited_for(self, orders: Orders) -> None:
         order = await place(orders)
         await orders.cancel(order.id, CancelReason.BUYER, REQUEST)
         async with asyncio.timeout(1):
-            assert (await orders.settled(order.id, wait_seconds=10)).status is Status.CANCELLED
+            assert (await orders.news.settled(order.id, wait_seconds=10)).status is Status.CANCELLED
 
     async def test_what_another_replica_did_is_found_by_looking(
         self, orders: Orders, store: SqliteStore, clock: ManualClock, ids: CountingIds, seats: Seats
@@ -647,7 +647,7 @@ class TestWaiting:
         replica = Orders(
             store, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 8), pending_seconds=60, seals=SEALS
         )
-        waiting = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
+        waiting = asyncio.create_task(orders.news.settled(order.id, wait_seconds=10))
         await asyncio.sleep(0.02)
         await replica.handle([sold(order)])
         async with asyncio.timeout(2):
@@ -655,21 +655,21 @@ class TestWaiting:
 
     async def test_whoever_waits_when_the_process_ends_is_told_how_it_stands(self, orders: Orders) -> None:
         order = await place(orders)
-        waiting = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
+        waiting = asyncio.create_task(orders.news.settled(order.id, wait_seconds=10))
         await asyncio.sleep(0.02)
-        orders.end_waiting()
+        orders.news.end()
         async with asyncio.timeout(1):
             assert (await waiting).status is Status.RESERVED
-            assert (await orders.settled(order.id, wait_seconds=10)).status is Status.RESERVED
+            assert (await orders.news.settled(order.id, wait_seconds=10)).status is Status.RESERVED
 
     async def test_whoever_gives_up_waiting_leaves_nothing_behind(self, orders: Orders) -> None:
         order = await place(orders)
-        gone = asyncio.create_task(orders.settled(order.id, wait_seconds=10))
+        gone = asyncio.create_task(orders.news.settled(order.id, wait_seconds=10))
         await asyncio.sleep(0.02)
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
-        assert orders.waiting == 0
+        assert orders.news.waiting == 0
 
 
 def announced(id: str) -> Order:

@@ -19,9 +19,9 @@ from cludale.services.orders.events import (
     PartRefund,
     PartRefundRequested,
 )
-from cludale.services.payments import carts, differences, domain
-from cludale.services.payments.domain import AttemptLimits, Outcome, Payment, Status
+from cludale.services.payments import carts, comparison, differences, domain, refunds
 from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.payment import AttemptLimits, Outcome, Payment, Status
 from cludale.services.payments.store import PAYMENTS
 
 LIMITS = AttemptLimits(attempts=3, lease_seconds=7)
@@ -73,7 +73,7 @@ def cancelled(payment: Payment | None, line: CartLine) -> Payment:
 
 
 def refunded(payment: Payment, order_id: str) -> tuple[Payment, tuple[object, ...]]:
-    decision = carts.of_line(payment, order_id, lambda line: domain.refunded(line, now=at(6), limits=LIMITS))
+    decision = carts.of_line(payment, order_id, lambda line: refunds.refunded(line, now=at(6), limits=LIMITS))
     return decision.state, tuple(decision.events)
 
 
@@ -93,7 +93,7 @@ def test_a_decline_is_told_to_each_line_and_the_next_round_begins_once() -> None
     assert [(each.order_id, each.concert_id, each.retry_until) for each in told] == [
         (line.order_id, line.seats.concert_id, NOON + timedelta(seconds=600)) for line in LINES
     ]
-    assert list(domain.told_again(decision.state).events) == told
+    assert list(comparison.told_again(decision.state).events) == told
 
 
 def test_a_line_that_is_given_back_gives_back_its_own_money_and_no_other() -> None:
@@ -118,9 +118,9 @@ def test_a_part_of_a_line_goes_back_once() -> None:
     )
     asked = PartRefundRequested(order_id=THIRD, part=part, allocation=LINES[2].seats)
     owing = carts.of_line(
-        COMPLETED, THIRD, lambda line: domain.part_requested(line, asked, cause=CAUSE, now=at(5), again=False)
+        COMPLETED, THIRD, lambda line: refunds.part_requested(line, asked, cause=CAUSE, now=at(5), again=False)
     ).state
-    done = carts.of_line(owing, THIRD, lambda line: domain.part_refunded(line, part, now=at(6), limits=LIMITS))
+    done = carts.of_line(owing, THIRD, lambda line: refunds.part_refunded(line, part, now=at(6), limits=LIMITS))
     (told,) = done.events
     assert isinstance(told, PartRefunded)
     assert (told.order_id, done.state.owed_back, done.state.due_at) == (THIRD, 1_500, None)
@@ -169,7 +169,7 @@ def test_the_books_agree_with_a_charge_of_which_lines_went_back() -> None:
 
 def test_the_log_gives_the_payment_back() -> None:
     owing = cancelled(COMPLETED, LINES[1])
-    decision = carts.of_line(owing, SECOND, lambda line: domain.refunded(line, now=at(6), limits=LIMITS))
+    decision = carts.of_line(owing, SECOND, lambda line: refunds.refunded(line, now=at(6), limits=LIMITS))
     told = domain.attempted(BEGUN, Outcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS).events
     rebuilt = carts.as_begun(RESERVED, at=NOON)
     for event in (*told, *decision.events):

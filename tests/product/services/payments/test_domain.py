@@ -16,9 +16,9 @@ from cludale.ports.charges import ChargeQuestion
 from cludale.ports.sales import Outlook, SaleOutlook, SeatsGone
 from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import CancelReason, OrderCancelled, PaymentRequested, TicketReserved
-from cludale.services.payments import domain
-from cludale.services.payments.domain import NEXT, AttemptLimits, Outcome, Payment, PaymentClosed, Status
+from cludale.services.payments import comparison, domain, refunds
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
+from cludale.services.payments.payment import NEXT, AttemptLimits, Outcome, Payment, PaymentClosed, Status
 
 TOTAL = Money(9000, "EUR")
 LIMITS = AttemptLimits(attempts=3, lease_seconds=7)
@@ -67,8 +67,8 @@ def off(reason: CancelReason = CancelReason.BUYER, *, had_seats: bool = True) ->
 
 COMPLETED = tried(begun(), Outcome.CHARGED)
 DECLINED = tried(begun(), Outcome.DECLINED)
-REFUNDING = domain.refund(COMPLETED, cause=REQUEST, now=NOON).state
-REFUNDED = domain.refunded(REFUNDING, now=at(9), limits=LIMITS).state
+REFUNDING = refunds.refund(COMPLETED, cause=REQUEST, now=NOON).state
+REFUNDED = refunds.refunded(REFUNDING, now=at(9), limits=LIMITS).state
 CLOSING = domain.close(begun(), FailureReason.EXPIRED, now=at(600))
 IN_STATE = {Status.PENDING: begun(), Status.COMPLETED: COMPLETED, Status.FAILED: DECLINED, Status.REFUNDED: REFUNDED}
 
@@ -248,7 +248,7 @@ class TestANewRound:
         assert (anew.expires_at, anew.due_at) == (at(600), at(67))
         for known in (anew, tried(anew, Outcome.DECLINED), tried(anew, Outcome.CHARGED), begun(), COMPLETED):
             assert domain.requested(known, request, cause=REQUEST, now=at(61), limits=LIMITS) is known
-        closed = domain.order_cancelled(DECLINED, off(), cause=REQUEST, now=at(1))
+        closed = refunds.order_cancelled(DECLINED, off(), cause=REQUEST, now=at(1))
         assert closed is not None
         ended = domain.requested(closed.state, request, cause=REQUEST, now=at(61), limits=LIMITS)
         assert (ended.round, ended.closing, ended.due_at) == (2, FailureReason.CANCELLED, at(61))
@@ -305,16 +305,16 @@ class TestSeatsForLateMoney:
 
 class TestCancelling:
     def test_a_pending_payment_is_closed(self) -> None:
-        decision = domain.order_cancelled(begun(), off(), cause=REQUEST, now=at(1))
+        decision = refunds.order_cancelled(begun(), off(), cause=REQUEST, now=at(1))
         assert decision is not None
         assert (decision.state.closing, decision.state.due_at) == (FailureReason.CANCELLED, at(1))
         assert decision.state.closed
 
     def test_money_that_was_taken_goes_back_once(self) -> None:
-        decision = domain.order_cancelled(COMPLETED, off(), cause=REQUEST, now=at(1))
+        decision = refunds.order_cancelled(COMPLETED, off(), cause=REQUEST, now=at(1))
         assert decision is not None
         assert decision.state.refunding
-        back = domain.refunded(decision.state, now=at(9), limits=LIMITS)
+        back = refunds.refunded(decision.state, now=at(9), limits=LIMITS)
         assert back.events == (
             PaymentRefunded(
                 payment_id="payment-1",
@@ -325,35 +325,35 @@ class TestCancelling:
                 attempts=1,
             ),
         )
-        assert domain.refunded(back.state, now=at(9), limits=LIMITS) == Decision(back.state)
-        assert domain.order_cancelled(back.state, off(), cause=REQUEST, now=at(2)) == Decision(back.state)
+        assert refunds.refunded(back.state, now=at(9), limits=LIMITS) == Decision(back.state)
+        assert refunds.order_cancelled(back.state, off(), cause=REQUEST, now=at(2)) == Decision(back.state)
 
     def test_a_failed_payment_is_not_tried_anew(self) -> None:
-        decision = domain.order_cancelled(DECLINED, off(), cause=REQUEST, now=at(1))
+        decision = refunds.order_cancelled(DECLINED, off(), cause=REQUEST, now=at(1))
         assert decision is not None
         assert decision.state.closed
         assert decision.state.due_at is None
 
     def test_a_cancellation_that_comes_before_the_payment_forbids_it(self) -> None:
-        decision = domain.order_cancelled(None, off(), cause=REQUEST, now=at(1))
+        decision = refunds.order_cancelled(None, off(), cause=REQUEST, now=at(1))
         assert decision is not None
         assert domain.begin(decision.state, TICKET, cause=CAUSE, now=at(2), limits=LIMITS) == Decision(decision.state)
         with pytest.raises(PaymentClosed):
             domain.retry(decision.state, method=None, cause=REQUEST, now=at(3), limits=LIMITS, hold=HOLD)
 
     def test_an_order_that_never_had_seats_has_nothing_to_pay(self) -> None:
-        assert domain.order_cancelled(None, off(had_seats=False), cause=REQUEST, now=at(1)) is None
+        assert refunds.order_cancelled(None, off(had_seats=False), cause=REQUEST, now=at(1)) is None
 
     @pytest.mark.parametrize("reason", [reason for reason in CancelReason if not reason.is_on_purpose])
     def test_an_order_that_failed_by_itself_asks_nothing_of_its_payment(self, reason: CancelReason) -> None:
-        assert domain.order_cancelled(DECLINED, off(reason), cause=REQUEST, now=at(1)) == Decision(DECLINED)
-        assert domain.order_cancelled(None, off(reason), cause=REQUEST, now=at(1)) is None
+        assert refunds.order_cancelled(DECLINED, off(reason), cause=REQUEST, now=at(1)) == Decision(DECLINED)
+        assert refunds.order_cancelled(None, off(reason), cause=REQUEST, now=at(1)) is None
 
 
 class TestRefunding:
     @pytest.mark.parametrize("payment", [begun(), DECLINED, REFUNDING, REFUNDED])
     def test_only_money_that_was_taken_goes_back(self, payment: Payment) -> None:
-        assert domain.refund(payment, cause=REQUEST, now=at(1)) == Decision(payment)
+        assert refunds.refund(payment, cause=REQUEST, now=at(1)) == Decision(payment)
 
     @pytest.mark.parametrize("payment", [REFUNDING, CLOSING])
     def test_a_give_back_without_an_answer_is_tried_later(self, payment: Payment) -> None:
@@ -375,51 +375,53 @@ class TestComparing:
     """With what an order knows, of which nothing more is heard."""
 
     def test_payments_says_how_the_money_stands(self) -> None:
-        said = [domain.standing("order-1", each) for each in (None, begun(), COMPLETED, REFUNDING, REFUNDED, DECLINED)]
+        said = [
+            comparison.standing("order-1", each) for each in (None, begun(), COMPLETED, REFUNDING, REFUNDED, DECLINED)
+        ]
         assert [each.state.value for each in said] == ["unknown", "open", "taken", "open", "refunded", "failed"]
         assert [each.round for each in said] == [0, 1, 1, 1, 1, 1]
 
     @pytest.mark.parametrize("is_open", [True, False])
     def test_money_is_told_again_to_an_order_that_is_not_paid_as_it_was_told(self, is_open: bool) -> None:
         first = domain.attempted(begun(), Outcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
-        again = domain.compared(first.state, asked(is_open=is_open))
+        again = comparison.compared(first.state, asked(is_open=is_open))
         assert again == Decision(first.state, first.events, at=first.at, again=True)
         assert first.at == at(1)
 
     def test_what_is_free_is_told_again_with_the_time_that_it_had(self) -> None:
         free = msgspec.structs.replace(TICKET, total=Money(0, "EUR"))
         first = domain.begin(None, free, cause=CAUSE, now=NOON, limits=LIMITS)
-        assert domain.compared(first.state, asked()) == Decision(first.state, first.events, at=NOON, again=True)
+        assert comparison.compared(first.state, asked()) == Decision(first.state, first.events, at=NOON, again=True)
 
     def test_a_failure_is_told_again_to_an_order_that_waits_for_it(self) -> None:
         first = domain.attempted(begun(), Outcome.DECLINED, None, now=at(1), retry_at=at(2), limits=LIMITS)
-        again = domain.compared(first.state, asked())
+        again = comparison.compared(first.state, asked())
         assert again == Decision(first.state, first.events, at=at(1), again=True)
-        assert domain.compared(first.state, asked(is_open=False)) == Decision(first.state)
-        assert domain.compared(first.state, asked(round=2)) == Decision(first.state)  # that round is yet to begin
+        assert comparison.compared(first.state, asked(is_open=False)) == Decision(first.state)
+        assert comparison.compared(first.state, asked(round=2)) == Decision(first.state)  # that round is yet to begin
 
     @pytest.mark.parametrize("returned", [True, False])
     def test_a_failure_keeps_all_that_was_told_of_it(self, returned: bool) -> None:
         first = domain.voided(CLOSING, returned=returned, now=NOON, limits=LIMITS)
-        assert domain.compared(first.state, asked()).events == first.events
+        assert comparison.compared(first.state, asked()).events == first.events
 
     def test_a_refund_is_told_again_to_an_order_that_does_not_know_of_it(self) -> None:
-        first = domain.refunded(REFUNDING, now=at(9), limits=LIMITS)
-        again = domain.compared(first.state, asked(cancelled_on_purpose=True))
+        first = refunds.refunded(REFUNDING, now=at(9), limits=LIMITS)
+        again = comparison.compared(first.state, asked(cancelled_on_purpose=True))
         assert again == Decision(first.state, first.events, at=at(9), again=True)
-        assert domain.compared(first.state, asked(is_refunded=True)) == Decision(first.state)
+        assert comparison.compared(first.state, asked(is_refunded=True)) == Decision(first.state)
 
     def test_an_order_whose_cancellation_was_not_heard_is_told_nothing(self) -> None:
-        assert domain.compared(COMPLETED, asked(cancelled_on_purpose=True)) == Decision(COMPLETED)
+        assert comparison.compared(COMPLETED, asked(cancelled_on_purpose=True)) == Decision(COMPLETED)
 
     @pytest.mark.parametrize("payment", [begun(), REFUNDING, CLOSING])
     def test_what_is_under_way_is_told_when_it_has_an_end(self, payment: Payment) -> None:
-        assert domain.compared(payment, asked()) == Decision(payment)
+        assert comparison.compared(payment, asked()) == Decision(payment)
 
     def test_a_payment_that_never_began_has_nothing_to_tell(self) -> None:
-        never = domain.order_cancelled(None, off(), cause=REQUEST, now=at(1))
+        never = refunds.order_cancelled(None, off(), cause=REQUEST, now=at(1))
         assert never is not None
-        assert domain.compared(never.state, asked(cancelled_on_purpose=True)) == Decision(never.state)
+        assert comparison.compared(never.state, asked(cancelled_on_purpose=True)) == Decision(never.state)
 
     @pytest.mark.parametrize(
         ("outcomes", "reason"),
@@ -433,7 +435,7 @@ class TestComparing:
         self, outcomes: Sequence[Outcome], reason: FailureReason
     ) -> None:
         old = msgspec.structs.replace(tried(begun(), *outcomes), status=Status.FAILED, failure=None)
-        (fact,) = domain.compared(old, asked()).events
+        (fact,) = comparison.compared(old, asked()).events
         assert isinstance(fact, PaymentFailed)
         assert (fact.reason, fact.retry_until) == (reason, None)
 
@@ -450,16 +452,16 @@ class TestARoundOfTheOrganizers:
         while payment.due_at is not None:
             waits.append((payment.due_at - now).total_seconds())
             now = payment.due_at
-            again = domain.retold(payment, now=now, limits=LIMITS)
+            again = comparison.retold(payment, now=now, limits=LIMITS)
             assert (again.events, again.at, again.again) == (first.events, at(61), True)
             payment = again.state
         assert waits == [60, 180, 540]
-        assert domain.retold(payment, now=at(9_999), limits=LIMITS) == Decision(payment)
+        assert comparison.retold(payment, now=at(9_999), limits=LIMITS) == Decision(payment)
 
     def test_money_that_is_wanted_back_meanwhile_goes_back(self) -> None:
         taken = domain.attempted(self.ANEW, Outcome.CHARGED, None, now=at(61), retry_at=at(62), limits=LIMITS).state
-        wanted = domain.refund(taken, cause=REQUEST, now=at(70)).state
-        assert not domain.is_to_be_retold(wanted)
+        wanted = refunds.refund(taken, cause=REQUEST, now=at(70)).state
+        assert not comparison.is_to_be_retold(wanted)
         assert wanted.due_at == at(70)
 
     def test_a_round_of_the_buyers_is_not_told_again_unasked(self) -> None:

@@ -34,8 +34,8 @@ from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.services.orders.events import PartRefund
 from cludale.services.payments import differences
 from cludale.services.payments.differences import Found, NotToSettle, Settlement, State, found_in, no_money
-from cludale.services.payments.domain import Attempt, Outcome, Part, Payment, Status
 from cludale.services.payments.mends import Difference
+from cludale.services.payments.payment import Attempt, Outcome, Part, Payment, Status
 from cludale.services.payments.reconciliation import Reconciliation
 from cludale.services.payments.service import Payments
 from cludale.services.payments.store import PAYMENTS, differences_listed

@@ -39,9 +39,9 @@ from cludale.runtime.due import CallLater
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
 from cludale.services.payments import service
-from cludale.services.payments.domain import Outcome, Payment, PaymentClosed, Status
 from cludale.services.payments.due import STUCK_TRIES
 from cludale.services.payments.events import FailureReason, PaymentFailed
+from cludale.services.payments.payment import Outcome, Payment, PaymentClosed, Status
 from cludale.services.payments.service import Payments
 
 TOTAL = Money(9000, "EUR")

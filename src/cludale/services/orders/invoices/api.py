@@ -18,7 +18,7 @@ from cludale.services.orders.invoices.service import Invoicing
 from cludale.services.orders.invoices.settings import InvoicesOff
 from cludale.services.orders.invoices.store import listed
 from cludale.services.orders.invoices.views import InvoiceView
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports import sheets
 from cludale.services.orders.reports.cells import Row
 from cludale.services.orders.reports.files import file_response

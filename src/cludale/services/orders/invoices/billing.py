@@ -15,10 +15,10 @@ from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.services.concerts.events import SeatsSold
-from cludale.services.orders.domain import Order, PaymentStatus, Status
 from cludale.services.orders.events import InvoiceKind, InvoiceLine
 from cludale.services.orders.invoices import figures
 from cludale.services.orders.invoices.figures import Figures, StandardTax
+from cludale.services.orders.order import Order, PaymentStatus, Status
 
 
 class Paper(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):

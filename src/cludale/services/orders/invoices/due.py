@@ -13,7 +13,6 @@ from cludale.ports.records import StoreUnavailable
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.runtime.recent import Recent
-from cludale.services.orders.domain import Order
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices import billing as billings
 from cludale.services.orders.invoices.billing import Billing, Known
@@ -22,7 +21,8 @@ from cludale.services.orders.invoices.issuing import Issuing
 from cludale.services.orders.invoices.numbering import Unnumbered
 from cludale.services.orders.invoices.settings import InvoiceSettings
 from cludale.services.orders.invoices.store import SETTINGS
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.order import Order
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports.concerts import concert_of
 from cludale.services.orders.store import ORDERS
 
@@ -49,6 +49,13 @@ class DueBillings(DuePolicy[Billing]):
         """Whose concerts are, as far as it was learnt here."""
         self.issued = 0
         """Documents that got a number here, or whose number was learnt."""
+
+    async def owner(self, concert_id: str) -> str | None:
+        """Whose this concert is; None: there is none. Raises ProgrammeUnreachable."""
+        if concert_id not in self.owners:
+            concerts = await self._programme.of((concert_id,))
+            self.owners.remember({id: each.organizer for id, each in concerts.items()})
+        return self.owners.get(concert_id)
 
     def take_up(self, state: Billing, now: datetime) -> Decision[Billing]:
         """It is claimed."""

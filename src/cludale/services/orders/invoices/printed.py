@@ -6,7 +6,7 @@ from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices.documents import Document
 from cludale.services.orders.invoices.settings import Issuer
 from cludale.services.orders.invoices.views import taxes
-from cludale.services.orders.personal import Invoiced
+from cludale.services.orders.privacy.domain import Invoiced
 
 
 def page_of(document: Document, buyer: Invoiced | None, language: str | None, *, is_erased: bool) -> InvoicePage:

@@ -17,11 +17,11 @@ from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.invoice_pages import InvoicePages
 from cludale.ports.records import Query
+from cludale.ports.seats import ConcertNotFound
 from cludale.ports.ticket_pages import PagesBusy
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.due import DueWork
 from cludale.services.concerts.events import SeatsSold
-from cludale.services.orders.domain import Order
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices import billing as billings
 from cludale.services.orders.invoices import settings as rules
@@ -32,7 +32,8 @@ from cludale.services.orders.invoices.numbering import series_id
 from cludale.services.orders.invoices.printed import page_of
 from cludale.services.orders.invoices.settings import InvoiceSettings, InvoicesOff, Wanted
 from cludale.services.orders.invoices.store import BILLINGS, DOCUMENTS, SETTINGS
-from cludale.services.orders.personal import Invoiced
+from cludale.services.orders.order import Order
+from cludale.services.orders.privacy.domain import Invoiced
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.events import PartRefunded, PaymentRefunded
 
@@ -92,6 +93,13 @@ class Invoicing:
         """What this organizer says."""
         found = await SETTINGS.load(self._updates.records, (organizer,))
         return found[organizer].state if organizer in found else InvoiceSettings(organizer=organizer)
+
+    async def is_offered(self, concert_id: str) -> bool:
+        """Does who pays for this concert now get an invoice? Raises ConcertNotFound, ProgrammeUnreachable."""
+        owner = await self._policy.owner(concert_id)
+        if owner is None:
+            raise ConcertNotFound(concert_id)
+        return (await self.settings(owner)).said.is_on
 
     async def change(self, wanted: Wanted, cause: Cause) -> InvoiceSettings:
         """Say it anew. Raises SettingsOutdated, TooManySettings, Invalid, Busy."""

@@ -6,9 +6,12 @@ from typing import Annotated, ClassVar, Self
 import msgspec
 from msgspec import Meta
 
+from cludale.kernel.ids import Id
 from cludale.kernel.languages import LanguageCode
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy
+from cludale.ports.programme import ProgrammeUnreachable
+from cludale.ports.seats import ConcertNotFound
 from cludale.services.orders.invoices.billing import NotInvoiced
 from cludale.services.orders.invoices.numbering import PATTERN
 from cludale.services.orders.invoices.service import Invoicing
@@ -24,6 +27,7 @@ from cludale.services.orders.invoices.settings import (
     Wanted,
 )
 from cludale.web.fields import Prose, Text, Zone
+from cludale.web.ownership import OwnerUnknown
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, asking_for_all, route
@@ -122,6 +126,18 @@ class SayInvoicing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
         )
 
 
+class AboutInvoices(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Of which concert it is asked."""
+
+    concert_id: Id
+
+
+class InvoicesOffered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Are there invoices for who buys?"""
+
+    invoices: Annotated[bool, Meta(description="does who pays for this concert now get an invoice?")]
+
+
 class InvoicingApi:
     """The routes of what is said of invoices."""
 
@@ -139,6 +155,22 @@ class InvoicingApi:
     async def show_invoicing(self, request: Request) -> Response:
         """200 the settings."""
         return json_response(InvoicingView.of(await self._invoicing.settings(asking(request).organizer)))
+
+    @route(
+        "GET",
+        "/orders/invoices/offered",
+        summary="Ask whether a concert's orders are invoiced",
+        description="So that who sells tickets knows whether to ask a buyer for `billingAddress`.",
+        replies={200: Reply(InvoicesOffered)},
+        refusals=(ConcertNotFound, Busy),
+    )
+    async def invoices_offered(self, _: Request, query: AboutInvoices) -> Response:
+        """200 yes or no."""
+        try:
+            is_offered = await self._invoicing.is_offered(query.concert_id)
+        except ProgrammeUnreachable as error:
+            raise OwnerUnknown from error
+        return json_response(InvoicesOffered(invoices=is_offered))
 
     @route(
         "PUT",

@@ -11,7 +11,7 @@ from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices.documents import Document
 from cludale.services.orders.invoices.settings import Issuer
-from cludale.services.orders.personal import Invoiced
+from cludale.services.orders.privacy.domain import Invoiced
 from cludale.services.orders.reports.cells import Amount, Cell
 
 _MINOR = "minor units of the currency of `total`"

@@ -13,7 +13,7 @@ from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, Invalid
 from cludale.kernel.tills import TillMethod
 from cludale.kernel.times import parse_date, parse_time
-from cludale.services.orders.domain import Channel, Status
+from cludale.services.orders.order import Channel, Status
 from cludale.services.orders.reports import columns, sales, sheets, tills
 from cludale.services.orders.reports.cells import Row
 from cludale.services.orders.reports.concerts import Concert

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from cludale.kernel.refusals import Invalid
 from cludale.kernel.times import rfc3339
-from cludale.services.orders.domain import Order, channel
-from cludale.services.orders.personal import NOTHING, Particulars
+from cludale.services.orders.order import Order, channel
+from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.concerts import Concert
 from cludale.services.orders.reports.money import OrderMoney, money_of

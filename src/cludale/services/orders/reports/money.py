@@ -7,7 +7,7 @@ checker has a rule that holds its sums against the payments (`report_rules.py`).
 from typing import NamedTuple
 
 from cludale.services.orders import parts
-from cludale.services.orders.domain import Order, PaymentStatus, Status
+from cludale.services.orders.order import Order, PaymentStatus, Status
 
 _TAKEN = (PaymentStatus.COMPLETED, PaymentStatus.REFUNDED)
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from cludale.kernel.refusals import Busy
 from cludale.ports.programme import Programme, ProgrammeUnreachable
 from cludale.ports.records import Records
-from cludale.services.orders.domain import Order, Status
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.order import Order, Status
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports.columns import Line, line_of
 from cludale.services.orders.reports.concerts import Concert, Concerts
 from cludale.services.orders.store import CLOCKS_DIFFER, ORDERS, listed

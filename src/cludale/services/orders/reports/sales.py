@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from cludale.kernel.refusals import Invalid, Refusal
-from cludale.services.orders.domain import Order, channel
+from cludale.services.orders.order import Order, channel
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.columns import Line
 from cludale.services.orders.reports.money import is_sale

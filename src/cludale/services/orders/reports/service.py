@@ -7,7 +7,7 @@ from functools import partial
 from cludale.ports.clock import Clock
 from cludale.ports.programme import Programme
 from cludale.ports.records import Records
-from cludale.services.orders.privacy import Privacy
+from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.reports import sales as sums
 from cludale.services.orders.reports import schedules, sheets
 from cludale.services.orders.reports.cells import Row

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cludale.kernel.bills import STANDARD, Bill
-from cludale.services.orders.domain import Order, Status
+from cludale.services.orders.order import Order, Status
 from cludale.services.orders.parts import OrderRefund
 from cludale.services.orders.reports.money import OrderMoney, tickets_back
 

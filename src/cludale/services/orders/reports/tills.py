@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from cludale.kernel.tills import TillMethod
 from cludale.services.orders import parts
-from cludale.services.orders.domain import Order, PaymentStatus
+from cludale.services.orders.order import Order, PaymentStatus
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.columns import Line
 from cludale.services.orders.reports.sales import MOST_ROWS, TooManyRows

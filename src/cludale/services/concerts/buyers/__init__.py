@@ -1,0 +1,1 @@
+"""What a buyer may have at once: tickets of a concert, and seats held without having paid."""

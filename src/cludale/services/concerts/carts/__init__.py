@@ -1,0 +1,1 @@
+"""Holds for several orders together: all of them, or none."""

@@ -1,0 +1,1 @@
+"""Discount codes, and how often each was used."""

@@ -1,0 +1,1 @@
+"""What tickets cost: the price list, and the bill that follows from it."""

@@ -1,0 +1,1 @@
+"""An organizer gives buyers other numbered seats, or has two orders swap."""

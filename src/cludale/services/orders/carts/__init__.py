@@ -1,0 +1,1 @@
+"""Carts: orders that are held and paid together."""

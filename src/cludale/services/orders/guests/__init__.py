@@ -1,0 +1,1 @@
+"""Guest lists: complimentary orders in the names of those who come."""

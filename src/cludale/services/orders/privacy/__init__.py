@@ -1,0 +1,1 @@
+"""What is kept of the person behind an order: sealed, shown, exported, erased."""

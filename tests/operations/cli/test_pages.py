@@ -1,0 +1,25 @@
+"""`cludale pages`: the pages by themselves, over the API of services that run elsewhere."""
+
+from pathlib import Path
+
+import pytest
+from tests.product.pages.staffed import Staff
+from tests.served import KEY, pages_of, serve
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_console_of_pages_that_run_apart_starts_a_rehearsal_and_ends_it(tmp_path: Path) -> None:
+    at = "/staff/console/rehearsal"
+    with serve(tmp_path / "services") as services, pages_of(tmp_path / "pages", services.url) as pages:
+        operator = Staff(pages.url)
+        assert operator.send("/staff/sign-in", "/staff/sign-in", key=KEY).status_code == 303
+        assert operator.send(at, at, seats="10", buyers="20").status_code == 303
+        page = operator.get(at).text
+        assert ("20 buyers for 10 seats" in page, "End the rehearsal" in page) == (True, True)
+        assert operator.send(at, f"{at}/end").status_code == 303
+        for _ in range(100):
+            if "It was ended." in (page := operator.get(at).text):
+                break
+        assert ("It was ended." in page, "Start the rehearsal" in page) == (True, True)
+        operator.http.close()
