@@ -32,7 +32,7 @@ async def replicas() -> AsyncIterator[list[Service]]:
             await store.start()
             stack.push_async_callback(store.close)
             made.append(Service(store, ManualClock(), CountingIds(), QUOTAS))
-        await made[0].schedule(CONCERT, Cause())
+        await made[0].directory.schedule(CONCERT, Cause())
         yield made
 
 
