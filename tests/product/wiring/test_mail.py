@@ -149,5 +149,5 @@ async def test_an_address_that_is_refused_for_good_is_failed_and_seen(tmp_path: 
         (failed,) = await all_are(platform, Status.FAILED, 1)
         assert failed.detail == "550 5.1.1 no such mailbox"
         async with asyncio.timeout(10):
-            while platform.gauges()["cludale_messages_failed_total"] != 1:  # it counts what is committed
+            while platform.gauges()["cludale_messages_failed_total"] != 1:  # noqa: ASYNC110 - it counts what is committed
                 await asyncio.sleep(0.01)
