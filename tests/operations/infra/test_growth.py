@@ -81,7 +81,9 @@ def test_a_small_season_is_measured_and_the_page_has_what_stays_of_an_order() ->
     for kind, growth in measured.growth.items():
         row = re.search(rf"\| `{re.escape(kind)}` \|.*\| ([\d,]+) \|\n", page)
         assert row is not None, f"{kind} is not on the page: python -m tools.cosmos_growth"
-        assert float(row[1].replace(",", "")) == pytest.approx(growth.size, rel=0.05), kind
+        # A hold that ends by itself in the moment in which its order is cancelled is one entry of an inbox fewer.
+        of_one_document = 1.1 * growth.size / growth.documents / 20
+        assert float(row[1].replace(",", "")) == pytest.approx(growth.size, rel=0.05, abs=of_one_document), kind
     documents, size = asyncio.run(measure_state(measured.events))
     assert documents >= 1
     assert size > measured.growth["audit.event"].size / measured.growth["audit.event"].documents
