@@ -53,6 +53,10 @@ KNOWN_LIMIT = 50_000
 POINT_READS = 3
 """So many documents of one partition are read one by one; more, by a query."""
 IDS_A_QUERY = 100
+QUERIES_AT_ONCE = 16
+"""Of one look-up in one partition: a large one must neither take all the room that others wait for, nor wait for itself
+until its last queries have no time left.
+"""
 ALONE_TRIES = 5
 """How often a commit that others keep getting in the way of is tried."""
 UNANSWERED_TRIES = 3
@@ -130,9 +134,13 @@ class CosmosStore:
             read = await asyncio.gather(*(self._account.read(partition, id) for id in ids))
             return {document["id"]: document for document in read if document is not None}
         chunks = [ids[at : at + IDS_A_QUERY] for at in range(0, len(ids), IDS_A_QUERY)]
-        pages = await asyncio.gather(
-            *(self._account.query(partition, _BY_ID, {"pk": partition, "ids": list(chunk)}) for chunk in chunks)
-        )
+        room = asyncio.Semaphore(QUERIES_AT_ONCE)
+
+        async def asked(chunk: Sequence[str]) -> list[Document]:
+            async with room:
+                return await self._account.query(partition, _BY_ID, {"pk": partition, "ids": list(chunk)})
+
+        pages = await asyncio.gather(*map(asked, chunks))
         return {document["id"]: document for page in pages for document in page}
 
     async def find(self, kind: Kind, query: Query) -> Page:
