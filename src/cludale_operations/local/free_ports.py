@@ -2,6 +2,7 @@
 that no other process on this machine gives to a part of its own meanwhile.
 """
 
+import atexit
 import os
 import random
 import socket
@@ -45,6 +46,7 @@ class _Blocks:
                 guard.close()
                 continue
             self._guards.append(guard)
+            atexit.register(guard.close)
             self._left = list(range(first + 1, first + _BLOCK))
             _chance.shuffle(self._left)
             return
