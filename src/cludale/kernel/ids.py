@@ -5,6 +5,7 @@ name the same thing without asking each other.
 """
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Annotated
 
@@ -46,8 +47,7 @@ def same_as(prefix: str, other: str) -> str:
 
 def from_key(prefix: str, *parts: str) -> str:
     """The id that these parts always give (128 bits of BLAKE2b)."""
-    digest = blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
-    return f"{prefix}-{digest}"
+    return f"{prefix}-{_digest(parts, 16)}"
 
 
 _UUID_7 = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}")
@@ -62,5 +62,9 @@ def from_key_in_order(prefix: str, *parts: str) -> str:
     if _UUID_7.fullmatch(parts[-1]) is None:
         return from_key(prefix, *parts)
     time = parts[-1][:8] + parts[-1][9:13]
-    digest = blake2b("\x1f".join(parts).encode(), digest_size=10).hexdigest()
-    return f"{prefix}-{time.lower()}{digest}"
+    return f"{prefix}-{time.lower()}{_digest(parts, 10)}"
+
+
+def _digest(parts: Sequence[str], size: int) -> str:
+    """So many bytes of BLAKE2b of them, in hex."""
+    return blake2b("\x1f".join(parts).encode(), digest_size=size).hexdigest()

@@ -67,7 +67,10 @@ class _Naming:
         self._width = len(head)
         self._numbered = numbered
         self._delimiter = delimiter
-        self._known = {} if numbered is None else {seat.id: seat for seat in numbered.seats}
+        sections = () if numbered is None else numbered.sections
+        self._known = {seat.id: (id, seat) for id, rows, _ in sections for row in rows for seat in row.seats}
+        """By id, each seat and its section."""
+        self._free = {id: free for id, _, free in sections}
         self._faults: list[tuple[int, str]] = []
         self._seats: list[str] = []
         self._taken: list[str] = []
@@ -106,9 +109,9 @@ class _Naming:
         except LookupError:
             self._faults.append((line, NO_NUMBERS))
             return cells
-        self._names |= {seat.id: f"{seat.row} {seat.number}" for seat in seats}
+        self._names |= {seat.id: seat.name for seat in seats}
         self._seats.append(seats_line(seats))
-        self._taken.append(seats_line(seat for seat in seats if not self._is_free(section, seat)))
+        self._taken.append(seats_line(seat for seat in seats if not is_free(self._free[section], seat.at)))
         wheelchairs = sum(bool(seat.flags & WHEELCHAIR) for seat in seats)
         said |= {SEATS: ";".join(seat.id for seat in seats), SECTION: section}
         said.setdefault(WHEELCHAIRS, "")
@@ -118,19 +121,13 @@ class _Naming:
 
     def _named(self, text: str, section: str) -> tuple[str, Sequence[Seat]]:
         """Its section and its seats, which may be told by their ids. Raises NoSuchSeats, LookupError: no numbers."""
-        ids = [each.strip() for each in text.split(";")]
-        sections = () if self._numbered is None else self._numbered.sections
-        if self._numbered is None or (section and section not in {id for id, _, _ in sections}):
+        if self._numbered is None or (section and section not in self._free):
             raise LookupError(section)
-        if all(id in self._known for id in ids):
-            seats = [self._known[id] for id in ids]
-            of = next(id for id, rows, _ in sections if any(seats[0] in row.seats for row in rows))
-            return section or of, seats
+        known = [self._known.get(each.strip()) for each in text.split(";")]
+        found = [each for each in known if each is not None]
+        if len(found) == len(known):
+            return section or found[0][0], [seat for _, seat in found]
         return self._numbered.named(text, section or None)
-
-    def _is_free(self, section: str, seat: Seat) -> bool:
-        sections = () if self._numbered is None else self._numbered.sections
-        return any(id == section and is_free(free, seat.at) for id, _, free in sections)
 
 
 def _rows(text: str, delimiter: str) -> list[tuple[int, list[str]]]:

@@ -59,7 +59,7 @@ class Numbered:
     @property
     def names(self) -> Mapping[str, str]:
         """What seats are called, by their ids."""
-        return {seat.id: f"{seat.row} {seat.number}" for seat in self.seats}
+        return {seat.id: seat.name for seat in self.seats}
 
     @property
     def seats(self) -> Iterator[Seat]:

@@ -23,7 +23,6 @@ class _Blocks:
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self._guards: list[socket.socket] = []
         self._left: list[int] = []
 
     def next(self) -> int:
@@ -45,8 +44,7 @@ class _Blocks:
             except OSError:
                 guard.close()
                 continue
-            self._guards.append(guard)
-            atexit.register(guard.close)
+            atexit.register(guard.close)  # which keeps it open until then
             self._left = list(range(first + 1, first + _BLOCK))
             _chance.shuffle(self._left)
             return

@@ -79,6 +79,11 @@ class Seat(NamedTuple):
     flags: int
 
     @property
+    def name(self) -> str:
+        """What people call it: `C 12`."""
+        return f"{self.row} {self.number}"
+
+    @property
     def is_accessible(self) -> bool:
         """Is it for who asks for a wheelchair place?"""
         return bool(self.flags & ACCESSIBLE)
