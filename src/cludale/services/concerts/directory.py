@@ -136,6 +136,13 @@ class Directory:
         """The concert as it is stored now. Raises ConcertNotFound."""
         return (await self._read(concert_id, self._updates.clock.now())).concert
 
+    async def own(self, concert_id: str, principal: Principal) -> Concert:
+        """The concert as it is stored now, if it is the principal's. Raises ConcertNotFound."""
+        concert = await self.fresh(concert_id)
+        if not principal.owns(concert.organizer, concert.id):
+            raise ConcertNotFound(concert_id)
+        return concert
+
     async def details(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
         """What these concerts are, and whose, as far as there are any."""
         found: dict[str, ConcertDetails] = {}

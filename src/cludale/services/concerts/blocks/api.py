@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.ids import Id, from_key
-from cludale.kernel.principals import Principal, Scope
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid
 from cludale.ports.records import Records
 from cludale.ports.seats import (
@@ -149,7 +149,7 @@ class BlocksApi:
     async def hold_seats_back(self, request: Request, body: HoldSeatsBack) -> Response:
         """201 the block; with the same key and body again, the same one."""
         who = asking(request)
-        concert = await self._own(request.segment, who)
+        concert = await self._concerts.directory.own(request.segment, who)
         section = body.section
         if section is None and len(concert.sections) > 1:
             raise Invalid(("section", "is required where the concert has several"))
@@ -191,7 +191,7 @@ class BlocksApi:
     async def change_block(self, request: Request, body: ChangeBlockOf) -> Response:
         """200 the block."""
         who = asking(request)
-        concert = await self._own(request.segment, who)
+        concert = await self._concerts.directory.own(request.segment, who)
         if body.ends_at is not UNSET and body.hours_before is not UNSET:
             raise Invalid(("endsAt", "give either `endsAt` or `hoursBefore`"))
         wish = BlockWish(
@@ -219,7 +219,7 @@ class BlocksApi:
     async def release_block(self, request: Request, body: ReleaseBlock) -> Response:
         """200 the block."""
         who = asking(request)
-        concert = await self._own(request.segment, who)
+        concert = await self._concerts.directory.own(request.segment, who)
         shown = await self._concerts.blocks.let_go(concert, body.block, by=who.id, cause=request.cause)
         return json_response(BlockView.of(shown))
 
@@ -236,17 +236,10 @@ class BlocksApi:
     )
     async def list_blocks(self, request: Request, query: FindBlocks) -> Response:
         """A page of them."""
-        concert = await self._own(request.segment, asking(request))
+        concert = await self._concerts.directory.own(request.segment, asking(request))
         found = await self._concerts.blocks.all_of(concert, query.section)
         shown, following = page(found, after=query.after, limit=query.limit)
         return json_response(Page([BlockView.of(each) for each in shown], following))
-
-    async def _own(self, concert_id: str, principal: Principal) -> Concert:
-        """The concert, if it is the principal's. Raises ConcertNotFound."""
-        concert = await self._concerts.directory.fresh(concert_id)
-        if not principal.owns(concert.organizer, concert.id):
-            raise ConcertNotFound(concert_id)
-        return concert
 
 
 def _end(concert: Concert, text: str) -> datetime:

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.ids import Id
 from cludale.kernel.money import MAX_PRICE, Money
-from cludale.kernel.principals import Principal, Scope
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
 from cludale.ports.calling_off import Progress, ProgressUnknown
 from cludale.ports.seats import CalledOff, ConcertNotFound, SectionNotFound
@@ -154,7 +154,7 @@ class ChangesApi:
     async def change_concert(self, request: Request, body: ChangeConcert) -> Response:
         """200 the concert, with its new ETag."""
         principal = asking(request)
-        before = await self._own(request.segment, principal)
+        before = await self._concerts.directory.own(request.segment, principal)
         tag = _seen(request)
         plan = await plan_said(self._concerts.seat_plans, body.seat_plan) if body.seat_plan is not UNSET else None
         wishes = [] if body.sections is UNSET else _wishes(before, body.sections)
@@ -187,7 +187,7 @@ class ChangesApi:
     async def postpone_concert(self, request: Request, body: PostponeConcert) -> Response:
         """200 the concert."""
         principal = asking(request)
-        await self._own(request.segment, principal)
+        await self._concerts.directory.own(request.segment, principal)
 
         def decide(concert: Concert, _: datetime) -> Any:
             zone = concert.zone
@@ -224,7 +224,7 @@ class ChangesApi:
     async def cancel_concert(self, request: Request, body: CancelConcert) -> Response:
         """200 the concert."""
         principal = asking(request)
-        await self._own(request.segment, principal)
+        await self._concerts.directory.own(request.segment, principal)
         called_off = self._concerts.changes.call_off(
             request.segment, reason=body.reason, by=principal.id, cause=request.cause
         )
@@ -243,7 +243,7 @@ class ChangesApi:
     )
     async def show_cancellation(self, request: Request) -> Response:
         """200 the progress; 404 where nothing was called off or moved, or orders has yet to hear of it."""
-        await self._own(request.segment, asking(request))
+        await self._concerts.directory.own(request.segment, asking(request))
         try:
             progress = await self._concerts.changes.progress(request.segment)
         except ProgressUnknown as error:
@@ -257,13 +257,6 @@ class ChangesApi:
         """For orders in a process of its own, before it looks for the last order of a concert that is called off."""
         await self._concerts.changes.close(request.segment)
         return json_response({})
-
-    async def _own(self, concert_id: str, principal: Principal) -> Concert:
-        """The concert, if it is the principal's. Raises ConcertNotFound."""
-        concert = await self._concerts.directory.fresh(concert_id)
-        if not principal.owns(concert.organizer, concert.id):
-            raise ConcertNotFound(concert_id)
-        return concert
 
 
 def _seen(request: Request) -> str | None:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from cludale.kernel.bills import MOST_CATEGORIES, Bill, PriceWish, TicketCount
 from cludale.kernel.ids import Id
 from cludale.kernel.money import MAX_PRICE, Money
-from cludale.kernel.principals import Principal, Scope
+from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.prices import (
     CategoryNotFound,
@@ -179,7 +179,7 @@ class CodesApi:
     async def create_code(self, request: Request, body: CreateCode) -> Response:
         """201 the code."""
         principal = asking(request)
-        concert = await self._own(request.segment, principal)
+        concert = await self._concerts.directory.own(request.segment, principal)
         currency = _currency(concert)
         terms = _terms(concert, body)
         limits = CodeLimits(
@@ -205,7 +205,7 @@ class CodesApi:
     async def change_code(self, request: Request, body: ChangeCode) -> Response:
         """200 the code."""
         principal = asking(request)
-        concert = await self._own(request.segment, principal)
+        concert = await self._concerts.directory.own(request.segment, principal)
         ends_at = body.ends_at
         wanted = NewLimits(
             max_uses=body.max_uses,
@@ -227,7 +227,7 @@ class CodesApi:
     )
     async def list_codes(self, request: Request, query: FindCodes) -> Response:
         """A page of them."""
-        concert = await self._own(request.segment, asking(request))
+        concert = await self._concerts.directory.own(request.segment, asking(request))
         if query.code is not None:
             found, following = [await self._concerts.codes.show(concert.id, query.code)], None
         else:
@@ -283,13 +283,6 @@ class CodesApi:
                 unlocked=quote.unlocked,
             )
         )
-
-    async def _own(self, concert_id: str, principal: Principal) -> Concert:
-        """The concert, if it is the principal's. Raises ConcertNotFound."""
-        concert = await self._concerts.directory.fresh(concert_id)
-        if not principal.owns(concert.organizer, concert.id):
-            raise ConcertNotFound(concert_id)
-        return concert
 
 
 def _currency(concert: Concert) -> str:

@@ -136,7 +136,7 @@ class SeatMovesApi:
     )
     async def move_seats(self, request: Request, body: MoveSeatsRequest) -> Response:
         """200 the order's seats; what is so already changes nothing."""
-        concert = await self._own(request)
+        concert = await self._concerts.directory.own(request.segment, asking(request))
         of = SeatsOf(order_id=body.order, seats=tuple(body.seats or ()))
 
         async def move(move_id: str) -> Sequence[Reservation]:
@@ -168,7 +168,7 @@ class SeatMovesApi:
     )
     async def swap_seats(self, request: Request, body: SwapSeatsRequest) -> Response:
         """200 the seats of both."""
-        concert = await self._own(request)
+        concert = await self._concerts.directory.own(request.segment, asking(request))
 
         async def swap(move_id: str) -> Sequence[Reservation]:
             command = SwapSeats(
@@ -206,10 +206,3 @@ class SeatMovesApi:
         if key is None:
             return await answer()
         return await self._keyed.once_across_partitions(f"seats {what} {concert.id}", key, body, answer)
-
-    async def _own(self, request: Request) -> Concert:
-        """The concert, if it is the principal's. Raises ConcertNotFound."""
-        concert = await self._concerts.directory.fresh(request.segment)
-        if not asking(request).owns(concert.organizer, concert.id):
-            raise ConcertNotFound(request.segment)
-        return concert

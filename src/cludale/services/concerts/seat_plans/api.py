@@ -288,7 +288,7 @@ class SeatsApi:
     )
     async def show_blocked_seats(self, request: Request) -> Response:
         """200 the seats that nobody gets, with the reasons."""
-        await self._own(request)
+        await self._concerts.directory.own(request.segment, asking(request))
         return await self._blocked(request.segment)
 
     @route(
@@ -305,7 +305,7 @@ class SeatsApi:
     )
     async def block_seats(self, request: Request, body: BlockSeatsRequest) -> Response:
         """200 all that are blocked; again changes nothing."""
-        await self._own(request)
+        await self._concerts.directory.own(request.segment, asking(request))
         by, cause = asking(request).id, request.cause
         await self._concerts.changes.block_seats(request.segment, body.seats, reason=body.reason, by=by, cause=cause)
         return await self._blocked(request.segment)
@@ -323,7 +323,7 @@ class SeatsApi:
     )
     async def unblock_seats(self, request: Request, body: UnblockSeatsRequest) -> Response:
         """200 all that are blocked; again changes nothing."""
-        await self._own(request)
+        await self._concerts.directory.own(request.segment, asking(request))
         by, cause = asking(request).id, request.cause
         await self._concerts.changes.block_seats(request.segment, body.seats, reason=None, by=by, cause=cause)
         return await self._blocked(request.segment)
@@ -345,12 +345,6 @@ class SeatsApi:
             available_seats=free.bit_count(),
             free=free.to_bytes((total + 7) >> 3, "little"),
         )
-
-    async def _own(self, request: Request) -> None:
-        """Raises ConcertNotFound for a concert that is not the principal's."""
-        concert = await self._concerts.directory.fresh(request.segment)
-        if not asking(request).owns(concert.organizer, concert.id):
-            raise ConcertNotFound(request.segment)
 
     async def _blocked(self, concert_id: str) -> Response:
         seen = await self._concerts.directory.standing(concert_id)

@@ -54,9 +54,7 @@ class WaitingApi:
     )
     async def list_waiting(self, request: Request, query: FindWaits) -> Response:
         """A page of them."""
-        concert, principal = await self._concerts.directory.fresh(request.segment), asking(request)
-        if not principal.owns(concert.organizer, concert.id):
-            raise ConcertNotFound(request.segment)
+        concert = await self._concerts.directory.own(request.segment, asking(request))
         found, following = page(
             await self._concerts.waiting.all_of(concert, query.section), after=query.after, limit=query.limit
         )
