@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
@@ -201,37 +201,42 @@ def privacy_keys(settings: Settings) -> tuple[str, str | None]:
     return settings.privacy_key, settings.privacy_key_too or followed
 
 
-def key_hash(settings: Settings) -> bytes:
-    """What the hashes of new keys are made with: the same in all services."""
-    return _key_hash_pair(settings)[0]
+class KeyHashes(NamedTuple):
+    """What the hashes of keys are made with, as it stood at one moment: the same in all services."""
 
-
-def _key_hash_pair(settings: Settings) -> list[bytes]:
-    """What is used, and behind it what is good, too, while it is changed (docs/run/secrets.md)."""
-    made = settings.data_dir / "keys.key"
-    if settings.key_hash is not None:
-        pair = [_pepper(settings.key_hash)]
-    elif settings.organizer_key is not None and not made.exists():  # a first key that is set later ends no other one
-        pair = [_of_first_key(settings.organizer_key)]
-    else:
-        pair = [_pepper(each) for each in kept_pair(settings.data_dir, "keys") if each is not None]
-    too = settings.key_hash_too
-    return list(dict.fromkeys(pair if too is None else [pair[0], _pepper(too)]))
-
-
-def is_key_hash_changing(settings: Settings) -> bool:
-    """Is another secret good beside that of the hashes of keys?"""
-    return len(_key_hash_pair(settings)) > 1
-
-
-def key_hashes_too(settings: Settings) -> list[bytes]:
+    used: bytes
+    beside: tuple[bytes, ...]
+    """What is good, too, while it is changed (docs/run/secrets.md): one at the most."""
+    too: tuple[bytes, ...]
     """What the hashes of kept keys may have been made with before: a setting that comes later ends no key."""
-    used, *found = _key_hash_pair(settings)
-    if (settings.data_dir / "keys.key").exists():
-        found += [_pepper(each) for each in kept_pair(settings.data_dir, "keys") if each is not None]
-    if settings.organizer_key is not None:
-        found.append(_of_first_key(settings.organizer_key))
-    return [each for each in dict.fromkeys(found) if each != used]
+
+    @property
+    def is_changing(self) -> bool:
+        """Is another secret good beside that of the hashes of keys?"""
+        return bool(self.beside)
+
+    @property
+    def buyers(self) -> list[bytes]:
+        """What buyers' keys are made with: the same in all replicas of orders; with others, all tickets count anew.
+
+        While the secret that they follow from is changed there are two, and a buyer is known by both.
+        """
+        return [hmac.digest(each, b"cludale buyers", "sha256") for each in (self.used, *self.beside)]
+
+
+def key_hashes(settings: Settings) -> KeyHashes:
+    """Read once, from the settings or the data folder. Raises OSError, UnusableKey."""
+    first = None if settings.organizer_key is None else _of_first_key(settings.organizer_key)
+    is_kept = (settings.data_dir / "keys.key").exists() or (settings.key_hash is None and first is None)
+    kept = [_pepper(each) for each in kept_pair(settings.data_dir, "keys") if each is not None] if is_kept else []
+    firsts = [] if first is None else [first]
+    # a first key that is set later ends no other one
+    used, *beside = [_pepper(settings.key_hash)] if settings.key_hash is not None else kept or firsts
+    if settings.key_hash_too is not None:
+        beside = [_pepper(settings.key_hash_too)]
+    beside = [each for each in beside if each != used]
+    too = [each for each in dict.fromkeys([*beside, *kept, *firsts]) if each != used]
+    return KeyHashes(used, tuple(beside), tuple(too))
 
 
 def keep_key_hash(folder: Path, organizer_key: str | None) -> str:
@@ -252,14 +257,6 @@ def _pepper(text: str) -> bytes:
     return text.encode()
 
 
-def buyer_secrets(settings: Settings) -> list[bytes]:
-    """What buyers' keys are made with: the same in all replicas of orders; with others, all tickets count anew.
-
-    While the secret that they follow from is changed there are two, and a buyer is known by both.
-    """
-    return [hmac.digest(each, b"cludale buyers", "sha256") for each in _key_hash_pair(settings)]
-
-
 def service_keys(settings: Settings, only: Collection[str]) -> list[str]:
     """What services call each other with, the one that is sent first; none: the first key, as in earlier releases."""
     if set(only) == set(NAMES):
@@ -275,7 +272,7 @@ def request_limits(settings: Settings) -> Limits | None:
             return None
         if settings.database_url is None:
             return RequestLimit(name, most=most, seconds=settings.limit_seconds, clock=time.monotonic)
-        secret = hmac.digest(key_hash(settings), b"cludale request limits", "sha256")
+        secret = hmac.digest(key_hashes(settings).used, b"cludale request limits", "sha256")
         return SharedLimit(name, most=most, seconds=settings.limit_seconds, clock=time.time, secret=secret)
 
     addresses = trusted_addresses(settings)

@@ -49,12 +49,9 @@ from cludale.wiring.key_watch import KeyWatch
 from cludale.wiring.needs import (
     app_id,
     broker_backlog,
-    buyer_secrets,
     check,
-    is_key_hash_changing,
     keep_key_hash,
-    key_hash,
-    key_hashes_too,
+    key_hashes,
     request_limits,
     service_keys,
     token_keys,
@@ -98,8 +95,8 @@ class Platform:
         self.ids = SystemIds()
         if self.whole and not settings.dapr and settings.key_hash is None:
             keep_key_hash(data, settings.organizer_key)
+        self._key_hashes = key_hashes(settings)
         key_ring = self._ring = self._key_ring(only)
-        self._key_hashes = (key_hash(settings), key_hashes_too(settings))
         self.limits: Limits | None = request_limits(settings)
         """How many requests an address, and a key, may make."""
         self._token_keys = token_keys(settings)
@@ -161,9 +158,9 @@ class Platform:
     def _key_ring(self, only: Collection[str]) -> KeyRing:
         is_alone = "concerts" in only and is_of_one_process(self.settings)
         return KeyRing(
-            key_hash(self.settings),
-            peppers_too=key_hashes_too(self.settings),
-            renews=is_key_hash_changing(self.settings),
+            self._key_hashes.used,
+            peppers_too=self._key_hashes.too,
+            renews=self._key_hashes.is_changing,
             now=self.clock.now,
             monotonic=time.monotonic,
             fresh_seconds=math.inf if is_alone else FRESH_SECONDS,
@@ -247,15 +244,14 @@ class Platform:
         if settings.key_hash is not None or settings.dapr or not (settings.data_dir / "keys.key").exists():
             return
         try:
-            found = key_hash(settings), key_hashes_too(settings)
-            secrets, renews = buyer_secrets(settings), is_key_hash_changing(settings)
+            found = key_hashes(settings)
         except (OSError, UnusableKey) as error:
             _log.warning("what keys are hashed with can't be read again, so the one before is used: %s", error)
             return
         if found != self._key_hashes:
             self._key_hashes = found
-            self._ring.use_peppers(*found, renews=renews)
-            self._builder.buyers.use(*secrets)
+            self._ring.use_peppers(found.used, found.too, renews=found.is_changing)
+            self._builder.buyers.use(*found.buyers)
             _log.info("hashes of keys and of buyers are made with another secret from now on")
 
     def _look_at_token_keys(self) -> None:

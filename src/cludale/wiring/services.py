@@ -78,7 +78,7 @@ from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
 from cludale.wiring.needs import (
-    buyer_secrets,
+    key_hashes,
     privacy_keys,
     through_sidecar,
     ticket_keys,
@@ -439,7 +439,7 @@ class ServiceBuilder:
     @cached_property
     def buyers(self) -> BuyerHash:
         """Made with a secret that all replicas of orders have."""
-        return BuyerHash(*buyer_secrets(self.settings))
+        return BuyerHash(*key_hashes(self.settings).buyers)
 
     @cached_property
     def address(self) -> AddressOf | None:

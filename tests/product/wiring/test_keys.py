@@ -15,7 +15,7 @@ from cludale.services import NAMES
 from cludale.services.concerts.key_service import KeyService
 from cludale.web.keyring import FRESH_SECONDS
 from cludale.wiring import key_watch
-from cludale.wiring.needs import key_hash, key_hashes_too, service_keys
+from cludale.wiring.needs import key_hashes, service_keys
 from cludale_operations.local.kept_pairs import KeptPairs
 from cludale_operations.rotation import Pair, Stage, settled
 
@@ -194,11 +194,11 @@ def test_a_process_with_all_services_has_no_credential_that_anybody_knows(tmp_pa
 
 
 def test_the_hashes_of_keys_follow_from_one_secret(tmp_path: Path) -> None:
-    assert key_hash(settings(tmp_path)) == key_hash(settings(tmp_path / "elsewhere"))
-    assert key_hash(settings(tmp_path, key_hash="own")) == b"own"
-    made = key_hash(settings(tmp_path, organizer_key=None))
-    assert made == key_hash(settings(tmp_path, organizer_key=None))
-    assert made == key_hash(settings(tmp_path)), "a first key that is set later must not end the others"
+    assert key_hashes(settings(tmp_path)).used == key_hashes(settings(tmp_path / "elsewhere")).used
+    assert key_hashes(settings(tmp_path, key_hash="own")).used == b"own"
+    made = key_hashes(settings(tmp_path, organizer_key=None)).used
+    assert made == key_hashes(settings(tmp_path, organizer_key=None)).used
+    assert made == key_hashes(settings(tmp_path)).used, "a first key that is set later must not end the others"
 
 
 async def test_a_key_outlives_another_first_key_and_a_key_hash_that_comes_later(tmp_path: Path) -> None:
@@ -214,11 +214,11 @@ async def test_what_keys_are_hashed_with_is_changed_while_they_are_used(tmp_path
     kept = KeptPairs(tmp_path, settings(tmp_path))
     async with office(tmp_path) as here:
         used, left = await here.new_key("read"), await here.new_key("read")
-        before = key_hash(settings(tmp_path))
+        before = key_hashes(settings(tmp_path)).used
         pair = Pair("a-new-secret", kept.pair("key-hash").secret, Stage.FORMER)
         kept.keep("key-hash", pair)
-        assert key_hash(settings(tmp_path)) == b"a-new-secret"
-        assert before in key_hashes_too(settings(tmp_path))
+        assert key_hashes(settings(tmp_path)).used == b"a-new-secret"
+        assert before in key_hashes(settings(tmp_path)).too
         await asyncio.sleep(2 * key_watch.LOOK_SECONDS)
         assert (await here.ask("GET", "/orders", used)).status_code == 200
     kept.keep("key-hash", settled(pair.secret))
