@@ -64,6 +64,8 @@ async def jetstream(url: str) -> "AsyncIterator[JetStreamContext]":
         raise BrokerRefused(str(why[0]) if why else str(error)) from error
     except nats.errors.Error as error:
         raise BrokerRefused(str(error)) from error
+    except ConnectionError as error:  # a server that takes a new configuration may cut off who is just coming in
+        raise BrokerRefused(f"the connection ended ({error})") from error
     finally:
         await client.close()
 

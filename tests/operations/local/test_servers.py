@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +119,23 @@ async def test_a_nats_server_that_is_not_there_is_said_at_once() -> None:
     with pytest.raises(BrokerRefused, match="Connect call failed"):
         async with jetstream(f"nats://cludale:x@127.0.0.1:{port}"):
             pass
+
+
+async def test_a_nats_server_that_cuts_off_who_comes_in_refuses_it() -> None:
+    """As one does that takes a new configuration in that moment."""
+
+    async def cut_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"X","max_payload":1048576}\r\n')
+        await writer.drain()
+        options = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, options)  # a reset, not an end
+        writer.close()
+
+    async with await asyncio.start_server(cut_off, "127.0.0.1", 0) as server:
+        for _ in range(20):  # the client says one of several things, by what it was doing
+            with pytest.raises(BrokerRefused):
+                async with jetstream(f"nats://cludale:x@127.0.0.1:{server.sockets[0].getsockname()[1]}"):
+                    pass
 
 
 @pytest.mark.parametrize("part", ["postgres", "nats"])
