@@ -143,8 +143,18 @@ class Site:
 
     # Routes
 
-    def route(self, method: str, path: str, page: Page, *, most_bytes: int | None = None) -> Route:
-        """A route that answers with `page`, and with a page for whatever goes wrong; `most_bytes`: of a large form."""
+    def route(
+        self,
+        method: str,
+        path: str,
+        page: Page,
+        *,
+        most_bytes: int | None = None,
+        ready: Callable[[Request], Response | None] | None = None,
+    ) -> Route:
+        """A route that answers with `page`, and with a page for whatever goes wrong; `most_bytes`: of a large form.
+        `ready` has answers for everybody that are there already.
+        """
         first = path.split("/")[1]
         area = first if first in ("staff", "door") else "shop"
 
@@ -162,7 +172,14 @@ class Site:
             except Refused as refused:
                 return self.refusal(visit, refused)
 
-        return Route(method=method, path=path, handle=handle, reads_body=method == "POST", max_body_bytes=most_bytes)
+        return Route(
+            method=method,
+            path=path,
+            handle=handle,
+            reads_body=method == "POST",
+            max_body_bytes=most_bytes,
+            ready=ready,
+        )
 
     def routes(self) -> list[Route]:
         """Those of the files."""

@@ -240,8 +240,14 @@ class WebApp:
             _read(route),
         )
         is_read_only = method in ("GET", "HEAD")
+        ready = route.ready if admit is None else None
 
         def at_once(request: Request) -> Response | Awaitable[Response | Stream]:
+            if ready is not None and (response := ready(request)) is not None:
+                if b"if-none-match" in request.headers:
+                    response = unless_known(response, request.header(b"if-none-match") or "")
+                count(method, path, response.status, 0.0)
+                return response
             response = None if turned_away is None else turned_away()
             if response is None:
                 return later(request)

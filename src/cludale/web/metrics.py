@@ -49,6 +49,8 @@ class RequestCounts:
             registry=None,
             buckets=BUCKET_SECONDS,
         )
+        self.again: Tally[tuple[str, str, int]] = Tally()
+        """(method, route, status) → requests that were answered with what another one was, without any work."""
         self._ways: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._refused: Tally[tuple[str, str]] = Tally()
         """(route, problem) → answers."""
@@ -57,13 +59,25 @@ class RequestCounts:
 
     def add(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        key = (method, route, status)
-        way = self._ways.get(key)
-        if way is None:  # looking labels up costs as much as counting
-            way = (self._answered.labels(method, route, status), self._seconds.labels(method, route))
-            self._ways[key] = way
+        way = self._way((method, route, status))
         way[0].inc()
         way[1].observe(seconds)
+
+    def _way(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
+        way = self._ways.get(key)
+        if way is None:  # looking labels up costs as much as counting
+            method, route, status = key
+            way = (self._answered.labels(method, route, status), self._seconds.labels(method, route))
+            self._ways[key] = way
+        return way
+
+    def _settle(self) -> None:
+        """Count those that were answered again among the others, as what took no time."""
+        for key, count in self.again.items():
+            answered, seconds = self._way(key)
+            answered.inc(count)
+            seconds._buckets[0].inc(count)  # noqa: SLF001 - `observe` takes one at a time
+        self.again.clear()
 
     def refused(self, route: str, body: bytes, *, at_once: bool = False) -> None:
         """Count one refusal by its problem; `at_once`: before the request was looked at."""
@@ -76,6 +90,7 @@ class RequestCounts:
         problem, server errors. A command is a request that may change something; one that was turned away at once
         took no time.
         """
+        self._settle()
         found: defaultdict[str, float] = defaultdict(float)
         seen: set[int] = set()
         for (method, route, status), (answered, seconds) in self._ways.items():
@@ -97,6 +112,7 @@ class RequestCounts:
 
     def collect(self) -> Iterator[Metric]:
         """The counts as metrics."""
+        self._settle()
         yield from self._answered.collect()
         yield from self._seconds.collect()
         refusals = CounterMetricFamily(

@@ -4,16 +4,19 @@ httptools reads the bytes and `http.framing` judges the head. What a request lea
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import httptools
 
 from cludale.kernel.refusals import Refusal
+from cludale.web.feeds import Feed, chunk
 from cludale.web.framing import BLANKS, checked, fault_of, without_upgrade
+from cludale.web.kept_answers import KeptAnswers
+from cludale.web.metrics import RequestCounts
 from cludale.web.problems import (
     BodyTooLarge,
     HeadTooLarge,
@@ -36,6 +39,10 @@ NO_BODY = (204, 304)
 """Statuses that come without a body, and without a length of one."""
 HEARTBEAT_SECONDS = 15.0
 """As long as a stream of events says nothing before a comment says that it is still there."""
+MOST_BUFFERED_BYTES = 4_096
+"""What may wait for who follows a feed, beside the frame that is more than that."""
+COMMENT = b":\n\n"
+"""Whoever is between keeps the connection open."""
 CHUNK_BYTES = 65_536
 """A larger part of a stream is sent in several."""
 
@@ -51,12 +58,18 @@ class ConnectionLimits(NamedTuple):
     request_seconds: float = 20
     idle_seconds: float = 65
     streams: int = 1_024
+    """Files and the like, each made by a task of its own. They are connections, too."""
+    followers: int = 10_000
+    """Who follows a feed; beside the other connections."""
 
 
 class Connections:
     """What all connections share: the routes, the limits, and the patrol that enforces the times."""
 
-    def __init__(self, find: Find, problems: Problems, limits: ConnectionLimits) -> None:
+    def __init__(
+        self, find: Find, problems: Problems, limits: ConnectionLimits, *, requests: RequestCounts | None = None
+    ) -> None:
+        """`requests` counts what is answered again."""
         self.loop = asyncio.get_running_loop()
         self.find = find
         self.problems = problems
@@ -69,6 +82,9 @@ class Connections:
         self.tasks: set[asyncio.Task[None]] = set()
         """The requests that are being answered, also those whose client is gone."""
         self.streams = 0
+        self.followers = 0
+        self.kept = KeptAnswers((requests or RequestCounts()).again, clock=time.monotonic)
+        self.heartbeat_ticks = max(1, round(HEARTBEAT_SECONDS / PATROL_SECONDS))
         self.stopping = False
         self._open: set[Connection] = set()
         self._heads: dict[tuple[int, str, bool], bytes] = {}
@@ -81,7 +97,7 @@ class Connections:
         """What the operator watches, by metric name."""
         return {
             "cludale_connections": len(self),
-            "cludale_streams": self.streams,
+            "cludale_streams": self.streams + self.followers,
             "cludale_refused_at_the_door_total": self.refused,
         }
 
@@ -103,6 +119,7 @@ class Connections:
             await asyncio.sleep(PATROL_SECONDS)
             self.tick += 1
             self._heads.clear()  # they have the time in them
+            self.kept.sweep()
             for connection in list(self._open):
                 connection.check_times(self.tick)
 
@@ -148,6 +165,36 @@ class _Asked(NamedTuple):
 class Connection(asyncio.Protocol):
     """One connection."""
 
+    __slots__ = (  # there may be many thousands
+        "_asked",
+        "_body",
+        "_body_limit",
+        "_expects_continue",
+        "_feed",
+        "_found",
+        "_headers",
+        "_in_head",
+        "_is_behind",
+        "_is_draining",
+        "_is_paused",
+        "_is_reading",
+        "_is_refused",
+        "_keep_alive",
+        "_may_write",
+        "_offers_upgrade",
+        "_parser",
+        "_peer",
+        "_pump",
+        "_read",
+        "_received",
+        "_shared",
+        "_since",
+        "_transport",
+        "_url",
+        "_waiting",
+        "_whole",
+    )
+
     def __init__(self, shared: Connections) -> None:
         self._shared = shared
         self._transport = cast(asyncio.Transport, None)  # until it is made
@@ -172,13 +219,19 @@ class Connection(asyncio.Protocol):
         self._since = shared.tick
         self._asked: _Asked | None = None
         """The request that is being answered."""
-        self._waiting: deque[_Asked] = deque()
+        self._whole = b""
+        """All that came with the request at hand, if nothing was under way before."""
+        self._waiting: list[_Asked] = []
         self._pump: asyncio.Task[None] | None = None
         """Sends a stream."""
+        self._feed: Feed | None = None
+        """What is followed."""
+        self._is_behind = False
+        """Has it not been sent the newest frame?"""
         self._is_draining = False
         self._is_paused = False
-        self._may_write = asyncio.Event()
-        self._may_write.set()
+        self._may_write: asyncio.Future[None] | None = None
+        """Is done once the client takes something again; None while it does."""
 
     # The loop's callbacks
 
@@ -189,31 +242,48 @@ class Connection(asyncio.Protocol):
         self._peer = peer[0] if isinstance(peer, tuple) else ""
         shared = self._shared
         shared.came(self)
-        if len(shared) > 2 * shared.limits.connections:
+        if len(shared) - shared.followers > 2 * shared.limits.connections:
             self._transport.abort()
-        elif len(shared) > shared.limits.connections:
+        elif len(shared) - shared.followers > shared.limits.connections:
             self._refuse(TooManyConnections())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """The client is gone: what it asked for is finished all the same, but a stream has nobody to go to."""
         self._shared.went(self)
         self._waiting.clear()
+        self._follow_no_more()
+        if self._may_write is not None:
+            self._may_write.cancel()
         if self._pump is not None:
             self._pump.cancel()
 
     def pause_writing(self) -> None:
         """The client does not take what was sent."""
-        self._may_write.clear()
+        self._may_write = self._shared.loop.create_future()
         self._since = self._shared.tick
 
     def resume_writing(self) -> None:
         """It does again."""
-        self._may_write.set()
+        if self._may_write is not None and not self._may_write.done():
+            self._may_write.set_result(None)
+        self._may_write = None
+        if self._is_behind and self._feed is not None:
+            self._is_behind = False
+            self.take(self._feed.frame)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        if self._is_refused:
+        if self._is_refused or self._feed is not None:
             return
+        if self._asked is None and not self._is_reading:
+            known = None if self._shared.stopping else self._shared.kept.find(data)
+            if known is not None:
+                self._since = self._shared.tick
+                self._transport.write(known)
+                return
+            self._whole = data
+        else:
+            self._whole = b""
         self._read = len(data)
         while data:
             try:
@@ -233,7 +303,7 @@ class Connection(asyncio.Protocol):
                 self._refuse(HeadTooLarge(HEAD_LIMIT_BYTES))
 
     def _set_parser(self) -> None:
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         # Of the version we judge ourselves; what follows the last request is nobody's.
         self._parser.set_dangerous_leniencies(lenient_version=True, lenient_data_after_close=True)
 
@@ -372,7 +442,12 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         stays = self._stays(asked)
-        self._write(response, close=not stays, with_body=asked.found.endpoint.method != "HEAD")
+        endpoint = asked.found.endpoint
+        written = self._write(response, close=not stays, with_body=endpoint.method != "HEAD")
+        if response.same_until and stays and written and self._whole:
+            counted = (endpoint.method, endpoint.path, response.status)
+            self._shared.kept.keep(self._whole, asked.headers, written, response, counted)
+        self._whole = b""
         self._next(stays=stays)
 
     def _stays(self, asked: _Asked) -> bool:
@@ -389,7 +464,7 @@ class Connection(asyncio.Protocol):
             return
         self._is_draining = True  # those that are answered at once come back here: a loop, for there may be many
         while self._waiting and not self._is_busy:
-            self._begin(self._waiting.popleft())
+            self._begin(self._waiting.pop(0))
         self._is_draining = False
         if not self._is_busy and not self._transport.is_closing():
             if self._is_paused:
@@ -401,26 +476,32 @@ class Connection(asyncio.Protocol):
     def _is_busy(self) -> bool:
         return self._asked is not None
 
-    def _write(self, response: Response, *, close: bool, with_body: bool = True) -> None:
-        status, body, media_type, headers = response
+    def _write(self, response: Response, *, close: bool, with_body: bool = True) -> bytes:
+        """Send it; what was sent, of a response with headers of its own."""
+        status, body, media_type, headers, _ = response
         says_caching = bool(headers) and any(name == "cache-control" for name, _ in headers)
         head, sent = self._shared.head(status, media_type, says_caching=says_caching), body if with_body else b""
         if not headers and not close:
             self._transport.write(b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), sent))
-            return
+            return b""
         lines = [] if status in NO_BODY else [f"content-length: {len(body)}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers]
         if close:
             lines.append("connection: close\r\n")
-        self._transport.write(b"%s%s\r\n%s" % (head, "".join(lines).encode(), sent))
+        written = b"%s%s\r\n%s" % (head, "".join(lines).encode(), sent)
+        self._transport.write(written)
+        return written
 
     # Streams
 
     async def _stream(self, asked: _Asked, stream: Stream) -> None:
         """Send it chunk by chunk, and close it: at its own end, when the client goes, or when the server stops."""
-        shared = self._shared
+        shared, chunks = self._shared, stream.chunks
+        if isinstance(chunks, Feed):
+            self._follow(asked, stream, chunks)
+            return
         if shared.streams >= shared.limits.streams:
-            await _close(stream)
+            await _close(chunks)
             self._respond(asked, shared.problems.answer(TooManyStreams()))
             return
         shared.streams += 1
@@ -430,7 +511,7 @@ class Connection(asyncio.Protocol):
             if not self._transport.is_closing() and not shared.stopping:
                 self._write_stream_head(asked, stream)
                 if asked.found.endpoint.method != "HEAD":
-                    await self._send(stream)
+                    await self._send(chunks, stream.media_type)
         except asyncio.CancelledError:  # the client is gone, or the server stops
             pass
         except Exception as error:  # noqa: BLE001 - its head is sent: the problem can only be logged
@@ -439,7 +520,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._pump = None
             shared.streams -= 1
-            await _close(stream)
+            await _close(chunks)
         if not is_whole:
             self._transport.abort()  # without its last chunk nobody takes it for whole
         elif not self._transport.is_closing():
@@ -454,32 +535,78 @@ class Connection(asyncio.Protocol):
         head = self._shared.head(stream.status, stream.media_type)
         self._transport.write(b"%s%s\r\n" % (head, "".join(lines).encode()))
 
-    async def _send(self, stream: Stream) -> None:
+    async def _send(self, chunks: AsyncIterator[bytes], media_type: str) -> None:
         """No faster than the client takes it. One who reads nothing is cut off by the patrol."""
         while True:
-            following = asyncio.ensure_future(anext(stream.chunks, None))
+            following = asyncio.ensure_future(anext(chunks, None))
             try:
                 while not (await asyncio.wait({following}, timeout=HEARTBEAT_SECONDS))[0]:
-                    if stream.media_type == EVENT_STREAM:
-                        await self._send_chunk(b":\n\n")  # a comment: whoever is between keeps the connection open
+                    if media_type == EVENT_STREAM:
+                        await self._send_chunk(COMMENT)
             finally:
                 following.cancel()  # without effect on one that is done
                 await asyncio.wait({following})
-            chunk = following.result()
-            if chunk is None:
+            part = following.result()
+            if part is None:
                 return
-            for start in range(0, len(chunk), CHUNK_BYTES):
-                await self._send_chunk(chunk[start : start + CHUNK_BYTES])
+            for start in range(0, len(part), CHUNK_BYTES):
+                await self._send_chunk(part[start : start + CHUNK_BYTES])
 
-    async def _send_chunk(self, chunk: bytes) -> None:
-        await self._may_write.wait()
-        self._transport.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+    async def _send_chunk(self, part: bytes) -> None:
+        while self._may_write is not None:
+            await asyncio.shield(self._may_write)
+        self._transport.write(chunk(part))
+
+    # Feeds
+
+    def _follow(self, asked: _Asked, stream: Stream, feed: Feed) -> None:
+        """Send the feed's frames as they come, until the client goes or the server stops. Then the connection ends."""
+        shared = self._shared
+        if self._transport.is_closing():
+            return
+        if shared.followers >= shared.limits.followers:
+            self._respond(asked, shared.problems.answer(TooManyStreams()))
+            return
+        self._write_stream_head(asked, stream)
+        is_head = asked.found.endpoint.method == "HEAD"
+        if is_head or shared.stopping:
+            self._transport.write(b"" if is_head else chunk(b""))
+            self._next(stays=self._stays(asked))
+            return
+        # Nothing more is read from it, so nothing of the request need be kept.
+        self._asked = _Asked(asked.found, {}, b"", keep_alive=False)
+        self._headers, self._whole, self._url = [], b"", b""
+        self._waiting.clear()
+        self._parser = None
+        self._transport.set_write_buffer_limits(MOST_BUFFERED_BYTES)
+        self._feed = feed
+        shared.followers += 1
+        self._since = shared.tick
+        feed.join(self)
+
+    def take(self, frame: bytes) -> None:
+        """Send this frame; to a client that takes nothing now, the newest one once it does."""
+        if self._may_write is not None:
+            self._is_behind = True
+            return
+        self._since = self._shared.tick
+        self._transport.write(frame)
+
+    def _follow_no_more(self) -> None:
+        if self._feed is not None:
+            self._feed.leave(self)
+            self._feed = None
+            self._shared.followers -= 1
 
     # Ends
 
     def stop(self) -> None:
         """The server stops: an idle connection is closed, a stream ended; a request under way is answered first."""
-        if self._pump is not None:
+        if self._feed is not None:
+            self._follow_no_more()
+            self._transport.write(chunk(b""))
+            self._transport.close()
+        elif self._pump is not None:
             self._pump.cancel()
         elif self._asked is None and (self._in_head or not self._is_reading):
             self._transport.close()
@@ -507,14 +634,16 @@ class Connection(asyncio.Protocol):
     def check_times(self, tick: int) -> None:
         """Has the client taken too long to send its request or to read a stream, or nothing come for too long?"""
         waited, shared = tick - self._since, self._shared
-        if self._is_refused:
+        if self._feed is not None:
+            self._check_follower(waited)
+        elif self._is_refused:
             if waited >= LINGER_TICKS:
                 self._transport.abort()
         elif self._is_reading:
             if waited > shared.request_ticks:
                 self._refuse(RequestTimeout())
         elif self._asked is not None:
-            if self._pump is not None and not self._may_write.is_set() and waited > shared.request_ticks:
+            if self._pump is not None and self._may_write is not None and waited > shared.request_ticks:
                 self._transport.abort()
         elif waited > shared.idle_ticks:
             if self._transport.get_write_buffer_size():
@@ -522,8 +651,16 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.close()
 
+    def _check_follower(self, waited: int) -> None:
+        """One who takes nothing is cut off; one who was long told nothing is told that this is still there."""
+        if self._may_write is not None:
+            if waited > self._shared.request_ticks:
+                self._transport.abort()
+        elif waited >= self._shared.heartbeat_ticks:
+            self.take(chunk(COMMENT))
 
-async def _close(stream: Stream) -> None:
-    """Let what it holds go, by its `finally`."""
-    if isinstance(stream.chunks, AsyncGenerator):
-        await stream.chunks.aclose()
+
+async def _close(chunks: AsyncIterator[bytes]) -> None:
+    """Let what they hold go, by their `finally`."""
+    if isinstance(chunks, AsyncGenerator):
+        await chunks.aclose()

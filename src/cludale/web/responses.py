@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cludale.web.feeds import Feed
+
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 HTML = "text/html; charset=utf-8"
@@ -24,16 +26,18 @@ class Response(NamedTuple):
     body: bytes
     media_type: str = JSON
     headers: Headers = ()
+    same_until: float = 0.0
+    """Second of the monotonic clock until which everybody whose request says the same, byte for byte, gets the same."""
 
 
 class Stream(NamedTuple):
     """A response that is sent as it comes, chunk by chunk, until `chunks` ends, the client goes or the server stops.
 
     The next chunk is asked for once the client has taken those before it. `chunks` is closed in each case: what it
-    holds is freed in its `finally`.
+    holds is freed in its `finally`. A Feed is followed instead, beside all others who follow it.
     """
 
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncIterator[bytes] | Feed
     media_type: str = EVENT_STREAM
     headers: Headers = (("cache-control", "no-store"),)
     status: int = 200

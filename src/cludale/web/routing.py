@@ -141,6 +141,8 @@ class Route:
     """Checks it."""
     turned_away: Callable[[], Response | None] | None = None
     """Is asked before anything else is looked at."""
+    ready: Callable[[Request], Response | None] | None = None
+    """The answer, where it is there already: nothing is awaited then. Only for what anybody may see."""
     body: Any = None
     """The type of the JSON body. Without one, the body has to be empty."""
     reads_body: bool = False

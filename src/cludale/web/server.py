@@ -54,6 +54,25 @@ def address_of(listener: socket.socket, *, is_secure: bool = False) -> str:
     return address.replace("http://", "https://", 1) if is_secure else address
 
 
+def within_files(limits: ConnectionLimits) -> ConnectionLimits:
+    """The limits, with as many followers of feeds as the system lets this process have beside its other connections."""
+    besides = limits.connections + SPARE_FILES
+    allow_files(besides + limits.followers)
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY or allowed >= besides + limits.followers:
+        return limits
+    left = max(0, allowed - besides)
+    _log.warning(
+        "%d event streams at once, not %d: this process may have %d open files (ulimit -n), of which %d are for "
+        "CLUDALE_MAX_CONNECTIONS and what is kept",
+        left,
+        limits.followers,
+        allowed,
+        besides,
+    )
+    return limits._replace(followers=left)
+
+
 def allow_files(wanted: int) -> None:
     """Raise the limit of open files as far as the connections need it and the system lets us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -116,13 +135,13 @@ async def serve(
 
     `stopping` is called before that.
     """
-    allow_files(limits.connections + SPARE_FILES)
+    limits = within_files(limits)
     await started()
     # What is loaded by now stays: no collection need look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
-    connections = Connections(app.router.find, app.problems, limits)
+    connections = Connections(app.router.find, app.problems, limits, requests=app.requests)
     app.metrics.watch(connections.gauges)
     with _told_to_stop() as (told, again):
         async with accepting(connections, listener, shutdown_seconds=shutdown_seconds, at_once=again):

@@ -322,6 +322,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=2**24), _doc("the largest request body")] = 65_536
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000), _doc("connections at once; more are turned away")] = 4_096
+    max_streams: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        _doc("who sees a concert's seats change by themselves at once, beside those connections; others ask for them"),
+    ] = 10_000
     request_seconds: Annotated[Seconds, _doc("how long a client may take to send one request")] = 20
     idle_seconds: Annotated[Seconds, _doc("how long an idle connection is kept")] = 65
     shutdown_seconds: Annotated[Seconds, _doc("how long a stop waits for requests in flight")] = 20

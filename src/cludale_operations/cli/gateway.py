@@ -61,6 +61,7 @@ def gateway(
     from cludale.wiring.needs import inside, trusted_addresses
     from cludale_operations.cli.logs import log_to_stderr
     from cludale_operations.gateway.certificates import NoHttps
+    from cludale_operations.gateway.clients import most_clients
     from cludale_operations.gateway.configuration import GatewayLimits
     from cludale_operations.gateway.process import GatewayDoors, ProxyFailed, serve
     from cludale_operations.gateway.routes import UnusableRoutes
@@ -72,7 +73,7 @@ def gateway(
     log_to_stderr(settings.log_level, settings.log_format)
     limits = GatewayLimits(
         body_bytes=settings.max_body_bytes,
-        connections=settings.max_connections,
+        connections=most_clients(settings.max_connections, settings.max_streams),
         request_seconds=settings.request_seconds,
         idle_seconds=settings.idle_seconds,
         stop_seconds=settings.shutdown_seconds,

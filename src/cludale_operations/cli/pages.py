@@ -67,6 +67,7 @@ async def _serve(settings: Settings, api: str, listener: "socket.socket") -> Non
     limits = ConnectionLimits(
         body_bytes=settings.max_body_bytes,
         connections=settings.max_connections,
+        followers=settings.max_streams,
         request_seconds=settings.request_seconds,
         idle_seconds=settings.idle_seconds,
     )

@@ -38,6 +38,7 @@ from cludale.wiring.settings import Settings
 from cludale_operations.cli.logs import log_to_stderr
 from cludale_operations.cli.screen import fail, say
 from cludale_operations.gateway.certificates import NoHttps
+from cludale_operations.gateway.clients import most_clients
 from cludale_operations.gateway.configuration import GatewayLimits
 from cludale_operations.gateway.tls import Doors, https
 from cludale_operations.local.find import MissingProgram, find
@@ -133,6 +134,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
     limits = ConnectionLimits(
         body_bytes=settings.max_body_bytes,
         connections=settings.max_connections,
+        followers=settings.max_streams,
         request_seconds=settings.request_seconds,
         idle_seconds=settings.idle_seconds,
     )
@@ -165,7 +167,7 @@ def _https(settings: Settings, doors: Doors) -> AbstractAsyncContextManager[None
         tied=lambda argv: tethered(argv, when_orphaned=signal.SIGKILL),
         folder=settings.data_dir.resolve(),
         limits=GatewayLimits(
-            connections=settings.max_connections,
+            connections=most_clients(settings.max_connections, settings.max_streams),
             request_seconds=settings.request_seconds,
             idle_seconds=settings.idle_seconds,
             stop_seconds=settings.shutdown_seconds,

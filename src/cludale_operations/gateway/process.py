@@ -15,6 +15,7 @@ from cludale.web.protocol import ConnectionLimits
 from cludale.web.server import allow_files, listen
 from cludale.web.server import serve as serve_pages
 from cludale_operations.gateway.certificates import check, keep_current
+from cludale_operations.gateway.clients import FILES_EACH, SPARE_FILES
 from cludale_operations.gateway.configuration import Entry, GatewayLimits, written
 from cludale_operations.gateway.control import SOCKET, Control
 from cludale_operations.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, decoded
@@ -26,8 +27,6 @@ _log = logging.getLogger(__name__)
 CONFIGURATION = "gateway.cfg"
 START_SECONDS = 20
 _LOOK_SECONDS = 0.02
-_FILES_EACH = 2
-_SPARE_FILES = 1_024
 _PAGES_STOP_SECONDS = 1
 _BODY_BYTES = 1_024
 _PUT_OFF_SECONDS = 0.2
@@ -127,7 +126,7 @@ async def serve(
     )
     if doors.certificate is not None:
         await check(tied([program, "-c", "-f", CONFIGURATION]), doors.certificate, folder, entry.descriptors)
-    allow_files(_FILES_EACH * limits.connections + _SPARE_FILES)
+    allow_files(FILES_EACH * limits.connections + SPARE_FILES)
     proxy = await asyncio.create_subprocess_exec(
         *tied([program, "-db", "-f", CONFIGURATION]),
         cwd=folder,

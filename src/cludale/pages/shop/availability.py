@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from math import inf
 
 from cludale.kernel.times import parse_time
 from cludale.pages.shop.views import Section, Summary
@@ -43,6 +44,12 @@ def sale(concert: Summary, now: datetime) -> Sale:
     if concert.available_seats > 0:
         return Sale.OPEN
     return Sale.HELD if concert.held_seats > 0 else Sale.SOLD_OUT
+
+
+def holds_seconds(concert: Summary, now: datetime) -> float:
+    """How long what `sale` says holds, as far as the time decides about it."""
+    ends = [each for each in (concert.on_sale_at, over_at(concert)) if each is not None and each > now]
+    return min(((each - now).total_seconds() for each in ends), default=inf)
 
 
 def level(section: Section) -> str:

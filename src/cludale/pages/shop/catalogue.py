@@ -3,22 +3,24 @@
 import gzip
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from math import inf
 from typing import Any
 
 from cludale.pages.api import Refused
 from cludale.pages.shop.art import picture
-from cludale.pages.shop.availability import FEW, Sale, level, sale
+from cludale.pages.shop.availability import FEW, Sale, holds_seconds, level, sale
 from cludale.pages.shop.calendar import CALENDAR, entry
 from cludale.pages.shop.live import Live
 from cludale.pages.shop.memory import is_id
 from cludale.pages.shop.programme import Kept, Programme
+from cludale.pages.shop.shelf import Shelf
 from cludale.pages.shop.structured import music_event, sitemap
-from cludale.pages.shop.views import Concert
+from cludale.pages.shop.views import Concert, Summary
 from cludale.pages.site import GZIP, SECURITY, VARY, Missing, Site, Visit, with_language
 from cludale.web.responses import HTML, Response, Stream, json_response
-from cludale.web.routing import Route
+from cludale.web.routing import Request, Route
 
 PAGE = 24
 LISTED_IN_SITEMAP = 1_000
@@ -32,20 +34,24 @@ NOSNIFF = ("x-content-type-options", "nosniff")
 class Catalogue:
     """The concerts' pages."""
 
-    def __init__(self, site: Site, programme: Programme, live: Live) -> None:
+    def __init__(self, site: Site, programme: Programme, live: Live, *, clock: Callable[[], float]) -> None:
+        """`clock`: seconds that never go back; the same as the programme's."""
         self._site = site
         self._programme = programme
         self._live = live
+        self._monotonic = clock
+        self._lists = Shelf(clock)
+        self._concerts = Shelf(clock)
         self._pages: OrderedDict[tuple[str, ...], tuple[tuple[int, Sale], Response]] = OrderedDict()
 
     def routes(self) -> list[Route]:
         """Its routes."""
         route = self._site.route
         return [
-            route("GET", "/shop", self._list),
-            route("GET", "/shop/concerts/{concert_id}", self._concert),
+            route("GET", "/shop", self._list, ready=self._lists.ready),
+            route("GET", "/shop/concerts/{concert_id}", self._concert, ready=self._concerts.ready),
             route("GET", "/shop/concerts/{concert_id}/live", self._events),
-            route("GET", "/shop/concerts/{concert_id}/seats", self._seats),
+            route("GET", "/shop/concerts/{concert_id}/seats", self._seats, ready=self._known_seats),
             route("GET", "/shop/concerts/{concert_id}/event.ics", self._calendar),
             route("GET", "/shop/art/{concert_id}", self._art),
             route("GET", "/shop/clock", self._clock),
@@ -62,11 +68,12 @@ class Catalogue:
         wanted["from"] = wanted.get("from") or now.date().isoformat()
         after = visit.query.get("after") or None
         try:
-            found = (await self._programme.list(**wanted, after=after, limit=PAGE)).value
+            kept = await self._programme.list(**wanted, after=after, limit=PAGE)
         except Refused as refused:
             if refused.problem.name != "unusable-cursor":
                 raise
             return self._site.see(visit, "/shop")
+        found = kept.value
         html = self._site.html(
             visit,
             "shop/list.html",
@@ -77,11 +84,21 @@ class Catalogue:
             is_filtered=any(asked.values()),
             is_later=after is not None,
         )
-        return self._site.public(visit, html, headers=(REVALIDATED,))
+        response = self._site.public(visit, html, headers=(REVALIDATED, _tag(visit, html)))
+        return self._lists.keep(visit.request, response, until=self._until(kept, *found.items))
+
+    def _until(self, kept: Kept[Any], *concerts: Summary) -> float:
+        """When what was made of it may be otherwise."""
+        now = self._site.now()
+        holds = min((holds_seconds(each, now) for each in concerts), default=inf)
+        return min(kept.until, self._monotonic() + holds)
 
     async def _concert(self, visit: Visit) -> Response:
         kept = self._programme.fresh_concert(visit.segment) or await self._concert_of(visit)
-        return self._page(visit, kept)
+        response = self._page(visit, kept)
+        if visit.request.query:  # who has what may follow, is asked anew
+            return response
+        return self._concerts.keep(visit.request, response, until=self._until(kept, kept.value))
 
     async def _concert_of(self, visit: Visit) -> Kept[Concert]:
         """The concert that the path names. Raises Missing."""
@@ -94,7 +111,7 @@ class Catalogue:
         concert, now = kept.value, self._site.now()
         version = (kept.version, sale(concert, now))
         key = (concert.id, visit.language.code, self._site.base(visit), "gzip" if visit.gzips else "")
-        known = self._pages.get(key)
+        known = None if visit.query.keys() - {"lang"} else self._pages.get(key)
         if known is not None and known[0] == version:
             return self._site.with_choice(visit, known[1])
         html = self._site.html(
@@ -109,13 +126,14 @@ class Catalogue:
             base=self._site.base(visit),
             first=next((each.id for each in _by_price(concert) if each.available_seats), None),
         )
-        tag = ("etag", f'"{hashlib.sha256(html).hexdigest()[:24]}{"-g" if visit.gzips else ""}"')
-        headers = (*SECURITY, VARY, REVALIDATED, tag)
+        headers = (*SECURITY, VARY, REVALIDATED, _tag(visit, html))
         response = (
             Response(200, gzip.compress(html, 9, mtime=0), HTML, (*headers, GZIP))
             if visit.gzips
             else Response(200, html, HTML, headers)
         )
+        if visit.query.keys() - {"lang"}:  # links to the other languages have what this person's address says
+            return self._site.with_choice(visit, response)
         self._pages[key] = (version, response)
         self._pages.move_to_end(key)
         while len(self._pages) > KEPT_PAGES:
@@ -124,12 +142,19 @@ class Catalogue:
 
     async def _events(self, visit: Visit) -> Stream:
         await self._concert_of(visit)
-        await self._live.shown(visit.segment)
-        return Stream(self._live.events(visit.segment))
+        return Stream(await self._live.feed(visit.segment))
 
     async def _seats(self, visit: Visit) -> Response:
-        await self._concert_of(visit)
-        return (await self._live.shown(visit.segment)).response
+        return self._seats_of(await self._concert_of(visit))
+
+    def _known_seats(self, request: Request) -> Response | None:
+        """Those of a concert that was looked at within the second; they are nobody's, whatever the request says."""
+        kept = self._programme.fresh_concert(request.segment)
+        return None if kept is None else self._seats_of(kept)
+
+    def _seats_of(self, kept: Kept[Concert]) -> Response:
+        shown = self._live.made(kept.value.id, kept)
+        return shown.response._replace(same_until=self._until(kept, kept.value))
 
     async def _calendar(self, visit: Visit) -> Response:
         concert = (await self._concert_of(visit)).value
@@ -161,6 +186,10 @@ class Catalogue:
     async def _robots(self, visit: Visit) -> Response:
         lines = ("User-agent: *", "Disallow: /shop/orders", f"Sitemap: {self._site.base(visit)}/shop/sitemap.xml", "")
         return Response(200, "\n".join(lines).encode(), "text/plain; charset=utf-8", (A_DAY, NOSNIFF))
+
+
+def _tag(visit: Visit, html: bytes) -> tuple[str, str]:
+    return ("etag", f'"{hashlib.sha256(html).hexdigest()[:24]}{"-g" if visit.gzips else ""}"')
 
 
 def _by_price(concert: Concert) -> list[Any]:

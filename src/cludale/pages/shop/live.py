@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -14,12 +13,13 @@ from cludale.pages.shop.availability import level, sale
 from cludale.pages.shop.programme import Kept, Programme
 from cludale.pages.shop.views import Concert
 from cludale.pages.site import Missing
+from cludale.web.feeds import Feed
 from cludale.web.responses import JSON, Response
 
-_log = logging.getLogger(__name__)
-
-LOOK_SECONDS = 1.0
-"""How often a concert that somebody watches is looked at."""
+LOOK_SECONDS = 0.7
+"""How often a concert that somebody watches is looked at: what they see is not a second old …"""
+FRESH_SECONDS = 0.1
+"""… though what was asked for that recently is not asked for again, and to tell all of them takes a moment, too."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -41,15 +41,6 @@ class Shown:
         self.response = Response(200, body, JSON, headers)
 
 
-class _Watch:
-    """One concert that is watched."""
-
-    def __init__(self) -> None:
-        self.viewers = 0
-        self.changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.looking: asyncio.Task[None] | None = None
-
-
 class Live:
     """Frames by concert."""
 
@@ -57,17 +48,18 @@ class Live:
         self._programme = programme
         self._now = now
         self._shown: dict[str, Shown] = {}
-        self._watches: dict[str, _Watch] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def shown(self, id: str) -> Shown:
         """What is shown of the concert now. Raises Missing, Refused, Unreachable."""
-        return self._made(id, await self._programme.concert(id))
+        return self.made(id, await self._programme.concert(id))
 
-    def _made(self, id: str, kept: Kept[Concert]) -> Shown:
+    def made(self, id: str, kept: Kept[Concert]) -> Shown:
+        """What is shown of it; whoever watches it is told, if that is new."""
         concert = kept.value
-        sections = {
-            each.id: (level(each), each.available_seats if level(each) == "few" else 0) for each in concert.sections
-        }
+        levels = ((each, level(each)) for each in concert.sections)
+        sections = {each.id: (said, each.available_seats if said == "few" else 0) for each, said in levels}
         frame = Frame(sale(concert, self._now()).value, sections)
         before = self._shown.get(id)
         if before is not None and before.frame == frame:
@@ -75,41 +67,33 @@ class Live:
         if len(self._shown) >= 1_024:
             self._shown.pop(next(iter(self._shown)))
         shown = self._shown[id] = Shown(frame, 1 if before is None else before.version + 1)
-        watch = self._watches.get(id)
-        if watch is not None:
-            watch.changed.set_result(None)
-            watch.changed = asyncio.get_running_loop().create_future()
+        feed = self._feeds.get(id)
+        if feed is not None:
+            feed.tell(shown.event)
         return shown
 
-    async def events(self, id: str) -> AsyncIterator[bytes]:
-        """The frame, and each that follows, until nobody reads. `shown` has to have succeeded before."""
-        watch = self._watches.setdefault(id, _Watch())
-        watch.viewers += 1
-        if watch.looking is None:
-            watch.looking = asyncio.get_running_loop().create_task(self._look(id))
-        sent = None
-        try:
-            while True:
-                shown, changed = self._shown.get(id), watch.changed
-                if shown is not None and shown is not sent:
-                    sent = shown
-                    yield shown.event
-                else:
-                    await asyncio.shield(changed)
-        finally:
-            watch.viewers -= 1
-            if not watch.viewers and watch.looking is not None:
-                watch.looking.cancel()
-                self._watches.pop(id, None)
+    async def feed(self, id: str) -> Feed:
+        """The frame, and each that follows, while somebody reads. Raises Missing, Refused, Unreachable."""
+        shown = await self.shown(id)
+        feed = self._feeds.get(id)
+        if feed is None:
+            feed = self._feeds[id] = Feed()
+            feed.tell(shown.event)
+            looking = asyncio.get_running_loop().create_task(self._look(id, feed))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+        return feed
 
-    async def _look(self, id: str) -> None:
+    async def _look(self, id: str, feed: Feed) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
+            if not feed:
+                del self._feeds[id]
+                return
             with contextlib.suppress(Missing, Refused, Unreachable):
-                await self.shown(id)
+                self.made(id, await self._programme.concert(id, within_seconds=FRESH_SECONDS))
 
     def stop(self) -> None:
         """Look no more."""
-        for watch in self._watches.values():
-            if watch.looking is not None:
-                watch.looking.cancel()
+        for looking in self._looking:
+            looking.cancel()

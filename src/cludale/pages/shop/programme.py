@@ -29,6 +29,11 @@ class Kept(NamedTuple, Generic[T]):
     at: float
     body: bytes
 
+    @property
+    def until(self) -> float:
+        """When it is fresh no more."""
+        return self.at + FRESH_SECONDS
+
 
 class Fresh(Generic[T]):
     """Answers of one type, by path."""
@@ -42,14 +47,14 @@ class Fresh(Generic[T]):
         self._asking: dict[str, asyncio.Task[Kept[T]]] = {}
         self._versions = 0
 
-    def now(self, path: str) -> Kept[T] | None:
+    def now(self, path: str, *, within_seconds: float = FRESH_SECONDS) -> Kept[T] | None:
         """The answer, if it is fresh."""
         kept = self._kept.get(path)
-        return kept if kept is not None and self._clock() - kept.at < FRESH_SECONDS else None
+        return kept if kept is not None and self._clock() - kept.at < within_seconds else None
 
-    async def get(self, path: str) -> Kept[T]:
-        """The answer. Raises Missing, Refused, Unreachable."""
-        kept = self.now(path)
+    async def get(self, path: str, *, within_seconds: float = FRESH_SECONDS) -> Kept[T]:
+        """The answer, no older than this. Raises Missing, Refused, Unreachable."""
+        kept = self.now(path, within_seconds=within_seconds)
         if kept is not None:
             return kept
         asking = self._asking.get(path)
@@ -93,9 +98,9 @@ class Programme:
         """One that is known, and fresh."""
         return self.concerts.now(f"/concerts/{id}")
 
-    async def concert(self, id: str) -> Kept[Concert]:
-        """One. Raises Missing, Refused, Unreachable."""
-        return await self.concerts.get(path("concerts", id))
+    async def concert(self, id: str, *, within_seconds: float = FRESH_SECONDS) -> Kept[Concert]:
+        """One, no older than this. Raises Missing, Refused, Unreachable."""
+        return await self.concerts.get(path("concerts", id), within_seconds=within_seconds)
 
     async def known(self, id: str) -> Concert | None:
         """One, for a page that can do without. Raises Unreachable."""

@@ -24,7 +24,7 @@ class Shop:
         halls = Halls(site)
         self._live = Live(programme, now=site.now)
         self._parts = (
-            Catalogue(site, programme, self._live),
+            Catalogue(site, programme, self._live, clock=time.monotonic),
             Buying(site, programme, halls),
             SeatPages(site, programme, halls),
             BasketPages(site, programme, halls),

@@ -1,0 +1,52 @@
+"""Finished answers for everybody, by what the requests for them say, for as long as they hold. No I/O.
+
+Only requests without cookies are answered from here: whoever has a language that they chose, a basket or an order is
+answered by the page itself.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from cludale.web.responses import Response
+from cludale.web.routing import Request
+
+MOST = 512
+_Key = tuple[str | bytes | None, ...]
+
+
+class Shelf:
+    """Those of one route; the one that was not asked for the longest goes first."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: seconds that never go back."""
+        self._clock = clock
+        self._kept: OrderedDict[_Key, Response] = OrderedDict()
+
+    def ready(self, request: Request) -> Response | None:
+        """The answer, if there is one that holds."""
+        kept = None if b"cookie" in request.headers else self._kept.get(_key(request))
+        return kept if kept is not None and self._clock() < kept.same_until else None
+
+    def keep(self, request: Request, response: Response, *, until: float) -> Response:
+        """The answer, which everybody gets who asks the same until then; but for one that is somebody's own."""
+        if b"cookie" in request.headers or response.status != 200 or dict(response.headers).get("set-cookie"):
+            return response
+        key = _key(request)
+        kept = self._kept[key] = response._replace(same_until=until)
+        self._kept.move_to_end(key)
+        while len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+        return kept
+
+
+def _key(request: Request) -> _Key:
+    """All that a page for everybody looks at."""
+    headers = request.headers
+    return (
+        request.segment,
+        request.query,
+        headers.get(b"host"),
+        headers.get(b"accept-language"),
+        headers.get(b"accept-encoding"),
+        headers.get(b"x-forwarded-proto"),
+    )
