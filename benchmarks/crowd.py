@@ -89,11 +89,11 @@ class _Loader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         crowd = self.crowd
+        if not self.left:
+            self.left = _answer_bytes(data)
         self.left -= len(data)
         if self.left:
-            if self.left > 0:
-                return
-            raise RuntimeError(f"another answer than before: {data[:200]!r}")
+            return
         crowd.loaded += 1
         if crowd.is_pressing:
             self.ask()
@@ -101,7 +101,6 @@ class _Loader(asyncio.Protocol):
             crowd.idle.append(self)
 
     def ask(self) -> None:
-        self.left = self.crowd.page_bytes
         self.transport.write(self.crowd.request)
 
 
@@ -146,7 +145,6 @@ class _Crowd:
         tag = f"if-none-match: {place.tag}\r\n".encode() if place.tag else b""
         self.request = f"GET {place.path} HTTP/1.1\r\n".encode() + HEAD + tag + b"\r\n"
         self.live = f"GET {place.path}/live HTTP/1.1\r\n".encode() + HEAD + b"\r\n"
-        self.page_bytes = 0
         self.loaded = self.opened = self.frames = 0
         self.ages: list[float] = []
         self.sold: dict[int, float] = {}
@@ -170,14 +168,10 @@ class _Crowd:
     async def prepare(self) -> None:
         place = self.place
         reader, writer = await asyncio.open_connection(place.host, place.port)
-        for _ in range(2):  # the first may be of another second
-            writer.write(self.request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = 0
-            if b" 304 " not in head[:16]:
-                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
-                await reader.readexactly(length)
-            self.page_bytes = len(head) + length
+        writer.write(self.request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head[9:12] not in (b"200", b"304"):
+            raise RuntimeError(f"no page: {head!r}")
         writer.close()
         loop = asyncio.get_running_loop()
         for _ in range(place.connections):
@@ -262,6 +256,13 @@ class _Crowd:
             if b" 201 " not in answer[:16]:
                 raise RuntimeError(f"no seat: {answer!r}")
             await reader.readexactly(int(answer.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+
+
+def _answer_bytes(data: bytes) -> int:
+    """The length of the answer that begins so. Its head comes at once."""
+    end = data.index(b"\r\n\r\n") + 4
+    at = data.find(b"content-length: ", 0, end)
+    return end if at < 0 else end + int(data[at + 16 : data.index(b"\r", at)])
 
 
 class Crowd:

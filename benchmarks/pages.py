@@ -131,8 +131,9 @@ def run(server: Server, shape: str, *, rounds: int, orders: int, streams: int, p
             print(f"  {what}, alone: {rate:,.0f} a second, {each:.1f} us of CPU each; {_generator(told)}")
         told, used, held = alone(place(), pid, rate=0, streams=streams)
         print(
-            f"  {streams:,} streams, alone: {held / 1024:.1f} KiB of memory each; {used / max(told.frames, 1) * 1e6:.1f}"
-            f" us of CPU a frame and stream; age of a change {_ages(told)}"
+            f"  {streams:,} streams, alone: {held / 1024:.1f} KiB of memory each;"
+            f" {used / max(told.frames, 1) * 1e6:.1f} us of CPU a frame and stream; age of a change {_ages(told)}",
+            flush=True,
         )
         sales: list[tuple[Sale, Sale]] = []
         for number in range(rounds):
@@ -147,10 +148,11 @@ def run(server: Server, shape: str, *, rounds: int, orders: int, streams: int, p
             sales.append((without, beside))
             shop = "" if shape == "one" else f"; pages' process {own / took / 1e7:.0f} % of a core"
             print(
-                f"  {number + 1}: orders {without.per_second:,.0f} a second ({without.cpu_us:.0f} us of CPU), beside the"
-                f" crowd {beside.per_second:,.0f} ({beside.cpu_us:.0f} us): {beside.per_second / without.per_second:.2f};"
+                f"  {number + 1}: orders {without.per_second:,.0f} a second ({without.cpu_us:.0f} us of CPU), beside"
+                f" the crowd {beside.per_second:,.0f} ({beside.cpu_us:.0f}): {beside.per_second / without.per_second:.2f};"
                 f" pages {told.pages / told.seconds:,.0f} a second, {opened.opened:,} streams, age {_ages(told)}"
-                f" ({told.behind} behind at the end){shop}; {_generator(told)}, {beside.generator_us:.0f} us an order"
+                f" ({told.behind} behind at the end){shop}; {_generator(told)}, {beside.generator_us:.0f} us an order",
+                flush=True,
             )
         of_pairs = median(beside.per_second / without.per_second for without, beside in sales)
         cpu = median(beside.cpu_us - without.cpu_us for without, beside in sales)
