@@ -138,6 +138,11 @@ def run(server: Server, shape: str, *, rounds: int, orders: int, streams: int, p
         sales: list[tuple[Sale, Sale]] = []
         for number in range(rounds):
             without = sale(server, orders)
+            print(
+                f"  {number + 1}: orders {without.per_second:,.0f} a second, {without.cpu_us:.0f} us of CPU,"
+                f" {without.generator_us:.0f} us of the generator's;",
+                flush=True,
+            )
             with Crowd(place()) as crowd:
                 opened = crowd.open(streams) if streams else Told()
                 own, began = cpu_nanoseconds(pid), perf_counter()
@@ -148,10 +153,9 @@ def run(server: Server, shape: str, *, rounds: int, orders: int, streams: int, p
             sales.append((without, beside))
             shop = "" if shape == "one" else f"; pages' process {own / took / 1e7:.0f} % of a core"
             print(
-                f"  {number + 1}: orders {without.per_second:,.0f} a second ({without.cpu_us:.0f} us of CPU), beside"
-                f" the crowd {beside.per_second:,.0f} ({beside.cpu_us:.0f}): {beside.per_second / without.per_second:.2f};"
-                f" pages {told.pages / told.seconds:,.0f} a second, {opened.opened:,} streams, age {_ages(told)}"
-                f" ({told.behind} behind at the end){shop}; {_generator(told)}, {beside.generator_us:.0f} us an order",
+                f"     beside the crowd {beside.per_second:,.0f} a second, {beside.cpu_us:.0f} us of CPU:"
+                f" {beside.per_second / without.per_second:.2f}; pages {told.pages / told.seconds:,.0f} a second, {opened.opened:,} streams, age {_ages(told)}"
+                f" ({told.behind} behind at the end){shop}; {_generator(told)}",
                 flush=True,
             )
         of_pairs = median(beside.per_second / without.per_second for without, beside in sales)

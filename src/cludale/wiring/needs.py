@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
-from cludale.adapters.nats_monitor.backlog import NatsBacklog
+from cludale.adapters.nats_monitor.backlog import NatsMonitor
+from cludale.adapters.rabbitmq_monitor.backlog import RabbitMqMonitor
 from cludale.adapters.smtp import sender_address
 from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
@@ -23,6 +24,7 @@ from cludale.ports.clock import Clock
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
 from cludale.ports.wallets import NoWallets, Wallets
+from cludale.runtime.broker_backlog import BrokerBacklog
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
 from cludale.services.tickets.codes import key_of
@@ -135,13 +137,17 @@ def app_id(settings: Settings, only: Collection[str]) -> str:
     return next(iter(only))
 
 
-def broker_backlog(settings: Settings, only: Collection[str]) -> NatsBacklog | None:
+def broker_backlog(settings: Settings, only: Collection[str]) -> BrokerBacklog | None:
     """What counts the events that wait at the broker for this service; None: nothing can be asked."""
-    if settings.nats_monitor_url is None or not settings.dapr:
+    nats, rabbitmq = settings.nats_monitor_url, settings.rabbitmq_monitor_url
+    if (nats is None and rabbitmq is None) or not settings.dapr:
         return None
     own = app_id(settings, only)
     topics = topics_heard(CATALOGUE, frozenset().union(*(HEARS.get(name, ()) for name in only)))
-    return NatsBacklog(settings.nats_monitor_url, [*(f"{own}-{topic}" for topic in topics), dead_letter_topic(own)])
+    heard, again = [f"{own}-{topic}" for topic in topics], dead_letter_topic(own)
+    if rabbitmq is not None:
+        return BrokerBacklog(RabbitMqMonitor(rabbitmq, [*heard, f"{own}-{again}"]))
+    return BrokerBacklog(NatsMonitor(str(nats), [*heard, again]))
 
 
 def token_keys(settings: Settings) -> KeyPair:

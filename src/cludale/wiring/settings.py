@@ -449,6 +449,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Url | None,
         _doc("NATS's monitoring (http://nats:8222): with it the console counts the events that wait at the broker"),
     ] = None
+    rabbitmq_monitor_url: Annotated[
+        Url | None,
+        _doc(
+            "RabbitMQ's management API with a login (http://user:password@rabbitmq:15672): the same for RabbitMQ",
+            secret=True,
+        ),
+    ] = None
     oidc_issuer: Annotated[
         Url | None,
         _doc("the OpenID Connect issuer by which people sign in; without it they sign in with a key"),

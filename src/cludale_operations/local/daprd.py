@@ -35,6 +35,7 @@ ALLOWED_SECRETS = (
     "privacy-key",
     "privacy-key-too",
     "smtp-password",
+    "rabbitmq-monitor-url",
 )
 
 

@@ -127,6 +127,8 @@ class Deployment:
             "database-url": self.postgres.url,
             "organizer-key": self.organizer_key,
         }
+        if isinstance(self.broker, RabbitMq):
+            found["rabbitmq-monitor-url"] = self.broker.management_url
         for name in PAIRED:
             if name == "privacy-key" and service != "orders":
                 continue
@@ -170,6 +172,7 @@ class Deployment:
             "CLUDALE_DATA_DIR": str(self.folder),
             "CLUDALE_SECRETS": "secrets",
             "CLUDALE_NATS_MONITOR_URL": self.broker.monitoring_url if isinstance(self.broker, Nats) else "",
+            "CLUDALE_RABBITMQ_MONITOR_URL": "",
             "CLUDALE_DATABASE_URL": "",
             **{
                 f"CLUDALE_{user.upper()}_STATE": (_state_store(self.settings, user) or "") if service == user else ""

@@ -25,6 +25,8 @@ from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_he
 
 USER = "cludale"
 _LOOK_SECONDS = 2
+_COUNTED_MS = 2_000
+"""How often it counts what is in its queues."""
 _CONTROL_SECONDS = 60
 _GREETING = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = 1
@@ -41,7 +43,7 @@ class RabbitMq(Part):
         """Data, password, configuration and (unless said otherwise) log go into `folder`; port 0 takes a free one."""
         super().__init__("rabbitmq", log or folder / "rabbitmq.log")
         self.folder = folder.resolve()
-        free, self._distribution_port, self._mapper_port = free_ports(3)
+        free, self._distribution_port, self._mapper_port, self._management_port = free_ports(4)
         self.port = port or free
 
     @property
@@ -49,6 +51,12 @@ class RabbitMq(Part):
         """The broker's address, with the password."""
         user, password = kept_login(self.folder)
         return f"amqp://{user}:{password}@{LOOPBACK}:{self.port}/"
+
+    @property
+    def management_url(self) -> str:
+        """Where its management API is, with the password."""
+        user, password = kept_login(self.folder)
+        return f"http://{user}:{password}@{LOOPBACK}:{self._management_port}"
 
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""
@@ -59,6 +67,11 @@ class RabbitMq(Part):
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = {LOOPBACK}:{self.port}\n"
             f"load_definitions = {self.folder / 'definitions.json'}\n"
+            f"management.tcp.ip = {LOOPBACK}\n"
+            f"management.tcp.port = {self._management_port}\n"
+            # the API for the console's figures alone, with none that it would have to work out
+            "management.rates_mode = none\n"
+            f"collect_statistics_interval = {_COUNTED_MS}\n"
             "log.console = true\n"
             "log.console.level = info\n"
             "log.file = false\n"
@@ -66,7 +79,7 @@ class RabbitMq(Part):
             "vm_memory_high_watermark.absolute = 1GB\n"
             "disk_free_limit.absolute = 200MB\n"
         )
-        (self.folder / "enabled_plugins").write_text("[].\n")
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
 
     def _define(self) -> None:
         definitions = self.folder / "definitions.json"

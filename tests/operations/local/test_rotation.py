@@ -16,6 +16,8 @@ from tests.proof.faults.apart import Stream
 from tests.proof.faults.crowd import Crowd
 from tests.served import Served, environment, serve, up
 
+from cludale.adapters.rabbitmq_monitor.backlog import RabbitMqMonitor
+from cludale.ports.broker_monitor import NotKnown
 from cludale_operations.local.jetstream import BrokerRefused, jetstream
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
 from cludale_operations.local.rabbitmq import running_rabbitmq
@@ -154,7 +156,10 @@ def test_two_users_take_turns(tmp_path: Path) -> None:
 async def test_rabbitmq_lets_a_new_user_in_and_the_former_no_more(tmp_path: Path) -> None:
     need("rabbitmq-server")
     async with running_rabbitmq(tmp_path) as server:
+        counted_by_former = RabbitMqMonitor(server.management_url, ["orders-concert-events"])
         former = await server.renew_login()
+        counted = RabbitMqMonitor(server.management_url, ["orders-concert-events"])
+        assert await counted.waiting() == await counted_by_former.waiting() == 0
         for login in (former, kept_login(tmp_path)):
             await server.control("authenticate_user", *login)
         assert json.loads((tmp_path / "definitions.json").read_text())["users"][0]["name"] == "cludale_2"
@@ -162,3 +167,8 @@ async def test_rabbitmq_lets_a_new_user_in_and_the_former_no_more(tmp_path: Path
         with pytest.raises(CalledProcessError):
             await server.control("authenticate_user", *former)
         await server.control("authenticate_user", *kept_login(tmp_path))
+        with pytest.raises(NotKnown):
+            await counted_by_former.waiting()
+        assert await counted.waiting() == 0
+        for each in (counted, counted_by_former):
+            await each.close()

@@ -16,7 +16,7 @@ from cludale.pages.site import Missing
 from cludale.web.feeds import Feed
 from cludale.web.responses import JSON, Response
 
-LOOK_SECONDS = 0.6
+LOOK_SECONDS = 0.5
 """How often a concert that somebody watches is looked at: what they see is not a second old …"""
 FRESH_SECONDS = 0.05
 """… though what was asked for that recently is not asked for again, and to tell all of them takes a moment, too."""
