@@ -154,7 +154,8 @@ def run(server: Server, shape: str, *, rounds: int, orders: int, streams: int, p
             shop = "" if shape == "one" else f"; pages' process {own / took / 1e7:.0f} % of a core"
             print(
                 f"     beside the crowd {beside.per_second:,.0f} a second, {beside.cpu_us:.0f} us of CPU:"
-                f" {beside.per_second / without.per_second:.2f}; pages {told.pages / told.seconds:,.0f} a second, {opened.opened:,} streams, age {_ages(told)}"
+                f" {beside.per_second / without.per_second:.2f};",
+                f"pages {told.pages / told.seconds:,.0f} a second, {opened.opened:,} streams, age {_ages(told)}"
                 f" ({told.behind} behind at the end){shop}; {_generator(told)}",
                 flush=True,
             )
