@@ -163,11 +163,23 @@ def test_machines_read_what_is_offered(buyer: httpx.Client) -> None:
 
 def test_tickets_are_bought_with_forms_alone(shop: Served, buyer: httpx.Client) -> None:
     action, form = checkout(buyer, "club")
-    page = buyer.post(action, data=form)
+    page = buyer.post(action, data={**form, "buyer": " Ada  Lovelace "})
     assert standing(page) in ("paid", "paying", "confirming")
     assert standing(buyer.get(page.url)) == "paid"
+    named = shop.http.get("/orders?concertId=club&name=lovelace", headers=shop.organizer).json()["items"]
+    assert [each["name"] for each in named] == ["Ada Lovelace"]
     assert all("ada" not in str(each.url) for each in (*page.history, page))
     assert "Ada &amp; the Overflows" in buyer.get("/shop/orders").text
+
+
+def test_a_button_for_other_sites_says_how_the_sale_stands_and_may_be_loaded_there(buyer: httpx.Client) -> None:
+    for concert, words in (("club", "Tickets"), ("later", "Noch nicht im Verkauf")):
+        answer = buyer.get(f"/shop/concerts/{concert}/button.svg?lang=de")
+        assert f"<title>{words}</title>" in answer.text
+        assert answer.headers["content-type"] == "image/svg+xml"
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+        assert "set-cookie" not in answer.headers
+    assert buyer.get("/shop/concerts/none/button.svg").status_code == 404
 
 
 def test_an_order_of_the_shop_begins_with_the_time_of_its_cart_and_tells_nothing_else_of_it(

@@ -9,6 +9,7 @@ from cludale.pages.api import path
 from cludale.pages.desk import asking
 from cludale.pages.desk.takings import Takings
 from cludale.pages.desk.views import Concert, Found, Progress, Report
+from cludale.pages.shop import button
 from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
@@ -89,6 +90,11 @@ class Concerts:
             tag=tag,
             zone=None if concert.zone is None else ZoneInfo(concert.zone),
             progress=await self._progress(staff, concert),
+            button=button.snippet(
+                f"{self._site.base(staff.visit)}/shop/concerts/{concert.id}",
+                concert.name,
+                staff.visit.language.code,
+            ),
             **await self._sold(staff, concert),
         )
 

@@ -15,7 +15,16 @@ from cludale.pages import billing, forms
 from cludale.pages.api import Answer, Problem, Refused, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.availability import Sale, sale
-from cludale.pages.shop.buying import IN_FLIGHT_SECONDS, IN_FLIGHT_TRIES, METHODS, Wanted, addressed, named_of, wrong_of
+from cludale.pages.shop.buying import (
+    IN_FLIGHT_SECONDS,
+    IN_FLIGHT_TRIES,
+    METHODS,
+    Wanted,
+    addressed,
+    named_of,
+    who_of,
+    wrong_of,
+)
 from cludale.pages.shop.halls import packed
 from cludale.pages.shop.memory import Basket, BasketLine
 from cludale.pages.shop.programme import Programme
@@ -138,8 +147,7 @@ class BasketPages:
             "email": fields["email"],
             **billing.wanted_of(fields)[0],
         }
-        if fields.get("phone"):
-            body["phone"] = fields["phone"]
+        body |= who_of(fields)
         once = {"idempotency-key": own.key, "accept-language": visit.language.code}
         for _ in range(IN_FLIGHT_TRIES):
             answer = await self._site.ask(visit, "POST", "/orders/carts", body, headers=once)
@@ -209,7 +217,7 @@ class BasketPages:
             countries=await addressed(self._programme, visit, {row.line.concert_id for row in rows}, total),
             is_full=is_full,
             has_currencies=len(currencies) > 1,
-            fields={"email": "", "phone": "", **(fields or {})},
+            fields={"email": "", "phone": "", "buyer": "", **(fields or {})},
             wrong=_NO_WRONG | dict(wrong or {}),
             refusal=refusal.name if refusal is not None else "",
             refused_line=line if isinstance(line, int) else None,

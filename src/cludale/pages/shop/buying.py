@@ -31,6 +31,7 @@ KEPT_REFUSALS = ("over-the-limit", "section-not-found", "other-currency", "unkno
 IN_FLIGHT_TRIES = 20
 IN_FLIGHT_SECONDS = 0.25
 MAX_PHONE = 31
+MOST_NAME = 200
 TICKETS = "tickets-"
 """How the fields begin that say how many tickets of a category are wanted."""
 MOST_CATEGORIES = 50
@@ -164,8 +165,7 @@ class Buying:
             body["maxPrice"] = {"amount": price.amount, "currency": price.currency}
         elif (total := forms.whole(fields.get("total", ""), most_digits=15)) is not None:
             body["maxTotal"] = {"amount": total, "currency": price.currency}
-        if fields.get("phone"):
-            body["phone"] = fields["phone"]
+        body |= who_of(fields)
         # A header, for whoever changes the language in between sends the same order.
         once = {"idempotency-key": own.key, "accept-language": visit.language.code}
         for _ in range(IN_FLIGHT_TRIES):
@@ -256,7 +256,7 @@ class Buying:
             choose=_choose_query(wanted, gone),
             unlocked=_unlocked(wanted, quote),
             cart=key,
-            fields={"email": "", "phone": "", **(memory.typed(visit) if fields is None else fields)},
+            fields={"email": "", "phone": "", "buyer": "", **(memory.typed(visit) if fields is None else fields)},
             wrong=_NO_WRONG | dict(wrong or {}),
             refusal=refusal,
             methods=METHODS,
@@ -345,6 +345,12 @@ def _unlocked(wanted: Wanted, quote: Quote | None) -> dict[str, str]:
     if quote is None or quote.unlocked is None or quote.unlocked in wanted.tickets:
         return {}
     return wanted._replace(tickets={quote.unlocked: wanted.quantity}).fields
+
+
+def who_of(fields: Mapping[str, str]) -> dict[str, str]:
+    """Phone number and name of who buys, for the API; either may be missing."""
+    said = {"phone": fields.get("phone", ""), "name": " ".join(fields.get("buyer", "").split())[:MOST_NAME]}
+    return {name: text for name, text in said.items() if text}
 
 
 def wrong_of(fields: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from math import inf
 from typing import Any
 
 from cludale.pages.api import Refused
+from cludale.pages.shop import button
 from cludale.pages.shop.art import picture
 from cludale.pages.shop.availability import FEW, Sale, holds_seconds, level, sale
 from cludale.pages.shop.calendar import CALENDAR, entry
@@ -29,6 +30,16 @@ SVG = "image/svg+xml"
 A_DAY = ("cache-control", "public, max-age=86400")
 REVALIDATED = ("cache-control", "no-cache")
 NOSNIFF = ("x-content-type-options", "nosniff")
+
+_FOR_OTHERS = (("cross-origin-resource-policy", "cross-origin"), ("cache-control", "public, max-age=10"))
+_BUTTON = {
+    Sale.BEFORE: "Not on sale yet",
+    Sale.OPEN: "Tickets",
+    Sale.HELD: "All seats are held",
+    Sale.SOLD_OUT: "Sold out",
+    Sale.OVER: "Over",
+}
+"""What it says, in words that the pages have."""
 
 
 class Catalogue:
@@ -53,6 +64,7 @@ class Catalogue:
             route("GET", "/shop/concerts/{concert_id}/live", self._events),
             route("GET", "/shop/concerts/{concert_id}/seats", self._seats, ready=self._known_seats),
             route("GET", "/shop/concerts/{concert_id}/event.ics", self._calendar),
+            route("GET", "/shop/concerts/{concert_id}/button.svg", self._button),
             route("GET", "/shop/art/{concert_id}", self._art),
             route("GET", "/shop/clock", self._clock),
             route("GET", "/shop/sitemap.xml", self._sitemap),
@@ -161,6 +173,13 @@ class Catalogue:
         url = f"{self._site.base(visit)}/shop/concerts/{concert.id}"
         named = ("content-disposition", f'attachment; filename="{concert.id}.ics"')
         return Response(200, entry(concert, url=url, now=self._site.now()), CALENDAR, (named, NOSNIFF))
+
+    async def _button(self, visit: Visit) -> Response:
+        """How the sale stands, as a picture for other people's pages, which they may load."""
+        now = sale((await self._concert_of(visit)).value, self._site.now())
+        words = visit.gettext(_BUTTON[now])
+        headers = tuple(each for each in SECURITY if each[0] != "cross-origin-resource-policy")
+        return Response(200, button.picture(words, now), SVG, (*headers, *_FOR_OTHERS, VARY))
 
     async def _art(self, visit: Visit) -> Response:
         if not is_id(visit.segment):

@@ -26,7 +26,7 @@ MOST_ORDERS = 12
 MOST_CARTS = 8
 MOST_TYPED = 3_000
 """Characters of what is kept of a checkout's form: a cookie has 4,096 at most."""
-_TYPED = ("email", "phone", billing.WANTED, *billing.FIELDS)
+_TYPED = ("email", "phone", billing.WANTED, *billing.FIELDS, "buyer")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,100}")
@@ -153,7 +153,7 @@ def typed(visit: Visit) -> Mapping[str, str]:
     """What was typed into the form of a checkout whose seats were gone, for the form with other seats."""
     texts = dict(zip(_TYPED, visit.cookies.get(TYPED, "").split("~"), strict=False))
     found = {name: unquote(text)[:254] for name, text in texts.items() if text}
-    return {"email": "", **found, "phone": found.get("phone", "")[:31]}
+    return {"email": "", "buyer": "", **found, "phone": found.get("phone", "")[:31]}
 
 
 def packed_typed(fields: Mapping[str, str]) -> str:
