@@ -55,20 +55,22 @@ def address_of(listener: socket.socket, *, is_secure: bool = False) -> str:
 
 
 def within_files(limits: ConnectionLimits) -> ConnectionLimits:
-    """The limits, with as many followers of feeds as the system lets this process have beside its other connections."""
+    """The limits, with as many followers of feeds as the system lets this process have beside its other connections, or
+    a quarter of all files, where there are fewer than all those connections need.
+    """
     besides = limits.connections + SPARE_FILES
     allow_files(besides + limits.followers)
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY or allowed >= besides + limits.followers:
         return limits
-    left = max(0, allowed - besides)
+    left = min(limits.followers, max(allowed - besides, allowed // 4))
     _log.warning(
-        "%d event streams at once, not %d: this process may have %d open files (ulimit -n), of which %d are for "
-        "CLUDALE_MAX_CONNECTIONS and what is kept",
+        "%d event streams at once, not %d (CLUDALE_MAX_STREAMS), beside %d other connections: this process may have %d "
+        "open files (ulimit -n)",
         left,
         limits.followers,
+        limits.connections,
         allowed,
-        besides,
     )
     return limits._replace(followers=left)
 
