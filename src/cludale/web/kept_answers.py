@@ -7,7 +7,7 @@ in other words is never given it. A request that is found here is not even parse
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import NamedTuple
 
-from cludale.web.responses import Response
+from cludale.web.responses import Response, Source
 
 MOST = 2_048
 """Answers kept at once; more are made anew, until some are too old."""
@@ -23,6 +23,7 @@ Counted = tuple[str, str, int]
 class _Kept(NamedTuple):
     sent: bytes
     until: float
+    source: Source | None
     counted: Counted
 
 
@@ -42,7 +43,7 @@ class KeptAnswers:
     def find(self, received: bytes) -> bytes | None:
         """What to send to whoever sent exactly this."""
         kept = self._kept.get(received)
-        if kept is None or kept.until <= self._clock():
+        if kept is None or kept.until <= self._clock() or (kept.source is not None and kept.source.is_over):
             return None
         self._again[kept.counted] += 1
         return kept.sent
@@ -59,7 +60,7 @@ class KeptAnswers:
             and received.find(b"\r\n\r\n") == len(received) - 4
             and not any(name in headers for name in _MORE_THAN_A_HEAD)
         ):
-            self._kept[received] = _Kept(sent, response.same_until, counted)
+            self._kept[received] = _Kept(sent, response.same_until, response.source, counted)
 
     def sweep(self) -> None:
         """Let go of what holds no more."""

@@ -478,7 +478,7 @@ class Connection(asyncio.Protocol):
 
     def _write(self, response: Response, *, close: bool, with_body: bool = True) -> bytes:
         """Send it; what was sent, of a response with headers of its own."""
-        status, body, media_type, headers, _ = response
+        status, body, media_type, headers = response[:4]
         says_caching = bool(headers) and any(name == "cache-control" for name, _ in headers)
         head, sent = self._shared.head(status, media_type, says_caching=says_caching), body if with_body else b""
         if not headers and not close:

@@ -27,7 +27,18 @@ class Response(NamedTuple):
     media_type: str = JSON
     headers: Headers = ()
     same_until: float = 0.0
-    """Second of the monotonic clock until which everybody whose request says the same, byte for byte, gets the same."""
+    """Second of the monotonic clock until which all whose requests are the same, byte for byte, get the same …"""
+    source: "Source | None" = None
+    """… as long as there is nothing newer than what it was made of."""
+
+
+class Source:
+    """What answers were made of. Once something newer is known, it is over, and so are they."""
+
+    __slots__ = ("is_over",)
+
+    def __init__(self) -> None:
+        self.is_over = False
 
 
 class Stream(NamedTuple):

@@ -149,6 +149,19 @@ def test_a_sale_that_begins_is_open_on_the_page_at_that_second(shop: Served) -> 
     assert soon(lambda: b'data-sale="open"' in raw(shop, "/shop/concerts/soon")[2], seconds=0.2)
 
 
+def test_a_page_is_never_older_than_what_those_who_watch_were_told(shop: Served) -> None:
+    shop.concert("going", seats=1)
+    with socket.create_connection(("127.0.0.1", shop.port), timeout=5) as watcher, watcher.makefile("rb") as stream:
+        watcher.sendall(b"GET /shop/concerts/going/live HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b'"sale":"open"' in told(stream)
+        for _ in range(3):
+            assert b'data-sale="open"' in raw(shop, "/shop/concerts/going")[2]
+        shop.http.post("/orders", json={"concertId": "going", "userId": "me", "quantity": 1}).raise_for_status()
+        assert b'"sale":"open"' not in told(stream)  # a script loads the page again now
+        for _ in range(3):
+            assert b'data-sale="open"' not in raw(shop, "/shop/concerts/going")[2]
+
+
 def told(stream: BinaryIO) -> bytes:
     """The next frame."""
     while b"data: " not in (line := stream.readline()):

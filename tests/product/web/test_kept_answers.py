@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from cludale.web.kept_answers import MOST, MOST_ANSWER_BYTES, MOST_HEAD_BYTES, KeptAnswers
-from cludale.web.responses import Response
+from cludale.web.responses import Response, Source
 
 HEAD = b"GET /shop HTTP/1.1\r\nhost: x\r\n\r\n"
 COUNTED = ("GET", "/shop", 200)
@@ -54,6 +54,14 @@ def test_it_is_found_until_it_holds_no_more_and_counted(kept: Kept) -> None:
 )
 def test_what_is_somebodys_own_or_more_than_a_head_is_not_kept(kept: Kept, name: bytes) -> None:
     kept.keep(headers={b"host": b"x", name: b"1"})
+    assert kept.answers.find(HEAD) is None
+
+
+def test_it_does_not_outlive_what_it_was_made_of(kept: Kept) -> None:
+    source = Source()
+    kept.answers.keep(HEAD, {}, b"page", Response(200, b"page", same_until=11.0, source=source), COUNTED)
+    assert kept.answers.find(HEAD) == b"page"
+    source.is_over = True
     assert kept.answers.find(HEAD) is None
 
 

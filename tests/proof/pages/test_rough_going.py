@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.parts import need
 from tests.proof.pages.conftest import HASTE
 from tests.served import serve
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(120)
 
 SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 25_000}
 """Milliseconds, and bytes a second: a phone at the edge of a hall."""
-LAPTOP_AT_200_PERCENT = {"width": 640, "height": 400}
+LAPTOP_AT_200_PERCENT = ViewportSize(width=640, height=400)
 """What is left of 1,280 by 800, in the pixels of a page that is shown twice as large."""
 
 

@@ -97,7 +97,7 @@ class Catalogue:
             is_later=after is not None,
         )
         response = self._site.public(visit, html, headers=(REVALIDATED, _tag(visit, html)))
-        return self._lists.keep(visit.request, response, until=self._until(kept, *found.items))
+        return self._lists.keep(visit.request, response, until=self._until(kept, *found.items), source=kept.source)
 
     def _until(self, kept: Kept[Any], *concerts: Summary) -> float:
         """When what was made of it may be otherwise."""
@@ -110,7 +110,7 @@ class Catalogue:
         response = self._page(visit, kept)
         if visit.request.query:  # who has what may follow, is asked anew
             return response
-        return self._concerts.keep(visit.request, response, until=self._until(kept, kept.value))
+        return self._concerts.keep(visit.request, response, until=self._until(kept, kept.value), source=kept.source)
 
     async def _concert_of(self, visit: Visit) -> Kept[Concert]:
         """The concert that the path names. Raises Missing."""
@@ -166,7 +166,7 @@ class Catalogue:
 
     def _seats_of(self, kept: Kept[Concert]) -> Response:
         shown = self._live.made(kept.value.id, kept)
-        return shown.response._replace(same_until=self._until(kept, kept.value))
+        return shown.response._replace(same_until=self._until(kept, kept.value), source=kept.source)
 
     async def _calendar(self, visit: Visit) -> Response:
         concert = (await self._concert_of(visit)).value

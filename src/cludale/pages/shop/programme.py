@@ -13,6 +13,7 @@ import msgspec
 from cludale.pages.api import Api, Refused, path
 from cludale.pages.shop.views import Concert, Found, FreeSeats
 from cludale.pages.site import Missing, checked
+from cludale.web.responses import Source
 
 FRESH_SECONDS = 1.0
 KEPT = 512
@@ -28,6 +29,8 @@ class Kept(NamedTuple, Generic[T]):
     version: int
     at: float
     body: bytes
+    source: Source
+    """Is over once there is another answer: a page that was made of it does not outlive that."""
 
     @property
     def until(self) -> float:
@@ -71,11 +74,13 @@ class Fresh(Generic[T]):
             kept = before._replace(at=at)
         else:
             self._versions += 1
-            kept = Kept(checked(answer).read(self._type), self._versions, at, answer.body)
+            if before is not None:
+                before.source.is_over = True
+            kept = Kept(checked(answer).read(self._type), self._versions, at, answer.body, Source())
         self._kept[path] = kept
         self._kept.move_to_end(path)
         while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+            self._kept.popitem(last=False)[1].source.is_over = True
         return kept
 
 

@@ -7,7 +7,7 @@ answered by the page itself.
 from collections import OrderedDict
 from collections.abc import Callable
 
-from cludale.web.responses import Response
+from cludale.web.responses import Response, Source
 from cludale.web.routing import Request
 
 MOST = 512
@@ -25,14 +25,18 @@ class Shelf:
     def ready(self, request: Request) -> Response | None:
         """The answer, if there is one that holds."""
         kept = None if b"cookie" in request.headers else self._kept.get(_key(request))
-        return kept if kept is not None and self._clock() < kept.same_until else None
+        if kept is None or self._clock() >= kept.same_until or (kept.source is not None and kept.source.is_over):
+            return None
+        return kept
 
-    def keep(self, request: Request, response: Response, *, until: float) -> Response:
-        """The answer, which everybody gets who asks the same until then; but for one that is somebody's own."""
+    def keep(self, request: Request, response: Response, *, until: float, source: Source) -> Response:
+        """The answer, which everybody gets who asks the same until then, or until its source is over; but for one that
+        is somebody's own.
+        """
         if b"cookie" in request.headers or response.status != 200 or dict(response.headers).get("set-cookie"):
             return response
         key = _key(request)
-        kept = self._kept[key] = response._replace(same_until=until)
+        kept = self._kept[key] = response._replace(same_until=until, source=source)
         self._kept.move_to_end(key)
         while len(self._kept) > MOST:
             self._kept.popitem(last=False)
