@@ -23,6 +23,8 @@ from benchmarks.server import Server
 
 AT_ONCE = 16
 SECTIONS = 4
+LOOK_SECONDS = 0.5
+"""How often the server is asked whether it is quiet: the answer costs it CPU, too."""
 
 
 class Cost(NamedTuple):
@@ -66,7 +68,7 @@ async def place(url: str, times: int, made: Callable[[int], tuple[str, Mapping[s
 def quiet(server: Server) -> None:
     """Wait until no event is under way."""
     while server.progress().left:
-        sleep(0.1)
+        sleep(LOOK_SECONDS)
 
 
 def measured(server: Server, times: int, made: Callable[[int], tuple[str, Mapping[str, Any]]]) -> Cost:
