@@ -1,12 +1,14 @@
 """What a buyer is known by, as keyed hashes: whoever counts tickets learns no e-mail address and no number. Pure."""
 
 import re
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
+from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import blake2b
 from unicodedata import normalize
 
 _HASH_BYTES = 15
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 BUYER_KEY = re.compile(r"(?:user|email|phone|address)-[A-Za-z0-9_-]{20}")
 """What a buyer key looks like."""
@@ -39,31 +41,32 @@ class BuyerHash:
 
     def use(self, *secrets: bytes) -> None:
         """From now on keys are made with these, one with each."""
-        self._begun = {
-            known: [blake2b(key=each, person=known.encode(), digest_size=_HASH_BYTES) for each in secrets]
-            for known in Known
-        }
+        self._user, self._email, self._phone, self._address = (
+            [(f"{known.value}-", blake2b(key=each, person=known.encode(), digest_size=_HASH_BYTES)) for each in secrets]
+            for known in (Known.USER, Known.EMAIL, Known.PHONE, Known.ADDRESS)
+        )
 
     def keys(self, user_id: str, email: str | None, phone: str | None) -> BuyerKeys:
         """The buyer keys of whoever orders with these."""
-        keys = self._keys(Known.USER, user_id)
+        keys = _keys(self._user, user_id)
         if email is not None:
-            keys += self._keys(Known.EMAIL, folded_email(email))
+            keys += _keys(self._email, folded_email(email))
         if phone is not None:
-            keys += self._keys(Known.PHONE, folded_phone(phone))
+            keys += _keys(self._phone, folded_phone(phone))
         return tuple(keys)
 
     def address(self, address: str) -> BuyerKeys:
         """The keys of a network address."""
-        return tuple(self._keys(Known.ADDRESS, address))
+        return tuple(_keys(self._address, address))
 
-    def _keys(self, known: Known, text: str) -> list[str]:
-        said, keys = text.encode("utf-8", "surrogatepass"), []
-        for begun in self._begun[known]:
-            hash = begun.copy()  # half of what beginning with the secret takes
-            hash.update(said)
-            keys.append(f"{known.value}-{urlsafe_b64encode(hash.digest()).decode()}")
-        return keys
+
+def _keys(begun: Sequence[tuple[str, blake2b]], text: str) -> list[str]:
+    said, keys = text.encode("utf-8", "surrogatepass"), []
+    for known, with_secret in begun:
+        hash = with_secret.copy()  # half of what beginning with the secret takes
+        hash.update(said)
+        keys.append(known + b2a_base64(hash.digest(), newline=False).translate(_URL_SAFE).decode())
+    return keys
 
 
 def folded_email(email: str) -> str:

@@ -29,7 +29,9 @@ def line_id(cart_id: str, number: int) -> str:
 
 def cart_of(order_id: str) -> str | None:
     """The cart that this order is a line of; None: of none."""
-    found = _matched(order_id)
+    if order_id[-4:-2] != _MARK:  # nearly all
+        return None
+    found = _LINE.fullmatch(order_id)
     if found is None:
         return None
     return f"{CART}-{found[1]}" if found[2] is None else f"{CART}-{found[1]}.{found[2]}"
@@ -37,12 +39,8 @@ def cart_of(order_id: str) -> str | None:
 
 def number_of(order_id: str) -> int:
     """Which line of its cart this order is, from 1; 0: of none."""
-    found = _matched(order_id)
+    found = _LINE.fullmatch(order_id) if order_id[-4:-2] == _MARK else None
     return 0 if found is None else int(found[3])
-
-
-def _matched(order_id: str) -> "re.Match[str] | None":
-    return None if order_id[-4:-2] != _MARK else _LINE.fullmatch(order_id)
 
 
 def is_cart(id: str) -> bool:

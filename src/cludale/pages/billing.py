@@ -50,20 +50,23 @@ def _plain(text: str) -> str:
     return "".join(each for each in normalize("NFKD", text.casefold()) if not combining(each))
 
 
-def body_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The body of `PATCH /orders/{id}`, and what is wrong with what was typed, by field."""
-    wrong = {name: "needed" for name in NEEDED if not fields.get(name)}
-    return {_FIELD: {name: fields[name] for name in FIELDS if fields.get(name)}}, wrong
+def body_of(fields: Mapping[str, str], before: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+    """The body of `PATCH /orders/{id}`, and what is wrong with what was typed, by field. `before` is what the names of
+    the form's fields begin with.
+    """
+    wrong = {f"{before}{name}": "needed" for name in NEEDED if not fields.get(f"{before}{name}")}
+    return {_FIELD: {name: typed for name in FIELDS if (typed := fields.get(f"{before}{name}"))}}, wrong
 
 
-def wanted_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The same of a checkout's form: nothing, unless somebody said that they want it."""
-    return body_of(fields) if WANTED in fields else ({}, {})
+def wanted_of(fields: Mapping[str, str], before: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+    """The same of a form that sells: nothing, unless somebody said that they want it."""
+    return body_of(fields, before) if WANTED in fields else ({}, {})
 
 
-def refused(problem: Problem) -> dict[str, str]:
+def refused(problem: Problem, before: str = "") -> dict[str, str]:
     """What the API refuses of the address in an order, by the form's fields."""
-    return {field.rpartition(".")[2]: text for field, text in problem.errors if field.startswith(f"{_FIELD}.")}
+    at = f"{_FIELD}."
+    return {before + field.removeprefix(at): text for field, text in problem.errors if field.startswith(at)}
 
 
 def at_fields(problem: Problem) -> dict[str, str]:

@@ -6,6 +6,7 @@ import typer
 
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.concerts import counts
+from cludale_operations.cli.invoices import InvoiceTo, billing_address
 from cludale_operations.cli.screen import fail, record
 
 app = typer.Typer(no_args_is_help=True, help="Sell tickets at the box office: for cash, by card terminal, for nothing.")
@@ -35,6 +36,7 @@ def sell(
     name: Annotated[str | None, typer.Option(help="The buyer's name.")] = None,
     email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
     phone: Annotated[str | None, typer.Option(help="A number that is told.")] = None,
+    invoice_to: InvoiceTo = None,
     key: Annotated[str | None, typer.Option(help="Idempotency-Key: given twice, it is one sale.")] = None,
     url: Url = None,
     json: Json = False,
@@ -63,6 +65,8 @@ def sell(
         body["block"] = block
     if seat:
         body["seats"] = seat
+    if invoice_to:
+        body["billingAddress"] = billing_address(invoice_to)
     with Client(url) as client:
         placed = client.post("/orders/box-office", body, key=key)
         # With the order's own token: a seller's key need not have the scope `read`.

@@ -1,6 +1,6 @@
 """`cludale invoices`: an organizer's invoices and credit notes, and how they are made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,27 @@ SAID_EVERY = 500
 
 Invoice = Annotated[str, typer.Argument(help="The id of the invoice or credit note, not its number.")]
 Year = Annotated[int | None, typer.Option(min=1, max=9999, help="Only of this year.")]
+InvoiceTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FIELD=TEXT",
+        help="Whom the invoice is to, field by field: name, street, place, country=AT; also more, postcode, vatId.",
+    ),
+]
 Kind = Annotated[InvoiceKind | None, typer.Option(help="Only invoices, or only credit notes.")]
+
+
+def billing_address(given: Sequence[str]) -> dict[str, str]:
+    """The postal address of `FIELD=TEXT`, each given once."""
+    address: dict[str, str] = {}
+    for each in given:
+        field, is_said, text = each.partition("=")
+        if not (field and is_said) or field in address:
+            raise typer.BadParameter(
+                f"{each!r} is no FIELD=TEXT, or its field is there twice", param_hint="--invoice-to"
+            )
+        address[field] = text.upper() if field == "country" else text
+    return address
 
 
 @app.command("list")

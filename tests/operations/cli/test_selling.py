@@ -155,3 +155,11 @@ def test_invoices_are_turned_on_listed_printed_and_exported(served: Served, tmp_
             break
     assert [each["sequence"] for each in told(served, "invoices", "list")] == [1, 2]
     assert "0 are being invoiced, 1 were" in cludale(served, "invoices", "make", order)
+    words = ("--name", "Ada", "--invoice-to", "name=Ng & Co = Ltd", "--invoice-to", "street=High St 1")
+    sold = told(
+        served, "boxoffice", "sell", "club", *words, "--invoice-to", "place=Leeds", "--invoice-to", "country=gb"
+    )
+    asked = told(served, "orders", "show", sold["id"])
+    assert (asked["name"], asked["billingAddress"]["name"]) == ("Ada", "Ng & Co = Ltd")
+    assert "billingAddress" in cludale(served, "boxoffice", "sell", "club", "--invoice-to", "name=Ng", ends=1)
+    assert "FIELD=TEXT" in cludale(served, "boxoffice", "sell", "club", "--invoice-to", "Ng", ends=2)

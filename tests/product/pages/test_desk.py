@@ -183,6 +183,9 @@ def test_an_order_is_found_amended_sent_again_given_back_and_cancelled_once(shop
     assert [name for name in ("OrderPlaced", "PaymentCompleted", "OrderPaid") if name not in page] == []
     sure = staff.send(f"{at}/amend", f"{at}/amend", comment="front row", name="Ada").text.partition("<main")[2]
     assert [staff.again(f"{at}/amend", sure).status_code for _ in range(2)] == [303, 303]
+    named = staff.send("/staff/orders", "/staff/orders", name="ad", concert="club")
+    assert (named.status_code, order in named.text) == (200, True)
+    assert order not in staff.send("/staff/orders", "/staff/orders", name="bob").text
     assert order_of(shop, order)["comment"] == "front row"
     sure = staff.get(f"{at}/resend").text.partition("<main")[2]
     said = [staff.again(f"{at}/resend", sure).headers["location"] for _ in range(2)]

@@ -278,3 +278,26 @@ def test_reports_are_sent_from_a_form_on_and_tills_and_invoices_are_listed_and_t
     assert "€90.00" in until(staff, "/staff/tills?concert=billed", "Cash")
     assert "cash" in staff.get("/staff/exports/file?what=till&format=csv&concert=billed").text
     assert "Nothing was sold" in staff.get("/staff/tills?concert=club").text
+
+
+def test_the_box_office_asks_whom_the_invoice_is_to_where_there_are_invoices(shop: Served, staff: Staff) -> None:
+    shop.concert("invoiced", seats=9)
+    box = "/staff/concerts/invoiced/box-office"
+    said = {"on": False, "name": "Issuer", "address": "1 Main Street"}
+    for is_on in (False, True):
+        shop.http.put(
+            "/orders/invoices/settings", json={**said, "on": is_on}, headers=shop.organizer
+        ).raise_for_status()
+        assert ('name="to-street"' in staff.get(box).text) is is_on
+    to_them = {"to-name": "Ng <b>GmbH</b>", "to-street": "Hauptstr. 1", "to-place": "Berlin"}
+    asked = {"method": "cash", "quantity": "1", "name": "Ada", "invoice": "1", **to_them}
+    wrong = staff.send(box, box, **asked)
+    assert (wrong.status_code, 'id="to-country-wrong"' in wrong.text, "<b>GmbH" in wrong.text) == (422, True, False)
+    unusable = staff.again(box, staff.send(box, box, **asked, **{"to-country": "DE", "to-vatId": "?"}).text)
+    assert (unusable.status_code, 'id="to-vatId-wrong"' in unusable.text) == (422, True)
+    sure = staff.send(box, box, **asked, **{"to-country": "DE"}).text.partition("<main")[2]
+    assert "Hauptstr. 1, Berlin, DE" in sure
+    (order,) = re.findall(r'name="order" value="(order-[\w.-]+)"', staff.again(box, sure).text)
+    sold = shop.http.get(f"/orders/{order}", headers=shop.organizer).json()
+    whom = {"name": "Ng <b>GmbH</b>", "street": "Hauptstr. 1", "place": "Berlin", "country": "DE"}
+    assert (sold["name"], sold["billingAddress"]) == ("Ada", whom)

@@ -5,13 +5,13 @@ the answer to the sale has the order's own token, which prints its tickets and i
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from cludale.kernel.money import Money
-from cludale.pages import forms
+from cludale.pages import billing, forms
 from cludale.pages.api import Problem, path
 from cludale.pages.bills import Bill
 from cludale.pages.desk import asking
@@ -30,6 +30,8 @@ PAID_SECONDS = 5
 PRINTED_TRIES, PRINTED_SECONDS = 10, 0.3
 """Tickets are there a moment after the order is paid."""
 _TICKETS = "tickets-"
+_TO = "to-"
+"""What the names of the fields begin with that say whom the invoice is to: the buyer's own name is another."""
 _TEXTS = ("receipt", "reason", "section", "code", "name", "email", "phone")
 
 
@@ -39,6 +41,12 @@ class Quote(msgspec.Struct, frozen=True):
     section: str
     total: Money
     bill: Bill
+
+
+class Offered(msgspec.Struct, frozen=True):
+    """Whether who pays for a concert gets an invoice."""
+
+    invoices: bool
 
 
 class Sold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -90,7 +98,15 @@ class BoxOffice:
             methods=METHODS,
             categories=categories(concert),
             free=[] if numbered is None else numbered.free(),
+            countries=await self._countries(staff, concert),
+            to=_TO,
         )
+
+    async def _countries(self, staff: Staff, concert: Concert) -> Sequence[tuple[str, str]]:
+        """Those among which an invoice's address is asked for; none where there are no invoices."""
+        answer = await staff.ask("GET", path("orders", "invoices", "offered", concertId=concert.id))
+        is_offered = answer.status == 200 and answer.read(Offered).invoices
+        return billing.countries(staff.visit.language.code) if is_offered else ()
 
     async def _sell(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
@@ -141,6 +157,8 @@ class BoxOffice:
             else:
                 is_unknown = True
         rows += [(name, fields[name]) for name in ("seats", "method", "reason", "name", "email") if fields.get(name)]
+        if billed := body.get("billingAddress"):
+            rows.append(("billed-to", ", ".join(billed.values())))
         back = f"/staff/concerts/{concert.id}/box-office"
         return asking.confirm(
             self._site, staff, "sell", kept, rows=rows, back=back, bill=bill, total_unknown=is_unknown
@@ -207,12 +225,15 @@ def sale(
     is_free = body["method"] == "complimentary"
     if is_free and "reason" not in body:
         wrong["reason"] = "needed"
-    return body, wrong
+    address, missing = billing.wanted_of(fields, _TO)
+    return body | address, wrong | missing
 
 
 def _at_fields(problem: Problem) -> dict[str, str]:
     if problem.name.startswith("code-"):
         return {"code": problem.detail}
+    if refused := billing.refused(problem, _TO):
+        return refused
     found = asking.why(problem)
     if problem.name == "seats-not-free":
         return {"seats": problem.detail}

@@ -23,10 +23,11 @@ STATUSES = ("Pending", "Reserved", "Paid", "Cancelled")
 PAGE = 50
 MOST_PAGES = 6
 """Of the API's, some of which have nothing that fits; then the person is asked to go on."""
-NAMES = {"email": "email", "idPrefix": "id", "concertId": "concert", "since": "since", "until": "until"}
+NAMES = {"email": "email", "name": "name", "idPrefix": "id", "concertId": "concert", "since": "since", "until": "until"}
 """The fields of the form by what the API calls them."""
 LAST = datetime(9999, 12, 30, tzinfo=UTC)
-FIELDS = ("email", "id", "status", "concert", "since", "until", "sort")
+PRIVATE = ("email", "name")
+FIELDS = (*PRIVATE, "id", "status", "concert", "since", "until", "sort")
 
 
 class _Asked(NamedTuple):
@@ -53,12 +54,12 @@ class OrderPages:
         ]
 
     async def _find(self, staff: Staff) -> Response:
-        fields = {name: staff.visit.query.get(name, "") for name in FIELDS if name != "email"}
+        fields = {name: staff.visit.query.get(name, "") for name in FIELDS if name not in PRIVATE}
         return await self._found(staff, fields, staff.visit.query.get("after"))
 
     async def _find_by_form(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        if not fields.get("email"):
+        if not any(fields.get(name) for name in PRIVATE):
             asked = {name: fields.get(name) or None for name in (*FIELDS, "after")}
             return self._site.see(staff.visit, f"/staff/orders{path(**asked)}")
         return await self._found(staff, fields, fields.get("after") or None)
@@ -93,7 +94,8 @@ class OrderPages:
             following=following,
             is_first=after is None,
             narrows=any(fields.get(name) for name in FIELDS if name != "sort"),
-            onward=path(**{**{n: fields.get(n) or None for n in FIELDS if n != "email"}, "after": following}),
+            is_private=any(fields.get(name) for name in PRIVATE),
+            onward=path(**{**{n: fields.get(n) or None for n in FIELDS if n not in PRIVATE}, "after": following}),
         )
 
     async def _show(self, staff: Staff) -> Response:
@@ -132,6 +134,7 @@ def _asked(fields: Mapping[str, str]) -> _Asked:
     since, until = _day("since", fields, wrong), _day("until", fields, wrong)
     query = {
         "email": fields.get("email") or None,
+        "name": fields.get("name") or None,
         "idPrefix": fields.get("id") or None,
         "status": fields["status"] if fields.get("status") in STATUSES else None,
         "concertId": fields.get("concert") or None,

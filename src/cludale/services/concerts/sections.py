@@ -30,6 +30,7 @@ from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import (
     BlockSeats,
     Close,
+    Command,
     Hold,
     LateSeatsUnclaimed,
     Seating,
@@ -47,8 +48,8 @@ from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAIT
 from cludale.services.concerts.waiting import domain as waiting
 from cludale.services.concerts.waiting.domain import Join, Leave, Line, ListCommand, WaitingList
 
-_OF_SECTION = SectionCommand | BlockCommand | ChangePlan | ListCommand | MoveCommand
-"""About the section, not about a reservation."""
+_OfSection = SectionCommand | BlockCommand | ChangePlan
+"""About the section, not about a reservation. Made once: a union that is written where it is asked for is made anew."""
 
 
 class Sections:
@@ -152,24 +153,16 @@ class CommandBatch:
         self._asked = asked
         self._of = of
         self._settled: dict[int, Result] = {}
-        # a hold is taken for new until its id turns out to be there: the common case costs no look
-        self.needed = {
-            each.command.reservation_id for each in asked if not isinstance(each.command, Hold | _OF_SECTION)
-        }
-        self.needed |= {
-            waiting.reservation_of(each.command.order_id) for each in asked if isinstance(each.command, Join | Leave)
-        }
-        self.needed |= {
-            of.reservation_id for each in asked if isinstance(each.command, MoveCommand) for of in each.command.parties
-        }
+        self.needed = {id for each in asked for id in _needed_by(each.command)}
         self.results: list[Result] = []
         self.commit: Commit | None = None
         self.section: Versioned[Section]
         """As `commit` leaves it."""
-        self._are_blocks_asked = any(isinstance(each.command, BlockCommand) for each in asked)
+        others = [each.command for each in asked if not isinstance(each.command, Command)]
+        self._are_blocks_asked = any(isinstance(each, BlockCommand) for each in others)
         self._blocks: Versioned[BlockList] | None = None
         """Of a section that has some, or is to have."""
-        self._is_list_asked = any(isinstance(each.command, ListCommand) for each in asked)
+        self._is_list_asked = any(isinstance(each, ListCommand) for each in others)
         self._waiting: Versioned[WaitingList] | None = None
         """Where it is asked for."""
 
@@ -188,7 +181,7 @@ class CommandBatch:
         self.fold(section, reservations, self._of.updates.clock.now(), hall)
         return () if self.commit is None else (self.commit,)
 
-    def fold(  # noqa: PLR0915 - one command after the other, each on what the ones before it left
+    def fold(  # noqa: PLR0912, PLR0915 - one command after the other, each on what the ones before it left
         self,
         section: Versioned[Section],
         loaded: dict[str, Versioned[Reservation]],
@@ -210,21 +203,21 @@ class CommandBatch:
             if asked.handled is not None and asked.handled in handled:
                 self.results.append(handled[asked.handled])  # delivered twice, and both are in this batch
                 continue
-            if isinstance(asked.command, ListCommand):
-                in_line = in_line or WaitingList(concert_id=self._key.concert_id, section=self._key.section)
-                line = Line(Seating(current, reservations, hall), in_line)
-                done_list, line = self._of_list(line, asked, events, changed, now)
-                (current, reservations), in_line = (line.seating.section, dict(line.seating.reservations)), line.waiting
-                self.results.append(done_list)
-                continue
-            if isinstance(asked.command, SectionCommand | BlockCommand | ChangePlan):
-                done_section, current, hall = self._of_section(Seating(current, {}, hall), asked, events, now)
-                self.results.append(done_section)
-                continue
-            if isinstance(asked.command, MoveCommand):
-                done_move, seated = self._of_move(Seating(current, reservations, hall), asked, events, changed, now)
-                current, reservations = seated.section, dict(seated.reservations)
-                self.results.append(done_move)
+            if not isinstance(asked.command, Command):
+                if isinstance(asked.command, ListCommand):
+                    in_line = in_line or WaitingList(concert_id=self._key.concert_id, section=self._key.section)
+                    line = Line(Seating(current, reservations, hall), in_line)
+                    done_list, line = self._of_list(line, asked, events, changed, now)
+                    current, reservations = line.seating.section, dict(line.seating.reservations)
+                    in_line = line.waiting
+                    self.results.append(done_list)
+                elif isinstance(asked.command, MoveCommand):
+                    done_move, seated = self._of_move(Seating(current, reservations, hall), asked, events, changed, now)
+                    current, reservations = seated.section, dict(seated.reservations)
+                    self.results.append(done_move)
+                else:
+                    done_section, current, hall = self._of_section(Seating(current, {}, hall), asked, events, now)
+                    self.results.append(done_section)
                 continue
             id = asked.command.reservation_id
             close = near(reservations, id)
@@ -312,10 +305,25 @@ class CommandBatch:
                 case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
                     result = self.results[i]
                     self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
-                case VersionConflict(ids) if not isinstance(asked.command, _OF_SECTION):
+                case VersionConflict(ids) if isinstance(asked.command, Command):
                     if asked.command.reservation_id in ids:
                         self.needed.add(asked.command.reservation_id)
         return 1
+
+
+def _needed_by(command: Command | _OfSection | ListCommand | MoveCommand) -> Sequence[str]:
+    """The reservations to be looked up. A hold is taken for new until its id turns out to be there: the common case
+    costs no look.
+    """
+    if isinstance(command, Hold):
+        return ()
+    if isinstance(command, Command):
+        return (command.reservation_id,)
+    if isinstance(command, Join | Leave):
+        return (waiting.reservation_of(command.order_id),)
+    if isinstance(command, MoveCommand):
+        return [of.reservation_id for of in command.parties]
+    return ()
 
 
 def _listed(before: Versioned[BlockList] | None, events: Sequence[Envelope]) -> list[Put]:
@@ -334,7 +342,7 @@ def _hall_after(command: object, done: Decision[Seating], hall: Hall | None) -> 
     return command.hall if isinstance(command, ChangePlan) and done.events else hall
 
 
-def _changed(seating: Seating, command: SectionCommand | BlockCommand | ChangePlan, now: datetime) -> Decision[Seating]:
+def _changed(seating: Seating, command: _OfSection, now: datetime) -> Decision[Seating]:
     if isinstance(command, Close):
         return changes.close(seating)
     if isinstance(command, BlockCommand):

@@ -151,7 +151,9 @@ class Notifications:
         wanted = [
             delivery.event.data.order_id
             for delivery in deliveries
-            if HANDLERS[type(delivery.event.data)] is not _keep_receipt and domain.goes_by_receipt(delivery.event.data)
+            if HANDLERS[type(delivery.event.data)] is not _keep_receipt
+            and not domain.is_told_with_cart(delivery.event.data)
+            and domain.goes_by_receipt(delivery.event.data)
         ]
         missing = [id for id in dict.fromkeys(wanted) if id not in came]
         if not missing:

@@ -395,7 +395,7 @@ class Orders:
         self.news.tell_all(changed)
         if any(each.state.waits is not None for each in changed):
             self.due.wake()
-        await self.carts.look(each.state for each in changed)
+        await self.carts.look(changed)
         return answers if self.invoicing is None else await self.invoicing.hear(deliveries, answers)
 
     async def _handle_both(

@@ -54,7 +54,11 @@ async def give_back(submit: Submit, held: Sequence[SeatsHeld]) -> None:
 async def _check_alike(show: ShowConcert, requests: Sequence[HoldRequest]) -> None:
     """One charge is in one currency, and for one organizer. Raises LineRefused."""
     first: Concert | None = None
+    checked: set[str] = set()
     for line, each in enumerate(requests):
+        if each.concert_id in checked:
+            continue
+        checked.add(each.concert_id)
         try:
             concert = await show(each.concert_id)
         except Refusal as refusal:

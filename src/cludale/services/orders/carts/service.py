@@ -64,6 +64,19 @@ class _Read(NamedTuple):
         return [each.state for each in self.orders]
 
 
+class _Writing(NamedTuple):
+    """How carts are written with their lines."""
+
+    decide: Callable[[_Read, datetime], Looked]
+    cause: Cause | None = None
+    """None: what the cart was placed for."""
+    keep: Callable[[KnownCart], Put] | None = None
+    """The record of an answer that commits with it."""
+
+
+_NONE: Mapping[str, Versioned[Order]] = {}
+
+
 class Carts(DuePolicy[Cart]):
     """The carts of one orders service, and the due policy that looks at those that have not come to their end."""
 
@@ -174,16 +187,21 @@ class Carts(DuePolicy[Cart]):
 
     async def cart(self, cart_id: str) -> KnownCart:
         """The cart and its lines. Raises NotFound."""
-        read = await self._read(cart_id)
+        read = (await self._read((cart_id,)))[cart_id]
         return KnownCart(read.cart.state, read.states)
 
-    async def _read(self, cart_id: str) -> _Read:
+    async def _read(self, cart_ids: Sequence[str], fresh: Mapping[str, Versioned[Order]] = _NONE) -> dict[str, _Read]:
+        """These carts with their lines; `fresh` are lines that were read or written just now. Raises NotFound."""
         records = self._updates.records
-        found = (await CARTS.load(records, (cart_id,))).get(cart_id)
-        if found is None:
-            raise NotFound("cart", cart_id)
-        orders = await ORDERS.load(records, found.state.lines)
-        return _Read(found, [orders[id] for id in found.state.lines if id in orders])
+        found = await CARTS.load(records, cart_ids)
+        for id in cart_ids:
+            if id not in found:
+                raise NotFound("cart", id)
+        lines = [line for cart in found.values() for line in cart.state.lines]
+        orders = dict(fresh)
+        if unread := [line for line in lines if line not in orders]:
+            orders |= await ORDERS.load(records, unread)
+        return {id: _Read(cart, [orders[o] for o in cart.state.lines if o in orders]) for id, cart in found.items()}
 
     async def check_alone(self, order_id: str) -> None:
         """May this order be changed without others? Raises PartOfCart for a line of a cart that is not paid."""
@@ -216,68 +234,93 @@ class Carts(DuePolicy[Cart]):
         def looked(read: _Read, now: datetime) -> Looked:
             return Looked(read.cart.state, decide(read, now))
 
-        return await self._write(cart_id, looked, cause, keep)
+        known = (await self._write(_Writing(looked, cause, keep), (cart_id,))).get(cart_id)
+        if known is None:
+            raise _too_many(cart_id)
+        return known
 
-    async def look(self, orders: Iterable[Order]) -> None:
-        """These changed: where they are lines of carts, does something follow for the others?"""
-        ids = dict.fromkeys(id for order in orders if order.status in _SEEN and (id := cart_of(order.id)) is not None)
-        for id in ids:
-            await self._look(id, is_due=False)
+    async def look(self, orders: Iterable[Versioned[Order]]) -> None:
+        """These changed: where they are lines of carts, does something follow for the others? Raises Busy."""
+        seen = {each.state.id: each for each in orders if each.state.status in _SEEN}
+        ids = dict.fromkeys(id for order_id in seen if (id := cart_of(order_id)) is not None)
+        if ids:
+            await self._look(list(ids), seen, is_due=False)
 
-    async def _look(self, cart_id: str, *, is_due: bool) -> KnownCart:
+    async def _look(self, cart_ids: Sequence[str], fresh: Mapping[str, Versioned[Order]], *, is_due: bool) -> None:
         def looked(read: _Read, now: datetime) -> Looked:
             return carts.look(read.cart.state, read.states, now=now, is_due=is_due, wait=self._wait)
 
-        return await self._write(cart_id, looked, None)
+        written = await self._write(_Writing(looked), cart_ids, fresh)
+        for id in cart_ids:
+            if id not in written:
+                raise _too_many(id)
 
     async def _write(
-        self,
-        cart_id: str,
-        decide: Callable[[_Read, datetime], Looked],
-        cause: Cause | None,
-        keep: Callable[[KnownCart], Put] | None = None,
-    ) -> KnownCart:
-        known: KnownCart | None = None
+        self, how: "_Writing", cart_ids: Sequence[str], fresh: Mapping[str, Versioned[Order]] = _NONE
+    ) -> Mapping[str, KnownCart]:
+        """Read, decide and write these carts, all at once and each alone: how those are that it came to an end for.
+
+        Raises NotFound, AnsweredBefore, and what is decided.
+        """
+        done: dict[str, KnownCart] = {}
+        tried: dict[str, KnownCart] = {}
+        known = fresh
 
         async def draft() -> Sequence[Commit]:
             nonlocal known
-            read = await self._read(cart_id)
+            read = await self._read([id for id in cart_ids if id not in done], known)
+            known = _NONE  # after a conflict all is read anew
             now = self._updates.clock.now()
-            found = decide(read, now)
-            decided = {o.id: self._watched(o, found.orders[o.id], now) for o in read.states if o.id in found.orders}
-            after = [decided[o.id].state if o.id in decided else o for o in read.states]
-            known = KnownCart(found.cart, after)
-            because = cause or Cause(None, read.cart.state.traceparent)
-            puts = [
-                ORDERS.put(order, each.version)
-                for each, order in zip(read.orders, after, strict=True)
-                if order is not each.state
-            ]
-            if found.cart is not read.cart.state:
-                puts.append(CARTS.put(found.cart, read.cart.version))
-            events: list[Envelope] = []
-            for decision in decided.values():
-                events += self._updates.envelopes(decision, because, now)
-            at = read.cart.state.created_at if found.again else None
-            told = Decision(found.cart, found.events, at=at, again=found.again)
-            events += self._updates.envelopes(told, because, now)
-            if not puts and not events:
-                return ()
-            if keep is not None:
-                puts.append(keep(known))
-            return (Commit(CARTS.partition(cart_id), tuple(puts), events),)
+            commits: list[Commit] = []
+            tried.clear()
+            for id, each in read.items():
+                after, commit = self._drafted(how, each, now)
+                if commit is None:
+                    done[id] = after
+                else:
+                    tried[id] = after
+                    commits.append(commit)
+            return commits
 
         def learn(outcomes: Sequence[Outcome]) -> int:
-            for outcome in outcomes:
-                if isinstance(outcome, VersionConflict) and keep is not None and not _is_of(cart_id, outcome.ids):
+            for (id, after), outcome in zip(tried.items(), outcomes, strict=True):
+                if isinstance(outcome, Committed):
+                    done[id] = after
+                elif isinstance(outcome, VersionConflict) and how.keep is not None and not _is_of(id, outcome.ids):
                     raise AnsweredBefore
-            return sum(not isinstance(outcome, Committed) for outcome in outcomes)
+            return len(cart_ids) - len(done)
 
-        if not await until_committed(self._updates.records, draft, learn) or known is None:
-            raise Busy(f"Cart {cart_id!r} is being changed by too many at once.")
-        for order in known.orders:
-            self._tell(order)
-        return known
+        await until_committed(self._updates.records, draft, learn)
+        for cart in done.values():
+            for order in cart.orders:
+                self._tell(order)
+        return done
+
+    def _drafted(self, how: "_Writing", read: _Read, now: datetime) -> tuple[KnownCart, Commit | None]:
+        """The cart as decided, and what commits that; None: nothing changes."""
+        found = how.decide(read, now)
+        decided = {o.id: self._watched(o, found.orders[o.id], now) for o in read.states if o.id in found.orders}
+        after = [decided[o.id].state if o.id in decided else o for o in read.states]
+        known = KnownCart(found.cart, after)
+        because = how.cause or Cause(None, read.cart.state.traceparent)
+        puts = [
+            ORDERS.put(order, each.version)
+            for each, order in zip(read.orders, after, strict=True)
+            if order is not each.state
+        ]
+        if found.cart is not read.cart.state:
+            puts.append(CARTS.put(found.cart, read.cart.version))
+        events: list[Envelope] = []
+        for decision in decided.values():
+            events += self._updates.envelopes(decision, because, now)
+        at = read.cart.state.created_at if found.again else None
+        told = Decision(found.cart, found.events, at=at, again=found.again)
+        events += self._updates.envelopes(told, because, now)
+        if not puts and not events:
+            return known, None
+        if how.keep is not None:
+            puts.append(how.keep(known))
+        return known, Commit(CARTS.partition(found.cart.id), tuple(puts), events)
 
     # -- what is due
 
@@ -290,7 +333,7 @@ class Carts(DuePolicy[Cart]):
         return self._do
 
     async def _do(self, claimed: Cart) -> Step[Cart]:
-        await self._look(claimed.id, is_due=True)
+        await self._look((claimed.id,), _NONE, is_due=True)
         return lambda cart, _: Decision(cart)
 
     def no_answer(self, state: Cart, why: str) -> Step[Cart]:
@@ -301,6 +344,10 @@ class Carts(DuePolicy[Cart]):
 
 _SEEN = (Status.PAID, Status.CANCELLED)
 """Once a line is that, something may follow for the others."""
+
+
+def _too_many(cart_id: str) -> Busy:
+    return Busy(f"Cart {cart_id!r} is being changed by too many at once.")
 
 
 def _is_of(cart_id: str, ids: Iterable[str]) -> bool:
