@@ -74,13 +74,19 @@ def _places(seats: Iterable[NumberedSeat]) -> list[int]:
 
 
 def _take(seats: SeatMap, places: Iterable[int]) -> SeatMap:
+    taken, over = _taken_with(seats, places)
+    return msgspec.structs.replace(seats, taken=taken, over=over)
+
+
+def _taken_with(seats: SeatMap, places: Iterable[int]) -> tuple[bytes, Mapping[int, int]]:
+    """What is taken, and over, once these are taken, too."""
     taken, over = bytearray(seats.taken), seats.over
     for place in places:
         byte, bit = place >> 3, 1 << (place & 7)
         if taken[byte] & bit:
             over = {**over, place: over.get(place, 0) + 1}
         taken[byte] |= bit
-    return msgspec.structs.replace(seats, taken=bytes(taken), over=over)
+    return bytes(taken), over
 
 
 def _give(seats: SeatMap, places: Iterable[int]) -> SeatMap:
@@ -135,7 +141,9 @@ def _end_hold(seats: SeatMap, places: Sequence[int], until: int) -> SeatMap:
 def reserved(seats: SeatMap, those: Iterable[NumberedSeat], until: int) -> SeatMap:
     """These are held until that second."""
     places = _places(those)
-    return _hold(_take(seats, places), places, until)
+    taken, over = _taken_with(seats, places)
+    held = {**seats.held, until: seats.held.get(until, b"") + packed(places)}
+    return msgspec.structs.replace(seats, taken=taken, over=over, held=held)
 
 
 def sold(seats: SeatMap, those: Iterable[NumberedSeat], until: int) -> SeatMap:
@@ -201,19 +209,49 @@ def unblock(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
 
 def taken_at(seats: SeatMap, second: float) -> bytes:
     """A bit for each seat that can't be had at that second, the first seat's the lowest of the first byte."""
-    ended: list[bytes] = []
-    if seats.held and min(seats.held) <= second:
-        ended = [held for until, held in seats.held.items() if until <= second]
-    if not ended:
-        return seats.taken
-    places, over = unpacked(b"".join(ended)), seats.over
-    taken = bytearray(seats.taken)
-    for place in places:
-        taken[place >> 3] &= ~(1 << (place & 7))
-    for place, times in Counter([place for place in places if place in over] if over else ()).items():
-        if times <= over[place]:  # somebody else has it by now
-            taken[place >> 3] |= 1 << (place & 7)
-    return bytes(taken)
+    return EndedHolds().taken(seats, second)
+
+
+class EndedHolds:
+    """What `taken_at` says, for who asks often: the seats of a second's holds are looked at once, and remembered."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[bytes, int, Mapping[int, int]]] = {}
+        """By second, of the holds that end then: their places, packed; a bit for each; how often each is there."""
+
+    def taken(self, seats: SeatMap, second: float) -> bytes:
+        """A bit for each seat that can't be had at that second; it follows from these two alone."""
+        if not seats.held or min(seats.held) > second:
+            if self._known:
+                self._known = {}
+            return seats.taken
+        known = {
+            until: its if (its := self._known.get(until)) is not None and its[0] == places else _ended(seats, places)
+            for until, places in seats.held.items()
+            if until <= second
+        }
+        self._known = known
+        free = 0
+        for _, bits, _ in known.values():
+            free |= bits
+        taken = int.from_bytes(seats.taken, "little") & ~free
+        if not seats.over:
+            return taken.to_bytes(len(seats.taken), "little")
+        again = bytearray(taken.to_bytes(len(seats.taken), "little"))
+        for place, more in seats.over.items():
+            times = sum([of.get(place, 0) for _, _, of in known.values()])
+            if 0 < times <= more:  # somebody else has it by now
+                again[place >> 3] |= 1 << (place & 7)
+        return bytes(again)
+
+
+def _ended(seats: SeatMap, places: bytes) -> tuple[bytes, int, Mapping[int, int]]:
+    those, bits = unpacked(places), bytearray(len(seats.taken))
+    for place in those:
+        bits[place >> 3] |= 1 << (place & 7)
+    return places, int.from_bytes(bits, "little"), Counter(those)
 
 
 def is_taken(taken: bytes, place: int) -> bool:
@@ -281,9 +319,10 @@ class Hall:
     def _begin(self) -> None:
         self._picker: Picker | None = None
         self._taken = bytes((len(self.order) + 7) >> 3)
+        self._bits = 0
+        """The same as a number."""
         self._left = len(self.order)
-        self._given = 0, len(self._taken)
-        """The part of `_taken` where the seats are that were chosen last."""
+        self._ended = EndedHolds()
 
     def prepare(self) -> Picker:
         """Compute now what the first buyer would have to wait for; the picker is not to be changed."""
@@ -309,26 +348,28 @@ class Hall:
         picker = self._picker
         if picker is None:
             picker = self._picker = self.prepare().copy()
-        if taken != self._taken:
-            for first, last in differing(self._taken, taken, self._given):
-                was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
-                self._left += was.bit_count() - now.bit_count()
-                if self._indexes:
-                    for place in set_bits(was ^ now):
-                        index = self._indexes[(first << 3) + place]
-                        if index >= 0:
-                            picker.toggle(index, 1)
-                else:
-                    picker.toggle(first << 3, was ^ now)
-            self._taken = taken
+        if taken is not self._taken:
+            now = int.from_bytes(taken, "little")
+            changed = self._bits ^ now
+            if changed:
+                self._left += (changed & ~now).bit_count() - (changed & now).bit_count()
+                picker.toggle(self._of_layout(changed) if self._indexes else changed)
+            self._taken, self._bits = taken, now
         return picker
+
+    def _of_layout(self, places: int) -> int:
+        """A bit for each seat of the layout that is at one of these places."""
+        indexes = [self._indexes[place] for place in set_bits(places)]
+        return sum([1 << index for index in indexes if index >= 0])
+
+    def taken(self, seats: SeatMap, second: float) -> bytes:
+        """What `taken_at` says of the section that this is the hall of."""
+        return self._ended.taken(seats, second)
 
     def best(self, taken: bytes, party: Party) -> tuple[int, ...]:
         """The best that are free, in the order of the plan. Raises NotEnoughSeats."""
         seats = self.picker(taken).best(party).seats
-        places = tuple([self._places[index] for index in seats]) if self._places else seats
-        self._given = min(places) >> 3, (max(places) >> 3) + 1
-        return places
+        return tuple([self._places[index] for index in seats]) if self._places else seats
 
     def left(self, taken: bytes) -> int:
         """How many are free then, wheelchair places among them."""
@@ -359,7 +400,13 @@ class Hall:
 
     def seats(self, places: Iterable[int]) -> tuple[NumberedSeat, ...]:
         """Those at these places."""
-        return tuple([self.seat(place) for place in places])
+        if self._indexes:
+            return tuple([self.seat(place) for place in places])
+        ids, numbers, flags = self.layout.ids, self.layout.numbers, self.layout.flags
+        rows, row_of = self.layout.rows, self.layout.row_of
+        return tuple(
+            [NumberedSeat(ids[at], rows[row_of[at]].label, numbers[at], at, flags[at]) for at in places]
+        )
 
     def aside(self) -> bytes:
         """Its wheelchair and companion places, packed."""
@@ -400,31 +447,6 @@ def _gathered(free: int, places: Sequence[int], count: int) -> int:
     bits = bin(free | 1 << count)[:2:-1]  # a text is looked into faster than so long a number
     said = ["0" if place < 0 else bits[place] for place in reversed(places)]
     return int("".join(said) or "0", 2)
-
-
-def differing(one: bytes, other: bytes, part: tuple[int, int]) -> list[tuple[int, int]]:
-    """Where two texts of one length differ: from which byte to which, _NEAR bytes at a time at most.
-
-    `part` is where they most likely do.
-    """
-    found: list[tuple[int, int]] = []
-    first, last = part
-    parts = [part if one[:first] == other[:first] and one[last:] == other[last:] else (0, len(one))]
-    while parts:
-        first, last = parts.pop()
-        while last - first > _NEAR:
-            middle = (first + last) >> 1
-            if one[first:middle] == other[first:middle]:
-                first = middle
-            else:
-                if one[middle:last] != other[middle:last]:
-                    parts.append((middle, last))
-                last = middle
-        found.append((first, last))
-    return found
-
-
-_NEAR = 8
 
 
 class NotFree(Exception):

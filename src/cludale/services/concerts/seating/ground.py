@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import sub
 from typing import NamedTuple
 
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
+from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout, Row
 
 MAX_PARTY = 20
 """The largest party that is looked for together."""
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 Places = Sequence[Place | None]
-"""The best place for each size of a party from 1 on."""
+"""The best place for each size of a party from 1 on. The last is None where there is none for more, either."""
 
 
 class Remembered:
@@ -83,15 +83,15 @@ class Shape:
         """The best place for each size up to this one at least, with these seats of the stretch free."""
         known, most = free << _NUMBER | self.number, min(most, len(self.middles))
         places = self._remembered.places.get(known)
-        if places is None or len(places) < most:
+        if places is None or (len(places) < most and places[-1] is not None):
             places = self._remembered.keep(known, self._find(free, most))
         return places
 
     def place(self, free: int, size: int) -> Place | None:
         """The best place for one size."""
         places = self._remembered.places.get(free << _NUMBER | self.number)
-        if places is not None and size <= len(places):
-            return places[size - 1]
+        if places is not None and (size <= len(places) or places[-1] is None):
+            return places[size - 1] if size <= len(places) else None
         starts = adjacent(free, size)
         return self._best(starts, _left(free), free >> size, size) if starts else None
 
@@ -111,7 +111,7 @@ class Shape:
         for size in range(1, most + 1):
             if not starts:
                 yield None
-                continue
+                return
             shifted >>= 1
             yield self._best(starts, left, shifted, size)
             starts &= shifted
@@ -209,6 +209,8 @@ class Ground:
         self._shapes: dict[tuple[int, tuple[int, ...]], Shape] = {}
         self._number_of_shapes = 0
         self._remembered = Remembered()
+        runs = dict[Runs, Runs]()
+        self.runs = [runs.setdefault(its, its) for its in map(_seats_between_aisles, layout.rows)]
         distances = layout.distances()
         restricted = (max(distances, default=0) + 1) * MAX_PARTY
         for number in range(len(layout.rows)):
@@ -257,6 +259,17 @@ class Ground:
         if not has_orders:  # one with an order of its own is no other's
             self._shapes[length, middles] = shape
         return shape
+
+
+Runs = tuple[tuple[int, int], ...]
+"""A row's seats between its aisles: a bit for each, from the row's first seat on, and how many aisles are before."""
+
+
+def _seats_between_aisles(row: Row) -> Runs:
+    masks: dict[int, int] = {}
+    for seat, bit in enumerate(row.bits):
+        masks[bit - seat] = masks.get(bit - seat, 0) | 1 << seat
+    return tuple((mask, aisles) for aisles, mask in masks.items())
 
 
 def adjacent(free: int, size: int) -> int:

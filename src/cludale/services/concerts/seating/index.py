@@ -8,6 +8,7 @@ not wait for all of it: keys of the size that is asked for are computed at once,
 """
 
 from array import array
+from bisect import insort
 from itertools import islice
 
 from cludale.services.concerts.seating.ground import NOWHERE, Found, Places, Stretch
@@ -86,18 +87,20 @@ class Index:
         self._stale.clear()
 
     def _catch_up(self, size: int) -> None:
-        stale = self._stale
-        for at in list(islice(stale, _AT_ONCE + len(stale) // _PART)):
+        stale, bit = self._stale, 1 << size
+        new = [at for at, computed in stale.items() if not computed & bit]
+        besides = len(stale) // _PART + (_AT_ONCE if len(new) <= _AT_ONCE else 0)
+        for at in list(islice(stale, besides)):
             del stale[at]
             self._renew(at)
-        for at, computed in stale.items():
-            if not computed >> size & 1:
-                stale[at] = computed | 1 << size
+        for at in new:
+            if at in stale:
+                stale[at] |= bit
                 self._renew_one(at, size)
 
     def _begin(self, size: int) -> None:
         """Nobody has asked for so many: compute the keys of what has changed, and keep them from now on."""
-        self._asked.append(size - 1)
+        insort(self._asked, size - 1)
         for at in range(self._changed.bit_length()):
             if at in self._stale:
                 self._places[at] = ()  # their keys for this size are not those of what they were
@@ -109,13 +112,14 @@ class Index:
 
     def _renew(self, at: int) -> None:
         """All keys of a stretch."""
-        stretch, before = self.stretches[at], self._places[at]
-        places = self._places[at] = stretch.shape.places(self._free_of(stretch), max(self._asked, default=0) + 1)
+        stretch, before, asked = self.stretches[at], self._places[at], self._asked
+        places = self._places[at] = stretch.shape.places(self._free_of(stretch), asked[-1] + 1 if asked else 1)
         group, known, sizes = at // _GROUP, len(before), len(places)
-        for number in self._asked:
-            if number >= sizes:
-                continue
-            place = places[number]
+        most = max(known, sizes) if known else self.largest
+        for number in asked:
+            if number >= most:
+                break  # for so many there was no place before, either
+            place = places[number] if number < sizes else None
             if number < known and place is before[number]:
                 continue
             key = _NONE if place is None else stretch.key(place, number + 1)

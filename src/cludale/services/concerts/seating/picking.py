@@ -114,21 +114,17 @@ class Picker:
         for row, bits in rows.items():
             self._change(row, self.free[row] | bits, bits)
 
-    def toggle(self, first: int, bits: int) -> None:
-        """What was free of these seats is taken, and the other way round. The lowest bit is the seat `first`."""
-        rows, row_of = self.layout.rows, self.layout.row_of
-        while bits:
-            low = (bits & -bits).bit_length() - 1
-            number = row_of[first + low]
-            row = rows[number]
-            start = first + low - row.first
-            here = bits >> low & (1 << row.length - start) - 1
-            bits ^= here << low
-            count, at = here.bit_length(), row.bits[start]
-            if row.bits[start + count - 1] - at < count:  # no aisle between them
-                changed = here << at
-            else:
-                changed = sum(1 << row.bits[start + bit] for bit in range(count) if here >> bit & 1)
+    def toggle(self, seats: int) -> None:
+        """What was free of these seats, a bit each, is taken, and the other way round."""
+        rows, row_of, runs = self.layout.rows, self.layout.row_of, self._ground.runs
+        while seats:
+            number = row_of[seats.bit_length() - 1]
+            first = rows[number].first
+            here = seats >> first
+            seats ^= here << first
+            changed = 0
+            for mask, aisles in runs[number]:
+                changed |= (here & mask) << aisles
             self._change(number, self.free[number] ^ changed, changed)
 
     def is_free(self, seat: int) -> bool:
