@@ -6,7 +6,6 @@ have given it up. So the order in which different reservations are told changes 
 
 import sys
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
@@ -213,45 +212,43 @@ def taken_at(seats: SeatMap, second: float) -> bytes:
 
 
 class EndedHolds:
-    """What `taken_at` says, for who asks often: the seats of a second's holds are looked at once, and remembered."""
+    """What `taken_at` says, for who asks often: the seats of holds that have ended are looked at once."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_free", "_held", "_times")
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[bytes, int, Mapping[int, int]]] = {}
-        """By second, of the holds that end then: their places, packed; a bit for each; how often each is there."""
+        self._held: dict[int, bytes] = {}
+        """The holds that had ended when this was asked last, as in a SeatMap."""
+        self._free: dict[int, int] = {}
+        """By byte of what is taken, a bit for each place that they had."""
+        self._times: dict[int, int] = {}
+        """How many of them had a place."""
 
     def taken(self, seats: SeatMap, second: float) -> bytes:
         """A bit for each seat that can't be had at that second; it follows from these two alone."""
         if not seats.held or min(seats.held) > second:
-            if self._known:
-                self._known = {}
             return seats.taken
-        known = {
-            until: its if (its := self._known.get(until)) is not None and its[0] == places else _ended(seats, places)
-            for until, places in seats.held.items()
-            if until <= second
-        }
-        self._known = known
-        free = 0
-        for _, bits, _ in known.values():
-            free |= bits
-        taken = int.from_bytes(seats.taken, "little") & ~free
-        if not seats.over:
-            return taken.to_bytes(len(seats.taken), "little")
-        again = bytearray(taken.to_bytes(len(seats.taken), "little"))
-        for place, more in seats.over.items():
-            times = sum([of.get(place, 0) for _, _, of in known.values()])
-            if 0 < times <= more:  # somebody else has it by now
-                again[place >> 3] |= 1 << (place & 7)
-        return bytes(again)
+        held = {until: places for until, places in seats.held.items() if until <= second}
+        if held != self._held:
+            self._look(held)
+        taken = bytearray(seats.taken)
+        for byte, bits in self._free.items():
+            taken[byte] &= ~bits
+        if seats.over:
+            times = self._times
+            for place, more in seats.over.items():
+                if 0 < times.get(place, 0) <= more:  # somebody else has it by now
+                    taken[place >> 3] |= 1 << (place & 7)
+        return bytes(taken)
 
-
-def _ended(seats: SeatMap, places: bytes) -> tuple[bytes, int, Mapping[int, int]]:
-    those, bits = unpacked(places), bytearray(len(seats.taken))
-    for place in those:
-        bits[place >> 3] |= 1 << (place & 7)
-    return places, int.from_bytes(bits, "little"), Counter(those)
+    def _look(self, held: dict[int, bytes]) -> None:
+        """Most often a second more has come: then only its holds are looked at."""
+        is_more = self._held.items() <= held.items()
+        free, times = (self._free, self._times) if is_more else ({}, {})
+        for place in unpacked(b"".join([its for until, its in held.items() if not (is_more and until in self._held)])):
+            free[place >> 3] = free.get(place >> 3, 0) | 1 << (place & 7)
+            times[place] = times.get(place, 0) + 1
+        self._held, self._free, self._times = held, free, times
 
 
 def is_taken(taken: bytes, place: int) -> bool:
@@ -319,9 +316,9 @@ class Hall:
     def _begin(self) -> None:
         self._picker: Picker | None = None
         self._taken = bytes((len(self.order) + 7) >> 3)
-        self._bits = 0
-        """The same as a number."""
         self._left = len(self.order)
+        self._given = 0, len(self._taken)
+        """The part of `_taken` where the seats are that were chosen last."""
         self._ended = EndedHolds()
 
     def prepare(self) -> Picker:
@@ -349,18 +346,18 @@ class Hall:
         if picker is None:
             picker = self._picker = self.prepare().copy()
         if taken is not self._taken:
-            now = int.from_bytes(taken, "little")
-            changed = self._bits ^ now
-            if changed:
-                self._left += (changed & ~now).bit_count() - (changed & now).bit_count()
-                picker.toggle(self._of_layout(changed) if self._indexes else changed)
-            self._taken, self._bits = taken, now
+            for first, last in differing(self._taken, taken, self._given):
+                was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
+                self._left += was.bit_count() - now.bit_count()
+                if not self._indexes:
+                    picker.toggle(first << 3, was ^ now)
+                    continue
+                for place in set_bits(was ^ now):
+                    index = self._indexes[(first << 3) + place]
+                    if index >= 0:
+                        picker.toggle(index, 1)
+            self._taken = taken
         return picker
-
-    def _of_layout(self, places: int) -> int:
-        """A bit for each seat of the layout that is at one of these places."""
-        indexes = [self._indexes[place] for place in set_bits(places)]
-        return sum([1 << index for index in indexes if index >= 0])
 
     def taken(self, seats: SeatMap, second: float) -> bytes:
         """What `taken_at` says of the section that this is the hall of."""
@@ -369,7 +366,9 @@ class Hall:
     def best(self, taken: bytes, party: Party) -> tuple[int, ...]:
         """The best that are free, in the order of the plan. Raises NotEnoughSeats."""
         seats = self.picker(taken).best(party).seats
-        return tuple([self._places[index] for index in seats]) if self._places else seats
+        places = tuple([self._places[index] for index in seats]) if self._places else seats
+        self._given = min(places) >> 3, (max(places) >> 3) + 1
+        return places
 
     def left(self, taken: bytes) -> int:
         """How many are free then, wheelchair places among them."""
@@ -404,9 +403,7 @@ class Hall:
             return tuple([self.seat(place) for place in places])
         ids, numbers, flags = self.layout.ids, self.layout.numbers, self.layout.flags
         rows, row_of = self.layout.rows, self.layout.row_of
-        return tuple(
-            [NumberedSeat(ids[at], rows[row_of[at]].label, numbers[at], at, flags[at]) for at in places]
-        )
+        return tuple([NumberedSeat(ids[at], rows[row_of[at]].label, numbers[at], at, flags[at]) for at in places])
 
     def aside(self) -> bytes:
         """Its wheelchair and companion places, packed."""
@@ -447,6 +444,32 @@ def _gathered(free: int, places: Sequence[int], count: int) -> int:
     bits = bin(free | 1 << count)[:2:-1]  # a text is looked into faster than so long a number
     said = ["0" if place < 0 else bits[place] for place in reversed(places)]
     return int("".join(said) or "0", 2)
+
+
+def differing(one: bytes, other: bytes, part: tuple[int, int]) -> list[tuple[int, int]]:
+    """Where two texts of one length differ: from which byte to which, _NEAR bytes at a time at most.
+
+    `part` is where they most likely do.
+    """
+    found: list[tuple[int, int]] = []
+    first, last = part
+    parts = [part if one[:first] == other[:first] and one[last:] == other[last:] else (0, len(one))]
+    while parts:
+        first, last = parts.pop()
+        while last - first > _NEAR:
+            middle = (first + last) >> 1
+            if one[first:middle] == other[first:middle]:
+                first = middle
+            else:
+                if one[middle:last] != other[middle:last]:
+                    parts.append((middle, last))
+                last = middle
+        found.append((first, last))
+    return found
+
+
+_NEAR = 64
+"""Some ten rows: what changes together is most often that near."""
 
 
 class NotFree(Exception):

@@ -114,14 +114,17 @@ class Picker:
         for row, bits in rows.items():
             self._change(row, self.free[row] | bits, bits)
 
-    def toggle(self, seats: int) -> None:
-        """What was free of these seats, a bit each, is taken, and the other way round."""
+    def toggle(self, first: int, bits: int) -> None:
+        """What was free of these seats is taken, and the other way round. The lowest bit is the seat `first`."""
         rows, row_of, runs = self.layout.rows, self.layout.row_of, self._ground.runs
-        while seats:
-            number = row_of[seats.bit_length() - 1]
-            first = rows[number].first
-            here = seats >> first
-            seats ^= here << first
+        while bits:
+            number = row_of[first + bits.bit_length() - 1]
+            start = rows[number].first - first
+            if start > 0:
+                here = bits >> start
+                bits ^= here << start
+            else:
+                here, bits = bits << -start, 0
             changed = 0
             for mask, aisles in runs[number]:
                 changed |= (here & mask) << aisles

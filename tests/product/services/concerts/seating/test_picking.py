@@ -42,7 +42,7 @@ def test_each_party_gets_the_seats_that_trying_every_place_finds(
             chosen.give_back(sold.pop(0))
         elif what == 1:
             others = any_of_them & (1 << len(layout)) - 1
-            chosen.toggle(others)
+            chosen.toggle(0, others)
             free ^= {seat for seat in range(len(layout)) if others >> seat & 1}
             sold.clear()
         expected = reference.best(free, size)
