@@ -214,15 +214,15 @@ def taken_at(seats: SeatMap, second: float) -> bytes:
 class EndedHolds:
     """What `taken_at` says, for who asks often: the seats of holds that have ended are looked at once."""
 
-    __slots__ = ("_free", "_held", "_times")
+    __slots__ = ("_free", "_held", "_places")
 
     def __init__(self) -> None:
         self._held: dict[int, bytes] = {}
         """The holds that had ended when this was asked last, as in a SeatMap."""
         self._free: dict[int, int] = {}
         """By byte of what is taken, a bit for each place that they had."""
-        self._times: dict[int, int] = {}
-        """How many of them had a place."""
+        self._places: list[int] = []
+        """Those places, as often as they had them."""
 
     def taken(self, seats: SeatMap, second: float) -> bytes:
         """A bit for each seat that can't be had at that second; it follows from these two alone."""
@@ -231,24 +231,26 @@ class EndedHolds:
         held = {until: places for until, places in seats.held.items() if until <= second}
         if held != self._held:
             self._look(held)
-        taken = bytearray(seats.taken)
-        for byte, bits in self._free.items():
+        taken, free = bytearray(seats.taken), self._free
+        for byte, bits in free.items():
             taken[byte] &= ~bits
         if seats.over:
-            times = self._times
-            for place, more in seats.over.items():
-                if 0 < times.get(place, 0) <= more:  # somebody else has it by now
-                    taken[place >> 3] |= 1 << (place & 7)
+            is_often = len(self._places) > sum(map(int.bit_count, free.values()))
+            for place, more in seats.over.items():  # somebody else may have it by now
+                bit = 1 << (place & 7)
+                if free.get(place >> 3, 0) & bit and not (is_often and self._places.count(place) > more):
+                    taken[place >> 3] |= bit
         return bytes(taken)
 
     def _look(self, held: dict[int, bytes]) -> None:
         """Most often a second more has come: then only its holds are looked at."""
         is_more = self._held.items() <= held.items()
-        free, times = (self._free, self._times) if is_more else ({}, {})
-        for place in unpacked(b"".join([its for until, its in held.items() if not (is_more and until in self._held)])):
-            free[place >> 3] = free.get(place >> 3, 0) | 1 << (place & 7)
-            times[place] = times.get(place, 0) + 1
-        self._held, self._free, self._times = held, free, times
+        new = unpacked(b"".join([its for until, its in held.items() if not (is_more and until in self._held)]))
+        free = self._free if is_more else {}
+        for place in new:
+            byte = place >> 3
+            free[byte] = free.get(byte, 0) | 1 << (place & 7)
+        self._held, self._free, self._places = held, free, self._places + new if is_more else new
 
 
 def is_taken(taken: bytes, place: int) -> bool:
@@ -293,6 +295,10 @@ def set_bits(bits: int) -> list[int]:
     ]
 
 
+_NEAR = 128
+"""So many bytes of what is taken are compared at once: some twenty rows."""
+
+
 class Hall:
     """The seats of a section's plan, and where the next party goes.
 
@@ -317,8 +323,6 @@ class Hall:
         self._picker: Picker | None = None
         self._taken = bytes((len(self.order) + 7) >> 3)
         self._left = len(self.order)
-        self._given = 0, len(self._taken)
-        """The part of `_taken` where the seats are that were chosen last."""
         self._ended = EndedHolds()
 
     def prepare(self) -> Picker:
@@ -346,18 +350,22 @@ class Hall:
         if picker is None:
             picker = self._picker = self.prepare().copy()
         if taken is not self._taken:
-            for first, last in differing(self._taken, taken, self._given):
-                was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
-                self._left += was.bit_count() - now.bit_count()
-                if not self._indexes:
-                    picker.toggle(first << 3, was ^ now)
-                    continue
-                for place in set_bits(was ^ now):
-                    index = self._indexes[(first << 3) + place]
-                    if index >= 0:
-                        picker.toggle(index, 1)
-            self._taken = taken
+            before, self._taken = self._taken, taken
+            for first in range(0, len(taken), _NEAR):
+                was, now = before[first : first + _NEAR], taken[first : first + _NEAR]
+                if was != now:
+                    self._toggle(picker, first << 3, int.from_bytes(was, "little"), int.from_bytes(now, "little"))
         return picker
+
+    def _toggle(self, picker: Picker, first: int, was: int, now: int) -> None:
+        self._left += was.bit_count() - now.bit_count()
+        if not self._indexes:
+            picker.toggle(first, was ^ now)
+            return
+        for place in set_bits(was ^ now):
+            index = self._indexes[first + place]
+            if index >= 0:
+                picker.toggle(index, 1)
 
     def taken(self, seats: SeatMap, second: float) -> bytes:
         """What `taken_at` says of the section that this is the hall of."""
@@ -366,9 +374,7 @@ class Hall:
     def best(self, taken: bytes, party: Party) -> tuple[int, ...]:
         """The best that are free, in the order of the plan. Raises NotEnoughSeats."""
         seats = self.picker(taken).best(party).seats
-        places = tuple([self._places[index] for index in seats]) if self._places else seats
-        self._given = min(places) >> 3, (max(places) >> 3) + 1
-        return places
+        return tuple([self._places[index] for index in seats]) if self._places else seats
 
     def left(self, taken: bytes) -> int:
         """How many are free then, wheelchair places among them."""
@@ -444,32 +450,6 @@ def _gathered(free: int, places: Sequence[int], count: int) -> int:
     bits = bin(free | 1 << count)[:2:-1]  # a text is looked into faster than so long a number
     said = ["0" if place < 0 else bits[place] for place in reversed(places)]
     return int("".join(said) or "0", 2)
-
-
-def differing(one: bytes, other: bytes, part: tuple[int, int]) -> list[tuple[int, int]]:
-    """Where two texts of one length differ: from which byte to which, _NEAR bytes at a time at most.
-
-    `part` is where they most likely do.
-    """
-    found: list[tuple[int, int]] = []
-    first, last = part
-    parts = [part if one[:first] == other[:first] and one[last:] == other[last:] else (0, len(one))]
-    while parts:
-        first, last = parts.pop()
-        while last - first > _NEAR:
-            middle = (first + last) >> 1
-            if one[first:middle] == other[first:middle]:
-                first = middle
-            else:
-                if one[middle:last] != other[middle:last]:
-                    parts.append((middle, last))
-                last = middle
-        found.append((first, last))
-    return found
-
-
-_NEAR = 64
-"""Some ten rows: what changes together is most often that near."""
 
 
 class NotFree(Exception):

@@ -116,7 +116,7 @@ class Picker:
 
     def toggle(self, first: int, bits: int) -> None:
         """What was free of these seats is taken, and the other way round. The lowest bit is the seat `first`."""
-        rows, row_of, runs = self.layout.rows, self.layout.row_of, self._ground.runs
+        rows, row_of, runs, free = self.layout.rows, self.layout.row_of, self._ground.runs, self.free
         while bits:
             number = row_of[first + bits.bit_length() - 1]
             start = rows[number].first - first
@@ -128,7 +128,7 @@ class Picker:
             changed = 0
             for mask, aisles in runs[number]:
                 changed |= (here & mask) << aisles
-            self._change(number, self.free[number] ^ changed, changed)
+            self._change(number, free[number] ^ changed, changed)
 
     def is_free(self, seat: int) -> bool:
         """Whether this seat is free."""
@@ -161,13 +161,14 @@ class Picker:
         for line in self._ground.in_row[row]:
             its = line.mask & changed
             if its:
-                self._left[line.category] += 2 * (its & free).bit_count() - its.bit_count()
-                index = self._indexes[line.category]
+                category = line.category
+                self._left[category] += 2 * (its & free).bit_count() - its.bit_count()
+                changes = self._indexes[category].changes
                 for stretch in line.stretches:
                     if stretch.mask & its:
-                        index.changed(stretch)
-                if self._halves and line.category in self._halves:
-                    self._halves[line.category].changed(line)
+                        changes[stretch.at] = 0
+                if category in self._halves:
+                    self._halves[category].changed(line)
 
     def _together(self, size: int, categories: Sequence[int]) -> Pick | None:
         found = NOWHERE
