@@ -235,7 +235,7 @@ class EndedHolds:
         for byte, bits in free.items():
             taken[byte] &= ~bits
         if seats.over:
-            is_often = len(self._places) > sum(map(int.bit_count, free.values()))
+            is_often = len(self._places) > sum([bits.bit_count() for bits in free.values()])
             for place, more in seats.over.items():  # somebody else may have it by now
                 bit = 1 << (place & 7)
                 if free.get(place >> 3, 0) & bit and not (is_often and self._places.count(place) > more):

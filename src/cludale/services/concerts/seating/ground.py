@@ -24,6 +24,7 @@ REMEMBERED = 1_024
 """So many shapes with seats free in them are remembered; and as many places, which many of these share."""
 _RESTRICTED_VIEW = int(Flags.RESTRICTED_VIEW)
 _NUMBER = 16  # bits for the number of a shape
+_SIZE = 5  # and for the size of a party
 
 
 class Place(NamedTuple):
@@ -46,6 +47,8 @@ class Remembered:
 
     def __init__(self) -> None:
         self.places: dict[int, Places] = {}
+        self.single: dict[int, Place | None] = {}
+        """The best place for one size alone."""
         self._alike: dict[Place | None, Place | None] = {}
 
     def keep(self, known: int, places: Iterable[Place | None]) -> Places:
@@ -56,6 +59,14 @@ class Remembered:
             self._alike.clear()
         kept = self.places[known] = tuple([self._alike.setdefault(place, place) for place in places])
         return kept
+
+
+    def keep_one(self, known: int, place: Place | None) -> Place | None:
+        """Remember this one; returns it."""
+        if len(self.single) >= REMEMBERED:
+            self.single.clear()
+        self.single[known] = place
+        return place
 
 
 class Shape:
@@ -89,11 +100,19 @@ class Shape:
 
     def place(self, free: int, size: int) -> Place | None:
         """The best place for one size."""
-        places = self._remembered.places.get(free << _NUMBER | self.number)
-        if places is not None and (size <= len(places) or places[-1] is None):
-            return places[size - 1] if size <= len(places) else None
+        known, remembered = free << _NUMBER | self.number, self._remembered
+        places = remembered.places.get(known)
+        if places is not None:
+            if size <= len(places):
+                return places[size - 1]
+            if places[-1] is None:
+                return None
+        one = known << _SIZE | size
+        if one in remembered.single:
+            return remembered.single[one]
         starts = adjacent(free, size)
-        return self._best(starts, _left(free), free >> size, size) if starts else None
+        place = self._best(starts, _left(free), free >> size, size) if starts else None
+        return remembered.keep_one(one, place)
 
     def nearest(self, starts: int, size: int) -> tuple[int, int]:
         """The nearest of these places: those before and from the middle on, as in a Place."""
