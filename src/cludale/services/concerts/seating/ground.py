@@ -60,7 +60,6 @@ class Remembered:
         kept = self.places[known] = tuple([self._alike.setdefault(place, place) for place in places])
         return kept
 
-
     def keep_one(self, known: int, place: Place | None) -> Place | None:
         """Remember this one; returns it."""
         if len(self.single) >= REMEMBERED:
