@@ -169,7 +169,7 @@ class OfflineDoors:
         self._chaos = chaos
         self.devices = [Device(f"device-{number}", network, chaos) for number in range(DEVICES)]
         self._new_codes: dict[tuple[str, int], list[str]] = {}
-        """By order and number, for each newer code in order: what a conflict has to call whoever showed one of before."""
+        """By order and number, for each newer code in order: what whoever showed one of before has to be called."""
 
     def happened(self, event: Envelope) -> None:
         """An event became true in this very moment: a ticket may have a new code."""
