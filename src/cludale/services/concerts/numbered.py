@@ -6,6 +6,7 @@ have given it up. So the order in which different reservations are told changes 
 
 import sys
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
@@ -226,9 +227,11 @@ class EndedHolds:
 
     def taken(self, seats: SeatMap, second: float) -> bytes:
         """A bit for each seat that can't be had at that second; it follows from these two alone."""
-        if not seats.held or min(seats.held) > second:
+        ends = sorted(seats.held)
+        ended = bisect_right(ends, second)
+        if not ended:
             return seats.taken
-        held = {until: places for until, places in seats.held.items() if until <= second}
+        held = {until: seats.held[until] for until in ends[:ended]}
         if held != self._held:
             self._look(held)
         taken, free = bytearray(seats.taken), self._free
@@ -236,10 +239,10 @@ class EndedHolds:
             taken[byte] &= ~bits
         if seats.over:
             is_often = len(self._places) > sum([bits.bit_count() for bits in free.values()])
-            for place, more in seats.over.items():  # somebody else may have it by now
-                bit = 1 << (place & 7)
-                if free.get(place >> 3, 0) & bit and not (is_often and self._places.count(place) > more):
-                    taken[place >> 3] |= bit
+            for place in seats.over:  # somebody else may have it by now
+                byte = place >> 3
+                if byte in free and not (is_often and self._places.count(place) > seats.over[place]):
+                    taken[byte] |= free[byte] & 1 << (place & 7)
         return bytes(taken)
 
     def _look(self, held: dict[int, bytes]) -> None:
