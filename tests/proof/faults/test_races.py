@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import resource
 from collections import Counter
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ ROWS, ROW = 20, 25
 """Of the numbered hall, and how many seats a row has."""
 AT_ONCE = 1_000
 """Connections of those buyers: more than the server works on at once, and than it lets wait for long."""
+ROUNDS = "RELIABILITY_ROUNDS"
+"""The setting for another number of rounds in the numbered hall."""
 FINAL = (201, 409)
 """Answers after which a buyer goes home; with a 503 one asks again."""
 
@@ -153,7 +156,7 @@ def test_ten_thousand_buyers_of_a_numbered_hall_have_each_seat_once(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
     """Who names seats and who takes the best come at once, for every seat there is."""
-    buyers, rounds = scale.of_three(1_000, BUYERS, BUYERS), scale.of_three(1, 1, 100)
+    buyers, rounds = scale.of_three(1_000, BUYERS, BUYERS), int(os.environ.get(ROUNDS) or scale.of_three(1, 1, 100))
     lost_to_another, full = "buyer whose named seats somebody else had", "buyer who found the numbered hall full"
     faults.expect(lost_to_another)
     faults.expect(full)
