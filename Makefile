@@ -57,8 +57,9 @@ test-all: all-system $(filter postgres,$(PARTS)) ## Check everything: that, side
 	@$(MAKE) --no-print-directory -j 2 rest journeys
 	RELIABILITY_SCALE=slow $(BIN)/pytest --rest -m alone --durations=20 $(PYTEST_ARGS)
 
+# One worker fewer, for the journeys run beside it: parts that wait for a processor longer than they may fail a test.
 rest:
-	RELIABILITY_SCALE=slow $(PYTEST) --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
+	RELIABILITY_SCALE=slow $(PYTEST) --numprocesses=$(shell expr 1 + $$(nproc)) --rest -m "not alone" --durations=20 $(PYTEST_ARGS)
 
 # With jobs of its own: of those of `make -j 2` the tests have one, and this is the other.
 beside-test: $(VENV)/bin/python

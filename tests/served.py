@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from cludale_operations.trust import trust_at
+
 STOPPED_SECONDS = 60
 KEY = "the-organizers-key"
 
@@ -23,7 +25,7 @@ class Served:
         self.process = process
         self.url = url
         self.folder = folder
-        self.http = httpx.Client(base_url=url, timeout=20)
+        self.http = httpx.Client(base_url=url, timeout=20, verify=trust_at(url))
         self.organizer = {"authorization": f"Bearer {KEY}"}
 
     @property

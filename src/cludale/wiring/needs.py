@@ -1,33 +1,20 @@
 """Preflight: checks, before a process starts, that it has every setting that its services need."""
 
-import hmac
-import secrets
-import time
-from base64 import urlsafe_b64encode
 from collections.abc import Collection
-from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
 from cludale.adapters.nats_monitor.backlog import NatsBacklog
 from cludale.adapters.smtp import sender_address
-from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
-from cludale.adapters.system.ticket_keys import KeptTicketKeys
-from cludale.adapters.webhook_posts.addresses import Networks
 from cludale.kernel import roles
 from cludale.ports.clock import Clock
-from cludale.ports.ticket_keys import TicketKeys
 from cludale.ports.tracing import UNTRACED
 from cludale.ports.wallets import NoWallets, Wallets
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
-from cludale.services.tickets.codes import key_of
-from cludale.web.limits import Addresses, Inside, Limits, RequestLimit
-from cludale.web.shared_limits import SharedLimit
+from cludale.wiring.networks import inside, webhook_networks
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -144,30 +131,6 @@ def broker_backlog(settings: Settings, only: Collection[str]) -> NatsBacklog | N
     return NatsBacklog(settings.nats_monitor_url, [*(f"{own}-{topic}" for topic in topics), dead_letter_topic(own)])
 
 
-def token_keys(settings: Settings) -> KeyPair:
-    """What orders' access tokens follow from, and what they may have followed from: the same in all of orders."""
-    if settings.token_key is not None:
-        return KeyPair(settings.token_key, settings.token_key_too)
-    if settings.dapr and settings.organizer_key is not None:
-        key = hmac.digest(settings.organizer_key.encode(), b"cludale access tokens", "sha256").hex()
-        return KeyPair(key, settings.token_key_too)
-    kept = kept_pair(settings.data_dir, "token")
-    return kept if settings.token_key_too is None else kept._replace(too=settings.token_key_too)
-
-
-_HASHED: Final = "sha256-"
-"""What a kept pepper begins with that is bytes, in hexadecimal."""
-
-
-def ticket_keys(settings: Settings) -> TicketKeys:
-    """What codes of tickets are signed with: all replicas of tickets need the same. Raises UnusableKey, OSError."""
-    text = settings.ticket_keys
-    if text is None and settings.dapr and settings.organizer_key is not None:
-        seed = hmac.digest(settings.organizer_key.encode(), b"cludale tickets", "sha256")
-        text = urlsafe_b64encode(seed).rstrip(b"=").decode()
-    return KeptTicketKeys(settings.data_dir / "tickets.key", key_of, text=text)
-
-
 def wallets(settings: Settings, clock: Clock) -> Wallets:
     """What makes passes for wallets, as far as they are set up. Raises MissingSetting."""
     key, issuer = settings.google_wallet_key, settings.google_wallet_issuer
@@ -181,131 +144,6 @@ def wallets(settings: Settings, clock: Clock) -> Wallets:
         return KeptWallets(apple_pem=settings.apple_pass_pem, google_key=key, google_issuer=issuer, clock=clock)
     except (*Unusable, OSError) as error:
         raise MissingSetting(f"passes for wallets can't be signed: {error}") from error
-
-
-def privacy_keys(settings: Settings) -> tuple[str, str | None]:
-    """The master key of personal data, and another one that some data may be under: all replicas of orders need them.
-
-    Whoever sets one where none was set before goes on with what is under the one that had followed from other things.
-    """
-    made = settings.data_dir / "privacy.key"
-    followed: str | None = None
-    if settings.dapr and settings.organizer_key is not None:
-        followed = hmac.digest(settings.organizer_key.encode(), b"cludale personal data", "sha256").hex()
-    elif settings.privacy_key is None or made.exists():
-        followed = kept_key(made)
-    if settings.privacy_key is None:
-        if followed is None:
-            raise TypeError("there is always one")
-        return followed, settings.privacy_key_too
-    return settings.privacy_key, settings.privacy_key_too or followed
-
-
-class KeyHashes(NamedTuple):
-    """What the hashes of keys are made with, as it stood at one moment: the same in all services."""
-
-    used: bytes
-    beside: tuple[bytes, ...]
-    """What is good, too, while it is changed (docs/run/secrets.md): one at the most."""
-    too: tuple[bytes, ...]
-    """What the hashes of kept keys may have been made with before: a setting that comes later ends no key."""
-
-    @property
-    def is_changing(self) -> bool:
-        """Is another secret good beside that of the hashes of keys?"""
-        return bool(self.beside)
-
-    @property
-    def buyers(self) -> list[bytes]:
-        """What buyers' keys are made with: the same in all replicas of orders; with others, all tickets count anew.
-
-        While the secret that they follow from is changed there are two, and a buyer is known by both.
-        """
-        return [hmac.digest(each, b"cludale buyers", "sha256") for each in (self.used, *self.beside)]
-
-
-def key_hashes(settings: Settings) -> KeyHashes:
-    """Read once, from the settings or the data folder. Raises OSError, UnusableKey."""
-    first = None if settings.organizer_key is None else _of_first_key(settings.organizer_key)
-    is_kept = (settings.data_dir / "keys.key").exists() or (settings.key_hash is None and first is None)
-    kept = [_pepper(each) for each in kept_pair(settings.data_dir, "keys") if each is not None] if is_kept else []
-    firsts = [] if first is None else [first]
-    # a first key that is set later ends no other one
-    used, *beside = [_pepper(settings.key_hash)] if settings.key_hash is not None else kept or firsts
-    if settings.key_hash_too is not None:
-        beside = [_pepper(settings.key_hash_too)]
-    beside = [each for each in beside if each != used]
-    too = [each for each in dict.fromkeys([*beside, *kept, *firsts]) if each != used]
-    return KeyHashes(used, tuple(beside), tuple(too))
-
-
-def keep_key_hash(folder: Path, organizer_key: str | None) -> str:
-    """What the hashes of keys follow from, from now on in `keys.key`: another first key ends no other one then."""
-    if organizer_key is None:
-        return kept_key(folder / "keys.key")
-    return kept_key(folder / "keys.key", make=lambda: _HASHED + _of_first_key(organizer_key).hex())
-
-
-def _of_first_key(organizer_key: str) -> bytes:
-    return hmac.digest(organizer_key.encode(), b"cludale keys", "sha256")
-
-
-def _pepper(text: str) -> bytes:
-    if text.startswith(_HASHED):
-        with suppress(ValueError):
-            return bytes.fromhex(text.removeprefix(_HASHED))
-    return text.encode()
-
-
-def service_keys(settings: Settings, only: Collection[str]) -> list[str]:
-    """What services call each other with, the one that is sent first; none: the first key, as in earlier releases."""
-    if set(only) == set(NAMES):
-        return [secrets.token_urlsafe(32)]  # all are here: nobody else has it
-    return [each for each in (settings.service_key, settings.service_key_too) if each is not None]
-
-
-def request_limits(settings: Settings) -> Limits | None:
-    """How many requests an address, and a key, may make; None: any number. Raises UnusableSetting."""
-
-    def limit(name: str, most: int | None) -> RequestLimit | None:
-        if most is None:
-            return None
-        if settings.database_url is None:
-            return RequestLimit(name, most=most, seconds=settings.limit_seconds, clock=time.monotonic)
-        secret = hmac.digest(key_hashes(settings).used, b"cludale request limits", "sha256")
-        return SharedLimit(name, most=most, seconds=settings.limit_seconds, clock=time.time, secret=secret)
-
-    addresses = trusted_addresses(settings)
-    found = Limits(addresses, limit("address", settings.address_requests), limit("key", settings.key_requests))
-    return None if found.per_address is None and found.per_key is None else found
-
-
-def trusted_addresses(settings: Settings) -> Addresses:
-    """Where requests come from, by the word of trusted proxies. Raises UnusableSetting."""
-    try:
-        trusted = (each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
-        return Addresses(trusted, ipv6_prefix=settings.address_prefix)
-    except ValueError as error:
-        raise UnusableSetting("CLUDALE_TRUSTED_PROXIES", settings.trusted_proxies, str(error)) from error
-
-
-def inside(settings: Settings) -> Inside | None:
-    """From where what is for operators is shown; None: from anywhere. Raises UnusableSetting."""
-    named = [each.strip() for each in settings.inside_networks.split(",") if each.strip()]
-    if not named:
-        return None
-    try:
-        return Inside(named, trusted_addresses(settings))
-    except ValueError as error:
-        raise UnusableSetting("CLUDALE_INSIDE_NETWORKS", settings.inside_networks, str(error)) from error
-
-
-def webhook_networks(settings: Settings) -> Networks:
-    """Where webhooks may go beside public addresses. Raises UnusableSetting."""
-    try:
-        return Networks(each.strip() for each in settings.webhook_networks.split(",") if each.strip())
-    except ValueError as error:
-        raise UnusableSetting("CLUDALE_WEBHOOK_NETWORKS", settings.webhook_networks, str(error)) from error
 
 
 def through_sidecar(settings: Settings, service: str) -> dict[str, str]:

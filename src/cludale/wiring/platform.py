@@ -46,16 +46,9 @@ from cludale.web.metrics import RequestCounts
 from cludale.web.routing import Route
 from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
-from cludale.wiring.needs import (
-    app_id,
-    broker_backlog,
-    check,
-    keep_key_hash,
-    key_hashes,
-    request_limits,
-    service_keys,
-    token_keys,
-)
+from cludale.wiring.keys import keep_key_hash, key_hashes, service_keys, token_keys
+from cludale.wiring.needs import app_id, broker_backlog, check
+from cludale.wiring.networks import request_limits
 from cludale.wiring.services import ServiceBuilder
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import Store, exchange, is_of_one_process, open_store

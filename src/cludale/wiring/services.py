@@ -77,17 +77,9 @@ from cludale.web import figures
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.routing import Route, routes_of
-from cludale.wiring.needs import (
-    key_hashes,
-    privacy_keys,
-    through_sidecar,
-    ticket_keys,
-    trial_url_of,
-    trusted_addresses,
-    url_of,
-    wallets,
-    webhook_networks,
-)
+from cludale.wiring.keys import key_hashes, privacy_keys, ticket_keys
+from cludale.wiring.needs import through_sidecar, trial_url_of, url_of, wallets
+from cludale.wiring.networks import trusted_addresses, webhook_networks
 from cludale.wiring.settings import PaymentProvider, Settings
 from cludale.wiring.stores import Store, commit_limit, concerts_state_store, ledger
 from cludale.wiring.watching import Watching

@@ -21,7 +21,7 @@ from cludale.services.audit.store import ENTRY, LAST, entry_of
 from cludale.services.orders.privacy import upkeep
 from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.store import ORDERS, PERSONAL
-from cludale.wiring.needs import privacy_keys
+from cludale.wiring.keys import privacy_keys
 from cludale.wiring.offline import store_to_read, store_to_write
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import STORE

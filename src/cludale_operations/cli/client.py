@@ -13,6 +13,7 @@ import typer
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.screen import NO, fail, note
 from cludale_operations.own_server import own_trust, own_url
+from cludale_operations.trust import trust_at
 
 if TYPE_CHECKING:
     import httpx
@@ -48,7 +49,7 @@ class Client:
                 base_url=self.url,
                 headers=headers,
                 timeout=TIMEOUT_SECONDS,
-                verify=own_trust(self.url, settings) or True,
+                verify=trust_at(self.url, own_trust(self.url, settings)),
             )
         except httpx.InvalidURL as error:
             fail(f"{self.url!r} is no address of a server: {error}. Write http://127.0.0.1:8080.")

@@ -58,7 +58,7 @@ def gateway(
     import uvloop
 
     from cludale.web.server import CannotListen, address_of, listen
-    from cludale.wiring.needs import inside, trusted_addresses
+    from cludale.wiring.networks import inside, trusted_addresses
     from cludale_operations.cli.logs import log_to_stderr
     from cludale_operations.gateway.certificates import NoHttps
     from cludale_operations.gateway.configuration import GatewayLimits

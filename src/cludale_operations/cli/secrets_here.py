@@ -12,7 +12,7 @@ from cludale.adapters.system.keys import new_key
 from cludale.adapters.system.ticket_keys import replace_file, rotated
 from cludale.kernel.times import rfc3339
 from cludale.services.tickets.codes import key_of
-from cludale.wiring.needs import ticket_keys
+from cludale.wiring.keys import ticket_keys
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.screen import say
 from cludale_operations.cli.up import ask_up

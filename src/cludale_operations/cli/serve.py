@@ -31,7 +31,8 @@ from cludale.web.app import WebApp
 from cludale.web.protocol import ConnectionLimits
 from cludale.web.server import CannotListen, address_of, listen
 from cludale.web.server import serve as serve_app
-from cludale.wiring.needs import MissingSetting, inside
+from cludale.wiring.needs import MissingSetting
+from cludale.wiring.networks import inside
 from cludale.wiring.platform import Platform
 from cludale.wiring.secret_store import with_secrets
 from cludale.wiring.settings import Settings

@@ -14,7 +14,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.ticket_keys import TicketKey
 from cludale.services.tickets.codes import key_of
 from cludale.services.tickets.events import UndoReason
-from cludale.wiring.needs import ticket_keys
+from cludale.wiring.keys import ticket_keys
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.offline_door import conflict

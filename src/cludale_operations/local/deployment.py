@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cludale.adapters.system.keys import kept_key
 from cludale.services import NAMES
-from cludale.wiring.needs import keep_key_hash
+from cludale.wiring.keys import keep_key_hash
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import STATE_STORE_USERS
 from cludale_operations.local.daprd import Broker, Daprd, resources_for

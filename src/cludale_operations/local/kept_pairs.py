@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from cludale.adapters.system.keys import kept_pair, put_key
-from cludale.wiring.needs import keep_key_hash
+from cludale.wiring.keys import keep_key_hash
 from cludale.wiring.settings import Settings
 from cludale_operations.rotation import NotRotated, Pair, Stage, settled
 

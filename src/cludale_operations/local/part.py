@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
@@ -19,7 +19,8 @@ from cludale_operations.local.tether import tethered
 
 LOG_LINES_SHOWN = 8
 _LOG_BYTES_READ = 8_192
-_LOOK_SECONDS = 0.03
+_LOOK_SECONDS, _SELDOM_SECONDS, _SLOWER = 0.03, 0.3, 1.25
+"""How soon one looks again, at most, and how much later each time: looking costs who looks and who answers."""
 _ANSWER_SECONDS = 2
 
 
@@ -120,12 +121,13 @@ class Part(ABC):
         """Wait `ready_seconds` at most. Raises PartFailed."""
         try:
             async with asyncio.timeout(self.ready_seconds):
+                pauses = _pauses()
                 while not await self.is_ready():
                     if self.ended is not None:
                         raise PartFailed(
                             f"{self.name} ended ({how(self.ended)}) before it was ready{self.last_words()}"
                         )
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await asyncio.sleep(next(pauses))
         except TimeoutError:
             raise PartFailed(f"{self.name} was not ready in {self.ready_seconds:g} s{self.last_words()}") from None
 
@@ -152,8 +154,9 @@ class Part(ABC):
         """Its exit status, once it has ended."""
         if self._process is None:
             raise RuntimeError(f"{self.name} was never started")
+        pauses = _pauses()
         while (status := self._process.poll()) is None:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(next(pauses))
         return status
 
     def signal(self, what: signal.Signals) -> None:
@@ -179,6 +182,14 @@ class Part(ABC):
         except OSError:
             return ""
         return "\n".join([f"; the end of {self.log}:", *lines[-LOG_LINES_SHOWN:]])
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds until each next look."""
+    pause = _LOOK_SECONDS
+    while True:
+        yield pause
+        pause = min(pause * _SLOWER, _SELDOM_SECONDS)
 
 
 def how(status: int) -> str:

@@ -33,7 +33,8 @@ _METHOD_FRAME = 1
 class RabbitMq(Part):
     """The broker, with the Erlang port mapper that it needs. Durable queues outlive it."""
 
-    ready_seconds: ClassVar[float] = 60
+    ready_seconds: ClassVar[float] = 180
+    """Its runtime alone has needed 40 s on a machine that does much else."""
     stop_seconds: float = 20
     stop_signal: ClassVar = signal.SIGTERM
 

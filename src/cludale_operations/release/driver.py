@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from cludale_operations.release.handlers import Handled
 from cludale_operations.release.judgement import Backlog, Figures
 from cludale_operations.release.standing import Standing
+from cludale_operations.trust import trust_at
 
 
 class PlatformFailed(Exception):
@@ -20,6 +21,11 @@ class Address(NamedTuple):
     headers: Mapping[str, str]
     trust: ssl.SSLContext | None = None
     """Of whoever asks there; None: whom everybody trusts."""
+
+    @property
+    def verify(self) -> ssl.SSLContext | bool:
+        """`trust`, as httpx is told it."""
+        return trust_at(self.url, self.trust)
 
 
 class Driver(Protocol):

@@ -35,9 +35,7 @@ def wait_until_reachable(
 
 def _unreachable(address: Address) -> str:
     try:
-        answer = httpx.get(
-            address.url + PATH, headers=address.headers, timeout=TIMEOUT_SECONDS, verify=address.trust or True
-        )
+        answer = httpx.get(address.url + PATH, headers=address.headers, timeout=TIMEOUT_SECONDS, verify=address.verify)
     except httpx.HTTPError as error:
         return str(error) or type(error).__name__
     is_json = answer.headers.get("content-type", "").partition(";")[0] in {

@@ -20,7 +20,7 @@ PROBES = tuple(probe for service in SERVICES for probe in service.probes)
 def smoked(at: Address, organizer_key: str) -> list[str]:
     """What is wrong; nothing if all is well."""
     wrong = []
-    with httpx.Client(base_url=at.url, headers=at.headers, timeout=TIMEOUT_SECONDS, verify=at.trust or True) as http:
+    with httpx.Client(base_url=at.url, headers=at.headers, timeout=TIMEOUT_SECONDS, verify=at.verify) as http:
         for probe in PROBES:
             said = f"{probe.method} {probe.path}"
             bearer = {"authorization": f"Bearer {organizer_key}"} if probe.as_organizer else {}

@@ -52,7 +52,9 @@ def compared(address: Address, organizer_key: str, moment: datetime) -> Compared
     headers = {**address.headers, "authorization": f"Bearer {organizer_key}"}
     records, wrong = 0, []
     try:
-        with httpx.Client(base_url=address.url, headers=headers, timeout=TIMEOUT_SECONDS) as http:
+        with httpx.Client(
+            base_url=address.url, headers=headers, timeout=TIMEOUT_SECONDS, verify=address.verify
+        ) as http:
             for kind, record in RECORDS.items():
                 for event in _last(http, kind, moment):
                     records += 1

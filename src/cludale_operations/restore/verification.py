@@ -34,6 +34,7 @@ def log_of(address: Address, organizer_key: str, *, head: str | None = None) -> 
             params={} if head is None else {"head": head},
             headers=headers,
             timeout=TIMEOUT_SECONDS,
+            verify=address.verify,
         )
         verdict = answer.json()
     except (httpx.HTTPError, ValueError) as error:

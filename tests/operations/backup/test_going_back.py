@@ -94,6 +94,7 @@ def differences(data: Path) -> int:
 
 
 @pytest.mark.timeout(400)  # among the longest: its file begins early
+@pytest.mark.slow
 def test_a_data_folder_comes_back_as_it_was_at_one_instant_and_goes_on(tmp_path: Path, recipient: str) -> None:
     with serve(tmp_path / "data", settings=SETTINGS) as served:
         before = sold_while_copied(served, tmp_path, recipient)

@@ -10,7 +10,7 @@ from tests.operations.release.azure import VAULT, Azure, azure, old_secret
 from typer.testing import CliRunner
 
 from cludale.services import NAMES
-from cludale.wiring.needs import ticket_keys
+from cludale.wiring.keys import ticket_keys
 from cludale.wiring.settings import Settings
 from cludale_operations.cli import app, secrets, secrets_here
 from cludale_operations.release.azure_rotation import AzureRotation, VaultNames

@@ -252,6 +252,7 @@ async def _until_quiet(reader: asyncio.StreamReader) -> bytes:
 
 
 @pytest.mark.parametrize(("name", "sent", "statuses"), CASES, ids=[each[0] for each in CASES])
+@pytest.mark.slow
 async def test_the_gateway_answers_as_safely_as_the_server(
     real: Real, name: str, sent: bytes, statuses: list[int]
 ) -> None:

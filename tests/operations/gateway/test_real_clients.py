@@ -7,6 +7,8 @@ import pytest
 from tests.operations.gateway.conftest import Real
 from tests.parts import need
 
+pytestmark = pytest.mark.slow
+
 ORDER = '{"concertId":"the-concert","userId":"me","quantity":1}'
 WAYS = ["server", "gateway"]
 

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.operations.infra.templates import running
 from tests.served import serve
@@ -20,6 +21,8 @@ from tools.azure_costs.__main__ import (
 )  # fmt: skip
 
 from cludale.services.catalogue import CATALOGUE
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_page_has_what_the_tool_prints() -> None:

@@ -7,6 +7,8 @@ import pytest
 from tests.operations.infra.templates import ENVIRONMENTS, INFRA, RUNNING, restored, running
 from tools.infra.bicep.evaluate import GROUP, Deployment, Resource, with_parameters
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "Microsoft.DocumentDB/databaseAccounts"
 ROLES = f"{ACCOUNT}/sqlRoleAssignments"
 

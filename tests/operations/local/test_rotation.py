@@ -20,6 +20,8 @@ from cludale_operations.local.jetstream import BrokerRefused, jetstream
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
 from cludale_operations.local.rabbitmq import running_rabbitmq
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 240
 SETTINGS = {"CLUDALE_ADMISSION_SECONDS": "25"}
 GOOD = {201, 202, 409}

@@ -8,6 +8,7 @@ from tests.operations.release.azure import BUILT_ANEW, NEW, OLD, azure
 from cludale_operations.release.driver import PlatformFailed
 
 
+@pytest.mark.slow
 def test_the_release_after_a_failed_one_goes_through_and_puts_no_suffix_twice(tmp_path: Path) -> None:
     with azure(tmp_path) as cloud:
         cloud.release.deploy(NEW, "c1")

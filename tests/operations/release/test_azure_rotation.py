@@ -63,6 +63,7 @@ def in_vault(cloud: Azure, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", PAIRED)
+@pytest.mark.slow
 def test_a_secret_is_changed_and_everybody_understands_everybody_all_the_time(cloud: Azure, name: str) -> None:
     pair = rotation(cloud).rotate(name, finish=True)
     assert pair.stage is Stage.SETTLED
@@ -98,6 +99,7 @@ def test_no_secret_is_in_a_command_line(cloud: Azure) -> None:
     assert not [word for words in cloud.said for word in words for secret in secrets if secret in word]
 
 
+@pytest.mark.slow
 def test_in_the_midst_of_a_release_both_revisions_are_given_it(cloud: Azure) -> None:
     cloud.release.deploy(NEW, "c1")
     rotation(cloud).rotate("service-key")

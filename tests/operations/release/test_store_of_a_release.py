@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 from tests.operations.release.azure import DEAD_LETTER_TOPICS, NAMES, NEW, ORDER, PACE, PATHS, Azure, azure
 
 from cludale.services.catalogue import CATALOGUE
 from cludale_operations.release.azure import AzureDriver
 from cludale_operations.release.judgement import Bounds
 from cludale_operations.release.release import Release
+
+pytestmark = pytest.mark.slow
 
 VARIABLE = "CLUDALE_COSMOS_ENDPOINT"
 OTHER = "https://restored.documents.azure.com:443/"

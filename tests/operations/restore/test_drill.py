@@ -13,6 +13,8 @@ from cludale_operations.release.standing import NotNow
 from cludale_operations.restore.drill import Noted, name_at
 from cludale_operations.restore.store_commands import StoreCommands
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3_600.0
 
 

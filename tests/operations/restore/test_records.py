@@ -13,6 +13,8 @@ from cludale.wiring.stores import STORE
 from cludale_operations.release.driver import Address, PlatformFailed
 from cludale_operations.restore.records import RECORDS, Compared, compared
 
+pytestmark = pytest.mark.slow
+
 
 def _compared(platform: Served) -> Compared:
     return compared(Address(platform.url, {}), KEY, datetime.now(UTC))

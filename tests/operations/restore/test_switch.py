@@ -10,6 +10,8 @@ from cludale.services import NAMES as SERVICES
 from cludale_operations.release.driver import PlatformFailed
 from cludale_operations.release.standing import NotNow
 
+pytestmark = pytest.mark.slow
+
 
 def _prepared(there: World) -> None:
     there.drill.prepare(ENDPOINT, TARGET, at=None, noted=None, within_seconds=3_600)

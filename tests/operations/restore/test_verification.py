@@ -13,6 +13,8 @@ from cludale.wiring.stores import STORE
 from cludale_operations.release.driver import Address, PlatformFailed
 from cludale_operations.restore.verification import log_of, verified
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:

@@ -6,12 +6,14 @@ from html import unescape
 import httpx
 from tests.served import Served
 
+from cludale_operations.trust import trust_at
+
 
 class Staff:
     """Somebody at the desk."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=20)
+        self.http = httpx.Client(base_url=url, timeout=20, verify=trust_at(url))
 
     def get(self, path: str) -> httpx.Response:
         return self.http.get(path)

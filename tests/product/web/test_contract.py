@@ -18,17 +18,17 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield running
 
 
-@pytest.mark.timeout(400)  # among the longest: its file begins early
+@pytest.mark.timeout(1000)  # 9,000 cases, two minutes if nothing runs beside it: its file begins early
 @pytest.mark.slow
 def test_the_api_keeps_its_contract_whatever_is_sent(served: Served, tmp_path: Path) -> None:
     ended = tried(
         served.url,
         served.organizer["authorization"],
         tmp_path,
-        examples=3,
+        examples=1,
         seed=1,
         phases=BOUNDED,
-        seconds=300,
+        seconds=900,
     )
     assert ended.status == 0, ended.said
     paths = served.http.get("/openapi.json").json()["paths"]

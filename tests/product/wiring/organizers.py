@@ -11,7 +11,7 @@ from tests.served_here import served_here
 
 from cludale.services import NAMES
 from cludale.web.app import WebApp
-from cludale.wiring.needs import inside
+from cludale.wiring.networks import inside
 from cludale.wiring.platform import Platform
 
 FIRST_KEY = "organizer"

@@ -189,6 +189,7 @@ def filled(value: Any, names: dict[str, str]) -> Any:
 
 
 @pytest.mark.timeout(400)  # among the longest: its file begins early
+@pytest.mark.slow
 async def test_every_cell_is_as_the_matrix_says(world: World) -> None:
     wrong = []
     for row in MATRIX:

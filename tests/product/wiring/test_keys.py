@@ -15,7 +15,7 @@ from cludale.services import NAMES
 from cludale.services.concerts.key_service import KeyService
 from cludale.web.keyring import FRESH_SECONDS
 from cludale.wiring import key_watch
-from cludale.wiring.needs import key_hashes, service_keys
+from cludale.wiring.keys import key_hashes, service_keys
 from cludale_operations.local.kept_pairs import KeptPairs
 from cludale_operations.rotation import Pair, Stage, settled
 

@@ -6,7 +6,7 @@ import pytest
 from tests.product.wiring.organizers import FIRST_KEY, bearer, office
 from tests.product.wiring.platforms import settings
 
-from cludale.wiring.needs import inside, request_limits
+from cludale.wiring.networks import inside, request_limits
 from cludale.wiring.settings import UnusableSetting
 
 BEHIND = {"trusted_proxies": "127.0.0.0/8"}

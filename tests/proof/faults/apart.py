@@ -24,7 +24,7 @@ SERVER = {Broker.NATS: "nats-server", Broker.RABBITMQ: "rabbitmq-server"}
 STARTED_SECONDS = 120
 STOPPED_SECONDS = 120
 GONE_SECONDS = 30
-BACK_SECONDS = 90
+BACK_SECONDS = 240
 """How long a part that was killed may take until all of the platform is ready again."""
 
 

@@ -22,7 +22,8 @@ CALLS = {"fdatasync": 60, "pwrite64": 3_000}
 """What a store's files are written with, and up to which call of it a failure comes."""
 
 
-@pytest.mark.parametrize("call", ["fdatasync", pytest.param("pwrite64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
+@pytest.mark.slow
 def test_a_failing_disk_ends_the_process_and_the_next_start_has_all_that_was_acknowledged(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures, call: str
 ) -> None:

@@ -152,6 +152,7 @@ def test_ten_thousand_buyers_of_a_hundred_seats_get_exactly_those(
     )
 
 
+@pytest.mark.slow
 def test_ten_thousand_buyers_of_a_numbered_hall_have_each_seat_once(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
