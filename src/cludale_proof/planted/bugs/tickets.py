@@ -79,7 +79,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, merging, "conflicts_of", lambda ticket: [each for each in right(ticket) if each[0] is not double])
 
 
-@bug("door: who was moved meanwhile is said to have let in a stranger", theme="doors offline")
+@bug("door: who was moved meanwhile is said to be a stranger", theme="numbered seats + doors offline")
 def _(stack: ExitStack) -> None:
     right = merging.conflicts_of
     other = {merging.ConflictKind.MOVED: merging.ConflictKind.REPLACED}
