@@ -122,6 +122,10 @@ class NotYet(Exception):
     """What this event is about comes later in the log: fold it then."""
 
 
+class PerhapsNever(NotYet):
+    """What this event is about comes later in the log, or is in no event at all: then it changes nothing."""
+
+
 class NotEmpty(Exception):
     """The store to rebuild into has records already."""
 
@@ -190,7 +194,7 @@ class Rebuild:
         return await self._differences(live, limit)
 
     def _early(self) -> list[tuple[str, Envelope]]:
-        return [(folder.replay.service, event) for folder in self._folders for event in folder.early]
+        return [(folder.replay.service, event) for folder in self._folders for event in folder.awaited]
 
     async def _differences(self, live: Records, limit: int) -> list[Difference]:
         found: list[Difference] = []
@@ -239,6 +243,13 @@ class _Folder:
         self._states = States(self._entries)
         self.early: Sequence[Envelope] = ()
         """Events whose turn has not come yet."""
+        self.perhaps_never = set[str]()
+        """The ids of those among them that may be about what no event tells of."""
+
+    @property
+    def awaited(self) -> list[Envelope]:
+        """Events that are about something that the log has to have."""
+        return [event for event in self.early if event.id not in self.perhaps_never]
 
     async def fold(self, events: Sequence[Envelope]) -> None:
         """Apply a page of events and write what it changed."""
@@ -262,8 +273,10 @@ class _Folder:
         for event in events:
             try:
                 self.replay.fold(event, self._states)
-            except NotYet:
+            except NotYet as why:
                 early.append(event)
+                if isinstance(why, PerhapsNever):
+                    self.perhaps_never.add(event.id)
             except (LookupError, ValueError, AttributeError, TypeError) as error:
                 raise CannotFold(f"{self.replay.service}: {event.type} {event.id}: {error!r}") from error
         return early

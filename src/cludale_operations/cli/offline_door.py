@@ -135,9 +135,11 @@ def _tell(synced: Synced | None) -> None:
 
 
 def conflict(told: Mapping[str, Any]) -> str:
-    """One line about somebody who should not have been let in."""
+    """One line about somebody who should not have been let in, or sits where somebody else should."""
     entered, earlier = told["entered"], told["earlier"]
     text = f"{told['kind']}: {told['ticketId']} at {entered['door']} at {entered['at']}"
+    if moved := told.get("movedTo"):
+        text += f", with the code of before their seat was moved: theirs is row {moved['row']}, seat {moved['number']}"
     return text if earlier is None else f"{text}, and before at {earlier['door']} at {earlier['at']}"
 
 

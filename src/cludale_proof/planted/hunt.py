@@ -77,9 +77,12 @@ def places(bug: Bug, seeds: int) -> Iterator[tuple[str | None, int]]:
 
 
 def shows(bug: Bug, seed: int, themes: Sequence[str] | None = None) -> str | None:
-    """What the run of this seed (and with these themes) says of the bug, if anything."""
+    """What the run of this seed (and with these themes; ` + ` is between two that come together) says of the bug, if
+    anything.
+    """
+    each = None if themes is None else [name for theme in themes for name in theme.split(" + ")]
     with bug.planted():
-        findings = run(seed, themes=themes).findings
+        findings = run(seed, themes=each).findings
     return findings[0].splitlines()[0] if findings else None
 
 

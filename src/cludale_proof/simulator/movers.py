@@ -16,7 +16,13 @@ from cludale.services.concerts.seat_moves.api import MoveSeatsRequest, SwappedSe
 from cludale_proof.simulator.client import SimulatedClient
 from cludale_proof.simulator.faults import Chaos
 
-_WORTH_A_MOVE: Mapping[str, float] = {"TicketReserved": 0.25, "SeatsSold": 0.2, "OrderPaid": 0.3, "TicketIssued": 0.3}
+_WORTH_A_MOVE: Mapping[str, float] = {
+    "SeatsOffered": 0.4,
+    "TicketReserved": 0.25,
+    "SeatsSold": 0.2,
+    "OrderPaid": 0.3,
+    "TicketIssued": 0.3,
+}
 """How often somebody is moved once this happened."""
 
 Later = Callable[[float, Callable[[], Coroutine[None, None, None]]], None]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cludale.kernel.events import Envelope
 from cludale.services.tickets import offline
 from cludale.services.tickets.domain import Movement
 from cludale.services.tickets.door import Result
@@ -52,6 +53,8 @@ class Entry(NamedTuple):
     concert_id: str
     at: float
     counts: bool
+    generation: int
+    """Which of the ticket's codes was shown."""
 
 
 class Device:
@@ -113,7 +116,9 @@ class Device:
         self._waiting[self._sequence] = ToldScan(
             sequence=self._sequence, code=code, door=self.name, at=now, undone=undone
         )
-        self.entries.append(Entry(scan_id, *ticket, concert_id, self._network.now(), undone is None))
+        self.entries.append(
+            Entry(scan_id, *ticket, concert_id, self._network.now(), undone is None, verdict.claims.generation)
+        )
 
     async def tell_all(self) -> None:
         """Tell until nothing waits."""
@@ -163,6 +168,16 @@ class OfflineDoors:
     def __init__(self, network: Network, chaos: Chaos) -> None:
         self._chaos = chaos
         self.devices = [Device(f"device-{number}", network, chaos) for number in range(DEVICES)]
+        self._new_codes: dict[tuple[str, int], list[str]] = {}
+        """By order and number, for each newer code in order: what whoever showed one of before has to be called."""
+
+    def happened(self, event: Envelope) -> None:
+        """An event became true in this very moment: a ticket may have a new code."""
+        if event.type == "TicketReseated":
+            for number in event.data.numbers:
+                self._new_codes.setdefault((event.data.order_id, number), []).append("moved")
+        elif event.type == "TicketTransferred":
+            self._new_codes.setdefault((event.data.order_id, event.data.number), []).append("replaced")
 
     async def shown(self, concert_id: str, codes: Sequence[str]) -> None:
         """Guests show these at two devices each, which tell it later."""
@@ -204,6 +219,22 @@ class OfflineDoors:
                 and (at := _at(named, pairs, entry.scan_id)) is not None
                 and abs(at - entry.at) > TOLERANCE_SECONDS
             ]
+        return wrong + self._wrong_about_codes(told, entries)
+
+    def _wrong_about_codes(self, told: Mapping[str, Sequence[Any]], entries: Sequence[Entry]) -> list[str]:
+        """Who was let in with a code of before is named: as moved, or as somebody whose ticket is another's by now."""
+        named = {
+            each["entered"]["scanId"]: each["kind"]
+            for of in told.values()
+            for each in of
+            if each["kind"] in ("moved", "replaced")
+        }
+        wrong = []
+        for entry in entries:
+            since = self._new_codes.get((entry.order_id, entry.number), [])[entry.generation - 1 :]
+            expected = ("replaced" if "replaced" in since else "moved") if since and entry.counts else None
+            if named.get(entry.scan_id) != expected:
+                wrong.append(f"scan {entry.scan_id} is said to be {named.get(entry.scan_id)}, and is {expected}")
         return wrong
 
 

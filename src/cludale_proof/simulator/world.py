@@ -275,6 +275,7 @@ class World:
             self._situation(event)
             self.people.happened(event)
             self.movers.happened(event)
+            self.people.offline_doors.happened(event)
             self.receivers.happened(event)
 
     def _tell(self, commit: Commit) -> None:

@@ -100,13 +100,14 @@ class Passage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Somebody was let in who should not have been."""
+    """Somebody was let in who should not have been, or who does not know of their seat."""
 
     kind: str
     ticket_id: str
     section: str
     entered: Passage
     earlier: Passage | None = None
+    moved_to: Seat | None = None
 
 
 class Conflicts(msgspec.Struct, frozen=True):

@@ -180,7 +180,8 @@ class OrderPages(BoughtPages[Known]):
         order, now = known.order, self._site.now()
         concert = await self._programme.known(order.concert_id)
         sections = {each.id: each.name for each in concert.sections} if concert else {}
-        section, seats = sections.get(order.section or "", order.section or ""), seats_line(order.seats)
+        offered = () if order.waiting is None else order.waiting.seats
+        section, seats = sections.get(order.section or "", order.section or ""), seats_line(order.seats or offered)
         paid_at = "" if order.payment is None else order.payment.at.isoformat()
         ends_at = order.expires_at
         if ends_at is None and order.waiting is not None:

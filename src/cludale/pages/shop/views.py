@@ -170,6 +170,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     length: int | None = None
     offered_until: datetime | None = None
     total: Money | None = None
+    seats: "tuple[Seat, ...]" = ()
+    """Those that it is offered, where they have numbers."""
 
 
 class Seat(msgspec.Struct, frozen=True, rename="camel"):

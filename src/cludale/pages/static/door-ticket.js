@@ -94,8 +94,11 @@ const Ticket = (() => {
   // What is said to a code that says `claims`; `own`: this device's scans with the ticket. door.judged is the same.
   const judge = (shot, claims, own, direction, now) => {
     if (claims.concert !== shot.claim) return { result: "wrong-concert" };
-    const [, generation = 1, revoked = null, seen = []] = (shot.orders[claims.order] || []).find(([number]) => number === claims.number) || [];
-    if (revoked || claims.generation < generation) return { result: revoked ? "revoked" : "replaced" };
+    const [, generation = 1, revoked = null, seen = [], since = 0, seat = null] = (shot.orders[claims.order] || []).find(([number]) => number === claims.number) || [];
+    if (revoked || claims.generation < generation) {
+      const moved = !revoked && seat && since && since <= claims.generation;
+      return { result: revoked ? "revoked" : "replaced", ...(moved ? { movedTo: { row: seat[0], number: seat[1] } } : {}) };
+    }
     const undone = new Set(own.filter((each) => each.undone).map((each) => each.id));
     const known = seen.map(([us, door, id, way]) => ({ at: us / 1000, door, id, direction: way })).filter((each) => !undone.has(each.id));
     const ids = new Set([...undone, ...known.map((each) => each.id)]);

@@ -90,7 +90,7 @@
   let counts = null, toldLast = 0, lost = 0;
   const row = (each) => {
     const at = (passage) => ({ at: when(Date.parse(passage.at)), door: passage.door }), item = document.createElement("li");
-    item.textContent = word("entry", { kind: word(`kind-${each.kind}`), n: each.ticketId.split(".").pop(), ...at(each.entered) }) + (each.earlier ? `; ${word("earlier", at(each.earlier))}` : "");
+    item.textContent = word("entry", { kind: word(`kind-${each.kind}`), n: each.ticketId.split(".").pop(), ...at(each.entered) }) + (each.earlier ? `; ${word("earlier", at(each.earlier))}` : "") + (each.movedTo ? `; ${word("moved", { at: "", door: `${each.movedTo.row} ${each.movedTo.number}` })}` : "");
     return item;
   };
   const refresh = async () => {

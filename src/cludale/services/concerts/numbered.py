@@ -6,7 +6,7 @@ have given it up. So the order in which different reservations are told changes 
 
 import sys
 from array import array
-from collections import Counter
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
@@ -74,13 +74,19 @@ def _places(seats: Iterable[NumberedSeat]) -> list[int]:
 
 
 def _take(seats: SeatMap, places: Iterable[int]) -> SeatMap:
+    taken, over = _taken_with(seats, places)
+    return msgspec.structs.replace(seats, taken=taken, over=over)
+
+
+def _taken_with(seats: SeatMap, places: Iterable[int]) -> tuple[bytes, Mapping[int, int]]:
+    """What is taken, and over, once these are taken, too."""
     taken, over = bytearray(seats.taken), seats.over
     for place in places:
         byte, bit = place >> 3, 1 << (place & 7)
         if taken[byte] & bit:
             over = {**over, place: over.get(place, 0) + 1}
         taken[byte] |= bit
-    return msgspec.structs.replace(seats, taken=bytes(taken), over=over)
+    return bytes(taken), over
 
 
 def _give(seats: SeatMap, places: Iterable[int]) -> SeatMap:
@@ -135,7 +141,9 @@ def _end_hold(seats: SeatMap, places: Sequence[int], until: int) -> SeatMap:
 def reserved(seats: SeatMap, those: Iterable[NumberedSeat], until: int) -> SeatMap:
     """These are held until that second."""
     places = _places(those)
-    return _hold(_take(seats, places), places, until)
+    taken, over = _taken_with(seats, places)
+    held = {**seats.held, until: seats.held.get(until, b"") + packed(places)}
+    return msgspec.structs.replace(seats, taken=taken, over=over, held=held)
 
 
 def sold(seats: SeatMap, those: Iterable[NumberedSeat], until: int) -> SeatMap:
@@ -201,19 +209,51 @@ def unblock(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
 
 def taken_at(seats: SeatMap, second: float) -> bytes:
     """A bit for each seat that can't be had at that second, the first seat's the lowest of the first byte."""
-    ended: list[bytes] = []
-    if seats.held and min(seats.held) <= second:
-        ended = [held for until, held in seats.held.items() if until <= second]
-    if not ended:
-        return seats.taken
-    places, over = unpacked(b"".join(ended)), seats.over
-    taken = bytearray(seats.taken)
-    for place in places:
-        taken[place >> 3] &= ~(1 << (place & 7))
-    for place, times in Counter([place for place in places if place in over] if over else ()).items():
-        if times <= over[place]:  # somebody else has it by now
-            taken[place >> 3] |= 1 << (place & 7)
-    return bytes(taken)
+    return EndedHolds().taken(seats, second)
+
+
+class EndedHolds:
+    """What `taken_at` says, for who asks often: the seats of holds that have ended are looked at once."""
+
+    __slots__ = ("_free", "_held", "_places")
+
+    def __init__(self) -> None:
+        self._held: dict[int, bytes] = {}
+        """The holds that had ended when this was asked last, as in a SeatMap."""
+        self._free: dict[int, int] = {}
+        """By byte of what is taken, a bit for each place that they had."""
+        self._places: list[int] = []
+        """Those places, as often as they had them."""
+
+    def taken(self, seats: SeatMap, second: float) -> bytes:
+        """A bit for each seat that can't be had at that second; it follows from these two alone."""
+        ends = sorted(seats.held)
+        ended = bisect_right(ends, second)
+        if not ended:
+            return seats.taken
+        held = {until: seats.held[until] for until in ends[:ended]}
+        if held != self._held:
+            self._look(held)
+        taken, free = bytearray(seats.taken), self._free
+        for byte, bits in free.items():
+            taken[byte] &= ~bits
+        if seats.over:
+            is_often = len(self._places) > sum([bits.bit_count() for bits in free.values()])
+            for place in seats.over:  # somebody else may have it by now
+                byte = place >> 3
+                if byte in free and not (is_often and self._places.count(place) > seats.over[place]):
+                    taken[byte] |= free[byte] & 1 << (place & 7)
+        return bytes(taken)
+
+    def _look(self, held: dict[int, bytes]) -> None:
+        """Most often a second more has come: then only its holds are looked at."""
+        is_more = self._held.items() <= held.items()
+        new = unpacked(b"".join([its for until, its in held.items() if not (is_more and until in self._held)]))
+        free = self._free if is_more else {}
+        for place in new:
+            byte = place >> 3
+            free[byte] = free.get(byte, 0) | 1 << (place & 7)
+        self._held, self._free, self._places = held, free, self._places + new if is_more else new
 
 
 def is_taken(taken: bytes, place: int) -> bool:
@@ -258,6 +298,10 @@ def set_bits(bits: int) -> list[int]:
     ]
 
 
+_NEAR = 128
+"""So many bytes of what is taken are compared at once: some twenty rows."""
+
+
 class Hall:
     """The seats of a section's plan, and where the next party goes.
 
@@ -282,8 +326,7 @@ class Hall:
         self._picker: Picker | None = None
         self._taken = bytes((len(self.order) + 7) >> 3)
         self._left = len(self.order)
-        self._given = 0, len(self._taken)
-        """The part of `_taken` where the seats are that were chosen last."""
+        self._ended = EndedHolds()
 
     def prepare(self) -> Picker:
         """Compute now what the first buyer would have to wait for; the picker is not to be changed."""
@@ -309,26 +352,32 @@ class Hall:
         picker = self._picker
         if picker is None:
             picker = self._picker = self.prepare().copy()
-        if taken != self._taken:
-            for first, last in differing(self._taken, taken, self._given):
-                was, now = (int.from_bytes(each[first:last], "little") for each in (self._taken, taken))
-                self._left += was.bit_count() - now.bit_count()
-                if self._indexes:
-                    for place in set_bits(was ^ now):
-                        index = self._indexes[(first << 3) + place]
-                        if index >= 0:
-                            picker.toggle(index, 1)
-                else:
-                    picker.toggle(first << 3, was ^ now)
-            self._taken = taken
+        if taken is not self._taken:
+            before, self._taken = self._taken, taken
+            for first in range(0, len(taken), _NEAR):
+                was, now = before[first : first + _NEAR], taken[first : first + _NEAR]
+                if was != now:
+                    self._toggle(picker, first << 3, int.from_bytes(was, "little"), int.from_bytes(now, "little"))
         return picker
+
+    def _toggle(self, picker: Picker, first: int, was: int, now: int) -> None:
+        self._left += was.bit_count() - now.bit_count()
+        if not self._indexes:
+            picker.toggle(first, was ^ now)
+            return
+        for place in set_bits(was ^ now):
+            index = self._indexes[first + place]
+            if index >= 0:
+                picker.toggle(index, 1)
+
+    def taken(self, seats: SeatMap, second: float) -> bytes:
+        """What `taken_at` says of the section that this is the hall of."""
+        return self._ended.taken(seats, second)
 
     def best(self, taken: bytes, party: Party) -> tuple[int, ...]:
         """The best that are free, in the order of the plan. Raises NotEnoughSeats."""
         seats = self.picker(taken).best(party).seats
-        places = tuple([self._places[index] for index in seats]) if self._places else seats
-        self._given = min(places) >> 3, (max(places) >> 3) + 1
-        return places
+        return tuple([self._places[index] for index in seats]) if self._places else seats
 
     def left(self, taken: bytes) -> int:
         """How many are free then, wheelchair places among them."""
@@ -359,7 +408,11 @@ class Hall:
 
     def seats(self, places: Iterable[int]) -> tuple[NumberedSeat, ...]:
         """Those at these places."""
-        return tuple([self.seat(place) for place in places])
+        if self._indexes:
+            return tuple([self.seat(place) for place in places])
+        ids, numbers, flags = self.layout.ids, self.layout.numbers, self.layout.flags
+        rows, row_of = self.layout.rows, self.layout.row_of
+        return tuple([NumberedSeat(ids[at], rows[row_of[at]].label, numbers[at], at, flags[at]) for at in places])
 
     def aside(self) -> bytes:
         """Its wheelchair and companion places, packed."""
@@ -400,31 +453,6 @@ def _gathered(free: int, places: Sequence[int], count: int) -> int:
     bits = bin(free | 1 << count)[:2:-1]  # a text is looked into faster than so long a number
     said = ["0" if place < 0 else bits[place] for place in reversed(places)]
     return int("".join(said) or "0", 2)
-
-
-def differing(one: bytes, other: bytes, part: tuple[int, int]) -> list[tuple[int, int]]:
-    """Where two texts of one length differ: from which byte to which, _NEAR bytes at a time at most.
-
-    `part` is where they most likely do.
-    """
-    found: list[tuple[int, int]] = []
-    first, last = part
-    parts = [part if one[:first] == other[:first] and one[last:] == other[last:] else (0, len(one))]
-    while parts:
-        first, last = parts.pop()
-        while last - first > _NEAR:
-            middle = (first + last) >> 1
-            if one[first:middle] == other[first:middle]:
-                first = middle
-            else:
-                if one[middle:last] != other[middle:last]:
-                    parts.append((middle, last))
-                last = middle
-        found.append((first, last))
-    return found
-
-
-_NEAR = 8
 
 
 class NotFree(Exception):

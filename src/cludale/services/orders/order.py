@@ -157,6 +157,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     bill: Bill | None = None
     numbered_seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
     """Which, in a numbered section."""
+    moves: int | UnsetType = UNSET
+    """As in Allocation; unset, too, in all that was written before this field existed."""
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):

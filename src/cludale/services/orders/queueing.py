@@ -70,6 +70,7 @@ def offered(order: Order, held: SeatsHeld) -> Order:
         cancel_until=held.cancel_until,
         bill=held.bill,
         numbered_seats=held.allocation.numbered_seats,
+        moves=held.allocation.moves,
     )
     waits = replace(order.waits or Waits(), offer=offer)
     return replace(order, waits=waits, due_at=held.expires_at, tries=order.tries + 1)
@@ -94,8 +95,22 @@ def _held(order: Order, offer: Offer) -> SeatsHeld:
         reservation_id=offer.reservation_id,
         quantity=order.seats.quantity,
         numbered_seats=offer.numbered_seats,
+        moves=offer.moves,
     )
     return SeatsHeld(allocation, offer.price, offer.expires_at, None, offer.cancel_until, offer.bill)
+
+
+def with_others(order: Order, told: Allocation) -> Order | None:
+    """What is offered to it are these seats by now, whichever of two moves is heard of first. None: it was not offered
+    any of this reservation, as far as it has heard.
+    """
+    offer = None if order.waits is None else order.waits.offer
+    if order.waits is None or offer is None or offer.reservation_id != told.reservation_id:
+        return None
+    if (told.moves or 0) <= (offer.moves or 0):
+        return order
+    moved = replace(offer, numbered_seats=told.numbered_seats, moves=told.moves)
+    return replace(order, waits=replace(order.waits, offer=moved))
 
 
 def total(order: Order) -> Money | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from cludale.kernel.events import Envelope, Event
 from cludale.kernel.flat import fields_of
-from cludale.runtime.replay import NotYet, Ref, States, Table
+from cludale.runtime.replay import NotYet, PerhapsNever, Ref, States, Table
 from cludale.services.concerts.events import SeatsMoved, SeatsReturned
 from cludale.services.orders.carts import domain as carts
 from cludale.services.orders.carts.domain import Cart
@@ -110,6 +110,8 @@ def _after(order: Order | None, event: Envelope) -> Order:
     data = event.data
     if isinstance(data, OrderPlaced):
         return as_placed(data, at=event.time)
+    if order is None and isinstance(data, SeatsMoved):
+        raise PerhapsNever  # an offer that is not taken is of an order that no event tells of
     if order is None or _is_missing(order, data):
         raise NotYet
     return evolve(order, data, at=event.time)

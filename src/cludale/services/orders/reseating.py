@@ -9,7 +9,7 @@ from datetime import datetime
 from cludale.kernel.allocation import numbers_moved, seats_named
 from cludale.kernel.decision import Decision
 from cludale.services.concerts.events import SeatsMoved
-from cludale.services.orders import parts
+from cludale.services.orders import parts, queueing
 from cludale.services.orders.domain import evolve, is_closed
 from cludale.services.orders.events import OrderReseated
 from cludale.services.orders.order import Order, Status
@@ -20,6 +20,8 @@ def moved(order: Order, fact: SeatsMoved, *, at: datetime) -> Decision[Order] | 
 
     An order that was cancelled keeps what it had. What is known already, or is older, changes nothing.
     """
+    if order.status is Status.PENDING and (offered := queueing.with_others(order, fact.allocation)) is not None:
+        return Decision(offered)
     if is_early(order, fact):
         return None
     after = evolve(order, fact, at=at)

@@ -127,6 +127,7 @@ class WaitingView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     length: Annotated[int | None, Meta(description="how many wait for seats of its section")]
     offered_until: Annotated[datetime | None, Meta(description="seats are held for it until then: pay, and they stay")]
     total: Annotated[Money | None, Meta(description="what the seats cost that it is offered")]
+    seats: Annotated[list[SeatView] | UnsetType, Meta(description="those, where they have numbers")] = UNSET
 
     @classmethod
     def of(cls, order: Order, line: InLine | None = None) -> Self:
@@ -137,6 +138,7 @@ class WaitingView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             length=None if line is None else line.waiting,
             offered_until=None if offer is None else offer.expires_at,
             total=queueing.total(order),
+            seats=UNSET if offer is None else seat_views(offer.numbered_seats),
         )
 
 

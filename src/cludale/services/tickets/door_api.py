@@ -255,7 +255,10 @@ class DoorApi:
         scope=Scope.DOOR,
         owned=Owned.HIDDEN,
         summary="Whom doors without network let in that should not have been",
-        description="Double entries with both doors and times; void and replaced tickets. Of one concert.",
+        description=(
+            "Double entries with both doors and times; void and replaced tickets; and whoever was let in with the code "
+            "of before their seat was moved, with the seat that is theirs now. Of one concert."
+        ),
         replies={200: Reply(ConflictList)},
         refusals=(NotFound,),
     )

@@ -109,6 +109,8 @@ class ConflictKind(StrEnum):
     """The ticket was void already."""
     REPLACED = "replaced"
     """It was somebody else's already: an older code was shown."""
+    MOVED = "moved"
+    """Whoever has it was let in with a code of before their seat was moved: they may sit where somebody else should."""
 
 
 class Passage(msgspec.Struct, frozen=True, rename="camel"):
@@ -124,8 +126,16 @@ class Passage(msgspec.Struct, frozen=True, rename="camel"):
         return cls(move.at, move.door, move.scan_id)
 
 
+class SeatNow(msgspec.Struct, frozen=True, rename="camel"):
+    """Where a ticket's seat is now."""
+
+    id: str
+    row: str
+    number: str
+
+
 class Conflict(msgspec.Struct, frozen=True, rename="camel"):
-    """Somebody was let in who should not have been."""
+    """Somebody was let in who should not have been, or who does not know of their seat."""
 
     kind: ConflictKind
     ticket_id: str
@@ -133,6 +143,8 @@ class Conflict(msgspec.Struct, frozen=True, rename="camel"):
     entered: Passage
     earlier: Passage | None = None
     """Who was let in with the same ticket before; only of a double entry."""
+    moved_to: SeatNow | None = None
+    """The seat that is theirs now; only of one that was moved."""
 
 
 def conflicts_of(ticket: Ticket) -> Iterator[tuple[ConflictKind, Movement, Movement | None]]:
@@ -147,7 +159,8 @@ def conflicts_of(ticket: Ticket) -> Iterator[tuple[ConflictKind, Movement, Movem
         if move.device and ticket.revoked_at is not None and move.at >= ticket.revoked_at:
             yield ConflictKind.VOID, move, None
         if move.device and move.generation < ticket.generation:
-            yield ConflictKind.REPLACED, move, None
+            is_theirs = ticket.is_of_holder(move.generation)
+            yield ConflictKind.MOVED if is_theirs else ConflictKind.REPLACED, move, None
         inside.append(move)
 
 
@@ -160,6 +173,7 @@ def conflicts(orders: Iterable[OrderTickets]) -> list[Conflict]:
             "" if order.allocation is None else order.allocation.section,
             Passage.of(entered),
             None if earlier is None else Passage.of(earlier),
+            _seat_now(order, number) if kind is ConflictKind.MOVED else None,
         )
         for order in orders
         for number, ticket in order.changed.items()
@@ -167,3 +181,8 @@ def conflicts(orders: Iterable[OrderTickets]) -> list[Conflict]:
         for kind, entered, earlier in conflicts_of(ticket)
     ]
     return sorted(found, key=lambda each: (each.entered.at, each.ticket_id, each.entered.scan_id, each.kind))
+
+
+def _seat_now(order: OrderTickets, number: int) -> SeatNow | None:
+    seat = order.seat(number)
+    return None if seat is None else SeatNow(seat.id, seat.row, seat.number)

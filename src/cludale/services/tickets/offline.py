@@ -15,6 +15,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from cludale.kernel.allocation import NumberedSeat
 from cludale.ports.ticket_keys import TicketKey
 from cludale.services.tickets import codes, door
 from cludale.services.tickets.domain import Movement, OrderTickets, Ticket
@@ -45,6 +46,10 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     revoked: RevokeReason | None
     moves: tuple[Seen, ...]
     """The last one, and the last way in."""
+    had_since: int = 0
+    """As in Ticket; 0, too, in snapshots that were made before this field existed."""
+    seat: tuple[str, str] | None = None
+    """Row and number of the seat that it was moved to; None, too, in snapshots of before."""
 
 
 class SnapshotKey(msgspec.Struct, frozen=True, gc=False):
@@ -123,7 +128,9 @@ def _standing(order: OrderTickets) -> Iterable[Standing]:
             came = [move for move in ticket.moves if move.direction is Direction.IN]
             kept = (*came[-1:], *kept)
         moves = tuple(Seen(_microseconds(move.at), move.door, move.scan_id, move.direction) for move in kept)
-        yield Standing(number, ticket.generation, ticket.revoked, moves)
+        seat = order.seat(number) if ticket.had_since else None
+        moved_to = None if seat is None else (seat.row, seat.number)
+        yield Standing(number, ticket.generation, ticket.revoked, moves, ticket.had_since, moved_to)
 
 
 def signed(shot: Snapshot, key: TicketKey) -> SignedSnapshot:
@@ -204,16 +211,24 @@ def decide(
         hours=Open(shot.opens, shot.closes),
         now=now,
     )
+    if said.result is Result.REPLACED and ticket.is_of_holder(claims.generation):
+        standing = _standing_of(shot, claims)
+        if standing is not None and standing.seat is not None:
+            said = said._replace(moved_to=NumberedSeat("", *standing.seat, 0))
     return Verdict(said, claims)
 
 
 def known_ticket(shot: Snapshot, claims: codes.Claims, own: Sequence[Movement]) -> Ticket:
     """The ticket, with what the device itself let through."""
-    standing = next((each for each in shot.orders.get(claims.order_id, ()) if each.number == claims.number), None)
+    standing = _standing_of(shot, claims)
     ticket = Ticket() if standing is None else _ticket(standing)
     told = {move.scan_id for move in ticket.moves}
     moves = sorted((*ticket.moves, *(move for move in own if move.scan_id not in told)), key=lambda move: move.place)
     return msgspec.structs.replace(ticket, moves=tuple(moves))
+
+
+def _standing_of(shot: Snapshot, claims: codes.Claims) -> Standing | None:
+    return next((each for each in shot.orders.get(claims.order_id, ()) if each.number == claims.number), None)
 
 
 def read_code(shot: Snapshot, code: str, now: datetime) -> codes.Claims | None:
@@ -230,7 +245,7 @@ def read_code(shot: Snapshot, code: str, now: datetime) -> codes.Claims | None:
 
 def _ticket(standing: Standing) -> Ticket:
     moves = tuple(Movement(_time(it.microseconds), it.door, it.scan_id, it.direction) for it in standing.moves)
-    return Ticket(generation=standing.generation, revoked=standing.revoked, moves=moves)
+    return Ticket(generation=standing.generation, revoked=standing.revoked, moves=moves, had_since=standing.had_since)
 
 
 # -- the device's clock

@@ -17,6 +17,7 @@ from cludale.services.concerts.seat_moves import domain as seat_moves
 from cludale.services.concerts.seat_moves.domain import MoveCommand
 from cludale.services.notifications import domain as notifications_domain
 from cludale.services.orders import domain as orders_domain
+from cludale.services.orders import queueing
 from cludale.services.orders.events import OrderReseated
 from cludale.services.tickets import door
 from cludale_proof.planted.planting import bug, swap
@@ -72,6 +73,15 @@ def _(stack: ExitStack) -> None:
         return right(ticket, generation=shown, **kwargs)
 
     swap(stack, door, "judged", wrong)
+
+
+@bug("moves: what is offered to who waited stays what it was when it was offered", theme=_NUMBERED)
+def _(stack: ExitStack) -> None:
+    def wrong(order: Any, told: Allocation) -> Any:
+        is_of_it = order.waits and order.waits.offer and order.waits.offer.reservation_id == told.reservation_id
+        return order if is_of_it else None
+
+    swap(stack, queueing, "with_others", wrong)
 
 
 @bug("moves: a sale that is told late takes the order back to the seats of before", theme=_NUMBERED)

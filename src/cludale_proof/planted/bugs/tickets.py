@@ -79,6 +79,18 @@ def _(stack: ExitStack) -> None:
     swap(stack, merging, "conflicts_of", lambda ticket: [each for each in right(ticket) if each[0] is not double])
 
 
+@bug("door: who was moved meanwhile is said to be a stranger", theme="numbered seats + doors offline")
+def _(stack: ExitStack) -> None:
+    right = merging.conflicts_of
+    other = {merging.ConflictKind.MOVED: merging.ConflictKind.REPLACED}
+    swap(
+        stack,
+        merging,
+        "conflicts_of",
+        lambda ticket: [(other.get(kind, kind), *rest) for kind, *rest in right(ticket)],
+    )
+
+
 @bug("door: what is told again is written down again", theme="doors offline")
 def _(stack: ExitStack) -> None:
     swap(stack, tickets_domain.Ticket, "scan", lambda self, scan_id: None)

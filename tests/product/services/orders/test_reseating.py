@@ -10,9 +10,9 @@ from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.money import Money
 from cludale.ports.seats import SeatsHeld
 from cludale.services.concerts.events import SeatsMoved
-from cludale.services.orders import domain, reseating
+from cludale.services.orders import domain, queueing, reseating
 from cludale.services.orders.events import CancelReason, OrderPaid, OrderReseated, PartRefund
-from cludale.services.orders.order import Order, OrderRequest, Status
+from cludale.services.orders.order import Order, OrderRequest, Status, Waits
 from cludale.services.orders.parts import OrderRefund
 
 REQUEST = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email="ann@example.org")
@@ -95,6 +95,18 @@ def test_a_ticket_that_is_given_back_is_none_that_anybody_is_told_of() -> None:
     decision = reseating.moved(order, told(seats(7, 2, moves=1)), at=NOON)
     assert decision is not None
     assert not decision.events
+
+
+def test_who_is_offered_seats_is_offered_the_others_whichever_move_is_heard_of_first() -> None:
+    waiting = replace(PENDING, waits=Waits())
+    assert reseating.moved(waiting, told(seats(7, 2, moves=1)), at=NOON) is None  # it has yet to hear of the offer
+    offered = queueing.offered(waiting, HELD)
+    for first, second in ((1, 2), (2, 1)):
+        order = after(after(offered, seats(6 + first, 2, moves=first)), seats(6 + second, 2, moves=second))
+        taken = queueing.take(order, method="card-ok", now=NOON).state
+        assert (taken.status, taken.seats.allocation) == (Status.RESERVED, seats(8, 2, moves=2))
+    other = told(seats(7, 2, moves=1, reservation="reservation-2"))
+    assert reseating.moved(offered, other, at=NOON) is None
 
 
 def test_an_order_without_its_seats_waits_for_them() -> None:

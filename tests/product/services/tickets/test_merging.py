@@ -11,18 +11,25 @@ from hypothesis import strategies as st
 from tests.fakes import NOON
 from tests.seats import allocation
 
-from cludale.services.tickets.domain import OrderTickets, admit, evolve, issue, transfer, undo
+from cludale.kernel.allocation import Allocation, NumberedSeat
+from cludale.services.tickets.domain import OrderTickets, admit, evolve, issue, reseat, transfer, undo
 from cludale.services.tickets.events import Direction, RevokeReason, TicketRevoked, UndoReason
 from cludale.services.tickets.merging import (
     ConflictKind,
     MergedScan,
     MergeResult,
+    SeatNow,
     conflicts,
     merge,
     scan_id_of,
 )
 
 IN, OUT = Direction.IN, Direction.OUT
+
+
+def seated(*numbers: int, moves: int = 0) -> Allocation:
+    named = tuple(NumberedSeat(f"A-{number}", "A", str(number), number) for number in numbers)
+    return msgspec.structs.replace(allocation(), numbered_seats=named, moves=moves or msgspec.UNSET)
 
 
 def fresh() -> OrderTickets:
@@ -157,6 +164,22 @@ def test_void_and_replaced_tickets_that_let_in_are_written_down_and_named(late: 
     end = merged(state, [scans])
     kinds = [each.kind for each in conflicts([end])]
     assert kinds == [ConflictKind.REPLACED, ConflictKind.VOID][: 1 if late else 2]
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_whoever_was_moved_meanwhile_is_named_with_the_seat_that_is_theirs(is_later: bool) -> None:
+    """They are who the ticket is for, whenever they were let in; a stranger with a code of before is somebody else."""
+    state = issue(None, order_id="order-1", allocation=seated(1, 2), key_id="k", now=NOON).state
+    given = transfer(state, 2, holder=None, now=NOON).state
+    scans = [told("a", 1, at=90 if is_later else 10), told("a", 2, at=100, number=2)]
+    moved = reseat(given, seated(7, 8, moves=1), now=NOON + timedelta(seconds=60)).state
+    end = merged(moved, [scans])
+    assert end == reseat(merged(given, [scans]), seated(7, 8, moves=1), now=NOON).state
+    theirs, stranger = conflicts([end])
+    assert (theirs.kind, theirs.moved_to) == (ConflictKind.MOVED, SeatNow("A-7", "A", "7"))
+    assert (stranger.kind, stranger.moved_to) == (ConflictKind.REPLACED, None)
+    twice = merged(end, [[told("b", 1, at=120, generation=2)]])
+    assert [each.kind for each in conflicts([twice])][-1] is ConflictKind.DOUBLE_ENTRY
 
 
 def test_a_ticket_that_there_is_not_is_not_written_down() -> None:

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.fakes import NOON
 from tests.seats import allocation
 
+from cludale.kernel.allocation import NumberedSeat
 from cludale.services.tickets import codes
-from cludale.services.tickets.domain import Movement, OrderTickets, admit, cancel, issue, transfer
+from cludale.services.tickets.domain import Movement, OrderTickets, admit, cancel, issue, reseat, transfer
 from cludale.services.tickets.door import Open, Result
 from cludale.services.tickets.events import Direction
 from cludale.services.tickets.offline import (
@@ -65,6 +67,22 @@ def test_the_door_decides_by_itself_what_the_server_would() -> None:
     assert said(shot(hours=Open(NOON + timedelta(hours=1), HOURS.until)), code("order-1")) is Result.NOT_YET
     own = {("order-1", 1): [Movement(NOON, "here", "d.0", Direction.IN, "d", 0)]}
     assert said(known, code("order-1"), own) is Result.USED
+
+
+def test_whoever_was_moved_is_told_their_seat_also_without_network() -> None:
+    named = [NumberedSeat(f"A-{number}", "A", str(number), number) for number in (1, 2, 7)]
+    seats = replace(allocation(quantity=2), numbered_seats=tuple(named[:2]))
+    state = issue(None, order_id="order-1", allocation=seats, key_id=KEY.id, now=NOON).state
+    moved = reseat(state, replace(seats, numbered_seats=(named[2], named[1]), moves=1), now=NOON).state
+    sent = signed(shot(moved), KEY)
+    known = read_snapshot(sent.body, PUBLIC, concert_id="concert-1")
+    old = decide(known, {}, OfflineScan(code("order-1"), "d.1"), now=NOON).scanned
+    assert (old.result, str(old.moved_to)) == (Result.REPLACED, str(named[2]))
+    assert said(known, code("order-1", generation=2)) is Result.VALID
+    assert said(known, code("order-1", 2)) is Result.VALID
+    given = transfer(moved, 1, holder=None, now=NOON).state
+    stranger = decide(shot(given), {}, OfflineScan(code("order-1"), "d.1"), now=NOON).scanned
+    assert (stranger.result, stranger.moved_to) == (Result.REPLACED, None)
 
 
 def test_a_snapshot_is_the_same_bytes_for_the_same_state_has_no_names_and_ends() -> None:

@@ -13,7 +13,6 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from cludale.kernel.allocation import NumberedSeat
-from cludale.kernel.carts import cart_of
 from cludale.kernel.decision import Decision
 from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Invalid, Refusal, RefusedForNow
@@ -175,13 +174,8 @@ def _party(of: SeatsOf, reservation: Reservation | None, now: datetime) -> _Part
     """Raises HoldEnded, Invalid, NothingToMove, TooManyMoves."""
     if reservation is None or reservation.status is Status.RELEASED:
         raise NothingToMove(of.order_id, "it has none here")
-    if reservation.status is Status.HELD:
-        if not reservation.is_live(now):
-            raise HoldEnded(reservation.id)
-        if reservation.offered is True:
-            raise NothingToMove(of.order_id, "they are offered to who waited for them; move them once they are paid")
-        if cart_of(of.order_id) is not None:
-            raise NothingToMove(of.order_id, "it is a line of a cart that is not paid; move them once it is")
+    if reservation.status is Status.HELD and not reservation.is_live(now):
+        raise HoldEnded(reservation.id)
     if reservation.numbered_seats is UNSET:
         raise Invalid((f"{of.field}order", f"the seats of section {reservation.section!r} have no numbers"))
     if len(reservation.moved or ()) >= MOST_MOVES:

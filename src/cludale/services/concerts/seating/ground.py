@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import sub
 from typing import NamedTuple
 
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
+from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout, Row
 
 MAX_PARTY = 20
 """The largest party that is looked for together."""
@@ -24,6 +24,7 @@ REMEMBERED = 1_024
 """So many shapes with seats free in them are remembered; and as many places, which many of these share."""
 _RESTRICTED_VIEW = int(Flags.RESTRICTED_VIEW)
 _NUMBER = 16  # bits for the number of a shape
+_SIZE = 5  # and for the size of a party
 
 
 class Place(NamedTuple):
@@ -38,7 +39,7 @@ class Place(NamedTuple):
 
 
 Places = Sequence[Place | None]
-"""The best place for each size of a party from 1 on."""
+"""The best place for each size of a party from 1 on. The last is None where there is none for more, either."""
 
 
 class Remembered:
@@ -46,6 +47,8 @@ class Remembered:
 
     def __init__(self) -> None:
         self.places: dict[int, Places] = {}
+        self.single: dict[int, Place | None] = {}
+        """The best place for one size alone."""
         self._alike: dict[Place | None, Place | None] = {}
 
     def keep(self, known: int, places: Iterable[Place | None]) -> Places:
@@ -56,6 +59,13 @@ class Remembered:
             self._alike.clear()
         kept = self.places[known] = tuple([self._alike.setdefault(place, place) for place in places])
         return kept
+
+    def keep_one(self, known: int, place: Place | None) -> Place | None:
+        """Remember this one; returns it."""
+        if len(self.single) >= REMEMBERED:
+            self.single.clear()
+        self.single[known] = place
+        return place
 
 
 class Shape:
@@ -83,17 +93,25 @@ class Shape:
         """The best place for each size up to this one at least, with these seats of the stretch free."""
         known, most = free << _NUMBER | self.number, min(most, len(self.middles))
         places = self._remembered.places.get(known)
-        if places is None or len(places) < most:
+        if places is None or (len(places) < most and places[-1] is not None):
             places = self._remembered.keep(known, self._find(free, most))
         return places
 
     def place(self, free: int, size: int) -> Place | None:
         """The best place for one size."""
-        places = self._remembered.places.get(free << _NUMBER | self.number)
-        if places is not None and size <= len(places):
-            return places[size - 1]
+        known, remembered = free << _NUMBER | self.number, self._remembered
+        places = remembered.places.get(known)
+        if places is not None:
+            if size <= len(places):
+                return places[size - 1]
+            if places[-1] is None:
+                return None
+        one = known << _SIZE | size
+        if one in remembered.single:
+            return remembered.single[one]
         starts = adjacent(free, size)
-        return self._best(starts, _left(free), free >> size, size) if starts else None
+        place = self._best(starts, _left(free), free >> size, size) if starts else None
+        return remembered.keep_one(one, place)
 
     def nearest(self, starts: int, size: int) -> tuple[int, int]:
         """The nearest of these places: those before and from the middle on, as in a Place."""
@@ -111,7 +129,7 @@ class Shape:
         for size in range(1, most + 1):
             if not starts:
                 yield None
-                continue
+                return
             shifted >>= 1
             yield self._best(starts, left, shifted, size)
             starts &= shifted
@@ -209,6 +227,8 @@ class Ground:
         self._shapes: dict[tuple[int, tuple[int, ...]], Shape] = {}
         self._number_of_shapes = 0
         self._remembered = Remembered()
+        runs = dict[Runs, Runs]()
+        self.runs = [runs.setdefault(its, its) for its in map(_seats_between_aisles, layout.rows)]
         distances = layout.distances()
         restricted = (max(distances, default=0) + 1) * MAX_PARTY
         for number in range(len(layout.rows)):
@@ -257,6 +277,17 @@ class Ground:
         if not has_orders:  # one with an order of its own is no other's
             self._shapes[length, middles] = shape
         return shape
+
+
+Runs = tuple[tuple[int, int], ...]
+"""A row's seats between its aisles: a bit for each, from the row's first seat on, and how many aisles are before."""
+
+
+def _seats_between_aisles(row: Row) -> Runs:
+    masks: dict[int, int] = {}
+    for seat, bit in enumerate(row.bits):
+        masks[bit - seat] = masks.get(bit - seat, 0) | 1 << seat
+    return tuple((mask, aisles) for aisles, mask in masks.items())
 
 
 def adjacent(free: int, size: int) -> int:

@@ -8,6 +8,7 @@ not wait for all of it: keys of the size that is asked for are computed at once,
 """
 
 from array import array
+from bisect import insort
 from itertools import islice
 
 from cludale.services.concerts.seating.ground import NOWHERE, Found, Places, Stretch
@@ -35,8 +36,9 @@ class Index:
         """Sizes whose keys are kept up to date, each less one: those that somebody has asked for."""
         self._changed = 0
         """A bit for each stretch that has changed since all keys were right."""
-        self._stale = dict.fromkeys(range(len(stretches)), 0)
-        """Stretches that have changed since their keys were computed, and a bit for each size computed since."""
+        self.changes = dict.fromkeys(range(len(stretches)), 0)
+        """Stretches that have changed since their keys were computed, and a bit for each size computed since: 0, when
+        its seats change."""
 
     def copy(self, free: list[int]) -> "Index":
         """Another one of the same stretches, that looks there for what is free: now it is the same seats."""
@@ -48,13 +50,8 @@ class Index:
         index._places = self._places.copy()
         index._asked = []
         index._changed = self._changed
-        index._stale = {}
+        index.changes = {}
         return index
-
-    def changed(self, stretch: Stretch) -> None:
-        """Some of its seats are free or are not free any more."""
-        self._stale[stretch.at] = 0
-        self._changed |= 1 << stretch.at
 
     def best(self, size: int) -> Found:
         """The best place for so many, NOWHERE if no stretch has as many adjacent seats."""
@@ -62,7 +59,7 @@ class Index:
             return NOWHERE
         if size - 1 not in self._asked:
             self._begin(size)
-        if self._stale:
+        if self.changes:
             self._catch_up(size)
         keys, least, loose = self._keys[size - 1], self._least[size - 1], self._loose[size - 1]
         while loose:
@@ -81,27 +78,32 @@ class Index:
 
     def settle(self) -> None:
         """Compute all that waits."""
-        for at in self._stale:
+        for at in self.changes:
             self._renew(at)
-        self._stale.clear()
+        self.changes.clear()
+        if len(self._asked) == self.largest:
+            self._changed = 0
 
     def _catch_up(self, size: int) -> None:
-        stale = self._stale
-        for at in list(islice(stale, _AT_ONCE + len(stale) // _PART)):
-            del stale[at]
-            self._renew(at)
-        for at, computed in stale.items():
-            if not computed >> size & 1:
-                stale[at] = computed | 1 << size
+        stale, bit = self.changes, 1 << size
+        new = [at for at, computed in stale.items() if not computed & bit]
+        besides = len(stale) // _PART + (_AT_ONCE if len(new) <= _AT_ONCE else 0)
+        if besides:
+            for at in list(islice(stale, besides)):
+                del stale[at]
+                self._renew(at)
+        for at in new:
+            if at in stale:
+                stale[at] |= bit
                 self._renew_one(at, size)
 
     def _begin(self, size: int) -> None:
         """Nobody has asked for so many: compute the keys of what has changed, and keep them from now on."""
-        self._asked.append(size - 1)
+        insort(self._asked, size - 1)
+        for at in self.changes:
+            self._places[at] = ()  # their keys for this size are not those of what they were
         for at in range(self._changed.bit_length()):
-            if at in self._stale:
-                self._places[at] = ()  # their keys for this size are not those of what they were
-            elif self._changed >> at & 1:
+            if self._changed >> at & 1 and at not in self.changes:
                 self._renew_one(at, size)
 
     def _free_of(self, stretch: Stretch) -> int:
@@ -109,13 +111,15 @@ class Index:
 
     def _renew(self, at: int) -> None:
         """All keys of a stretch."""
-        stretch, before = self.stretches[at], self._places[at]
-        places = self._places[at] = stretch.shape.places(self._free_of(stretch), max(self._asked, default=0) + 1)
+        self._changed |= 1 << at
+        stretch, before, asked = self.stretches[at], self._places[at], self._asked
+        places = self._places[at] = stretch.shape.places(self._free_of(stretch), asked[-1] + 1 if asked else 1)
         group, known, sizes = at // _GROUP, len(before), len(places)
-        for number in self._asked:
-            if number >= sizes:
-                continue
-            place = places[number]
+        most = max(known, sizes) if known else self.largest
+        for number in asked:
+            if number >= most:
+                break  # for so many there was no place before, either
+            place = places[number] if number < sizes else None
             if number < known and place is before[number]:
                 continue
             key = _NONE if place is None else stretch.key(place, number + 1)
@@ -131,8 +135,14 @@ class Index:
         """The key for one size; the others are then computed without a look at what they were."""
         stretch = self.stretches[at]
         self._places[at] = ()
-        if size <= len(stretch.shape.middles):
-            free = self._free_of(stretch)
-            place = stretch.shape.place(free, size) if free else None
-            self._keys[size - 1][at] = _NONE if place is None else stretch.key(place, size)
-            self._loose[size - 1] |= 1 << at // _GROUP
+        shape = stretch.shape
+        if size <= len(shape.middles):
+            place = shape.place(self._free[stretch.row] >> stretch.first & shape.bits, size)
+            key = _NONE if place is None else stretch.key(place, size)
+            keys, least, group = self._keys[size - 1], self._least[size - 1], at // _GROUP
+            old = keys[at]
+            keys[at] = key
+            if key <= least[group]:
+                least[group] = key
+            elif old == least[group]:
+                self._loose[size - 1] |= 1 << group

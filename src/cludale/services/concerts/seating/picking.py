@@ -116,20 +116,19 @@ class Picker:
 
     def toggle(self, first: int, bits: int) -> None:
         """What was free of these seats is taken, and the other way round. The lowest bit is the seat `first`."""
-        rows, row_of = self.layout.rows, self.layout.row_of
+        rows, row_of, runs, free = self.layout.rows, self.layout.row_of, self._ground.runs, self.free
         while bits:
-            low = (bits & -bits).bit_length() - 1
-            number = row_of[first + low]
-            row = rows[number]
-            start = first + low - row.first
-            here = bits >> low & (1 << row.length - start) - 1
-            bits ^= here << low
-            count, at = here.bit_length(), row.bits[start]
-            if row.bits[start + count - 1] - at < count:  # no aisle between them
-                changed = here << at
+            number = row_of[first + bits.bit_length() - 1]
+            start = rows[number].first - first
+            if start > 0:
+                here = bits >> start
+                bits ^= here << start
             else:
-                changed = sum(1 << row.bits[start + bit] for bit in range(count) if here >> bit & 1)
-            self._change(number, self.free[number] ^ changed, changed)
+                here, bits = bits << -start, 0
+            changed = 0
+            for mask, aisles in runs[number]:
+                changed |= (here & mask) << aisles
+            self._change(number, free[number] ^ changed, changed)
 
     def is_free(self, seat: int) -> bool:
         """Whether this seat is free."""
@@ -162,13 +161,14 @@ class Picker:
         for line in self._ground.in_row[row]:
             its = line.mask & changed
             if its:
-                self._left[line.category] += 2 * (its & free).bit_count() - its.bit_count()
-                index = self._indexes[line.category]
+                category = line.category
+                self._left[category] += 2 * (its & free).bit_count() - its.bit_count()
+                changes = self._indexes[category].changes
                 for stretch in line.stretches:
                     if stretch.mask & its:
-                        index.changed(stretch)
-                if self._halves and line.category in self._halves:
-                    self._halves[line.category].changed(line)
+                        changes[stretch.at] = 0
+                if category in self._halves:
+                    self._halves[category].changed(line)
 
     def _together(self, size: int, categories: Sequence[int]) -> Pick | None:
         found = NOWHERE
