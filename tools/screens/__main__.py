@@ -100,10 +100,38 @@ def shop(camera: Camera) -> None:
     page.wait_for_selector(".state[data-standing=paid]")
     page.goto("/shop/orders")
     camera.take(page, "shop-orders")
-    page.goto("/shop/concerts/sold-out")
-    camera.take(page, "shop-sold-out")
     page.goto("/shop/concerts/nothing")
     camera.take(page, "shop-missing")
+
+
+def sold_out(camera: Camera) -> None:
+    """Nothing is left, and who waits for what comes back."""
+    page = camera.visitor().new_page()
+    page.goto("/shop/concerts/sold-out")
+    camera.take(page, "shop-sold-out")
+    page.click("#wait a")
+    page.fill("#email", "ada@example.com")
+    camera.take(page, "shop-wait")
+    page.click("form.once button")
+    page.wait_for_selector(".state[data-standing=waiting]")
+    camera.take(page, "shop-waiting")
+
+
+def basket(camera: Camera) -> None:
+    """Tickets of two concerts, bought at once."""
+    page = camera.visitor().new_page()
+    page.goto("/shop/basket")
+    camera.take(page, "shop-basket-empty")
+    for concert in ("demo-club", "demo-arena"):
+        page.goto(f"/shop/concerts/{concert}")
+        page.click("text=Add to basket")
+        page.wait_for_url("**/shop/basket")
+    camera.take(page, "shop-basket")
+    page.fill("#email", "ada@example.com")
+    page.check("input[value=card-ok]")
+    page.click("form.once .wide-button")
+    page.wait_for_selector(".state[data-standing=paid]")
+    camera.take(page, "shop-cart-paid")
 
 
 def invoiced(camera: Camera, http: httpx.Client) -> None:
@@ -156,6 +184,8 @@ def main(folder: Path) -> int:
             concerts(served.http, datetime.now(UTC).replace(microsecond=0))
             camera = Camera(browser, served.url, folder)
             shop(camera)
+            sold_out(camera)
+            basket(camera)
             invoiced(camera, served.http)
             elsewhere(camera)
             seats(camera, served.http)

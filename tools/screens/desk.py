@@ -56,7 +56,7 @@ def desk(camera: Any, http: httpx.Client, now: datetime) -> None:
         ("/staff/concerts/harbour/seats", "desk-seats"),
         ("/staff/concerts/harbour/sales?beside=demo-club", "desk-sales"),
         ("/staff/concerts/harbour/codes", "desk-codes"),
-        ("/staff/orders", "desk-orders"),
+        ("/staff/orders?concert=harbour", "desk-orders"),
         (f"/staff/orders/{order}", "desk-order"),
         (f"/staff/orders/{order}/cancel", "desk-order-cancel"),
     ):

@@ -36,6 +36,8 @@ def prepare(http: httpx.Client) -> str:
     for code in codes_of(http, added[0]["id"])[:1]:
         scan = {"code": code, "door": "north", "concertId": CONCERT, "direction": "in"}
         http.post("/tickets/admissions", json=scan, headers=_KEY).raise_for_status()
+    block = {"section": "floor", "purpose": "Sponsors", "seats": 40, "hoursBefore": 24}
+    http.post("/concerts/harbour/blocks", json=block, headers=_KEY).raise_for_status()
     report = {"report": "sales", "to": "boss@example.com", "every": "weekly", "zone": "Europe/Berlin"}
     http.post("/orders/reports/schedules", json=report, headers=_KEY).raise_for_status()
     hook = {"url": "https://hooks.example/tickets", "about": "Accounts"}
@@ -66,6 +68,8 @@ def office(camera: Camera, http: httpx.Client) -> None:
     for path, name in (
         ("/staff/concerts/harbour/prices", "desk-prices"),
         ("/staff/concerts/harbour/events?kind=money", "desk-events"),
+        ("/staff/concerts/harbour/blocks", "desk-blocks"),
+        ("/staff/concerts/sold-out/waiting", "desk-waiting"),
         ("/staff/webhooks", "desk-webhooks"),
         (f"/staff/webhooks/{hook}", "desk-webhook"),
         ("/staff/reports", "desk-reports"),
