@@ -15,6 +15,8 @@ from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.victims import eventually
 from tests.served import Served, environment, serve
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"CLUDALE_ADMISSION_SECONDS": "25"}
 
 
@@ -94,7 +96,6 @@ def differences(data: Path) -> int:
 
 
 @pytest.mark.timeout(400)  # among the longest: its file begins early
-@pytest.mark.slow
 def test_a_data_folder_comes_back_as_it_was_at_one_instant_and_goes_on(tmp_path: Path, recipient: str) -> None:
     with serve(tmp_path / "data", settings=SETTINGS) as served:
         before = sold_while_copied(served, tmp_path, recipient)
@@ -123,7 +124,6 @@ def test_a_data_folder_comes_back_as_it_was_at_one_instant_and_goes_on(tmp_path:
 
 
 @pytest.mark.timeout(400)  # among the longest: its file begins early
-@pytest.mark.slow
 def test_a_database_comes_back_as_it_was_at_one_instant_and_goes_on(
     tmp_path: Path, recipient: str, database_url: str, another_database_url: str
 ) -> None:

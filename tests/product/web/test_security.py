@@ -84,6 +84,7 @@ def test_no_value_is_put_into_a_statement(served: Served) -> None:
     assert served.http.get("/concerts").json()["items"], "all is there still"
 
 
+@pytest.mark.slow
 def test_no_shell_reads_what_others_wrote() -> None:
     shells = {"os.system", "os.popen", "subprocess.getoutput", "asyncio.create_subprocess_shell"}
     assert not [(file, name) for file, name, _ in calls() if name in shells]
