@@ -19,10 +19,14 @@ TODAY = datetime.now(UTC)
 
 
 def greeting(served: Served) -> list[str]:
-    """What is printed after the first line, which `serve` has read."""
-    served.stop()
+    """What is printed after the first line, which `serve` has read, up to what to type."""
     assert served.process.stdout is not None
-    return served.process.stdout.read().splitlines()
+    lines: list[str] = []
+    for line in served.process.stdout:
+        lines.append(line.rstrip())
+        if "curl" in line or "concerts add" in line:
+            break
+    return lines
 
 
 def bought(served: Served, folder: Path) -> Any:
