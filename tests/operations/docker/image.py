@@ -125,7 +125,7 @@ def _run(root: Path, argv: Sequence[str], environment: Mapping[str, str], *, wor
     if argv[0] == "python":  # as the base image calls it, and not every system does
         argv = [f"{PYTHON}/bin/python{sys.version_info.major}.{sys.version_info.minor}", *argv[1:]]
     command = _inside(root, argv, {**passed, "HOME": "/tmp", **environment}, workdir=workdir)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1_200, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"RUN {shlex.join(argv)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 

@@ -21,7 +21,7 @@ from cludale_operations.local.find import cache_folder
 STARTED_SECONDS = 40
 PACKAGES = f"opt/cludale/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
-pytestmark = pytest.mark.timeout(900)  # the first build brings everything that the image stands on
+pytestmark = pytest.mark.timeout(1800)  # the first build brings everything that the image stands on
 
 
 @pytest.fixture(scope="module")
