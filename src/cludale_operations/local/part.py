@@ -9,18 +9,20 @@ import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 from urllib.parse import urlsplit
 
+from cludale.runtime.backoff import Backoff
 from cludale_operations.local.tether import tethered
 
 LOG_LINES_SHOWN = 8
 _LOG_BYTES_READ = 8_192
-_LOOK_SECONDS, _SELDOM_SECONDS, _SLOWER = 0.03, 0.3, 1.25
-"""How soon one looks again, at most, and how much later each time: looking costs who looks and who answers."""
+_LOOKS = Backoff(0.03, 0.3)
+"""How soon one looks again, later each time: looking costs who looks and who answers."""
 _ANSWER_SECONDS = 2
 
 
@@ -121,13 +123,13 @@ class Part(ABC):
         """Wait `ready_seconds` at most. Raises PartFailed."""
         try:
             async with asyncio.timeout(self.ready_seconds):
-                pauses = _pauses()
+                looks = count(1)
                 while not await self.is_ready():
                     if self.ended is not None:
                         raise PartFailed(
                             f"{self.name} ended ({how(self.ended)}) before it was ready{self.last_words()}"
                         )
-                    await asyncio.sleep(next(pauses))
+                    await asyncio.sleep(_LOOKS.seconds(next(looks), 0))
         except TimeoutError:
             raise PartFailed(f"{self.name} was not ready in {self.ready_seconds:g} s{self.last_words()}") from None
 
@@ -154,9 +156,9 @@ class Part(ABC):
         """Its exit status, once it has ended."""
         if self._process is None:
             raise RuntimeError(f"{self.name} was never started")
-        pauses = _pauses()
+        looks = count(1)
         while (status := self._process.poll()) is None:
-            await asyncio.sleep(next(pauses))
+            await asyncio.sleep(_LOOKS.seconds(next(looks), 0))
         return status
 
     def signal(self, what: signal.Signals) -> None:
@@ -182,14 +184,6 @@ class Part(ABC):
         except OSError:
             return ""
         return "\n".join([f"; the end of {self.log}:", *lines[-LOG_LINES_SHOWN:]])
-
-
-def _pauses() -> Iterator[float]:
-    """Seconds until each next look."""
-    pause = _LOOK_SECONDS
-    while True:
-        yield pause
-        pause = min(pause * _SLOWER, _SELDOM_SECONDS)
 
 
 def how(status: int) -> str:
