@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from cludale.services.tickets.offline import from_text
+from cludale_operations.trust import trust_at
 from cludale_proof.rehearsal.plan import AuditedEvent, CannotRehearse, Concert, DoorCounts, Order, Plan
 
 _PAGE: Final = 200
@@ -98,7 +99,7 @@ class Organizer:
         self.headers = {**headers, "authorization": f"Bearer {organizer_key}"}
         """What is said with every request."""
         self._http = httpx.AsyncClient(
-            base_url=url, headers=self.headers, timeout=_TIMEOUT_SECONDS, verify=trust or True
+            base_url=url, headers=self.headers, timeout=_TIMEOUT_SECONDS, verify=trust_at(url, trust)
         )
 
     async def __aenter__(self) -> Self:
