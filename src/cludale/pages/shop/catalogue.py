@@ -123,7 +123,8 @@ class Catalogue:
         concert, now = kept.value, self._site.now()
         version = (kept.version, sale(concert, now))
         key = (concert.id, visit.language.code, self._site.base(visit), "gzip" if visit.gzips else "")
-        known = None if visit.query.keys() - {"lang"} else self._pages.get(key)
+        is_shared = not visit.query.keys() - {"lang"}  # links to the other languages have all that an address says
+        known = self._pages.get(key) if is_shared else None
         if known is not None and known[0] == version:
             return self._site.with_choice(visit, known[1])
         html = self._site.html(
@@ -144,12 +145,11 @@ class Catalogue:
             if visit.gzips
             else Response(200, html, HTML, headers)
         )
-        if visit.query.keys() - {"lang"}:  # links to the other languages have what this person's address says
-            return self._site.with_choice(visit, response)
-        self._pages[key] = (version, response)
-        self._pages.move_to_end(key)
-        while len(self._pages) > KEPT_PAGES:
-            self._pages.popitem(last=False)
+        if is_shared:
+            self._pages[key] = (version, response)
+            self._pages.move_to_end(key)
+            while len(self._pages) > KEPT_PAGES:
+                self._pages.popitem(last=False)
         return self._site.with_choice(visit, response)
 
     async def _events(self, visit: Visit) -> Stream:
