@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 import pytest
+from tests.within_rabbitmq import within_rabbitmq
 
 from cludale.adapters.nats_monitor.backlog import NatsMonitor
 from cludale.adapters.rabbitmq_monitor.backlog import RabbitMqMonitor
@@ -52,16 +53,11 @@ async def test_what_waits_at_rabbitmq_is_what_is_ready_and_what_is_not_acknowled
         return await said(RabbitMqMonitor(url, queues))
 
     url = rabbitmq_server.management_url
-    # Within the broker, with its own client: two are sent, and one is taken and acknowledged only after a while.
-    await rabbitmq_server.control(
-        "eval",
+    # Two are sent, and one is taken and acknowledged only after a while.
+    await within_rabbitmq(
+        rabbitmq_server,
         f"""
-        Direct = {{amqp_params_direct, <<"cludale">>, none, <<"/">>, node(), none, []}},
-        {{ok, Connection}} = amqp_connection:start(Direct),
-        {{ok, Channel}} = amqp_connection:open_channel(Connection),
         Publish = {{'basic.publish', 0, <<>>, <<"{QUEUE}">>, false, false}},
-        Properties = {{'P_basic', undefined, undefined, undefined, 2, undefined, undefined, undefined, undefined,
-                      undefined, undefined, undefined, undefined, undefined, undefined}},
         [amqp_channel:call(Channel, Publish, {{amqp_msg, Properties, <<"event">>}}) || _ <- [1, 2]],
         spawn(fun() ->
             {{ok, Held}} = amqp_connection:start(Direct),
@@ -72,7 +68,6 @@ async def test_what_waits_at_rabbitmq_is_what_is_ready_and_what_is_not_acknowled
             amqp_channel:call(Other, {{'basic.ack', Tag, false}}),
             amqp_connection:close(Held)
         end),
-        amqp_connection:close(Connection).
         """,  # noqa: E501 - one expression of Erlang's
     )
     try:

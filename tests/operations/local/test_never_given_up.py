@@ -6,6 +6,7 @@ These keep it where it is and deliver it once more, so `cludale deadletters` has
 
 from nats.aio.msg import Msg
 from tests.patience import until
+from tests.within_rabbitmq import within_rabbitmq
 
 from cludale.adapters.dapr.probing import PROBES
 from cludale.services import NAMES
@@ -41,17 +42,11 @@ async def test_nats_has_no_limit_after_which_an_event_is_put_aside_or_gone(nats:
 
 
 async def test_rabbitmq_delivers_an_event_more_often_than_service_bus_would(rabbitmq_server: RabbitMq) -> None:
-    # within the broker, with its own client: none of the packages here speaks AMQP 0-9-1
-    await rabbitmq_server.control(
-        "eval",
+    await within_rabbitmq(
+        rabbitmq_server,
         f"""
-        Direct = {{amqp_params_direct, <<"cludale">>, none, <<"/">>, node(), none, []}},
-        {{ok, Connection}} = amqp_connection:start(Direct),
-        {{ok, Channel}} = amqp_connection:open_channel(Connection),
         Queue = <<"orders-{DEAD}">>,
         Publish = {{'basic.publish', 0, <<"{DEAD}">>, <<>>, false, false}},
-        Properties = {{'P_basic', undefined, undefined, undefined, 2, undefined, undefined, undefined, undefined,
-                      undefined, undefined, undefined, undefined, undefined, undefined}},
         amqp_channel:call(Channel, Publish, {{amqp_msg, Properties, <<"event-1">>}}),
         Take = fun Take(0) -> empty;
                    Take(Tries) ->
@@ -65,7 +60,6 @@ async def test_rabbitmq_delivers_an_event_more_often_than_service_bus_would(rabb
         Tag = Take(100),
         true = is_integer(Tag),
         amqp_channel:call(Channel, {{'basic.ack', Tag, false}}),
-        amqp_connection:close(Connection).
         """,
     )
 
