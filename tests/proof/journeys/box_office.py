@@ -130,15 +130,15 @@ class BoxOffice:
         assert sorted(note["kind"] for note in notes) == sorted(kinds)
         return notes
 
-    def story(self, order: Json, *, ends_with: str) -> list[Json]:
-        """The order's story, once it has come to an event of this type."""
+    def story(self, order: Json, *has: str) -> list[Json]:
+        """The order's story, once it has an event of each of these types: a broker may bring the later ones first."""
 
         def tell() -> list[Json]:
             answer = self.http.get(f"/audit/orders/{order['id']}", headers=self.organizer)
             items: list[Json] = answer.json()["items"] if answer.status_code == 200 else []
             return items
 
-        return self.until(tell, lambda items: ends_with in [item["eventType"] for item in items])
+        return self.until(tell, lambda items: set(has) <= set(types(items)))
 
     def listed(self, path: str, **filters: Any) -> list[Json]:
         """All items of an organizer's collection, page after page."""

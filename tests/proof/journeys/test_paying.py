@@ -37,9 +37,8 @@ def test_a_declined_order_keeps_its_seats_until_its_hold_ends_and_is_then_cancel
     hasty.until(
         lambda: hasty.listed("/notifications", orderId=order["id"]), lambda notes: "cancellation" in kinds(notes)
     )
-    story = types(hasty.story(order, ends_with="NotificationSent"))
+    story = types(hasty.story(order, "PaymentFailed", "OrderCancelled", "SeatsReleased", "NotificationSent"))
     assert story.index("PaymentFailed") < story.index("OrderCancelled")
-    assert "SeatsReleased" in story
     assert "PaymentCompleted" not in story
 
 
@@ -95,7 +94,7 @@ def test_a_flaky_payment_succeeds_on_a_later_attempt(office: BoxOffice, concert:
     payment = office.payment(order)
     assert payment["status"] == "Completed"
     assert [each["outcome"] for each in payment["attempts"]] == ["no answer", "no answer", "charged"]
-    assert types(office.story(order, ends_with="NotificationSent")).count("PaymentCompleted") == 1
+    assert types(office.story(order, "PaymentCompleted", "NotificationSent")).count("PaymentCompleted") == 1
     assert office.counts(concert) == (18, 0, 2)
 
 
@@ -105,7 +104,7 @@ def test_money_that_moved_without_an_answer_is_found_again_and_taken_once(office
     payment = office.payment(order)
     assert [each["outcome"] for each in payment["attempts"]] == ["no answer", "charged"]
     assert {each["round"] for each in payment["attempts"]} == {1}
-    assert types(office.story(order, ends_with="NotificationSent")).count("PaymentCompleted") == 1
+    assert types(office.story(order, "PaymentCompleted", "NotificationSent")).count("PaymentCompleted") == 1
     office.told(order, "confirmation")
 
 
@@ -176,7 +175,7 @@ class TestTheOrganizerCharges:
         assert (refusal["section"], refusal["wanted"], refusal["left"]) == ("general", 2, 0)
         assert hasty.payment(order) == before
         assert hasty.look(order)["status"] == "Cancelled"
-        assert "PaymentCompleted" not in types(hasty.story(order, ends_with="NotificationSent"))
+        assert "PaymentCompleted" not in types(hasty.story(order, "NotificationSent"))
         assert hasty.counts(soon) == (0, 0, 2)
 
     def test_a_paid_order_is_not_charged_again(self, hasty: BoxOffice, soon: str) -> None:
