@@ -1,5 +1,6 @@
 """The door's page in a real browser: with network and without, two doors that merge, and what axe says of it."""
 
+import time
 from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -40,10 +41,12 @@ def sold(served: Served, quantity: int, concert: str = CONCERT) -> list[dict[str
     wanted = {"concertId": concert, "userId": "u", "quantity": quantity}
     order = served.http.post("/orders", json=wanted).raise_for_status().json()["id"]
     served.http.get(f"/orders/{order}?wait=10", headers=served.organizer)
-    for _ in range(200):
+    deadline = time.monotonic() + 20
+    while True:
         answer = served.http.get("/tickets", params={"order": order}, headers=served.organizer)
-        if answer.is_success:
+        if answer.is_success or time.monotonic() > deadline:
             break
+        time.sleep(0.02)
     items: list[dict[str, str]] = answer.raise_for_status().json()["items"]
     return items
 
