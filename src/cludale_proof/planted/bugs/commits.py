@@ -13,12 +13,11 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Busy
 from cludale.ports.bus import EventBus
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import Commit, Committed, Handled, Key, Outcome, Put
+from cludale.ports.records import Commit, Committed, Key, Outcome, Put
 from cludale.runtime import aggregates
 from cludale.runtime.aggregates import Change, ChangeResult, Updated
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import sections
-from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Seating, Sell
 from cludale.services.concerts.stock import Reservation
 from cludale_proof.planted.planting import bug, swap
@@ -87,18 +86,6 @@ def _(stack: ExitStack) -> None:
             right(self, section, loaded, now, hall)
 
     swap(stack, sections.CommandBatch, "fold", wrong)
-
-
-@bug("command queue: one event told twice in one batch counts twice")
-def _(stack: ExitStack) -> None:
-    class Unequal(Handled):
-        __slots__ = ()
-        __hash__ = object.__hash__
-
-        def __eq__(self, other: object) -> bool:
-            return self is other
-
-    swap(stack, concerts_service, "Handled", Unequal)
 
 
 @bug("inbox: that late money was refused is noted neither in the inbox of concerts nor in the reservation")
