@@ -7,6 +7,7 @@ Here are its times and its seats; the rest is in `told_rules.py` (stores as even
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 from cludale_proof.checker import ticket_rules, till_rules
@@ -120,7 +121,7 @@ class _Orders(CaseCheck):
             if (
                 told.released is not None
                 and told.released.event.data.reason == "hold-expired"
-                and told.released.event.time < ends - skew
+                and told.released.event.time < self._kept_until(ends) - skew
             ):
                 yield self.broken(
                     Invariant.ONE_END,
@@ -128,6 +129,13 @@ class _Orders(CaseCheck):
                     f"the hold of {told.released.event.data.reservation_id} was ended as expired too early",
                     *told.facts,
                 )
+
+    def _kept_until(self, ends: datetime) -> datetime:
+        """When a hold that ends then may be ended as expired: a cart's lines all go with the first of them."""
+        order = self.case.order
+        if not self.case.is_line or order is None or order.expires_at is None:
+            return ends
+        return min(ends, order.expires_at)
 
     # 3
 

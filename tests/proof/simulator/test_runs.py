@@ -32,6 +32,17 @@ def test_a_hundred_and_fifty_runs_break_nothing_and_leave_no_fault_out() -> None
     assert tally.never == []
 
 
+@pytest.mark.parametrize(
+    ("themes", "seed"),
+    [
+        pytest.param(["slow payments"], 25, id="two-charges-of-a-payment-are-wrong"),
+        pytest.param(["frozen", "slow payments"], 39, id="a-line-ends-with-its-cart-before-its-own-hold-does"),
+    ],
+)
+def test_what_a_run_once_showed_is_mended(themes: list[str], seed: int) -> None:
+    assert run(seed, themes=themes).findings == []
+
+
 def digest(seed: int) -> str:
     sink = Digest()
     run(seed, Trace(sink))
