@@ -14,23 +14,19 @@ from cludale_proof.planted.hunt import NOTED, places, shows
 SEEDS = 600
 """Of the bug's own theme, and of all themes, if the noted seed does not show it."""
 
-NOT_SHOWN_YET = {
-    "a hold whose time is over counts no more for its buyer, though it may yet be sold",
-}
-"""No seed is noted that shows these since prices, webhooks and doors without network came: `make hunt` looks on."""
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("bug", [each for each in BUGS if each.name not in NOT_SHOWN_YET], ids=lambda bug: bug.name)
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
-    assert any(
-        shows(bug, seed, None if theme is None else [theme]) is not None for theme, seed in places(bug, SEEDS)
-    ), "it got away: `make hunt` looks further, and notes the seed"
+    runs = (shows(bug, seed, None if theme is None else [theme]) for theme, seed in places(bug, SEEDS))
+    said = next((each for each in runs if each is not None), None)
+    assert said is not None, "it got away: `make hunt` looks further, and notes the seed"
+    assert "TypeError" not in said, "what is planted does not fit what it replaces any more"
 
 
-def test_every_other_bug_has_a_seed_that_is_noted() -> None:
-    assert {bug.name for bug in BUGS} - json.loads(NOTED.read_text()).keys() == NOT_SHOWN_YET
+def test_every_bug_has_a_seed_that_is_noted() -> None:
+    assert {bug.name for bug in BUGS} == json.loads(NOTED.read_text()).keys()
 
 
 def test_a_planted_bug_is_gone_once_it_was_looked_for() -> None:

@@ -11,7 +11,7 @@ from cludale.services.orders.invoices import billing, figures, issuing
 from cludale_proof.planted.planting import bug, swap
 
 
-@bug("invoices: after a conflict the same number is given once more", theme="invoices")
+@bug("invoices: after a conflict the same number is given once more", theme="invoices + frozen")
 def _(stack: ExitStack) -> None:
     async def over_it(records: Records, partition: str, put: Put) -> Put:
         found = await records.get(put.kind, [Key(partition, put.id)])

@@ -11,6 +11,7 @@ from cludale.kernel import buyers
 from cludale.kernel.decision import Decision
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.buyers import domain as allowances
+from cludale.services.concerts.buyers.looks import Looks
 from cludale.services.concerts.domain import Seating, Sell
 from cludale.services.concerts.stock import Reservation
 from cludale_proof.planted.planting import bug, swap
@@ -34,11 +35,16 @@ def _(stack: ExitStack) -> None:
         known = known if len(kept) == len(known.claims) else replace(known, claims=kept)
         return right(known, found, unpaid_only=unpaid_only, now=now)
 
+    async def not_stored(self: Any, claims: Any) -> dict[str, Reservation]:
+        found: dict[str, Reservation] = await self.at(claims)
+        return found
+
     right = allowances.looked_at
     swap(stack, allowances, "looked_at", looked_at)
+    swap(stack, Looks, "ended", not_stored)
 
 
-@bug("money that came late gets seats again, whatever its buyer has by now", theme="slow payments")
+@bug("money that came late gets seats again, whatever its buyer has by now", theme="clocks + slow payments")
 def _(stack: ExitStack) -> None:
     def seat_late_money(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
         return right(seating, replace(ended, buyers=msgspec.UNSET), sale, now)

@@ -28,7 +28,7 @@ def _(stack: ExitStack) -> None:
     forget_handled(stack, notifications_service)
 
 
-@bug("notifications: whoever was told that the payment failed is told of no other cancellation")
+@bug("notifications: whoever was told that the payment failed is told of no other cancellation", theme="lost for good")
 def _(stack: ExitStack) -> None:
     right = notifications_domain.notification_id
     swap(stack, notifications_domain, "notification_id", lambda kind, order_id, **_: right(kind, order_id))

@@ -77,7 +77,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, Gateway, "void", nothing_held)
 
 
-@bug("payments: what came of one round is booked on the next", theme="frozen")
+@bug("payments: what came of one round is booked on the next", theme="clocks")
 def _(stack: ExitStack) -> None:
     swap(stack, payments_due.Charging, "of_its_round", lambda self, payment, step: step)
 
@@ -271,7 +271,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, aftersale, "asked_again", wrong)
 
 
-@bug("payments: a refund that two replicas bring to its end is told of twice", theme="slow payments")
+@bug("payments: a refund that two replicas bring to its end is told of twice", theme="impatience")
 def _(stack: ExitStack) -> None:
     right = payments_refunds.refunded
 

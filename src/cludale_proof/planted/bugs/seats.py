@@ -68,7 +68,7 @@ def _released(seating: Seating, reservation: Reservation, reason: ReleaseReason)
     return Decision(concerts_domain.evolve(seating, released), (released,))
 
 
-@bug("seats: a clock that goes back brings ended holds to life", theme="clocks")
+@bug("seats: a clock that goes back brings ended holds to life", theme="clocks + slow payments")
 def _(stack: ExitStack) -> None:
     swap(stack, Section, "moment", lambda self, now: now)
 
