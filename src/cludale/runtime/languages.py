@@ -128,7 +128,8 @@ class Language:
 
     def _is_grouped(self, value: Decimal | int) -> bool:
         """Is so large a number written with separators?"""
-        return abs(value) >= 10 ** (2 + _DIGITS_BEFORE_GROUPING.get(self.code, 1))
+        digits = 3 + _DIGITS_BEFORE_GROUPING.get(self.code, 1)
+        return len(str(abs(int(value)))) >= digits
 
 
 def _variant(moment: datetime) -> Literal["daylight", "standard", "generic"]:
