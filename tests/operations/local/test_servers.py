@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import asyncpg
 import pytest
+from tests.listening import listening
 from tests.parts import need
 from tests.patience import until
 
@@ -131,10 +132,10 @@ async def test_a_nats_server_that_cuts_off_who_comes_in_refuses_it() -> None:
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, options)  # a reset, not an end
         writer.close()
 
-    async with await asyncio.start_server(cut_off, "127.0.0.1", 0) as server:
+    async with listening(cut_off) as port:
         for _ in range(20):  # the client says one of several things, by what it was doing
             with pytest.raises(BrokerRefused):
-                async with jetstream(f"nats://cludale:x@127.0.0.1:{server.sockets[0].getsockname()[1]}"):
+                async with jetstream(f"nats://cludale:x@127.0.0.1:{port}"):
                     pass
 
 

@@ -1,35 +1,27 @@
 """The load generator against servers that behave and servers that don't."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import islice, repeat
 from time import perf_counter
 from typing import Any
 
 import pytest
+from tests.listening import LOOPBACK, Serve, listening
 
 from cludale.web.connection import Connection, connect
 from cludale.web.http1 import Target
 from cludale_proof.rehearsal.load import Load, at_random, evenly
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def served(serve: Serve) -> AsyncIterator[Target]:
     """A real TCP server on a free port, each connection handled by `serve`: a stand-in for the platform."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # The load goes away in the end of each of these tests.
-        with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError):
-            await serve(reader, writer)
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()
-        yield Target(host, port)
+    async with listening(serve) as port:
+        yield Target(LOOPBACK, port)
 
 
 async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
