@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.proof.journeys.box_office import BoxOffice, Json, fresh, problem, types
+from tests.proof.journeys.box_office import BoxOffice, Json, fresh, problem
 
 
 @pytest.fixture(scope="module")
