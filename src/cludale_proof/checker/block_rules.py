@@ -9,7 +9,7 @@ from cludale_proof.checker.documents import Fact, Section
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.section_rules import Occupancy, SectionKey, broken
 
-HELD_BACK, LET_GO = "SeatsHeldBack", "SeatsLetGo"
+HELD_BACK = "SeatsHeldBack"
 
 
 class BlockTold(NamedTuple):

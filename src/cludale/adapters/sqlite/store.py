@@ -94,7 +94,10 @@ class _Finder:
 
 
 class SqliteReader:
-    """What a store holds, for reading only: `get`, `find` and `pending`, as their ports say."""
+    """What a store holds, for reading only: `get`, `find` and `pending`, as their ports say.
+
+    Tools read so, beside a running server or without one.
+    """
 
     def __init__(
         self,
@@ -366,8 +369,3 @@ class SqliteStore(SqliteReader):
     def _check(self) -> None:
         if self._failed is not None:
             raise StoreFailed(*self._failed.args) from self._failed
-
-
-def open_readonly(path: Path, kinds: Iterable[Kind], *, vfs: str | None = None) -> SqliteReader:
-    """A store for tools, beside a running server or without one. Raises SchemaRefused, StoreUnavailable."""
-    return SqliteReader(path, kinds, vfs=vfs)

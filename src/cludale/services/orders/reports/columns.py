@@ -12,7 +12,7 @@ from cludale.services.orders.order import Order, channel
 from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.concerts import Concert
-from cludale.services.orders.reports.money import OrderMoney, money_of
+from cludale.services.orders.reports.money import OrderMoney
 
 
 class Line(NamedTuple):
@@ -30,11 +30,6 @@ class Column(NamedTuple):
 
     of: Callable[[Line], Cell]
     is_personal: bool = False
-
-
-def line_of(order: Order, concert: Concert, left: Particulars = NOTHING) -> Line:
-    """The order as a line."""
-    return Line(order, concert, money_of(order), left)
 
 
 def _amount(units: Callable[[Line], int]) -> Callable[[Line], Cell]:

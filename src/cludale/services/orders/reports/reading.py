@@ -13,8 +13,9 @@ from cludale.ports.programme import Programme, ProgrammeUnreachable
 from cludale.ports.records import Records
 from cludale.services.orders.order import Order, Status
 from cludale.services.orders.privacy.service import Privacy
-from cludale.services.orders.reports.columns import Line, line_of
+from cludale.services.orders.reports.columns import Line
 from cludale.services.orders.reports.concerts import Concert, Concerts
+from cludale.services.orders.reports.money import money_of
 from cludale.services.orders.store import CLOCKS_DIFFER, ORDERS, listed
 
 PAGE = 500
@@ -93,7 +94,7 @@ class Reading:
             raise Busy("What the concerts are can't be known at the moment: concerts gives no answer.") from error
         wanted = self._wanted
         return [
-            line_of(order, concert)
+            Line(order, concert, money_of(order))
             for order in orders
             if (concert := concerts.get(order.seats.concert_id)) is not None and wanted.matches(order, concert)
         ]
