@@ -6,7 +6,8 @@ Causes before effects are a matter of each order, in `order_rules.py`.
 from collections.abc import Sequence
 from hashlib import sha256
 
-from cludale_proof.checker.documents import AuditEntry, Body, Fact, Head, Unreadable, entry, event
+from cludale_proof.checker.documents import Body, Head, Unreadable
+from cludale_proof.checker.events import AuditEntry, Fact, entry, event
 from cludale_proof.checker.findings import Invariant, Violation
 
 GENESIS = "0" * 64

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from cludale_proof.checker import block_rules, documents, order_rules
+from cludale_proof.checker import block_rules, documents, events, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
+from cludale_proof.checker.cart_lines import lines_of
 from cludale_proof.checker.cart_rules import CartBook
 from cludale_proof.checker.cases import Case, Terms, key_of_event, key_of_reservation, missing_causes
 from cludale_proof.checker.concert_rules import ConcertTold, closed
@@ -19,7 +20,6 @@ from cludale_proof.checker.concert_rules import one_after_another as one_concert
 from cludale_proof.checker.documents import (
     Concert,
     DeadLetter,
-    Fact,
     Head,
     KeptAnswer,
     Kind,
@@ -34,6 +34,7 @@ from cludale_proof.checker.documents import (
     Section,
     Unreadable,
 )
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Report, Violation
 from cludale_proof.checker.history import OrderHistory
 from cludale_proof.checker.invoice_rules import InvoiceBook
@@ -357,7 +358,7 @@ class _Run:
 
     def _put_undelivered(self, body: documents.Body, where: str, cases: Spill) -> None:
         try:
-            fact = Fact(event=documents.event(body))
+            fact = Fact(event=events.event(body))
         except Unreadable as error:
             self._wrong(Invariant.WHOLE_LOG, "unreadable", f"an event {where}", str(error))
         else:
@@ -365,7 +366,7 @@ class _Run:
 
     def _put_letter(self, letter: DeadLetter, cases: Spill) -> str | None:
         try:
-            fact = Fact(event=documents.event(letter.body.encode()))
+            fact = Fact(event=events.event(letter.body.encode()))
         except Unreadable:
             return None  # poison is what dead letters are for
         key = key_of_event(fact)
@@ -387,7 +388,7 @@ class _Run:
                 seats.put(reservation.id, reservation)
         for payment in self._documents(Kind.PAYMENT, "payments"):
             cases.put(payment.order_id, payment)
-            for line in documents.lines_of(payment):
+            for line in lines_of(payment):
                 cases.put(line.order_id, line)
             money.put(payment.id, _Payee(payment.order_id))
         given_up: list[Notification] = []
