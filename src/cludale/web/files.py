@@ -4,7 +4,7 @@ import logging
 import math
 import resource
 
-from cludale.web.protocol import ConnectionLimits
+from cludale.web.open_connections import ConnectionLimits
 
 SPARE_FILES = 256
 """Open files beside connections: the store, its readers, logs."""

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from cludale.web.app import WebApp
 from cludale.web.files import within_files
 from cludale.web.http1 import url_of
-from cludale.web.protocol import ConnectionLimits, Connections
+from cludale.web.open_connections import ConnectionLimits, Connections
+from cludale.web.protocol import Connection
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ async def accepting(
     """Take connections while in this context; then finish the requests in flight, for so long at most, or until
     `at_once` is set.
     """
-    server = await connections.loop.create_server(connections.connection, sock=listener, backlog=BACKLOG)
+    server = await connections.loop.create_server(lambda: Connection(connections), sock=listener, backlog=BACKLOG)
     patrol = asyncio.create_task(connections.patrol())
     try:
         yield

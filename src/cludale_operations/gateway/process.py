@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cludale.services import NAMES
 from cludale.web.files import allow_files
-from cludale.web.protocol import ConnectionLimits
+from cludale.web.open_connections import ConnectionLimits
 from cludale.web.server import listen
 from cludale.web.server import serve as serve_pages
 from cludale_operations.gateway.certificates import check, keep_current

@@ -11,8 +11,9 @@ from tests.patience import until
 
 from cludale.web import protocol
 from cludale.web.app import WebApp
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.problems import Problems, TooManyStreams
-from cludale.web.protocol import CHUNK_BYTES, ConnectionLimits, Connections
+from cludale.web.protocol import CHUNK_BYTES
 from cludale.web.responses import Response, Stream, event
 from cludale.web.routing import Request, Route
 from cludale.web.server import accepting

@@ -25,7 +25,7 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.web.access import Access
 from cludale.web.app import WebApp
-from cludale.web.protocol import ConnectionLimits, Connections
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.server import accepting
 from cludale_operations.local.daprd import COMPONENTS, Broker, Daprd
 
