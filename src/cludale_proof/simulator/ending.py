@@ -35,10 +35,11 @@ SETTLING_SECONDS = 400.0
 """How long after the last fault everything may take to come to its end."""
 LOOK_SECONDS = 1.0
 QUIET_LOOKS = 3
-LATE_REQUEST = PlaceOrder(concert_id="concert-afterwards", user_id="late", quantity=1)
-"""What is bought when all is over, to see whether that can still be done."""
 LATE_ORDERS = 8
-"""Where holds are short and calls are slow, one order's hold may well be over before orders hears of it; not all."""
+"""What is bought when all is over, to see whether that can still be done. Where holds are short and calls are slow, one
+order's hold may well be over before orders hears of it; not all. Each is another buyer's: who lets holds lapse one
+after the other has to wait.
+"""
 LATE_LOOKS = 8
 _CLOCKS = {Fault.CLOCK_FORWARD, Fault.CLOCK_BACK, Fault.CLOCK_SKEW}
 
@@ -56,16 +57,17 @@ class Ending:
             process = machine.running
             if process is not None and "orders" in machine.services:
                 door = world.door.of(process)
-                for _ in range(LATE_ORDERS):
-                    if (why_not := await self._buys(door)) is None:
+                for number in range(LATE_ORDERS):
+                    if (why_not := await self._buys(door, f"late-{number}")) is None:
                         break
                 else:
                     world.fail([f"{process.name} sells no ticket any more: {why_not}"])
                     await asyncio.sleep(0)
 
-    async def _buys(self, door: SimulatedClient) -> str | None:
+    async def _buys(self, door: SimulatedClient, user_id: str) -> str | None:
         """Why one who orders now gets no ticket; None if they get one."""
-        told = await door.place("late buyer", LATE_REQUEST, None)
+        wanted = PlaceOrder(concert_id="concert-afterwards", user_id=user_id, quantity=1)
+        told = await door.place("late buyer", wanted, None)
         if told.status not in (201, 202) or told.answer is None:
             return f"an order is answered {told.status}, {_body(told)}"
         order_id = msgspec.json.decode(told.answer.body)["id"]
