@@ -12,7 +12,7 @@ from cludale.services.orders.order import Order, channel
 from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.concerts import Concert
-from cludale.services.orders.reports.money import OrderMoney
+from cludale.services.orders.reports.money import OrderMoney, money_of
 
 
 class Line(NamedTuple):
@@ -30,6 +30,11 @@ class Column(NamedTuple):
 
     of: Callable[[Line], Cell]
     is_personal: bool = False
+
+
+def line_of(order: Order, concert: Concert) -> Line:
+    """The order as a line."""
+    return Line(order, concert, money_of(order))
 
 
 def _amount(units: Callable[[Line], int]) -> Callable[[Line], Cell]:

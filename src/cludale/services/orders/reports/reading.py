@@ -13,9 +13,8 @@ from cludale.ports.programme import Programme, ProgrammeUnreachable
 from cludale.ports.records import Records
 from cludale.services.orders.order import Order, Status
 from cludale.services.orders.privacy.service import Privacy
-from cludale.services.orders.reports.columns import Line
+from cludale.services.orders.reports.columns import Line, line_of
 from cludale.services.orders.reports.concerts import Concert, Concerts
-from cludale.services.orders.reports.money import money_of
 from cludale.services.orders.store import CLOCKS_DIFFER, ORDERS, listed
 
 PAGE = 500
@@ -94,7 +93,7 @@ class Reading:
             raise Busy("What the concerts are can't be known at the moment: concerts gives no answer.") from error
         wanted = self._wanted
         return [
-            Line(order, concert, money_of(order))
+            line_of(order, concert)
             for order in orders
             if (concert := concerts.get(order.seats.concert_id)) is not None and wanted.matches(order, concert)
         ]
