@@ -266,7 +266,7 @@ class TestTheEnd:
         queue = queue_of(work)
         work.poison = {1}
         calls = [queue.submit("a", [each]) for each in (1, 2, 3)]
-        while work.tries < 2:  # all of them came to nothing, and the first is tried again by itself
+        while work.tries < 2:  # noqa: ASYNC110 - all of them came to nothing; then the first is tried by itself
             await asyncio.sleep(0)
         work.open.clear()
         await queue.stop()
