@@ -134,7 +134,7 @@ class _Party(NamedTuple):
 
     @property
     def seats(self) -> tuple[NumberedSeat, ...]:
-        """Those that move."""
+        """The seats that move."""
         return tuple(self.all_seats[number - 1] for number in self.numbers)
 
 

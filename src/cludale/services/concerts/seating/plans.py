@@ -23,7 +23,7 @@ MAX_ZONES = 200
 MAX_CATEGORIES = 100
 MAX_TEXT = 200
 MAX_FAULTS = 1_000
-"""As many faults are listed of one plan."""
+"""The most faults of one plan that are listed."""
 
 FLAG_NAMES = {"wheelchair": Flags.WHEELCHAIR, "companion": Flags.COMPANION, "restricted view": Flags.RESTRICTED_VIEW}
 
