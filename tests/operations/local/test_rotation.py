@@ -17,11 +17,11 @@ from tests.proof.faults.apart import Stream
 from tests.proof.faults.crowd import Crowd
 from tests.served import Served, environment, serve, up
 
-from cludale.adapters.rabbitmq_monitor.backlog import RabbitMqMonitor
+from cludale.adapters.broker_monitors.rabbitmq import RabbitMqMonitor
 from cludale.ports.broker_monitor import NotKnown
 from cludale_operations.local.jetstream import BrokerRefused, jetstream
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
-from cludale_operations.local.rabbitmq import running_rabbitmq
+from cludale_operations.local.rabbitmq import RabbitMq
 
 pytestmark = pytest.mark.slow
 
@@ -155,7 +155,7 @@ def test_two_users_take_turns(tmp_path: Path) -> None:
 
 async def test_rabbitmq_lets_a_new_user_in_and_the_former_no_more(tmp_path: Path) -> None:
     need("rabbitmq-server")
-    async with running_rabbitmq(tmp_path) as server:
+    async with RabbitMq(tmp_path).running() as server:
         counted_by_former = RabbitMqMonitor(server.management_url, ["orders-concert-events"])
         former = await server.renew_login()
         counted = RabbitMqMonitor(server.management_url, ["orders-concert-events"])

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from cludale_proof.simulator.campaign import run_campaign
+from cludale_proof.simulator.course import run
 from cludale_proof.simulator.tally import ENOUGH_SEEDS
 from cludale_proof.simulator.trace import Digest, Trace
-from cludale_proof.simulator.world import run
 
 SEEDS = range(1, 1 + ENOUGH_SEEDS // 2)
 """Half of what a campaign needs by its own rule: no fault is left out in these."""

@@ -33,11 +33,11 @@ from cludale.services.concerts.domain import (
     Command,
     Hold,
     LateSeatsUnclaimed,
-    Seating,
     SectionCommand,
     UnknownReservation,
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seat_moves import domain as seat_moves
 from cludale.services.concerts.seat_moves.domain import MoveCommand
