@@ -117,8 +117,8 @@ def _running(command: list[str], folder: Path, settings: Mapping[str, str]) -> I
         text=True,
     )
     assert process.stdout is not None
-    greeting = process.stdout.readline()
-    assert " on http" in greeting, f"the server said {greeting!r}"
+    greeting = next((line for line in process.stdout if " on http" in line), "")
+    assert greeting, f"the server ended with status {process.wait(STOPPED_SECONDS)}, and did not say where it is"
     served = Served(process, greeting.split(" on ")[1].split(" ")[0].strip(), folder)
     try:
         yield served

@@ -60,6 +60,7 @@ WANTED = {
     "cosmos-emulator": Wanted("nodejs npm", "an emulator of Cosmos DB", is_quick=False, programs=("node", "npm")),
     "oidc-provider": Wanted("nodejs npm", "an OpenID Connect issuer", is_quick=False, programs=("node", "npm")),
     "chromium": Wanted("chromium", "pages in a browser", is_quick=False, programs=("chromium",)),
+    "firefox-esr": Wanted("firefox-esr", "pages in a second browser", is_quick=False, programs=("firefox-esr",)),
     "rabbitmq-server": Wanted("rabbitmq-server", "the second broker", is_quick=False, programs=("rabbitmq-server",)),
 }
 """By the name that a test asks for it with: `need("strace")`."""

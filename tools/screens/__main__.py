@@ -14,13 +14,14 @@ from playwright.sync_api import Page
 from tests.served import KEY, serve
 from tools.screens.browser import chromium
 from tools.screens.camera import Camera
-from tools.screens.console import console
+from tools.screens.console import LIVELY, Pace, console
 from tools.screens.desk import desk
 from tools.screens.door import door
 from tools.screens.office import office
 from tools.screens.seats import seats, seats_at_the_desk
 
 FOLDER = Path(__file__).parents[2] / "docs/screens"
+SETTINGS = {"CLUDALE_DEMO": "1", "CLUDALE_PAYMENT_SLOW_SECONDS": "4"}
 
 
 def concerts(http: httpx.Client, now: datetime) -> None:
@@ -175,25 +176,32 @@ def elsewhere(camera: Camera) -> None:
     camera.take(page, "phone-paying-es")
 
 
+def every_state(camera: Camera, http: httpx.Client, pace: Pace) -> None:
+    """All pages in all states, of a new shop with the demo's concerts."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    concerts(http, now)
+    shop(camera)
+    sold_out(camera)
+    basket(camera)
+    invoiced(camera, http)
+    elsewhere(camera)
+    seats(camera, http)
+    door(camera, http)
+    desk(camera, http, now)
+    office(camera, http)
+    seats_at_the_desk(camera, http)
+    console(camera, http, pace)
+
+
 def main(folder: Path) -> int:
     """Take all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as data:
-        slow = {"CLUDALE_DEMO": "1", "CLUDALE_PAYMENT_SLOW_SECONDS": "4"}
-        with serve(Path(data), settings=slow) as served, chromium() as browser:
-            concerts(served.http, datetime.now(UTC).replace(microsecond=0))
-            camera = Camera(browser, served.url, folder)
-            shop(camera)
-            sold_out(camera)
-            basket(camera)
-            invoiced(camera, served.http)
-            elsewhere(camera)
-            seats(camera, served.http)
-            door(camera, served.http)
-            desk(camera, served.http, datetime.now(UTC).replace(microsecond=0))
-            office(camera, served.http)
-            seats_at_the_desk(camera, served.http)
-            console(camera, served.http)
+    with (
+        tempfile.TemporaryDirectory() as data,
+        serve(Path(data), settings=SETTINGS) as served,
+        chromium() as browser,
+    ):
+        every_state(Camera(browser, served.url, folder), served.http, LIVELY)
     return 0
 
 

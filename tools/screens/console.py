@@ -1,9 +1,10 @@
 """The console's pages and their states: an on-sale a minute ago, an order's lanes, a sale as it stood."""
 
-from typing import Any
+from typing import NamedTuple
 
 import httpx
 from tests.served import KEY
+from tools.screens.camera import Camera
 from tools.screens.desk import sign_in
 
 _KEY = {"authorization": f"Bearer {KEY}"}
@@ -33,14 +34,27 @@ def sell(http: httpx.Client) -> str:
     return story
 
 
-def console(camera: Any, http: httpx.Client) -> None:
+class Pace(NamedTuple):
+    """How long the console watches before and after the sale, in milliseconds, and how large its rehearsal is."""
+
+    before: int
+    after: int
+    buyers: int
+    seats: int
+
+
+LIVELY = Pace(before=6_000, after=12_000, buyers=1_500, seats=200)
+"""So long that there is something to see in each figure."""
+
+
+def console(camera: Camera, http: httpx.Client, pace: Pace) -> None:
     """All of them."""
     page = camera.visitor().new_page()
     sign_in(page)
     page.goto("/staff/console")
-    page.wait_for_timeout(6_000)
+    page.wait_for_timeout(pace.before)
     order = sell(http)
-    page.wait_for_timeout(12_000)
+    page.wait_for_timeout(pace.after)
     page.click("#pause")
     camera.take(page, "console-overview")
     for path, name in (
@@ -57,10 +71,10 @@ def console(camera: Any, http: httpx.Client) -> None:
     page.wait_for_selector("text=The chain holds")
     camera.take(page, "console-chain")
     page.goto("/staff/console/rehearsal")
-    page.fill("#seats", "200")
-    page.fill("#buyers", "1500")
+    page.fill("#seats", str(pace.seats))
+    page.fill("#buyers", str(pace.buyers))
     page.click("text=Start the rehearsal")
-    page.wait_for_selector("text=All of it holds", timeout=60_000)
+    page.wait_for_selector("text=All of it holds")
     camera.take(page, "console-rehearsal")
     page = camera.visitor(phone=True, dark=True, language="de").new_page()
     sign_in(page)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Page
 from tests.served import KEY
+from tools.screens.camera import Camera
 
 _KEY = {"authorization": f"Bearer {KEY}"}
 
@@ -42,7 +43,7 @@ def sign_in(page: Page, key: str = KEY) -> None:
     page.wait_for_url("**/staff")
 
 
-def desk(camera: Any, http: httpx.Client, now: datetime) -> None:
+def desk(camera: Camera, http: httpx.Client, now: datetime) -> None:
     """All of them."""
     order = sell(http, now)
     page = camera.visitor().new_page()
@@ -63,6 +64,13 @@ def desk(camera: Any, http: httpx.Client, now: datetime) -> None:
         page.goto(path)
         page.wait_for_timeout(300)
         camera.take(page, name)
+    page.goto("/staff/new-concert")
+    page.fill("#artist", "Nina & the Waves")
+    page.fill("#date", "2099-01-01")
+    page.fill("#section-0-price", "much")
+    page.click("text=Make the concert")
+    page.wait_for_selector("#refusal")
+    camera.take(page, "desk-new-concert-wrong")
     page.goto("/staff/concerts/harbour/change")
     page.fill("#venue", "Elsewhere")
     body = {"venue": "Große Freiheit, Hamburg"}

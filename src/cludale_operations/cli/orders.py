@@ -1,21 +1,86 @@
-"""`cludale orders`: look at orders, change them, give back parts of them, and cancel them."""
+"""`cludale orders`: place orders and look at them, change them, give back parts of them, and cancel them."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 
 from cludale.kernel.currencies import minor_digits
 from cludale_operations.cli import carts
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.concerts import counts
+from cludale_operations.cli.concerts import counts, price_of
+from cludale_operations.cli.invoices import InvoiceTo, billing_address
 from cludale_operations.cli.reports import Concert, Section, Since, To, Until, format_of, save
-from cludale_operations.cli.screen import fail, record, say, table
+from cludale_operations.cli.screen import CANNOT, fail, note, record, say, table
 
-app = typer.Typer(no_args_is_help=True, help="Look at orders, change them, give back parts of them, and cancel them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Place orders, look at them, change them, and cancel all or a part of them."
+)
 app.add_typer(carts.app, name="carts")
 
 Id = Annotated[str, typer.Argument(help="The order's id.")]
+
+
+@app.command()
+def place(
+    concert: Annotated[str, typer.Argument(help="The concert's id.")],
+    *,
+    quantity: Annotated[
+        int | None, typer.Option(min=1, help="How many tickets. Default: 1, or as many as seats.")
+    ] = None,
+    tickets: Annotated[str | None, typer.Option(help="Which, by category: adult=2,child=1.")] = None,
+    section: Annotated[str | None, typer.Option(help="Where. Default: the cheapest with room.")] = None,
+    seat: Annotated[
+        list[str] | None, typer.Option(help="The id of a numbered seat; give one for each. Default: the best together.")
+    ] = None,
+    code: Annotated[str | None, typer.Option(help="A discount code.")] = None,
+    max_total: Annotated[str | None, typer.Option(help="All of it may cost so much at most: 90.00EUR.")] = None,
+    method: Annotated[str, typer.Option(help="The payment provider's name for how it is paid.")] = "card-ok",
+    user: Annotated[str, typer.Option(help="What you call the buyer.")] = "me",
+    name: Annotated[str | None, typer.Option(help="The buyer's name.")] = None,
+    email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
+    phone: Annotated[str | None, typer.Option(help="A number that is told.")] = None,
+    invoice_to: InvoiceTo = None,
+    wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for Paid or Cancelled at most.")] = 0,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency-Key: given twice, it is one order. Default: a new one.")
+    ] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Place an order, as a buyer does.
+
+    It shows the order's id, and the access token with which a buyer sees, pays and cancels it: keep that secret.
+    """
+    of = None if tickets is None else counts(tickets)
+    body: dict[str, Any] = {
+        "concertId": concert,
+        "userId": user,
+        "quantity": quantity or (len(seat or ()) or 1 if of is None else sum(each["quantity"] for each in of)),
+        "tickets": of,
+        "section": section,
+        "seats": seat or None,
+        "code": code,
+        "maxTotal": None if max_total is None else price_of(max_total),
+        "paymentMethod": method,
+        "name": name,
+        "email": email,
+        "phone": phone,
+        "billingAddress": billing_address(invoice_to) if invoice_to else None,
+    }
+    key = key or str(uuid4())
+    with Client(url) as client:
+        try:
+            placed = client.post("/orders", body, key=key)
+        except SystemExit as ended:
+            if ended.code == CANNOT:
+                note(f"Whether it was placed is not known. Sent again with --key {key}, it is one order.")
+            raise
+        token = placed["accessToken"]
+        if wait:
+            placed = client.get(f"/orders/{segment(placed['id'])}", {"wait": f"{wait:.3f}"}, token=token)
+    record({**placed, "accessToken": token}, as_json=json)
 
 
 @app.command()

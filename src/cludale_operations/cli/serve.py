@@ -190,9 +190,9 @@ async def _greet(platform: Platform, listener: socket.socket) -> None:
     address = address_of(listener, is_secure=settings.tls_certificate is not None)
     names = ", ".join(service.name for service in platform.services)
     key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir.resolve() / "organizer.key"
-    say(f"Cludale Tickets {__version__} on {address} ({names})")
     if platform.whole:
-        say(f"  shop           {address}/shop")
+        say(f"The shop: {address}/shop")
+    say(f"Cludale Tickets {__version__} on {address} ({names})")
     say(f"  data           {home_of_data(settings)}")
     say(f"  organizer key  {key}")
     say(f"  documentation  {address}/docs")

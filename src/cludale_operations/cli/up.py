@@ -131,8 +131,8 @@ def _greet(running: "Up") -> None:
         counts[replica.service.service] = counts.get(replica.service.service, 0) + 1
     names = ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in counts.items())  # noqa: RUF001
     key = "in CLUDALE_ORGANIZER_KEY" if layout.settings.organizer_key else layout.folder / "organizer.key"
+    say(f"The shop: {running.address}/shop")
     say(f"Cludale Tickets {__version__} on {running.address} ({names}; over {layout.broker_kind})")
-    say(f"  shop           {running.address}/shop")
     say(f"  data           {layout.folder}")
     say(f"  organizer key  {key}")
     say(f"  logs           {layout.logs}")

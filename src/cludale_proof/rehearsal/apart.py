@@ -49,8 +49,9 @@ def apart() -> Iterator[Apart]:
             command, env=environment, stdout=subprocess.PIPE, text=True
         ) as process:
             try:
-                greeting = "" if process.stdout is None else process.stdout.readline()
-                if " on http" not in greeting:
+                said = process.stdout or ()
+                greeting = next((line for line in said if " on http" in line), "")
+                if not greeting:
                     raise CannotRehearse("a server for the rehearsal did not start; `cludale serve` may say why")
                 yield Apart(greeting.split(" on ")[1].split(" ")[0].strip(), key)
             finally:

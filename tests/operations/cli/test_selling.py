@@ -1,6 +1,7 @@
 """The box office, guest lists, tills and invoices on the command line, against a real server."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
@@ -11,6 +12,7 @@ from tests.served import KEY, Served, serve
 from typer.testing import CliRunner
 
 from cludale_operations.cli import app
+from cludale_operations.local.free_ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,29 @@ def test_the_box_office_sells_and_the_till_says_what_it_took(served: Served) -> 
     assert (till["method"], till["net"]["amount"]) == ("terminal", 9000)
     latest = cludale(served, "audit", "events", "--type", "OrderPaid", "--latest", "--json").splitlines()
     assert json.loads(latest[0])["correlationId"] == order["id"]
+
+
+def test_an_order_is_placed_as_a_buyer_does_and_once_under_one_key(served: Served) -> None:
+    served.concert("placed", seats=9)
+    words = ("orders", "place", "placed", "--quantity", "2", "--email", "ada@example.com", "--key", "a-key-of-ours")
+    order = told(served, *words, "--wait", "10")
+    assert (order["status"], order["quantity"], order["total"]["amount"]) == ("Paid", 2, 9000)
+    shown = served.http.get(f"/orders/{order['id']}", headers={"authorization": f"Bearer {order['accessToken']}"})
+    assert shown.json()["status"] == "Paid"
+    again = cludale(served, *words)
+    assert (order["id"] in again, order["accessToken"] in again) == (True, True)
+    other = told(served, "orders", "place", "placed", "--max-total", "45.00EUR", "--method", "card-declined")
+    assert other["id"] != order["id"]
+    dear = ("orders", "place", "placed", "--quantity", "2", "--max-total", "45.00EUR")
+    assert "total-too-high" in cludale(served, *dear, ends=1)
+    assert "not-found" in cludale(served, "orders", "place", "nowhere", ends=1)
+
+
+def test_an_order_of_which_no_answer_came_is_sent_again_with_the_key_that_is_said(served: Served) -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    said = cludale(served, "orders", "place", "club", "--url", away, ends=2)
+    key = re.search(r"Sent again with --key ([0-9a-f-]{36}), it is one order", said)
+    assert key, said
 
 
 def test_guests_are_looked_at_put_on_listed_and_taken_off(served: Served, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """`cludale serve` says how to buy a ticket, and that buys one."""
 
 import json
+import re
 import shlex
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.served import Served, serve
+from tests.served import Served, environment, serve
 
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.serve import home_of_data
@@ -18,8 +21,17 @@ pytestmark = pytest.mark.slow
 TODAY = datetime.now(UTC)
 
 
+def test_the_shops_address_is_said_first(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cludale_operations", "serve"]
+    with subprocess.Popen(command, env=environment(tmp_path), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.terminate()
+    assert re.fullmatch(r"The shop: http://127\.0\.0\.1:\d+/shop\n", first)
+
+
 def greeting(served: Served) -> list[str]:
-    """What is printed after the first line, which `serve` has read, up to what to type."""
+    """What is printed after the server's address, which `serve` has read, up to what to type."""
     assert served.process.stdout is not None
     lines: list[str] = []
     for line in served.process.stdout:

@@ -288,7 +288,10 @@ def test_the_box_office_asks_whom_the_invoice_is_to_where_there_are_invoices(sho
         shop.http.put(
             "/orders/invoices/settings", json={**said, "on": is_on}, headers=shop.organizer
         ).raise_for_status()
-        assert ('name="to-street"' in staff.get(box).text) is is_on
+        page = staff.get(box).text
+        assert ('name="to-street"' in page) is is_on
+        assert ("The buyer wants an invoice" in page) is is_on
+        assert "I need an invoice" not in page
     to_them = {"to-name": "Ng <b>GmbH</b>", "to-street": "Hauptstr. 1", "to-place": "Berlin"}
     asked = {"method": "cash", "quantity": "1", "name": "Ada", "invoice": "1", **to_them}
     wrong = staff.send(box, box, **asked)

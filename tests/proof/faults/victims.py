@@ -76,9 +76,9 @@ def victim(
         death.start()
     try:
         assert process.stdout is not None
-        greeting = process.stdout.readline()
+        greeting = next((line for line in process.stdout if " on http://" in line), "")
         impatience.cancel()
-        if " on http://" not in greeting:
+        if not greeting:
             raise Stillborn(process.wait(timeout=DEAD_SECONDS))
         served = Served(process, greeting.split(" on ")[1].split(" ")[0].strip(), folder)
         if life_seconds is not None and grace_seconds:

@@ -1,5 +1,6 @@
 """A paired device, in a cookie that no script reads: its key, its concert, and which door it is. No I/O."""
 
+import math
 import re
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -25,6 +26,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     door: str
     name: str
     ends_at: datetime | None = None
+    paired_at: datetime | None = None
+
+    def age_seconds(self, now: datetime) -> float:
+        """How long it has been paired; without end where that is not kept, as by earlier versions."""
+        return math.inf if self.paired_at is None else (now - self.paired_at).total_seconds()
 
 
 def device(visit: Visit) -> Device | None:

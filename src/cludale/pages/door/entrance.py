@@ -14,6 +14,7 @@ from cludale.pages.door import device as devices
 from cludale.pages.door import worker
 from cludale.pages.door.device import Device, door_of, snapshot_payload
 from cludale.pages.door.views import Admission, Concert, Conflicts, Key, PublicKeys, Through
+from cludale.pages.newcomers import known_soon
 from cludale.pages.site import NO_STORE, SECURITY, Missing, Site, Visit
 from cludale.pages.staff.cookies import is_private
 from cludale.web.responses import JSON, Headers, Response
@@ -46,7 +47,10 @@ class Crew(NamedTuple):
 
     async def ask(self, method: str, path: str, body: Any = None) -> Answer:
         """The API's answer, whatever its status. Raises Unreachable, Unpaired."""
-        answer = await self.site.ask(self.visit, method, path, body, token=self.device.key)
+        answer = await known_soon(
+            lambda: self.site.ask(self.visit, method, path, body, token=self.device.key),
+            age_seconds=lambda: self.device.age_seconds(self.site.now()),
+        )
         if answer.status in (401, 403):
             raise Unpaired
         return answer
@@ -137,10 +141,16 @@ class Entrance:
             wrong = {403: "code", 422: "code", 429: "busy"}.get(answer.status, "away")
             return self._form(visit, wrong=wrong, status=answer.status)
         made = answer.read(Key)
+        now = self._site.now()
         device = Device(
-            key=made.key, concert=made.concert_id or "", door=door_of(made.name), name=made.name, ends_at=made.ends_at
+            key=made.key,
+            concert=made.concert_id or "",
+            door=door_of(made.name),
+            name=made.name,
+            ends_at=made.ends_at,
+            paired_at=now,
         )
-        return self._site.see(visit, PATH, headers=(devices.paired(visit, device, now=self._site.now()),))
+        return self._site.see(visit, PATH, headers=(devices.paired(visit, device, now=now),))
 
     async def _unpair(self, visit: Visit) -> Response:
         forms.read(visit.request)

@@ -1,6 +1,5 @@
 """Signing in and out, and who is signed in: the API's session in a cookie of these pages."""
 
-import asyncio
 import base64
 import hashlib
 import math
@@ -12,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from cludale.pages import forms
 from cludale.pages.api import Allowance, Answer, Refused
+from cludale.pages.newcomers import known_soon
 from cludale.pages.site import Site, Visit
 from cludale.pages.staff import cookies
 from cludale.pages.staff.views import Going, Over, Session, Token, Ways
@@ -21,10 +21,6 @@ from cludale.web.routing import Route
 SIGN_IN = "/staff/sign-in"
 RENEW_SECONDS = 60
 """How old the stamp in a token may get before it is renewed."""
-NEW_SECONDS = 5
-"""A session that began so lately may not be known to all processes."""
-KNOWN_AFTER_SECONDS = (0.3, 0.5, 0.7)
-"""Between two looks whether it is."""
 REFUSED = {
     "key-refused": "no-key",
     "sign-in-refused": "again",
@@ -54,7 +50,8 @@ class Staff:
         """The API's answer, whatever its status. Raises Unreachable, SignedOut, Forbidden."""
         self.asked += 1
         answer = await known_soon(
-            self.token, lambda: self._site.ask(self.visit, method, path, body, token=self.token, headers=headers)
+            lambda: self._site.ask(self.visit, method, path, body, token=self.token, headers=headers),
+            age_seconds=lambda: stamped_seconds_ago(self.token),
         )
         if answer.allowance is not None:
             self.allowance = answer.allowance
@@ -139,7 +136,10 @@ class Signing:
         token = cookies.token(visit)
         if token is None:
             raise SignedOut
-        answer = await known_soon(token, lambda: self._site.ask(visit, "GET", "/concerts/-/session", token=token))
+        answer = await known_soon(
+            lambda: self._site.ask(visit, "GET", "/concerts/-/session", token=token),
+            age_seconds=lambda: stamped_seconds_ago(token),
+        )
         if answer.status in (401, 404):
             raise SignedOut
         if answer.status != 200:
@@ -238,19 +238,6 @@ def stamped_seconds_ago(token: str) -> float:
     """How old the stamp in a session's token is; for ever, if it has none."""
     stamp = token.split(".")[2:3]
     return time.time() - int(stamp[0]) if stamp and stamp[0].isdecimal() and len(stamp[0]) <= 12 else math.inf
-
-
-async def known_soon(token: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer; asked again for a moment where who has just signed in is not known.
-
-    A process hears of a new session within a second. Whoever is sent on to another one meanwhile is not signed out.
-    """
-    for seconds in KNOWN_AFTER_SECONDS:
-        answer = await ask()
-        if answer.status != 401 or not 0 <= stamped_seconds_ago(token) + 1 < NEW_SECONDS:
-            return answer
-        await asyncio.sleep(seconds)
-    return await ask()
 
 
 def _let_in(answer: Answer) -> Answer:
