@@ -20,6 +20,7 @@ others beside them (`accessible`). A party of more than MAX_PARTY is placed from
 from collections.abc import Iterable, Sequence
 from copy import copy
 from enum import StrEnum
+from itertools import chain
 from typing import NamedTuple
 
 from cludale.services.concerts.seating.accessible import Windows
@@ -107,14 +108,15 @@ class Picker:
         self._toggle_all(seats, are_free=False)
 
     def _toggle_all(self, seats: Iterable[int], *, are_free: bool) -> None:
-        bits = 0
+        seats, bits = list(seats), 0
+        first = min(seats, default=0)
         for seat in seats:
-            if bits >> seat & 1:
+            if bits >> seat - first & 1:
                 raise ValueError("a seat is there twice")
             if self.is_free(seat) is not are_free:
                 raise ValueError(f"a seat is {'taken' if are_free else 'free'} already")
-            bits |= 1 << seat
-        self.toggle(0, bits)
+            bits |= 1 << seat - first
+        self.toggle(first, bits)
 
     def toggle(self, first: int, bits: int) -> None:
         """What was free of these seats is taken, and the other way round. The lowest bit is the seat `first`."""
@@ -204,18 +206,20 @@ class Picker:
         """The largest group first, no larger than there is room for; takes each to look for the next, and gives all
         back.
         """
-        taken: list[int] = []
-        while len(taken) < size:
-            rest = size - len(taken)
+        groups: list[tuple[int, ...]] = []
+        rest = size
+        while rest:
             sizes = (n for n in range(min(rest, room), smallest - 1, -1) if n == rest or rest - n >= smallest)
             group = next((pick for n in sizes if (pick := self._together(n, categories))), None)
             if group is None:
                 break
-            self.take(group.seats)
-            taken += group.seats
             room = len(group.seats)
-        self.give_back(taken)
-        return tuple(sorted(taken)) if len(taken) == size else None
+            self.toggle(group.seats[0], (1 << room) - 1)
+            groups.append(group.seats)
+            rest -= room
+        for seats in groups:
+            self.toggle(seats[0], (1 << len(seats)) - 1)
+        return None if rest else tuple(sorted(chain.from_iterable(groups)))
 
     def orphans(self, seats: Sequence[int]) -> tuple[int, ...]:
         """The ordinary seats that would be alone without these, and are not so now."""
