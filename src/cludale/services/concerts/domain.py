@@ -291,7 +291,7 @@ def blocks_let_go(section: Section, now: datetime) -> list[SeatsLetGo]:
 def _seats_for(seating: Seating, seats: SeatMap, request: Hold, now: datetime) -> tuple[NumberedSeat, ...]:
     """The numbered seats that somebody gets. Raises Invalid, SeatsNotFree, SeatsUnavailable."""
     section, hall = seating.section, _hall_of(seating)
-    taken = hall.taken(seats, section.moment(now).timestamp())
+    taken = numbered.taken_at(seats, section.moment(now).timestamp())
     try:
         if request.seats:
             return numbered.named(hall, taken, request.seats, request.wheelchairs)

@@ -42,7 +42,8 @@ class OtherSection(Refusal):
     def __init__(self, order_id: str, *, section: str, named: str) -> None:
         super().__init__(
             f"Order {order_id!r} has seats of section {section!r}, and a seat of section {named!r} is named. Seats are "
-            "moved within their section alone: what was paid for them is the price there.",
+            "moved within their section alone: what was paid for them is the price there. To seat this buyer there, "
+            "sell others there and give these back.",
             section=section,
             named=named,
         )
