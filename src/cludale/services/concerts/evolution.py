@@ -53,31 +53,7 @@ def evolve(seating: Seating, event: Event) -> Seating:
     section = seating.section
     match event:
         case SeatsReserved():
-            seats = event.allocation
-            until = epoch_second(event.expires_at)
-            held = dict(section.held)
-            held[until] = held.get(until, 0) + seats.quantity
-            if seats.numbered_seats is UNSET or section.numbered is UNSET:
-                section = msgspec.structs.replace(section, held=held)
-            else:
-                taken = numbered.reserved(section.numbered, seats.numbered_seats, until)
-                section = msgspec.structs.replace(section, held=held, numbered=taken)
-            if event.block is not UNSET:
-                drawn = blocks.with_drawn(section.its_blocks, event.block, seats.quantity)
-                section = msgspec.structs.replace(section, blocks=drawn)
-            reservation = Reservation(
-                id=seats.reservation_id,
-                concert_id=seats.concert_id,
-                section=seats.section,
-                quantity=seats.quantity,
-                order_id=event.order_id,
-                expires_at=event.expires_at,
-                price=event.price,
-                bill=event.bill,
-                priced=event.priced,
-                block=event.block,
-                numbered_seats=seats.numbered_seats,
-            )
+            section, reservation = _with_hold(section, event), _reservation(event)
         case SeatsSold():
             before = seating.reservations[event.allocation.reservation_id]
             section = _given_up(section, before, Status.SOLD, sold=before.quantity)
@@ -115,6 +91,40 @@ def evolve(seating: Seating, event: Event) -> Seating:
             section = _changed_by(section, event)
             return seating if section is seating.section else Seating(section, seating.reservations, seating.hall)
     return Seating(section, {**seating.reservations, reservation.id: reservation}, seating.hall)
+
+
+def _with_hold(section: Section, event: SeatsReserved) -> Section:
+    """The section with these seats held, out of a block if the event names one."""
+    seats = event.allocation
+    until = epoch_second(event.expires_at)
+    held = dict(section.held)
+    held[until] = held.get(until, 0) + seats.quantity
+    if seats.numbered_seats is UNSET or section.numbered is UNSET:
+        section = msgspec.structs.replace(section, held=held)
+    else:
+        taken = numbered.reserved(section.numbered, seats.numbered_seats, until)
+        section = msgspec.structs.replace(section, held=held, numbered=taken)
+    if event.block is not UNSET:
+        drawn = blocks.with_drawn(section.its_blocks, event.block, seats.quantity)
+        section = msgspec.structs.replace(section, blocks=drawn)
+    return section
+
+
+def _reservation(event: SeatsReserved) -> Reservation:
+    seats = event.allocation
+    return Reservation(
+        id=seats.reservation_id,
+        concert_id=seats.concert_id,
+        section=seats.section,
+        quantity=seats.quantity,
+        order_id=event.order_id,
+        expires_at=event.expires_at,
+        price=event.price,
+        bill=event.bill,
+        priced=event.priced,
+        block=event.block,
+        numbered_seats=seats.numbered_seats,
+    )
 
 
 def _changed_by(section: Section, event: Event) -> Section:
