@@ -86,11 +86,24 @@ def last_moved(payment: Payment) -> datetime:
     return max(times)
 
 
-def is_in_flight(payment: Payment, *, read_at: datetime, tolerance: timedelta) -> bool:
-    """May the books, as they were read then, be older than the payment, or the payment older than they?"""
+def is_in_flight(payment: Payment, key: str, reference: str | None, *, read_at: datetime, tolerance: timedelta) -> bool:
+    """May the books of this charge, as they were read then, be older than the payment, or the payment older than they?
+
+    What is mended of another charge says nothing of this one: each of several that are wrong is found at once.
+    """
+    payment = replace(payment, mends=_of_charge(payment.mends, key, reference))
     if payment.status is Status.PENDING or domain.owes_money(payment):
         return True
     return last_moved(payment) > read_at - tolerance
+
+
+def _of_charge(mends: tuple[Mend, ...], key: str, reference: str | None) -> tuple[Mend, ...]:
+    """Those that give money of this charge back; where the provider counts several under one key, of this one alone."""
+    return tuple(
+        each
+        for each in mends
+        if each.key == key and (None in (each.reference, reference) or each.reference == reference)
+    )
 
 
 def found_in(
@@ -101,7 +114,7 @@ def found_in(
         return None
     if payment is None:
         return _found(booked, Difference.UNKNOWN_MONEY, booked.kept, None, by, read_at) if booked.kept > 0 else None
-    if is_in_flight(payment, read_at=read_at, tolerance=tolerance):
+    if is_in_flight(payment, booked.key, booked.reference, read_at=read_at, tolerance=tolerance):
         return None
     wrong = _wrong(booked, payment)
     return None if wrong is None else _found(booked, *wrong, payment, by, read_at)
@@ -141,7 +154,7 @@ def _is_another(booked: Booked, payment: Payment) -> bool:
 def no_money(payment: Payment, *, by: str, read_at: datetime, tolerance: timedelta) -> Found | None:
     """The provider knows nothing of this payment's charge: what is wrong about that; None: nothing."""
     is_taken = payment.status in (Status.COMPLETED, Status.REFUNDED) and payment.asks_provider
-    if not is_taken or is_in_flight(payment, read_at=read_at, tolerance=tolerance):
+    if not is_taken or is_in_flight(payment, payment.key, payment.reference, read_at=read_at, tolerance=tolerance):
         return None
     return Found(
         id=from_key("difference", Difference.NO_MONEY, payment.key),
@@ -157,8 +170,8 @@ def no_money(payment: Payment, *, by: str, read_at: datetime, tolerance: timedel
 
 
 def _found(booked: Booked, kind: Difference, amount: int, payment: Payment | None, by: str, read_at: datetime) -> Found:
-    # The same books and as many mends are the same difference, found again.
-    mends = 0 if payment is None else len(payment.mends)
+    # The same books and as many mends of this charge are the same difference, found again.
+    mends = 0 if payment is None else len(_of_charge(payment.mends, booked.key, booked.reference))
     parts = (kind, booked.key, booked.reference or "", str(booked.taken), str(booked.returned), str(mends))
     return Found(
         id=from_key("difference", *parts),
@@ -201,7 +214,7 @@ def begin_mend(payment: Payment, found: Found, *, now: datetime, tolerance: time
     """Have the money of this difference given back, once: what was found in older books than the payment is let be."""
     if any(each.difference_id == found.id for each in payment.mends):
         return Decision(payment)
-    if is_in_flight(payment, read_at=found.found_at, tolerance=tolerance):
+    if is_in_flight(payment, found.key, found.reference, read_at=found.found_at, tolerance=tolerance):
         return Decision(payment)
     mend = Mend(
         number=max((each.number for each in payment.mends), default=0) + 1,

@@ -78,14 +78,14 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = sections.CommandBatch.fold
 
-    def wrong(self: Any, section: Any, loaded: Any, now: datetime) -> None:
+    def wrong(self: Any, section: Any, loaded: Any, now: datetime, hall: Any = None) -> None:
         def stale(seating: Seating, command: Any, at: datetime) -> Decision[Seating]:
-            return decide(Seating(section.state, seating.reservations), command, at)
+            return decide(Seating(section.state, seating.reservations, hall), command, at)
 
         decide = concerts_domain.decide
         with ExitStack() as meanwhile:
             swap(meanwhile, concerts_domain, "decide", stale)
-            right(self, section, loaded, now)
+            right(self, section, loaded, now, hall)
 
     swap(stack, sections.CommandBatch, "fold", wrong)
 

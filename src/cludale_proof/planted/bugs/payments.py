@@ -175,7 +175,17 @@ def _(stack: ExitStack) -> None:
 
 @bug("reconciliation: what is in flight is taken for lost", theme="wrong books")
 def _(stack: ExitStack) -> None:
-    swap(stack, differences, "is_in_flight", lambda payment, *, read_at, tolerance: False)
+    swap(stack, differences, "is_in_flight", lambda payment, key, reference, *, read_at, tolerance: False)
+
+
+@bug("reconciliation: while one charge of a payment is mended, its others are passed over", theme="slow payments")
+def _(stack: ExitStack) -> None:
+    right = differences.is_in_flight
+
+    def wrong(payment: Payment, key: str, reference: str | None, **of: Any) -> bool:
+        return payment.open_mend is not None or right(payment, key, reference, **of)
+
+    swap(stack, differences, "is_in_flight", wrong)
 
 
 @bug("reconciliation: only the first page of the provider's books is read", theme="wrong books")

@@ -197,6 +197,21 @@ def test_a_mend_that_is_lost_too_is_another_difference() -> None:
     assert second.refund_key != begun.open_mend.refund_key
 
 
+def test_each_of_two_wrong_charges_of_a_payment_is_mended_at_once() -> None:
+    paid_in_the_third_round = payment(round=3)
+    first, second = (
+        found_in(booked(key), paid_in_the_third_round, by="run", read_at=READ_AT, tolerance=MINUTES)
+        for key in ("payment-1.1", "payment-1.2")
+    )
+    assert first is not None
+    assert second is not None
+    begun = mend(paid_in_the_third_round, first)
+    assert found_in(booked("payment-1.2"), begun, by="run", read_at=READ_AT, tolerance=MINUTES) == second
+    both = mend(begun, second)
+    assert [each.key for each in both.mends] == ["payment-1.1", "payment-1.2"]
+    assert len({each.refund_key for each in both.mends}) == 2
+
+
 def test_only_what_is_shown_is_settled_and_only_as_it_can_be() -> None:
     unknown = found_in(booked(), None, by="run", read_at=READ_AT, tolerance=MINUTES)
     assert unknown is not None
