@@ -337,7 +337,7 @@ async def _obey() -> None:
 
 
 if __name__ == "__main__":
-    from cludale.web.server import allow_files
+    from cludale.web.files import allow_files
 
     allow_files(20_000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -16,8 +16,9 @@ from msgspec import UNSET, UnsetType
 
 from cludale.kernel.money import Money
 from cludale.ports.seats import SeatsUnavailable
-from cludale.services.concerts.domain import Expire, Hold, Seating, Sell, decide
+from cludale.services.concerts.domain import Expire, Hold, Sell, decide
 from cludale.services.concerts.events import SeatPlanPart, SectionPlan
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.layout import Layout, Seat
 from cludale.services.concerts.stock import Reservation, Section, untouched

@@ -29,7 +29,7 @@ from benchmarks.records import BODY, CODEC, KINDS, ORDER, PAYMENT, fact
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.postgres.writer import SESSION
 from cludale.ports.records import Commit, Handled, Put
-from cludale_operations.local.postgres import running_postgres
+from cludale_operations.local.postgres import Postgres
 
 LEASE = 3_600.0
 Call = Callable[[Sequence[Any]], Awaitable[Any]]
@@ -152,7 +152,7 @@ async def measured(url: str, driver: str, size: int, batches: int, schema: str) 
 
 async def main(arguments: argparse.Namespace, folder: Path) -> None:
     """All drivers and sizes, in turns."""
-    async with running_postgres(folder) as server:
+    async with Postgres(folder).running() as server:
         number = 0
         for size in arguments.commits:
             runs: dict[str, list[dict[str, float]]] = {driver: [] for driver in arguments.driver}

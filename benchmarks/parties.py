@@ -13,8 +13,9 @@ from itertools import pairwise
 from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.money import Money
 from cludale.ports.seats import SeatsUnavailable
-from cludale.services.concerts.domain import Cancel, Hold, Seating, decide
+from cludale.services.concerts.domain import Cancel, Hold, decide
 from cludale.services.concerts.events import ReleaseReason, SeatPlanPart, SectionPlan
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.ground import MAX_PARTY
 from cludale.services.concerts.seating.layout import ACCESSIBLE, Layout

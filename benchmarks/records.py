@@ -36,7 +36,7 @@ from cludale.kernel.events import Catalogue, Cause, Envelope, Event, Topic, enve
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, Commit, Handled, Key, Kind, Outcome, Put
-from cludale_operations.local.postgres import running_postgres
+from cludale_operations.local.postgres import Postgres
 
 ORDER = Kind("orders", "order", ("concertId", "status"))
 RESERVATION = Kind("concerts", "reservation", ("dueAt",))
@@ -299,7 +299,7 @@ def run_with_server(arguments: argparse.Namespace) -> dict[str, float]:
     """One run over a new PostgreSQL server, and what its processes used meanwhile."""
 
     async def main(folder: Path) -> dict[str, float]:
-        async with running_postgres(folder) as server:
+        async with Postgres(folder).running() as server:
             store = await PostgresStore.open(server.url, KINDS, CODEC, schema="bench")
             before = used_by_group(server.pid or 0)
             try:

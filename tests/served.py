@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.patience import eventually
 
 from cludale_operations.trust import trust_at
 
@@ -46,6 +47,20 @@ class Served:
         assert answer.status_code == 201, answer.text
         concert: dict[str, Any] = answer.json()
         return concert
+
+    def tickets(self, concert: str, quantity: int) -> list[dict[str, Any]]:
+        """The tickets of an order that is paid."""
+        wanted = {"concertId": concert, "userId": "u", "quantity": quantity}
+        order = self.http.post("/orders", json=wanted).raise_for_status().json()["id"]
+        made: list[dict[str, Any]] = []
+
+        def are_made() -> bool:
+            answer = self.http.get("/tickets", params={"order": order}, headers=self.organizer)
+            made[:] = answer.json()["items"] if answer.is_success else []
+            return len(made) == quantity
+
+        assert eventually(are_made), f"there are no tickets of {order}"
+        return made
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Stop it, and the exit status."""

@@ -9,7 +9,7 @@ import h11
 import httpx
 
 from cludale.web.app import WebApp
-from cludale.web.protocol import ConnectionLimits, Connections
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.server import accepting
 
 SECONDS = 10

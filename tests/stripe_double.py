@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tests.listening import LOOPBACK, listening
+
 SECRET_KEY, WEBHOOK_SECRET = "sk_test_of_no_account", "whsec_of_no_account"
 DECLINES = {
     "pm_card_visa_chargeDeclined": "generic_decline",
@@ -281,31 +283,23 @@ async def running_double(*, secret_key: str = SECRET_KEY) -> AsyncIterator[Strip
     double = StripeDouble(secret_key=secret_key)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                first, *lines = head.decode().strip().split("\r\n")
-                method, target, _ = first.split(" ")
-                headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                status, result, is_kept, stored = double.answer(method, target, headers, body)
-                if stored == "lose":
-                    break
-                data = json.dumps(result).encode()
-                replayed = "idempotent-replayed: true\r\n" if is_kept else ""
-                writer.write(
-                    f"HTTP/1.1 {status} Double\r\ncontent-type: application/json\r\nrequest-id: req_double\r\n"
-                    f"{replayed}content-length: {len(data)}\r\n\r\n".encode()
-                    + data
-                )
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            first, *lines = head.decode().strip().split("\r\n")
+            method, target, _ = first.split(" ")
+            headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            status, result, is_kept, stored = double.answer(method, target, headers, body)
+            if stored == "lose":
+                break
+            data = json.dumps(result).encode()
+            replayed = "idempotent-replayed: true\r\n" if is_kept else ""
+            writer.write(
+                f"HTTP/1.1 {status} Double\r\ncontent-type: application/json\r\nrequest-id: req_double\r\n"
+                f"{replayed}content-length: {len(data)}\r\n\r\n".encode()
+                + data
+            )
+            await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    double.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(serve) as port:
+        double.url = f"http://{LOOPBACK}:{port}"
         yield double
-    finally:
-        server.close()

@@ -13,4 +13,12 @@ The product, to be read in this order, each folder standing on those before it:
 What runs and releases it is `cludale_operations`, what proves it `cludale_proof`; nothing here imports either.
 """
 
+import os
+import zoneinfo
+
+# Time zones are those of the locked package tzdata, so that every process reckons alike; without this, the system's
+# come first, which may be years older. Who sets PYTHONTZPATH chooses others.
+if "PYTHONTZPATH" not in os.environ:
+    zoneinfo.reset_tzpath(to=())
+
 __version__ = "0.1.0"

@@ -41,8 +41,9 @@ from cludale.web.http1 import Malformed as MalformedAnswer
 from cludale.web.http1 import Reader
 from cludale.web.keyring import KeyRing
 from cludale.web.limits import Addresses
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.problems import Problems, ScopeMissing
-from cludale.web.protocol import ConnectionLimits, Connections
+from cludale.web.protocol import Connection
 from cludale.web.queries import QueryReader
 from cludale.web.responses import Response, json_response
 from cludale.web.router import Endpoint, Router
@@ -172,7 +173,7 @@ def http(data: bytes) -> None:
     half = data[0] % (len(data) + 1) if data else 0
 
     async def feed() -> bytes:
-        wire, connection = _Wire(), server.connection()
+        wire, connection = _Wire(), Connection(server)
         connection.connection_made(cast("Any", wire))
         for part in (data[:half], data[half:]):
             if part and not wire.closed:

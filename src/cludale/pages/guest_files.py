@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from cludale.pages.numbered import Numbered
-from cludale.pages.seat_names import NoSuchSeats
+from cludale.pages.seat_names import Fault, NoSuchSeats
 from cludale.pages.shop.halls import WHEELCHAIR, Seat, is_free
 from cludale.pages.shop.views import seats_line
 
 SEATS, SECTION, WHEELCHAIRS = "seats", "section", "wheelchairs"
-NO_NUMBERS = "no-numbers"
 SHORT = 3
 """An id of so few characters may be anything else in a text."""
 
@@ -24,8 +23,8 @@ class NamedFile(NamedTuple):
     """A file whose seats are told by ids."""
 
     text: str
-    faults: Sequence[tuple[int, str]] = ()
-    """Lines whose seats are none, and why, in the words of `NoSuchSeats`, or NO_NUMBERS."""
+    faults: Sequence[tuple[int, NoSuchSeats]] = ()
+    """Lines whose seats are none, and why."""
     seats: Sequence[str] = ()
     """What each guest's seats are called; empty: it names none."""
     taken: Sequence[str] = ()
@@ -71,7 +70,7 @@ class _Naming:
         self._known = {seat.id: (id, seat) for id, rows, _ in sections for row in rows for seat in row.seats}
         """By id, each seat and its section."""
         self._free = {id: free for id, _, free in sections}
-        self._faults: list[tuple[int, str]] = []
+        self._faults: list[tuple[int, NoSuchSeats]] = []
         self._seats: list[str] = []
         self._taken: list[str] = []
         self._names: dict[str, str] = {}
@@ -104,10 +103,7 @@ class _Naming:
         try:
             section, seats = self._named(text, said.get(SECTION, "").strip())
         except NoSuchSeats as no:
-            self._faults.append((line, str(no)))
-            return cells
-        except LookupError:
-            self._faults.append((line, NO_NUMBERS))
+            self._faults.append((line, no))
             return cells
         self._names |= {seat.id: seat.name for seat in seats}
         self._seats.append(seats_line(seats))
@@ -120,9 +116,9 @@ class _Naming:
         return [said[name] for name in self._head]
 
     def _named(self, text: str, section: str) -> tuple[str, Sequence[Seat]]:
-        """Its section and its seats, which may be told by their ids. Raises NoSuchSeats, LookupError: no numbers."""
+        """Its section and its seats, which may be told by their ids. Raises NoSuchSeats."""
         if self._numbered is None or (section and section not in self._free):
-            raise LookupError(section)
+            raise NoSuchSeats(Fault.NO_NUMBERS)
         known = [self._known.get(each.strip()) for each in text.split(";")]
         found = [each for each in known if each is not None]
         if len(found) == len(known):

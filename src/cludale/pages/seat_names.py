@@ -26,12 +26,14 @@ class Fault(StrEnum):
     NO_SEAT = "no-seat"
     UNCLEAR = "unclear"
     """It may be seats of two rows."""
+    NO_NUMBERS = "no-numbers"
+    """The seats of the section have no numbers."""
 
 
 class NoSuchSeats(ValueError):
     """What was typed names no seats: which words do not, and why."""
 
-    def __init__(self, fault: Fault, place: str, *, after: int = 0) -> None:
+    def __init__(self, fault: Fault, place: str = "", *, after: int = 0) -> None:
         super().__init__(f"{fault.value} {place}".strip())
         self.fault = fault
         self.place = place

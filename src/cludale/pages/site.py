@@ -182,7 +182,7 @@ class Site:
         )
 
     def routes(self) -> list[Route]:
-        """Those of the files."""
+        """The routes of the static files."""
         return [Route(method="GET", path="/shop/static/{name}", handle=self._asset)]
 
     async def _asset(self, request: Request) -> Response:

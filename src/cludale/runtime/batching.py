@@ -164,8 +164,13 @@ class BatchingQueue(Generic[Key, Item, Result]):
             if len(calls) == 1:
                 _fail(calls, error)
             else:
-                for call in calls:
-                    await self._answer(key, [call], call.items)
+                alone = deque(calls)
+                try:
+                    while alone:
+                        call = alone.popleft()
+                        await self._answer(key, [call], call.items)
+                finally:
+                    _fail(alone, None)  # only if this task was cancelled is anybody left
         else:
             at = 0
             for own, answer in calls:

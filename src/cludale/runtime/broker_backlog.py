@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 
 from cludale.ports.broker_monitor import BrokerMonitor, NotKnown
+from cludale.runtime.tasks import Tasks
 
 LOOK_SECONDS = 5.0
 
@@ -21,7 +22,7 @@ class BrokerBacklog:
         self._monitor = monitor
         self._waiting: int | None = None
         self._is_known_away = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Tasks(lambda error: _log.critical("the broker is asked no more: %r", error, exc_info=error))
 
     def gauges(self) -> Mapping[str, float]:
         """Nothing while it is not known."""
@@ -29,13 +30,11 @@ class BrokerBacklog:
 
     def start(self) -> None:
         """Begin to look."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks.start(self._run())
 
     async def stop(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.stop()
         await self._monitor.close()
 
     async def _run(self) -> None:

@@ -75,14 +75,6 @@ class DeadLetters:
         self.buried += 1
         _log.error("dead letter: %s gave up %s %s after %d: %s", consumer, event_type, event_id, attempts, reason)
 
-    async def waiting(
-        self, *, consumer: str | None = None, after: str | None = None, limit: int = 50
-    ) -> tuple[list[Versioned[DeadLetter]], str | None]:
-        """A page of the letters that wait, oldest first."""
-        equal = {"state": LetterState.WAITING.value} | ({"consumer": consumer} if consumer else {})
-        found, page = await LETTERS.find(self._records, Query(equal=equal, after=after, limit=limit))
-        return found, page.next
-
     async def find(
         self,
         consumer: str,

@@ -6,7 +6,6 @@ delivered ride along with a batch, and whoever listens is told of its events as 
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import Commit, Outcome, StoreUnavailable
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.outgoing import Delivered, Listeners
@@ -41,46 +40,32 @@ class GroupCommit(BatchingQueue[None, Commit, Outcome]):
             gather_seconds=GATHER_SECONDS,
         )
         self._write = write
-        self._listeners = Listeners()
-        self._delivered = Delivered(self.nothing, seconds=DELIVERED_SECONDS, limit=delivered_limit)
+        self.listeners = Listeners()
+        """They are told of each group of events as soon as it is durable, in order, on the event loop."""
+        self.delivered = Delivered(self.nothing, seconds=DELIVERED_SECONDS, limit=delivered_limit)
+        """Rows of the outbox that one of the next batches deletes; a crash before that publishes them again."""
         self.pulse = Pulse()
 
     async def nothing(self) -> None:
         """A batch for what rides along."""
         await self.submit(None, (_NOTHING,))
 
-    def listen(self, listener: Listener) -> None:
-        """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
-        self._listeners.add(listener)
-
-    def tell(self, entries: Sequence[Outgoing]) -> None:
-        """These are durable, and came here in another way."""
-        self._listeners.tell(entries)
-
-    def delivered(self, rows: Sequence[int]) -> None:
-        """Take these from the outbox with one of the next batches; a crash before that publishes them again."""
-        self._delivered.add(rows)
-
-    def end(self) -> None:
-        """Begin no batch for delivered rows any more: the store is broken."""
-        self._delivered.end()
-
     async def close(self) -> None:
         """Write what waits, delivered rows too."""
-        await self._delivered.close()
+        await self.delivered.close()
         await super().close()
 
     async def _write_batch(self, _: None, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        delivered = self._delivered.take()
+        delivered = self.delivered.take()
         try:
             plan = await self._write(commits, delivered)
         except BaseException as error:
             if isinstance(error, StoreUnavailable):
                 self.pulse.failed()
-            self._delivered.add(delivered)
+            self.delivered.add(delivered)
             raise
         if plan.rows:
             self.pulse.worked()
         if plan.entries:
-            self._listeners.tell(plan.entries)
+            self.listeners.tell(plan.entries)
         return plan.outcomes

@@ -3,7 +3,6 @@
 A counter (`…_total`) is kept as what came to it in each step, any other figure as what it was at the step's end.
 """
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from cludale.ports.clock import Clock
+from cludale.runtime.tasks import Tasks
 
 STEP_SECONDS = 5
 KEPT_STEPS = 120
@@ -86,7 +86,7 @@ class Histories:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._of: dict[str, tuple[History, Figures]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Tasks(lambda error: _log.critical("figures are noted no more: %r", error, exc_info=error))
 
     def watch(self, name: str, figures: Figures) -> None:
         """Keep these from now on."""
@@ -99,13 +99,11 @@ class Histories:
     def start(self) -> None:
         """Begin with what is now."""
         self._note()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks.start(self._run())
 
     async def stop(self) -> None:
         """Note no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.stop()
 
     async def _run(self) -> None:
         while True:

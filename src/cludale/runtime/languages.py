@@ -4,7 +4,7 @@ A module of its own, for Babel takes long to load and most processes never need 
 """
 
 import gettext
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from io import BytesIO
@@ -13,6 +13,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale
+from babel.core import get_global
 from babel.dates import format_date, format_datetime, get_timezone_gmt, get_timezone_name
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -22,6 +23,18 @@ from cludale.kernel.currencies import minor_digits
 from cludale.kernel.languages import DEFAULT, NAMES
 from cludale.kernel.money import Money
 from cludale.kernel.times import parse_time
+
+_DIGITS_BEFORE_GROUPING = {"es": 2}
+"""How many digits stand before the first separator at least; 1 elsewhere: Spanish has 1234 and 12.345.
+
+CLDR 48 says so (`minimumGroupingDigits`), which Babel 2.19 passes over.
+"""
+
+
+_NOWHERE = "Etc/"
+"""How the names begin of UTC and its like, which are no place's time."""
+
+_HALF_A_YEAR = timedelta(days=182)
 
 
 class Language:
@@ -57,7 +70,13 @@ class Language:
         pattern = parse_pattern(self._locale.currency_formats["standard"].pattern)
         pattern.frac_prec = (digits, digits)
         value = Decimal(amount.amount).scaleb(-minor_digits(amount.currency))
-        written: str = pattern.apply(value, self._locale, currency=amount.currency, currency_digits=False)
+        written: str = pattern.apply(
+            value,
+            self._locale,
+            currency=amount.currency,
+            currency_digits=False,
+            group_separator=self._is_grouped(value),
+        )
         return written
 
     def country(self, code: str) -> str:
@@ -66,7 +85,7 @@ class Language:
 
     def number(self, value: int) -> str:
         """1,234."""
-        return format_decimal(value, locale=self._locale)
+        return format_decimal(value, locale=self._locale, group_separator=self._is_grouped(value))
 
     def day(self, text: str) -> str:
         """A day, or the day of a time in its own offset, with the day of the week."""
@@ -91,13 +110,44 @@ class Language:
         return f"{day}, {shown:%H:%M} ({self._offset(shown, 'long')})"
 
     def zone(self, moment: datetime, zone: ZoneInfo | None) -> str:
-        """The zone of a moment for people: `Central European Summer Time, GMT+02:00`; the offset alone without one."""
+        """The zone of a moment for people: `Central European Summer Time, GMT+02:00`; the offset alone without one.
+
+        A zone without a summer time of its own has its name alone: `Irish Time`, `Japan Time`.
+        """
         shown = moment if zone is None else moment.astimezone(zone)
         offset = self._offset(shown, "long")
         if zone is None:
             return offset
-        name = get_timezone_name(shown, "long", locale=self._locale)
-        return offset if name == offset else f"{name}, {offset}"
+        if get_global("zone_aliases").get(zone.key, zone.key).startswith(_NOWHERE):
+            return offset
+        name = get_timezone_name(shown, "long", locale=self._locale, zone_variant=_variant(shown))
+        return f"{name}, {offset}"
 
     def _offset(self, moment: datetime, width: Literal["long", "short"]) -> str:
         return get_timezone_gmt(moment, width=width, locale=self._locale) if moment.utcoffset() else "UTC"
+
+    def _is_grouped(self, value: Decimal | int) -> bool:
+        """Is so large a number written with separators?"""
+        digits = 3 + _DIGITS_BEFORE_GROUPING.get(self.code, 1)
+        return len(str(abs(int(value)))) >= digits
+
+
+def _variant(moment: datetime) -> Literal["daylight", "standard", "generic"]:
+    """Is it the zone's summer time, or the time from which that differs half a year away? Else neither is its name.
+
+    Babel 2.19 alone calls standard all that the time zone data do not call summer time. But in their words Ireland has
+    it in winter, by minus one hour, so the Irish summer became Greenwich Mean Time; and Vancouver, which since 2026
+    keeps what was its summer time, came to Pacific Standard Time, an hour behind.
+    """
+    if _ahead(moment) > timedelta():
+        return "daylight"
+    summers = [each for each in (moment - _HALF_A_YEAR, moment + _HALF_A_YEAR) if _ahead(each) > timedelta()]
+    return "standard" if _offset(moment) in [_offset(each) - _ahead(each) for each in summers] else "generic"
+
+
+def _ahead(moment: datetime) -> timedelta:
+    return moment.dst() or timedelta()
+
+
+def _offset(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta()

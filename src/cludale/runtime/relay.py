@@ -168,7 +168,11 @@ class Relay:
         while entries:
             attempt += 1
             self._publishing[batch] = entries
-            taken = await self._try(entries)
+            try:
+                taken = await self._bus.publish(entries)
+            except Exception as error:  # noqa: BLE001 - whatever stopped the bus, the events stay in the outbox
+                _log.warning("the bus took none of %d events: %s", len(entries), error, exc_info=error)
+                taken = [False] * len(entries)
             done = [entry.position for entry, ok in zip(entries, taken, strict=True) if ok]
             if len(done) == len(entries):
                 entries = ()
@@ -184,10 +188,3 @@ class Relay:
                 await self._clock.sleep(self._backoff.seconds(attempt, self._ids.jitter()))
             else:
                 del self._publishing[batch], self._began[batch]
-
-    async def _try(self, entries: Sequence[Outgoing]) -> Sequence[bool]:
-        try:
-            return await self._bus.publish(entries)
-        except Exception as error:  # noqa: BLE001 - whatever stopped the bus, the events stay in the outbox
-            _log.warning("the bus took none of %d events: %s", len(entries), error, exc_info=error)
-            return [False] * len(entries)

@@ -1,10 +1,10 @@
 """Sweeper: runs each service's due work at an interval. A late sweep delays work and breaks nothing."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from cludale.ports.clock import Clock
+from cludale.runtime.tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
@@ -28,17 +28,15 @@ class Sweeper:
         self._every_seconds = every_seconds
         self._clock = clock
         self._takes_work = takes_work
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Tasks(lambda error: _log.critical("due work is looked for no more: %r", error, exc_info=error))
 
     def start(self) -> None:
         """Sweep now, for what an earlier run left, and then every so often."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks.start(self._run())
 
     async def stop(self) -> None:
         """Stop at once; due work stays due."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.stop()
 
     async def _run(self) -> None:
         while True:

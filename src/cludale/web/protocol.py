@@ -1,13 +1,10 @@
-"""The server's side of HTTP/1.1: connections with their limits, requests in order, responses and streams.
+"""The server's side of HTTP/1.1: one connection, its requests in order, responses and streams.
 
-httptools reads the bytes and `http.framing` judges the head. What a request leads to, the router says.
+httptools reads the bytes and `framing` judges the head. What a request leads to, the router says.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from email.utils import formatdate
-from http import HTTPStatus
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Any, NamedTuple, cast
 
 import httptools
@@ -15,142 +12,28 @@ import httptools
 from cludale.kernel.refusals import Refusal
 from cludale.web.feeds import Feed, chunk
 from cludale.web.framing import BLANKS, checked, fault_of, without_upgrade
-from cludale.web.kept_answers import KeptAnswers
-from cludale.web.metrics import RequestCounts
+from cludale.web.open_connections import HEARTBEAT_SECONDS, NO_BODY, Connections
 from cludale.web.problems import (
     BodyTooLarge,
     HeadTooLarge,
     MethodNotImplemented,
-    Problems,
     RequestTimeout,
     TooManyConnections,
     TooManyStreams,
 )
-from cludale.web.responses import EVENT_STREAM, HTML, JSON, PROBLEM, Response, Stream
+from cludale.web.responses import EVENT_STREAM, Response, Stream
 from cludale.web.router import Found
 from cludale.web.routing import Request
 
 HEAD_LIMIT_BYTES = 32_768
-PATROL_SECONDS = 1.0
-STOP_LOOK_SECONDS = 0.02
 LINGER_TICKS = 2
 """How many patrols a client that was refused may go on sending, to nobody."""
-NO_BODY = (204, 304)
-"""Statuses that come without a body, and without a length of one."""
-HEARTBEAT_SECONDS = 15.0
-"""As long as a stream of events says nothing before a comment says that it is still there."""
 MOST_BUFFERED_BYTES = 4_096
 """What may wait for who follows a feed, beside the frame that is more than that."""
 COMMENT = b":\n\n"
 """Whoever is between keeps the connection open."""
 CHUNK_BYTES = 65_536
 """A larger part of a stream is sent in several."""
-
-Find = Callable[[bytes, bytes], Found]
-"""Method and target to what answers them."""
-
-
-class ConnectionLimits(NamedTuple):
-    """What one connection may take, and how many there may be."""
-
-    body_bytes: int = 65_536
-    connections: int = 4_096
-    request_seconds: float = 20
-    idle_seconds: float = 65
-    streams: int = 1_024
-    """Files and the like, each made by a task of its own. They are connections, too."""
-    followers: int = 10_000
-    """Who follows a feed; beside the other connections."""
-
-
-class Connections:
-    """What all connections share: the routes, the limits, and the patrol that enforces the times."""
-
-    def __init__(
-        self, find: Find, problems: Problems, limits: ConnectionLimits, *, requests: RequestCounts | None = None
-    ) -> None:
-        """`requests` counts what is answered again."""
-        self.loop = asyncio.get_running_loop()
-        self.find = find
-        self.problems = problems
-        self.limits = limits
-        self.refused = 0
-        self.tick = 0
-        """Patrols so far: the clock of connections. Reading it costs nothing."""
-        self.request_ticks = max(1, round(limits.request_seconds / PATROL_SECONDS))
-        self.idle_ticks = max(1, round(limits.idle_seconds / PATROL_SECONDS))
-        self.tasks: set[asyncio.Task[None]] = set()
-        """The requests that are being answered, also those whose client is gone."""
-        self.streams = 0
-        self.followers = 0
-        self.kept = KeptAnswers((requests or RequestCounts()).again, clock=time.monotonic)
-        self.heartbeat_ticks = max(1, round(HEARTBEAT_SECONDS / PATROL_SECONDS))
-        self.stopping = False
-        self._open: set[Connection] = set()
-        self._heads: dict[tuple[int, str, bool], bytes] = {}
-
-    def __len__(self) -> int:
-        """Connections that are open now."""
-        return len(self._open)
-
-    def gauges(self) -> Mapping[str, float]:
-        """What the operator watches, by metric name."""
-        return {
-            "cludale_connections": len(self),
-            "cludale_streams": self.streams + self.followers,
-            "cludale_refused_at_the_door_total": self.refused,
-        }
-
-    def connection(self) -> "Connection":
-        """What the loop makes for each connection."""
-        return Connection(self)
-
-    def came(self, connection: "Connection") -> None:
-        """A connection was made."""
-        self._open.add(connection)
-
-    def went(self, connection: "Connection") -> None:
-        """A connection was lost."""
-        self._open.discard(connection)
-
-    async def patrol(self) -> None:
-        """Close, every second, the connections that take too long. Runs until it is cancelled."""
-        while True:
-            await asyncio.sleep(PATROL_SECONDS)
-            self.tick += 1
-            self._heads.clear()  # they have the time in them
-            self.kept.sweep()
-            for connection in list(self._open):
-                connection.check_times(self.tick)
-
-    async def stop(self, seconds: float, at_once: asyncio.Event) -> None:
-        """Take no more requests; those under way are answered and streams ended, within so many seconds or until
-        `at_once` is set.
-        """
-        self.stopping = True
-        for connection in list(self._open):
-            connection.stop()
-        ends = self.loop.time() + seconds
-        while (self._open or self.tasks) and self.loop.time() < ends and not at_once.is_set():  # noqa: ASYNC110 - rare
-            await asyncio.sleep(STOP_LOOK_SECONDS)
-        for task in list(self.tasks):
-            task.cancel()
-        for connection in list(self._open):
-            connection.abort()
-
-    def head(self, status: int, media_type: str, *, says_caching: bool = False) -> bytes:
-        """Status line and headers as far as the length. JSON is nobody's to keep, unless its headers say so."""
-        head = self._heads.get((status, media_type, says_caching))
-        if head is None:
-            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"date: {formatdate(usegmt=True)}"]
-            if status not in NO_BODY:
-                lines += [f"content-type: {media_type}"]
-            if media_type != HTML:  # pages say it themselves, among what else guards them
-                lines += ["x-content-type-options: nosniff", "content-security-policy: frame-ancestors 'none'"]
-            if media_type in (JSON, PROBLEM) and not says_caching:
-                lines += ["cache-control: no-store"]
-            head = self._heads[status, media_type, says_caching] = "\r\n".join([*lines, ""]).encode()
-        return head
 
 
 class _Asked(NamedTuple):

@@ -59,12 +59,9 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(status, _encode(value))
 
 
-def event(data: Any, *, name: str | None = None, id: str | None = None) -> bytes:
-    """One server-sent event, its data as JSON. Raises ValueError for a name or an id with a line break."""
-    lines = [f"{field}: {value}\n" for field, value in (("event", name), ("id", id)) if value is not None]
-    if any("\n" in line[:-1] or "\r" in line for line in lines):
-        raise ValueError("the name and the id of an event are on one line")
-    return "".join(lines).encode() + b"data: " + _encode(data) + b"\n\n"
+def event(data: Any) -> bytes:
+    """One server-sent event, its data as JSON."""
+    return b"data: " + _encode(data) + b"\n\n"
 
 
 def kept(body: bytes, media_type: str = HTML, *, max_age_seconds: int = 0, headers: Headers = ()) -> Response:

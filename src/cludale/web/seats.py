@@ -10,7 +10,7 @@ from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.refusals import Invalid
 
 MOST_SEATS = 1_000
-"""As many are named in one request."""
+"""The most seats that one request may name."""
 
 FEATURES = {1: "wheelchair", 2: "companion", 4: "restricted view"}
 

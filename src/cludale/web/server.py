@@ -5,22 +5,21 @@ import contextlib
 import errno
 import gc
 import logging
-import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from cludale.web.app import WebApp
+from cludale.web.files import within_files
 from cludale.web.http1 import url_of
-from cludale.web.protocol import ConnectionLimits, Connections
+from cludale.web.open_connections import ConnectionLimits, Connections
+from cludale.web.protocol import Connection
 
 _log = logging.getLogger(__name__)
 
 BACKLOG = 2_048
 GARBAGE_OBJECTS = 50_000
 """New objects before the collector looks at them. Hardly anything here makes cycles; with Python's 700 it took 5 %."""
-SPARE_FILES = 256
-"""Open files beside connections: the store, its readers, logs."""
 
 
 class CannotListen(Exception):
@@ -54,35 +53,6 @@ def address_of(listener: socket.socket, *, is_secure: bool = False) -> str:
     return address.replace("http://", "https://", 1) if is_secure else address
 
 
-def within_files(limits: ConnectionLimits) -> ConnectionLimits:
-    """The limits, with as many followers of feeds as the system lets this process have beside its other connections, or
-    a quarter of all files, where there are fewer than all those connections need.
-    """
-    besides = limits.connections + SPARE_FILES
-    allow_files(besides + limits.followers)
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY or allowed >= besides + limits.followers:
-        return limits
-    left = min(limits.followers, max(allowed - besides, allowed // 4))
-    _log.warning(
-        "%d event streams at once, not %d (CLUDALE_MAX_STREAMS), beside %d other connections: this process may have %d "
-        "open files (ulimit -n)",
-        left,
-        limits.followers,
-        limits.connections,
-        allowed,
-    )
-    return limits._replace(followers=left)
-
-
-def allow_files(wanted: int) -> None:
-    """Raise the limit of open files as far as the connections need it and the system lets us."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
-
-
 @contextlib.contextmanager
 def _told_to_stop() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     """The first is set by SIGTERM and SIGINT, while in this context; the second by a SIGINT after that."""
@@ -112,7 +82,7 @@ async def accepting(
     """Take connections while in this context; then finish the requests in flight, for so long at most, or until
     `at_once` is set.
     """
-    server = await connections.loop.create_server(connections.connection, sock=listener, backlog=BACKLOG)
+    server = await connections.loop.create_server(lambda: Connection(connections), sock=listener, backlog=BACKLOG)
     patrol = asyncio.create_task(connections.patrol())
     try:
         yield

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from cludale.ports.keys import Keys, KeysUnreachable
+from cludale.runtime.tasks import Tasks
 from cludale.web.keyring import KeyRing
 
 LOOK_SECONDS = 0.3
@@ -27,7 +28,7 @@ class KeyWatch:
         self._are_here = are_here
         self._ring = ring
         self._keys = keys
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks = Tasks(lambda error: _log.critical("keys are looked at no more: %r", error, exc_info=error))
         self._told_at = time.monotonic()
         self._known_at = time.monotonic()
         self._is_away = False
@@ -40,14 +41,12 @@ class KeyWatch:
         """Look again and again. Where the keys are kept here, they are known before the first request."""
         if self._are_here:
             await self._look()
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        self._tasks.start(self._watch())
 
     async def stop(self) -> None:
         """End it, and tell what was used."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            await self._tell()
+        await self._tasks.stop()
+        await self._tell()
 
     async def _watch(self) -> None:
         while True:

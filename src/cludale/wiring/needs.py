@@ -4,10 +4,10 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from cludale.adapters.broker_monitors.nats import NatsMonitor
+from cludale.adapters.broker_monitors.rabbitmq import RabbitMqMonitor
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
-from cludale.adapters.nats_monitor.backlog import NatsMonitor
-from cludale.adapters.rabbitmq_monitor.backlog import RabbitMqMonitor
 from cludale.adapters.smtp import sender_address
 from cludale.kernel import roles
 from cludale.ports.clock import Clock

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from cludale.adapters.sqlite import SqliteStore, open_readonly
+from cludale.adapters.sqlite import SqliteReader, SqliteStore
 from cludale.adapters.system.clock import SystemClock
 from cludale.kernel.wire import Codec
 from cludale.ports.records import Key, Kind, Page, Query, Records, SchemaRefused, Stored
@@ -50,7 +50,7 @@ async def store_to_read(where: Path | str | Settings) -> Reader:
     Raises SchemaRefused for a database without the audit log, which may be in a state store; StoreUnavailable.
     """
     if isinstance(where, Path):
-        return open_readonly(where, _READ)
+        return SqliteReader(where, _READ)
     if isinstance(where, Settings):
         return await audit_log_in_cosmos(where)
     try:

@@ -1,6 +1,5 @@
 """The platform: services, store and bus in one process, from start to stop."""
 
-import asyncio
 import logging
 import math
 import time
@@ -30,6 +29,7 @@ from cludale.runtime.outcomes import HandlerOutcomes
 from cludale.runtime.readiness import Dependency, Pulse, Readiness, Trouble
 from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweeper
+from cludale.runtime.tasks import Tasks
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS
 from cludale.services.concerts.directory import Search
@@ -140,7 +140,7 @@ class Platform:
         for each in self.services:
             self.histories.watch(each.name, partial(self._figures, each))
         self._readiness = Readiness(self.clock)
-        self._joining: asyncio.Task[None] | None = None
+        self._tasks = Tasks(lambda error: _log.critical("no start behind the sidecar: %r", error, exc_info=error))
         self.internal: Sequence[Route] = ()
         """Routes for the sidecar."""
         self.admit: Admit | None = None
@@ -311,7 +311,7 @@ class Platform:
         ]
         if self.sidecar is not None:
             self.bus.start(hearing)
-            self._joining = asyncio.get_running_loop().create_task(self._join(self.sidecar))
+            self._tasks.start(self._join(self.sidecar))
             return
         if self.whole:
             self.bus.start(hearing)
@@ -367,9 +367,7 @@ class Platform:
     async def stop(self) -> None:
         """Finish nothing new, keep everything: what is under way goes on at the next start."""
         self.ready = False
-        if self._joining is not None:
-            self._joining.cancel()
-            await asyncio.gather(self._joining, return_exceptions=True)
+        await self._tasks.stop()
         await self._readiness.stop()
         await self.histories.stop()
         if self._backlog is not None:

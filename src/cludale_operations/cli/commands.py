@@ -55,7 +55,7 @@ class Commands(TyperGroup):
     """The commands of `cludale`: those, after the ones that its own module has."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """As help shows them."""
+        """The names of the commands, in the order of the help text."""
         return [*(name for name in super().list_commands(ctx) if name not in COMMANDS | PROOFS), *COMMANDS, *PROOFS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:

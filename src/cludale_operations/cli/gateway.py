@@ -16,7 +16,9 @@ from cludale_operations.cli.screen import fail, say, table
 if TYPE_CHECKING:
     import socket
 
+    from cludale_operations.gateway.configuration import GatewayLimits
     from cludale_operations.gateway.control import Control
+    from cludale_operations.gateway.process import GatewayDoors
 
 app = typer.Typer(help="The reverse proxy in front of the services.")
 
@@ -57,47 +59,22 @@ def gateway(
 
     import uvloop
 
-    from cludale.web.server import CannotListen, address_of, listen
-    from cludale.wiring.networks import inside, trusted_addresses
+    from cludale.web.server import CannotListen, address_of
     from cludale_operations.cli.logs import log_to_stderr
     from cludale_operations.gateway.certificates import NoHttps
-    from cludale_operations.gateway.clients import most_clients
-    from cludale_operations.gateway.configuration import GatewayLimits
-    from cludale_operations.gateway.process import GatewayDoors, ProxyFailed, serve
+    from cludale_operations.gateway.process import ProxyFailed, serve
     from cludale_operations.gateway.routes import UnusableRoutes
     from cludale_operations.local.find import MissingProgram, find
-    from cludale_operations.local.free_ports import LOOPBACK
     from cludale_operations.local.tether import tethered
 
     settings = Settings.from_env(os.environ)
     log_to_stderr(settings.log_level, settings.log_format)
-    limits = GatewayLimits(
-        body_bytes=settings.max_body_bytes,
-        connections=most_clients(settings.max_connections, settings.max_streams),
-        request_seconds=settings.request_seconds,
-        idle_seconds=settings.idle_seconds,
-        stop_seconds=settings.shutdown_seconds,
-    )
+    limits = _limits(settings)
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.ExitStack() as open_sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-
-            def opened(host: str, port: int | None) -> "socket.socket | None":
-                return None if port is None else open_sockets.enter_context(listen(host, port))
-
-            listener = open_sockets.enter_context(listen(settings.host, settings.port))
-            is_secure = settings.tls_certificate is not None
-            address = address_of(listener, is_secure=is_secure)
-            shown_to = inside(settings)
-            doors = GatewayDoors(
-                listener,
-                opened(settings.host, settings.redirected_port if is_secure else None),
-                opened(LOOPBACK, inside_port if is_secure else None),
-                None if settings.tls_certificate is None else settings.tls_certificate.absolute(),
-                tuple(map(str, trusted_addresses(settings).trusted)),
-                settings.hsts_subdomains,
-                () if shown_to is None else tuple(map(str, shown_to.networks)),
-            )
+            doors = _doors(settings, inside_port, open_sockets)
+            address = address_of(doors.public, is_secure=doors.certificate is not None)
 
             def greet(backends: int) -> None:
                 say(f"Cludale Tickets gateway {__version__} on {address} ({backends} backends)")
@@ -123,6 +100,43 @@ def gateway(
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or config}: {error.strerror}")
+
+
+def _limits(settings: Settings) -> "GatewayLimits":
+    from cludale_operations.gateway.clients import most_clients
+    from cludale_operations.gateway.configuration import GatewayLimits
+
+    return GatewayLimits(
+        body_bytes=settings.max_body_bytes,
+        connections=most_clients(settings.max_connections, settings.max_streams),
+        request_seconds=settings.request_seconds,
+        idle_seconds=settings.idle_seconds,
+        stop_seconds=settings.shutdown_seconds,
+    )
+
+
+def _doors(settings: Settings, inside_port: int | None, open_sockets: contextlib.ExitStack) -> "GatewayDoors":
+    """Where it listens, and whom it trusts there. Raises CannotListen."""
+    from cludale.web.server import listen
+    from cludale.wiring.networks import inside, trusted_addresses
+    from cludale_operations.gateway.process import GatewayDoors
+    from cludale_operations.local.free_ports import LOOPBACK
+
+    def opened(host: str, port: int | None) -> "socket.socket | None":
+        return None if port is None else open_sockets.enter_context(listen(host, port))
+
+    listener = open_sockets.enter_context(listen(settings.host, settings.port))
+    is_secure = settings.tls_certificate is not None
+    shown_to = inside(settings)
+    return GatewayDoors(
+        listener,
+        opened(settings.host, settings.redirected_port if is_secure else None),
+        opened(LOOPBACK, inside_port if is_secure else None),
+        None if settings.tls_certificate is None else settings.tls_certificate.absolute(),
+        tuple(map(str, trusted_addresses(settings).trusted)),
+        settings.hsts_subdomains,
+        () if shown_to is None else tuple(map(str, shown_to.networks)),
+    )
 
 
 def control(config: Path) -> "Control":

@@ -1,12 +1,15 @@
 """`cludale guests`: who is on a concert's guest list."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.screen import fail, record, say, table
+
+if TYPE_CHECKING:
+    from cludale.pages.seat_names import NoSuchSeats
 
 app = typer.Typer(no_args_is_help=True, help="Put guests on a concert's list, list them, take them off.")
 
@@ -89,19 +92,21 @@ def _with_ids(client: Client, concert: str, text: str) -> str:
         numbered = Numbered.of(msgspec.convert(seen, SeenSeats), msgspec.convert(plan, Plan))
     file = with_ids(text, numbered)
     if file.faults:
-        fail("; ".join(f"csv line {line}: seats: {_why(fault)}" for line, fault in file.faults[:20]))
+        fail("; ".join(f"csv line {line}: seats: {_why(no)}" for line, no in file.faults[:20]))
     return file.text
 
 
-def _why(fault: str) -> str:
-    name, _, place = fault.partition(" ")
+def _why(no: "NoSuchSeats") -> str:
+    from cludale.pages.seat_names import Fault
+
     said = {
-        "no-seat": f"there is no seat {place}",
-        "no-row": f"{place!r} begins with no row",
-        "unclear": f"{place!r} can be seats of two rows: write a semicolon before a new row",
-        "no-seats": "names no seats",
+        Fault.NONE: "names no seats",
+        Fault.NO_SEAT: f"there is no seat {no.place}",
+        Fault.NO_ROW: f"{no.place!r} begins with no row",
+        Fault.UNCLEAR: f"{no.place!r} can be seats of two rows: write a semicolon before a new row",
+        Fault.NO_NUMBERS: "seats have no numbers there",
     }
-    return said.get(name, "seats have no numbers there")
+    return said[no.fault]
 
 
 def _shown(found: dict[str, Any], *, as_json: bool) -> None:

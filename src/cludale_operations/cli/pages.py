@@ -51,7 +51,7 @@ async def _serve(settings: Settings, api: str, listener: "socket.socket") -> Non
     from cludale.pages.building import Pages
     from cludale.services import NAMES
     from cludale.web.app import WebApp
-    from cludale.web.protocol import ConnectionLimits
+    from cludale.web.open_connections import ConnectionLimits
     from cludale.web.server import address_of
     from cludale.web.server import serve as serve_app
     from cludale_operations.rehearsing import rehearsing

@@ -28,7 +28,7 @@ from cludale.services import NAMES
 from cludale.services.concerts.directory import ConcertSnapshot, Search
 from cludale.services.orders.privacy.upkeep import ErasuresOwed
 from cludale.web.app import WebApp
-from cludale.web.protocol import ConnectionLimits
+from cludale.web.open_connections import ConnectionLimits
 from cludale.web.server import CannotListen, address_of, listen
 from cludale.web.server import serve as serve_app
 from cludale.wiring.needs import MissingSetting

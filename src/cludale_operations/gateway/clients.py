@@ -1,6 +1,6 @@
 """How many clients HAProxy may have at once, as far as the system lets it."""
 
-import resource
+from cludale.web.files import most_files
 
 FILES_EACH = 2
 """A client's connection, and that to the service."""
@@ -9,7 +9,5 @@ SPARE_FILES = 1_024
 
 def most_clients(connections: int, streams: int) -> int:
     """`connections`, and as many of `streams` beside them as there may be open files for."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        return connections + streams
-    return max(connections, min(connections + streams, (hard - SPARE_FILES) // FILES_EACH))
+    room = (most_files() - SPARE_FILES) // FILES_EACH
+    return int(max(connections, min(connections + streams, room)))

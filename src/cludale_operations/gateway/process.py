@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cludale.services import NAMES
-from cludale.web.protocol import ConnectionLimits
-from cludale.web.server import allow_files, listen
+from cludale.web.files import allow_files
+from cludale.web.open_connections import ConnectionLimits
+from cludale.web.server import listen
 from cludale.web.server import serve as serve_pages
 from cludale_operations.gateway.certificates import check, keep_current
 from cludale_operations.gateway.clients import FILES_EACH, SPARE_FILES

@@ -26,7 +26,7 @@ class Site(WebApp):
         self._services = {service.name: service.manifest.about for service in services}
 
     def openapi_document(self) -> bytes:
-        """That of all services."""
+        """The document for all services together."""
         return self._whole.openapi_document()
 
 

@@ -3,8 +3,7 @@
 import json
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -219,30 +218,3 @@ def stranger() -> str | None:
 def resources_for(broker: Broker) -> list[Path]:
     """The folders of component files for a sidecar."""
     return [COMPONENTS / "common", COMPONENTS / broker]
-
-
-@asynccontextmanager
-async def running_daprd(
-    app_id: str,
-    folder: Path,
-    *,
-    app_port: int | None = None,
-    resources: Sequence[Path] = (),
-    secrets: Mapping[str, str] | None = None,
-    api_token: str | None = None,
-    app_token: str | None = None,
-    neighbours: Path | None = None,
-) -> AsyncIterator[Daprd]:
-    """A sidecar, see Daprd, for as long as the block lasts. Raises MissingProgram, PartFailed."""
-    sidecar = Daprd(
-        app_id,
-        folder,
-        app_port=app_port,
-        resources=resources,
-        secrets=secrets,
-        api_token=api_token,
-        app_token=app_token,
-        neighbours=neighbours,
-    )
-    async with sidecar.running():
-        yield sidecar

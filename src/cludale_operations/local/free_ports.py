@@ -63,7 +63,7 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different ports."""
+    """`count` different ports that are free."""
     return [free_port() for _ in range(count)]
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -105,10 +103,3 @@ class Nats(Part):
     async def is_ready(self) -> bool:
         """JetStream has recovered its streams."""
         return await answers(f"{self.monitoring_url}/healthz")
-
-
-@asynccontextmanager
-async def running_nats(folder: Path, *, port: int = 0) -> AsyncIterator[Nats]:
-    """A server over the folder for as long as the block lasts. Raises MissingProgram, PartFailed."""
-    async with Nats(folder, port=port).running() as server:
-        yield server

@@ -4,8 +4,7 @@ import asyncio
 import secrets
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -152,10 +151,3 @@ class Postgres(Part):
             return False
         # the file of a server that was killed lies there until the next one has read it
         return len(lines) > 7 and lines[7].strip() == "ready" and lines[0] == str(self.pid)
-
-
-@asynccontextmanager
-async def running_postgres(folder: Path, *, port: int = 0) -> AsyncIterator[Postgres]:
-    """A server over the folder for as long as the block lasts. Raises MissingProgram, PartFailed."""
-    async with Postgres(folder, port=port).running() as server:
-        yield server

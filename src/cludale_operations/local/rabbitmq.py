@@ -8,8 +8,7 @@ import json
 import os
 import shlex
 import signal
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any, ClassVar
@@ -233,10 +232,3 @@ def definitions_for(services: Collection[str], *, user: str = USER, password: st
             for queue, topic in bindings.items()
         ],
     }
-
-
-@asynccontextmanager
-async def running_rabbitmq(folder: Path, *, port: int = 0) -> AsyncIterator[RabbitMq]:
-    """A broker over the folder for as long as the block lasts. Raises MissingProgram, PartFailed."""
-    async with RabbitMq(folder, port=port).running() as broker:
-        yield broker

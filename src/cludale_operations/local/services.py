@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,26 +15,20 @@ STOP_SECONDS = 30
 """More than CLUDALE_SHUTDOWN_SECONDS by default."""
 
 
-class ServiceProcess(Part):
-    """One replica of a service. Ready when it answers and its sidecar is there."""
+class _Server(Part):
+    """What `cludale` serves on a free port of this machine, with this Python."""
 
     ready_seconds: ClassVar[float] = START_SECONDS
 
     def __init__(
-        self,
-        service: str,
-        name: str,
-        log: Path,
-        environment: Mapping[str, str],
-        *,
-        stop_seconds: float = STOP_SECONDS,
+        self, name: str, log: Path, command: Sequence[str], environment: Mapping[str, str], *, stop_seconds: float
     ) -> None:
         """`stop_seconds`: how long it may take to end by itself before it is ended."""
         super().__init__(name, log)
-        self.service = service
         self.stop_seconds = stop_seconds
         self.port = free_port()
-        self._environment = dict(environment)
+        self._command = command
+        self._environment = environment
 
     @property
     def http_url(self) -> str:
@@ -50,9 +44,26 @@ class ServiceProcess(Part):
         """Nothing: it makes what it needs."""
 
     def launch(self) -> Launch:
-        """`cludale serve`, with this Python."""
+        """The command."""
         own = {"CLUDALE_HOST": LOOPBACK, "CLUDALE_PORT": str(self.port)}
-        return Launch([sys.executable, "-m", "cludale_operations", "serve", self.service], self._environment | own)
+        return Launch([sys.executable, "-m", "cludale_operations", *self._command], {**self._environment, **own})
+
+
+class ServiceProcess(_Server):
+    """One replica of a service. Ready when it answers and its sidecar is there."""
+
+    def __init__(
+        self,
+        service: str,
+        name: str,
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        """As `_Server`."""
+        super().__init__(name, log, ("serve", service), environment, stop_seconds=stop_seconds)
+        self.service = service
 
     async def is_ready(self) -> bool:
         """It says so itself."""
@@ -63,38 +74,12 @@ class ServiceProcess(Part):
         return await answers(f"{self.url}/readyz")
 
 
-class PagesProcess(Part):
+class PagesProcess(_Server):
     """The pages that people see, which reach the services through the gateway."""
-
-    ready_seconds: ClassVar[float] = START_SECONDS
 
     def __init__(self, log: Path, *, api: str, environment: Mapping[str, str], stop_seconds: float) -> None:
         """`api`: the gateway's address."""
-        super().__init__("pages", log)
-        self.stop_seconds = stop_seconds
-        self.port = free_port()
-        self._api = api
-        self._environment = dict(environment)
-
-    @property
-    def http_url(self) -> str:
-        """The same as `url`."""
-        return self.url
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://{LOOPBACK}:{self.port}"
-
-    async def prepare(self) -> None:
-        """Nothing: it keeps nothing."""
-
-    def launch(self) -> Launch:
-        """`cludale pages`, with this Python."""
-        own = {"CLUDALE_HOST": LOOPBACK, "CLUDALE_PORT": str(self.port)}
-        return Launch(
-            [sys.executable, "-m", "cludale_operations", "pages", "--api", self._api], self._environment | own
-        )
+        super().__init__("pages", log, ("pages", "--api", api), environment, stop_seconds=stop_seconds)
 
     async def is_ready(self) -> bool:
         """It says so itself."""

@@ -55,7 +55,7 @@ class EventBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def events_of(outcomes: Outcomes) -> Tries:
-    """Those of all types."""
+    """The tries of all event types together."""
     whole = Tries()
     for each in outcomes.values():
         whole = whole.plus(each)

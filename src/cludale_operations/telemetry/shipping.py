@@ -57,7 +57,7 @@ class Queue:
 
     @property
     def waiting(self) -> int:
-        """So many nobody has begun to send."""
+        """How many wait to be sent."""
         return self._accepted - self._taken
 
     def has_room(self) -> bool:

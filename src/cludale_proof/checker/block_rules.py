@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from cludale_proof.checker.concert_rules import ConcertTold
-from cludale_proof.checker.documents import Fact, Section
+from cludale_proof.checker.documents import Section
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.section_rules import Occupancy, SectionKey, broken
 
-HELD_BACK, LET_GO = "SeatsHeldBack", "SeatsLetGo"
+HELD_BACK = "SeatsHeldBack"
 
 
 class BlockTold(NamedTuple):

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cludale_proof.checker import books_rules
+from cludale_proof.checker.cart_lines import cart_of, is_first_line
 from cludale_proof.checker.cases import Case
-from cludale_proof.checker.documents import Money, Payment, cart_of, is_first_line
+from cludale_proof.checker.documents import Money, Payment
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.history import OrderHistory, PaymentTold
 from cludale_proof.checker.lifecycle import CART_EVENTS

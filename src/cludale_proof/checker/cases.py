@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from cludale_proof.checker.cart_lines import cart_of
 from cludale_proof.checker.documents import (
     DeadLetter,
-    Fact,
     LedgerLine,
     Money,
     Notification,
@@ -15,8 +15,8 @@ from cludale_proof.checker.documents import (
     OrderTickets,
     Payment,
     Reservation,
-    cart_of,
 )
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.history import OrderHistory
 from cludale_proof.checker.observations import Claim

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from cludale_proof.checker.documents import Concert, Fact, Money, PlannedSection
+from cludale_proof.checker.documents import Concert, Money, PlannedSection
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.section_rules import SectionKey, over_at
 

@@ -1,10 +1,9 @@
-"""What stands in the stores and in the log, read from outside: the stored JSON and CloudEvents as they are written.
+"""What stands in the stores, read from outside: the stored JSON as it is written. Events are in `events.py`.
 
 These shapes are written down a second time on purpose: a checker that read with the services' own code would share
 their mistakes. Only what a rule looks at is read; what else a document holds is of no concern here.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -545,182 +544,10 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="
         return int(text) if text.isdecimal() else 0
 
 
-_LINE = re.compile(r"order-([^.]+)\.([0-9a-z]{12})?ca(\d\d)")
-
-
-def cart_of(order_id: str) -> str | None:
-    """The cart that an order is a line of, as its id says; None: of none."""
-    found = _LINE.fullmatch(order_id)
-    return None if found is None else "cart-" + ".".join(filter(None, (found[1], found[2])))
-
-
-def is_first_line(order_id: str) -> bool:
-    """Is it the line of its cart by which the buyer is told of all?"""
-    return order_id.endswith("ca01")
-
-
-def lines_of(payment: Payment) -> list[Payment]:
-    """A cart's payment as one for each of its lines; of any other none."""
-    return [
-        Payment(
-            id=f"payment-{share.order_id.partition('-')[2]}",
-            order_id=share.order_id,
-            concert_id=share.seats.concert_id,
-            reservation_id=share.seats.reservation_id,
-            section=share.seats.section,
-            quantity=share.seats.quantity,
-            amount=share.amount,
-            status=payment.status if share.refunded_at is None else "Refunded",
-            round=payment.round,
-            tries=payment.tries,
-            closing=payment.closing,
-            refunding=share.refunding,
-            closed=share.closed or payment.closed,
-            parts=share.parts,
-        )
-        for share in payment.shares
-    ]
-
-
-class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
-    """The data of any of the platform's events: each has some of these."""
-
-    order_id: str | None = None
-    cart_id: str | None = None
-    concert_id: str | None = None
-    reservation_id: str | None = None
-    payment_id: str | None = None
-    notification_id: str | None = None
-    user_id: str | None = None
-    section: str | None = None
-    quantity: int | None = None
-    expires_at: datetime | None = None
-    reason: str | None = None
-    was_paid: bool | None = None
-    total: Money | None = None
-    amount: Money | None = None
-    round: int | None = None
-    payment_round: int | None = None
-    attempts: int | None = None
-    retry_until: datetime | None = None
-    returned: bool | None = None
-    kind: str | None = None
-    step: int | None = None
-    number: int | None = None
-    numbers: tuple[int, ...] | None = None
-    part_number: int | None = None
-    generation: int | None = None
-    key_id: str | None = None
-    door: str | None = None
-    scan_id: str | None = None
-    direction: str | None = None
-    device: str | None = None
-    sequence: int | None = None
-    scanned_at: datetime | None = None
-    payment_method: str | None = None
-    channel: str | None = None
-    sections: tuple[PlannedSection, ...] | None = None
-    artist: str | None = None
-    date: str | None = None
-    venue: str | None = None
-    on_sale_at: datetime | None = None
-    max_per_order: int | None = None
-    ends_at: str | None = None
-    cancel_until: datetime | None = None
-    part: Part | None = None
-    part_refunds: tuple[Part, ...] = ()
-    tickets: int | None = None
-    revision: int | None = None
-    change: int | None = None
-    seats: int | None = None
-    total_seats: int | None = None
-    price: Money | None = None
-    fields: Mapping[str, Any] | tuple[str, ...] | None = None
-    """Of a concert that was changed, with what they are now; of an order that was amended, their names alone."""
-    particulars: Mapping[str, Any] | None = None
-    returned_at: datetime | None = None
-    max_per_buyer: int | None = None
-    difference_id: str | None = None
-    key: str | None = None
-    """The provider's, of a charge."""
-    mends_itself: bool | None = None
-    bill: Mapping[str, Any] | None = None
-    priced: Priced | None = None
-    till: Till | None = None
-    seller: str | None = None
-    code: str | None = None
-    percent: float | None = None
-    less: int | None = None
-    unlocks: str | None = None
-    limits: Mapping[str, Any] | None = None
-    paid_at: datetime | None = None
-    organizer: str | None = None
-    document_id: str | None = None
-    document_number: str | None = None
-    year: int | None = None
-    tax: int | None = None
-    lines: tuple[Mapping[str, Any], ...] | None = None
-    invoice_id: str | None = None
-    refund: int | None = None
-    is_on: bool | None = None
-    since: datetime | None = None
-    block: str | None = None
-    few_left: int | None = None
-    place: int | None = None
-    waited: bool | None = None
-    numbered_seats: tuple[NumberedSeat, ...] | None = None
-    moves: int = 0
-    move_id: str | None = None
-    seats_before: tuple[NumberedSeat, ...] | None = None
-    plan: PlanPart | None = None
-    added: int | None = None
-    back: bytes | None = None
-    gone: bytes | None = None
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A CloudEvent of the platform."""
-
-    id: str
-    type: str
-    source: str
-    subject: str
-    time: datetime
-    data: EventData
-    specversion: str = "1.0"
-    correlationid: str | None = None
-    causationid: str | None = None
-    repeated: bool = False
-    """It tells again, under another id, what was told before."""
-
-
-class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="_", tag="fact", omit_defaults=True, gc=False):
-    """An event and where it was found: in the audit log, at `sequence`, or (0) still on its way there."""
-
-    event: Event
-    sequence: int = 0
-    cause_missing: bool = False
-    """The log marks that it took this event in without having its cause."""
-    late: bool = False
-    """It does so under its hash, as it must where there was a time to wait for the cause."""
-
-
 class Waiting(_Document, frozen=True, tag="waiting"):
     """The events that audit keeps until their cause is in the log."""
 
     events: tuple[msgspec.Raw, ...] = ()
-
-
-class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """An entry of the audit log as stored. The hash covers `event` byte for byte, and then `late`, if it is that."""
-
-    sequence: int
-    hash: str
-    event: msgspec.Raw
-    late: bool = False
-    """Recorded without its cause; the hash covers this."""
-    cause_missing: bool = False
-    """The same mark in older logs, which the hash does not cover."""
 
 
 Document = (
@@ -758,8 +585,6 @@ _TYPES: Mapping[Kind, type[Any]] = {
 _documents: Mapping[Kind, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(each) for kind, each in _TYPES.items()
 }
-_entries = msgspec.json.Decoder(AuditEntry)
-_events = msgspec.json.Decoder(Event)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -775,19 +600,3 @@ def document(kind: Kind, version: int, body: Body) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(str(error)) from error
     return msgspec.structs.replace(read, version=version)
-
-
-def entry(body: Body) -> AuditEntry:
-    """An entry of the audit log. Raises Unreadable."""
-    try:
-        return _entries.decode(as_bytes(body))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(str(error)) from error
-
-
-def event(body: Body) -> Event:
-    """An event from the wire. Raises Unreadable."""
-    try:
-        return _events.decode(as_bytes(body))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(str(error)) from error

@@ -5,7 +5,7 @@ from enum import Enum
 
 import msgspec
 
-from cludale_proof.checker.documents import Fact
+from cludale_proof.checker.events import Fact
 
 
 class Invariant(Enum):
@@ -54,6 +54,14 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"invariant {self.invariant.number} ({self.rule}), {self.subject}: {self.detail}"
+
+
+def violated(invariant: Invariant, rule: str, subject: str, detail: str, *evidence: Fact) -> Violation:
+    """A rule that is broken by `subject`, which names what it is about: `order order-0199…`."""
+    order_id = subject.removeprefix("order ") if subject.startswith("order ") else None
+    return Violation(
+        invariant=invariant, rule=rule, subject=subject, detail=detail, order_id=order_id, evidence=evidence
+    )
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

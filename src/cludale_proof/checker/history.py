@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from cludale_proof.checker.documents import Event, Fact, Money, NumberedSeat
+from cludale_proof.checker.documents import Money, NumberedSeat
+from cludale_proof.checker.events import Event, Fact
 from cludale_proof.checker.findings import Invariant
 
 ON_PURPOSE: Final = frozenset({"cancelled-by-buyer", "cancelled-by-organizer", "concert-called-off", "cart-incomplete"})

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cludale_proof.checker.documents import Fact, TicketCount
+from cludale_proof.checker.documents import TicketCount
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant
 from cludale_proof.checker.history import (
     FAILURES,

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from cludale_proof.checker.cases import Case
-from cludale_proof.checker.documents import Concert, Fact
+from cludale_proof.checker.documents import Concert
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.history import OrderHistory
 from cludale_proof.checker.lifecycle import INVOICE_EVENTS, INVOICING

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from cludale_proof.checker.documents import EventData, Fact
+from cludale_proof.checker.events import EventData, Fact
 from cludale_proof.checker.findings import Invariant
 from cludale_proof.checker.history import (
     ON_PURPOSE,

@@ -6,15 +6,16 @@ Causes before effects are a matter of each order, in `order_rules.py`.
 from collections.abc import Sequence
 from hashlib import sha256
 
-from cludale_proof.checker.documents import AuditEntry, Body, Fact, Head, Unreadable, entry, event
-from cludale_proof.checker.findings import Invariant, Violation
+from cludale_proof.checker.documents import Body, Head, Unreadable
+from cludale_proof.checker.events import AuditEntry, Fact, entry, event
+from cludale_proof.checker.findings import Invariant, Violation, violated
 
 GENESIS = "0" * 64
 
 
 def broken(sequence: int, rule: str, detail: str) -> Violation:
     """An entry that isn't what it has to be."""
-    return Violation(invariant=Invariant.WHOLE_LOG, rule=rule, subject=f"audit entry {sequence}", detail=detail)
+    return violated(Invariant.WHOLE_LOG, rule, f"audit entry {sequence}", detail)
 
 
 def _link(before: str, raw: bytes, late: bool) -> str:  # noqa: FBT001 - it is what the entry says

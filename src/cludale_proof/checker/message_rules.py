@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from cludale_proof.checker.cart_lines import is_first_line
 from cludale_proof.checker.cases import (
     CaseCheck,
     names,
     present,
 )
-from cludale_proof.checker.documents import (
-    Fact,
-    is_first_line,
-)
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 
 

@@ -20,11 +20,8 @@ from cludale_proof.checker.cases import (
     state_of,
 )
 from cludale_proof.checker.claim_rules import Claims
-from cludale_proof.checker.documents import (
-    DeadLetter,
-    Fact,
-    Money,
-)
+from cludale_proof.checker.documents import DeadLetter, Money
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.history import OrderHistory
 from cludale_proof.checker.message_rules import Messages

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from cludale_proof.checker.concert_rules import ConcertTold
-from cludale_proof.checker.documents import Fact, Money, Reservation
+from cludale_proof.checker.documents import Money, Reservation
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.section_rules import SectionKey
 

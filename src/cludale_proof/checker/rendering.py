@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from cludale_proof.checker.documents import EventData, Fact
+from cludale_proof.checker.events import EventData, Fact
 from cludale_proof.checker.findings import Invariant, Report, Violation
 
 _SHOWN = (

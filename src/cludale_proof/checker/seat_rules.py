@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cludale_proof.checker.documents import Fact, NumberedSeat, PlannedSection, Reservation, SeatPlan, Section
+from cludale_proof.checker.documents import NumberedSeat, PlannedSection, Reservation, SeatPlan, Section
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.history import OrderHistory, ReservationTold
 from cludale_proof.checker.section_rules import SectionKey, broken

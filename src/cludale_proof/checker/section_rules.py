@@ -9,7 +9,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from cludale_proof.checker.documents import Concert, PlannedSection, Reservation, Section
-from cludale_proof.checker.findings import Invariant, Violation
+from cludale_proof.checker.findings import Invariant, Violation, violated
 
 SectionKey = tuple[str, str]
 """Concert and section."""
@@ -63,7 +63,7 @@ def over_at(date: str, ends_at: str | None, zone: str | None = None) -> datetime
 
 def broken(key: SectionKey, rule: str, detail: str, *, invariant: Invariant = Invariant.SEATS_ADD_UP) -> Violation:
     """A section that isn't what it has to be."""
-    return Violation(invariant=invariant, rule=rule, subject=f"section {'/'.join(key)}", detail=detail)
+    return violated(invariant, rule, f"section {'/'.join(key)}", detail)
 
 
 def counts(

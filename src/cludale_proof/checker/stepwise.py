@@ -5,14 +5,15 @@ they are published, of money as it moves and of answers as clients get them; eac
 store is checked by `whole.py`, with the same rules.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
-from cludale_proof.checker import block_rules, documents, order_rules
+from cludale_proof.checker import block_rules, documents, events, order_rules
 from cludale_proof.checker.buyer_rules import BuyerTally
+from cludale_proof.checker.cart_lines import lines_of
 from cludale_proof.checker.cart_rules import CartBook
 from cludale_proof.checker.cases import Case, Terms, key_of_event, key_of_reservation, missing_causes
 from cludale_proof.checker.concert_rules import ConcertTold, closed, one_after_another
@@ -21,7 +22,6 @@ from cludale_proof.checker.documents import (
     Body,
     Concert,
     DeadLetter,
-    Fact,
     Head,
     KeptAnswer,
     Kind,
@@ -37,8 +37,8 @@ from cludale_proof.checker.documents import (
     Section,
     Unreadable,
 )
-from cludale_proof.checker.findings import Invariant, Violation, in_story_order
-from cludale_proof.checker.history import NOTIFICATION_STEPS, ON_PURPOSE, ORDER_STEPS, PAYMENT_STEPS, RESERVATION_STEPS
+from cludale_proof.checker.events import Fact
+from cludale_proof.checker.findings import Invariant, Violation, in_story_order, violated
 from cludale_proof.checker.invoice_rules import InvoiceBook
 from cludale_proof.checker.lifecycle import (
     BOOK_EVENTS,
@@ -57,6 +57,7 @@ from cludale_proof.checker.price_rules import PriceBook
 from cludale_proof.checker.seat_rules import SeatBook
 from cludale_proof.checker.section_rules import SectionKey, Tally, counts, plans_of
 from cludale_proof.checker.segment_rules import Segments
+from cludale_proof.checker.steps import illegal_return, illegal_step
 from cludale_proof.checker.waiting_rules import Line
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -141,7 +142,7 @@ class SafetyChecker:
         for consumer, event_id in handled:
             if (consumer, event_id) in self._handled:
                 detail = f"{consumer} committed the effects of it a second time"
-                found.append(_broken(Invariant.LEGAL_STEPS, "handled-twice", f"event {event_id}", detail))
+                found.append(violated(Invariant.LEGAL_STEPS, "handled-twice", f"event {event_id}", detail))
             self._handled.add((consumer, event_id))
         entries: list[Write] = []
         for write in writes:
@@ -168,15 +169,15 @@ class SafetyChecker:
         """An event was handed to the bus. It must have been committed before, as it is."""
         raw = documents.as_bytes(body)
         try:
-            id = documents.event(raw).id
+            id = events.event(raw).id
         except Unreadable as error:
-            return self._keep([_broken(Invariant.WHOLE_LOG, "unreadable", "an event", f"published: {error}")])
+            return self._keep([violated(Invariant.WHOLE_LOG, "unreadable", "an event", f"published: {error}")])
         if id not in self._committed:
             detail = "it was published, and it was not committed"
-            return self._keep([_broken(Invariant.WHOLE_LOG, "published-uncommitted", f"event {id}", detail)])
+            return self._keep([violated(Invariant.WHOLE_LOG, "published-uncommitted", f"event {id}", detail)])
         if self._committed[id] != raw:
             detail = "it was published otherwise than it was committed"
-            return self._keep([_broken(Invariant.WHOLE_LOG, "published-changed", f"event {id}", detail)])
+            return self._keep([violated(Invariant.WHOLE_LOG, "published-changed", f"event {id}", detail)])
         return []
 
     def money(self, key: str, *, captured: int, refunded: int, charges: int = 1) -> list[Violation]:
@@ -187,7 +188,7 @@ class SafetyChecker:
             if not captured:
                 return []
             detail = f"{captured} were taken, and no payment has this key"
-            return self._keep([_broken(Invariant.ONE_CAPTURE, "money-without-payment", f"key {key}", detail)])
+            return self._keep([violated(Invariant.ONE_CAPTURE, "money-without-payment", f"key {key}", detail)])
         self._cases[owner].ledger[key] = line
         return self._keep(self._look_at({owner: None}))
 
@@ -203,7 +204,7 @@ class SafetyChecker:
         concert = concert_claimed(seen)
         if concert is not None and concert not in self._concerts:
             detail = f"{seen.method} {seen.path} was answered 201, and there is no such concert"
-            found.append(_broken(Invariant.ACKNOWLEDGED_STAYS, "concert-gone", f"concert {concert}", detail))
+            found.append(violated(Invariant.ACKNOWLEDGED_STAYS, "concert-gone", f"concert {concert}", detail))
         for claimed in claims_of(seen):
             self._case(claimed.case).claims.append(claimed.claim)
             found += self._look_at({claimed.case: None})
@@ -228,11 +229,11 @@ class SafetyChecker:
         found: list[Violation] = []
         if outbox:
             detail = f"{len(outbox)} committed events were not delivered"
-            found.append(_broken(Invariant.SETTLES, "outbox", "the outbox", detail))
+            found.append(violated(Invariant.SETTLES, "outbox", "the outbox", detail))
         for id in self._committed.keys() - self._logged.keys():
             if id not in self._case_of_event and id not in unlogged:  # those of an order are named with its story
                 detail = "it was committed and did not reach the log"
-                found.append(_broken(Invariant.WHOLE_LOG, "not-in-the-log", f"event {id}", detail))
+                found.append(violated(Invariant.WHOLE_LOG, "not-in-the-log", f"event {id}", detail))
         for letter in self._letters.values():
             found += order_rules.explained(letter)
         off = frozenset(id for id, each in self._told.items() if each.cancelled is not None)
@@ -283,7 +284,7 @@ class SafetyChecker:
             for fact, cause in missing_causes(case):
                 if cause not in self._committed:
                     detail = f"{fact.event.type} {fact.event.id} was caused by {cause}, which was never committed"
-                    found.append(_broken(Invariant.WHOLE_LOG, "unknown-cause", case.subject, detail))
+                    found.append(violated(Invariant.WHOLE_LOG, "unknown-cause", case.subject, detail))
         return found
 
     def _case(self, key: str) -> Case:
@@ -294,12 +295,12 @@ class SafetyChecker:
 
     def _take_event(self, raw: bytes, touched: dict[str, None]) -> list[Violation]:
         try:
-            fact = Fact(event=documents.event(raw))
+            fact = Fact(event=events.event(raw))
         except Unreadable as error:
-            return [_broken(Invariant.WHOLE_LOG, "unreadable", "an event", f"committed: {error}")]
+            return [violated(Invariant.WHOLE_LOG, "unreadable", "an event", f"committed: {error}")]
         event = fact.event
         if event.id in self._committed:
-            return [_broken(Invariant.WHOLE_LOG, "committed-twice", f"event {event.id}", "its id was used before")]
+            return [violated(Invariant.WHOLE_LOG, "committed-twice", f"event {event.id}", "its id was used before")]
         self._committed[event.id] = raw
         self._now = max(self._now, event.time)
         key = key_of_event(fact)
@@ -317,7 +318,7 @@ class SafetyChecker:
         event = fact.event
         if event.type == DIFFERS and event.data.key not in self._case(key).erring:
             detail = f"{event.data.kind} is found under {event.data.key}, and the provider did nothing wrong there"
-            return [_broken(Invariant.ONE_CAPTURE, "differs-for-nothing", f"event {event.id}", detail)]
+            return [violated(Invariant.ONE_CAPTURE, "differs-for-nothing", f"event {event.id}", detail)]
         if event.type in INVOICE_EVENTS:
             return list(self._invoices.numbered_next(fact))
         section = (event.data.concert_id or "", event.data.section or "")
@@ -348,7 +349,7 @@ class SafetyChecker:
         is_given = event.type in ("SeatsReserved", "SeatsSold") and not event.repeated
         if is_given and section in self._closed:
             detail = f"{event.type} {event.id}: its seats were given away after its concert was called off"
-            return [_broken(Invariant.LEGAL_STEPS, "sold-when-called-off", f"section {'/'.join(section)}", detail)]
+            return [violated(Invariant.LEGAL_STEPS, "sold-when-called-off", f"section {'/'.join(section)}", detail)]
         return []
 
     def _held_at(self, section: SectionKey, fact: Fact) -> Violation | None:
@@ -359,7 +360,7 @@ class SafetyChecker:
             return None
         detail = f"its seats are held at {data.price or 'the first price'}, and the section's cost {plan.price}"
         name = f"reservation {data.reservation_id}"
-        return _broken(Invariant.ONE_LIVE_RESERVATION, "held-at-another-price", name, detail)
+        return violated(Invariant.ONE_LIVE_RESERVATION, "held-at-another-price", name, detail)
 
     def _take_concert_event(self, fact: Fact) -> list[Violation]:
         data = fact.event.data
@@ -384,7 +385,7 @@ class SafetyChecker:
         if write.version == before + 1:
             return []
         detail = f"version {write.version} was written over version {before}"
-        return [_broken(Invariant.LEGAL_STEPS, "version-gap", f"{write.kind} {write.id}", detail)]
+        return [violated(Invariant.LEGAL_STEPS, "version-gap", f"{write.kind} {write.id}", detail)]
 
     def _take_document(  # noqa: PLR0911, PLR0912 - a case for each kind of record
         self, write: Write, touched: dict[str, None], sections: dict[SectionKey, None]
@@ -394,7 +395,7 @@ class SafetyChecker:
             read = documents.document(Kind(write.kind), write.version, write.body)
         except Unreadable as error:
             detail = f"it can't be read: {error}"
-            return [_broken(Invariant.LOG_GIVES_STORES, "unreadable", f"{write.kind} {write.id}", detail)]
+            return [violated(Invariant.LOG_GIVES_STORES, "unreadable", f"{write.kind} {write.id}", detail)]
         before = self._before.get(key)
         self._before[key] = read
         more: Iterable[Violation] = ()
@@ -414,7 +415,7 @@ class SafetyChecker:
             case Notification():
                 _exchange(self._case(read.order_id).notifications, before, read)
                 touched[read.order_id] = None
-                more = _illegal_return(before, read)
+                more = illegal_return(before, read)
             case OrderTickets():
                 self._case(read.order_id).tickets = read
                 touched[read.order_id] = None
@@ -434,20 +435,20 @@ class SafetyChecker:
                 return self._segments.write(write.partition, read)
             case _ if write.kind in ANSWERS and isinstance(before, KeptAnswer) and before.answer is not None:
                 detail = "the answer kept for a key was written over"
-                return [_broken(Invariant.SAME_ANSWER, "answer-changed", f"{write.kind} {write.id}", detail)]
+                return [violated(Invariant.SAME_ANSWER, "answer-changed", f"{write.kind} {write.id}", detail)]
             case KeptAnswer() if is_refused_for_now(read):
                 detail = "a refusal that time or stock undoes was kept for a key"
-                return [_broken(Invariant.SAME_ANSWER, "refusal-kept", f"{write.kind} {write.id}", detail)]
-        return [*_illegal_step(before, read), *more]
+                return [violated(Invariant.SAME_ANSWER, "refusal-kept", f"{write.kind} {write.id}", detail)]
+        return [*illegal_step(before, read), *more]
 
     def _take_shares(self, before: Payment | None, read: Payment, touched: dict[str, None]) -> list[Violation]:
         """Of a cart's payment, what each of its lines has of it."""
-        earlier = {} if before is None else {line.id: line for line in documents.lines_of(before)}
+        earlier = {} if before is None else {line.id: line for line in lines_of(before)}
         found: list[Violation] = []
-        for line in documents.lines_of(read):
+        for line in lines_of(read):
             _exchange(self._case(line.order_id).payments, earlier.get(line.id), line)
             touched[line.order_id] = None
-            found += _illegal_step(earlier.get(line.id), line)
+            found += illegal_step(earlier.get(line.id), line)
         return found
 
     def _take_reservation(
@@ -479,10 +480,10 @@ class SafetyChecker:
         self._prices |= {(read.id, plan.id): plan.price for plan in read.sections}
         if before is not None and before.sections != read.sections:
             detail = "its sections changed after it was scheduled"
-            return [_broken(Invariant.LEGAL_STEPS, "concert-changed", f"concert {read.id}", detail)]
+            return [violated(Invariant.LEGAL_STEPS, "concert-changed", f"concert {read.id}", detail)]
         if read.id not in self._scheduled:
             detail = "it is there, and no event tells of it"
-            return [_broken(Invariant.LOG_GIVES_STORES, "concert-untold", f"concert {read.id}", detail)]
+            return [violated(Invariant.LOG_GIVES_STORES, "concert-untold", f"concert {read.id}", detail)]
         return []
 
     def _take_letter(self, read: DeadLetter) -> None:
@@ -498,16 +499,16 @@ class SafetyChecker:
             return found
         id = fact.event.id
         if id in self._logged:
-            found.append(_broken(Invariant.WHOLE_LOG, "logged-twice", f"event {id}", "the log has it twice"))
+            found.append(violated(Invariant.WHOLE_LOG, "logged-twice", f"event {id}", "the log has it twice"))
         self._logged[id] = fact.sequence
         committed = self._committed.get(id)
         if committed is None:
             detail = "the log has it, and it was never committed"
-            found.append(_broken(Invariant.WHOLE_LOG, "logged-uncommitted", f"event {id}", detail))
+            found.append(violated(Invariant.WHOLE_LOG, "logged-uncommitted", f"event {id}", detail))
             return found
         if committed != raw:
             detail = "the log has it otherwise than it was committed"
-            found.append(_broken(Invariant.WHOLE_LOG, "logged-changed", f"event {id}", detail))
+            found.append(violated(Invariant.WHOLE_LOG, "logged-changed", f"event {id}", detail))
         key = self._case_of_event.get(id)
         if key is not None:
             facts = self._case(key).facts
@@ -517,11 +518,6 @@ class SafetyChecker:
 
 
 _KNOWN = frozenset(Kind) - {Kind.AUDIT_ENTRY}
-
-
-def _broken(invariant: Invariant, rule: str, subject: str, detail: str) -> Violation:
-    order_id = subject.removeprefix("order ") if subject.startswith("order ") else None
-    return Violation(invariant=invariant, rule=rule, subject=subject, detail=detail, order_id=order_id)
 
 
 def _is_excused(violation: Violation, unlogged: Collection[str]) -> bool:
@@ -534,101 +530,3 @@ def _exchange(stored: list[Any], before: Any | None, after: Any) -> None:
     if before is not None:
         stored.remove(before)
     stored.append(after)
-
-
-def _illegal_return(before: Notification | None, after: Notification) -> list[Violation]:
-    """A message comes back once each time that it is sent, however often that is reported; else Sent is the end."""
-    if before is None or (before.bounced_at is None and before.status != "Sent"):
-        return []
-    name = f"notification {after.id}"
-    if before.bounced_at is not None and after.bounces != before.bounces:
-        detail = "it came back again, and it was not sent again"
-        return [_broken(Invariant.LEGAL_STEPS, "bounced-twice", name, detail)]
-    if before.bounced_at is None and after.bounces == before.bounces:
-        detail = "it was sent, did not come back, and was written again"
-        rule = "written-for-nothing" if after.status == "Sent" else "illegal-step"
-        return [_broken(Invariant.LEGAL_STEPS, rule, name, detail)]
-    return []
-
-
-def _illegal_step(before: Any | None, after: Any) -> list[Violation]:
-    """Is the change of this record one that there is?"""
-    table = _STEPS.get(type(after))
-    if table is None:
-        return []
-    name = type(after).__name__.lower()
-    known = before.status if before is not None else None
-    found: list[Violation] = []
-    if after.status not in table.get(known, ()):
-        detail = f"it went from {known or 'nothing'} to {after.status}"
-        found.append(_broken(Invariant.LEGAL_STEPS, "illegal-step", f"{name} {after.id}", detail))
-    if before is None:
-        is_paid = isinstance(after, Payment) and after.status == "Completed"
-        if is_paid and after.amount.amount and after.till is None:
-            detail = f"{after.amount} were completed without having been charged"
-            found.append(_broken(Invariant.ONE_CAPTURE, "completed-uncharged", f"payment {after.id}", detail))
-        return found
-    if isinstance(after, Order):
-        found += _illegal_change(before, after)
-    if isinstance(after, Reservation):
-        found += _illegal_reservation(before, after)
-    if isinstance(after, Payment) and after.round != before.round + (known == "Failed" and after.status == "Pending"):
-        detail = f"it went from round {before.round} ({known}) to round {after.round} ({after.status})"
-        found.append(_broken(Invariant.LEGAL_STEPS, "illegal-round", f"payment {after.id}", detail))
-    is_learnt = isinstance(after, Payment) and after.shares and not before.shares  # what a cart had is heard of now
-    for field in () if is_learnt else _FIXED[type(after)]:
-        if getattr(before, field) != getattr(after, field):
-            detail = f"its {field} went from {getattr(before, field)} to {getattr(after, field)}"
-            found.append(_broken(Invariant.LEGAL_STEPS, "changed", f"{name} {after.id}", detail))
-    return found
-
-
-def _illegal_reservation(before: Reservation, after: Reservation) -> list[Violation]:
-    """What a write may not do to a reservation whose status may stay as it is."""
-    name, is_same = f"reservation {after.id}", before.status == after.status and after.status != "Released"
-    if after.moved[: len(before.moved)] != before.moved:
-        detail = f"its seats were moved by {before.moved}, and then by {after.moved}"
-        return [_broken(Invariant.LEGAL_STEPS, "moves-lost", name, detail)]
-    if is_same and (before.returns, before.moved) == (after.returns, after.moved):
-        detail = f"it was written again as it was, {after.status}"
-        return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", name, detail)]
-    return []
-
-
-def _illegal_change(before: Order, after: Order) -> list[Violation]:
-    """What a write may not do to an order whose status may stay as it is."""
-    ends = (before.status, before.reason), (after.status, after.reason)
-    if before.status == "Cancelled" and before.reason in ON_PURPOSE and ends[0] != ends[1]:
-        detail = f"it was {before.reason}, and was changed to {after.status}"
-        return [_broken(Invariant.ONE_WINNER, "revived", f"order {after.id}", detail)]
-    kept = [
-        (
-            *(each.payment, each.looks, each.moved, each.refunds, each.amendments, each.resends),
-            *(each.was_sealed, each.moves),
-        )
-        for each in (before, after)
-    ]
-    if after.status != "Pending" and ends[0] == ends[1] and kept[0] == kept[1]:
-        detail = f"it was written again as it was, {after.status}"
-        return [_broken(Invariant.LEGAL_STEPS, "written-for-nothing", f"order {after.id}", detail)]
-    known = (0, 0) if before.payment is None else (before.payment.round, _STAGE[before.payment.status])
-    shown = (0, 0) if after.payment is None else (after.payment.round, _STAGE[after.payment.status])
-    if shown < known:
-        detail = f"its payment went back from {before.payment} to {after.payment}"
-        return [_broken(Invariant.LEGAL_STEPS, "payment-went-back", f"order {after.id}", detail)]
-    return []
-
-
-_STAGE: Mapping[str, int] = {"Pending": 1, "Completed": 2, "Declined": 2, "Failed": 2, "Refunded": 3}
-_STEPS: Mapping[type[Any], Mapping[str | None, frozenset[str]]] = {
-    Order: ORDER_STEPS,
-    Reservation: RESERVATION_STEPS,
-    Payment: PAYMENT_STEPS,
-    Notification: NOTIFICATION_STEPS,
-}
-_FIXED: Mapping[type[Any], tuple[str, ...]] = {
-    Order: ("concert_id", "user_id", "quantity"),
-    Reservation: ("concert_id", "section", "quantity", "order_id", "expires_at"),
-    Payment: ("order_id", "concert_id", "quantity", "amount"),
-    Notification: ("order_id", "kind"),
-}

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from cludale_proof.checker.documents import Event, EventData, Fact, Move, NumberedSeat, OrderTickets, Ticket
+from cludale_proof.checker.documents import Move, NumberedSeat, OrderTickets, Ticket
+from cludale_proof.checker.events import Event, EventData, Fact
 from cludale_proof.checker.findings import Invariant
 from cludale_proof.checker.history import OrderHistory, Wrong
 

@@ -9,15 +9,8 @@ from cludale_proof.checker.cases import (
     present,
     shown_as,
 )
-from cludale_proof.checker.documents import (
-    Fact,
-    Money,
-    Notification,
-    Order,
-    OrderPayment,
-    Payment,
-    Reservation,
-)
+from cludale_proof.checker.documents import Money, Notification, Order, OrderPayment, Payment, Reservation
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.history import PaymentTold, ReservationTold, Seats
 

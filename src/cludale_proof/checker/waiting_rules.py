@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from cludale_proof.checker.documents import Fact, Section
+from cludale_proof.checker.documents import Section
+from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.section_rules import SectionKey, broken
 

@@ -21,8 +21,8 @@ from rich.progress import track
 from rich.table import Table
 
 from cludale_proof.planted.bugs import BUGS, Bug
+from cludale_proof.simulator.course import run
 from cludale_proof.simulator.themes import THEMES
-from cludale_proof.simulator.world import run
 
 NOTED = Path(__file__).with_name("seeds.json")
 """For each bug a theme (or none, for the seed's own) and a seed that shows it."""

@@ -132,12 +132,7 @@ def rehearse(
     except (CannotRehearse, UnusableSetting) as error:
         errors.print(f"[bold red]No rehearsal:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(CANNOT) from error
-    if lines:
-        tell(_as_json(outcome))
-    elif json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(_as_json(outcome)), indent=2))
-    else:
-        show(outcome, Console())
+    _say(outcome, lines=lines, json=json)
     if not outcome.ok:
         raise typer.Exit(NOT_ALL_HOLDS)
 
@@ -180,6 +175,15 @@ def _hold(plan: Plan, reporter: Reporter | None) -> Outcome:
         return uvloop.run(hold_rehearsal(plan, reporter))
     with Screen(Console()) as screen:
         return uvloop.run(hold_rehearsal(plan, screen))
+
+
+def _say(outcome: Outcome, *, lines: bool, json: bool) -> None:
+    if lines:
+        tell(_as_json(outcome))
+    elif json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(_as_json(outcome)), indent=2))
+    else:
+        show(outcome, Console())
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:

@@ -22,11 +22,6 @@ class Latencies:
         """How many there are."""
         return len(self._seconds)
 
-    @property
-    def largest_seconds(self) -> float:
-        """The longest; 0 if there are none."""
-        return max(self._seconds, default=0.0)
-
     def quantile(self, share: float) -> float | None:
         """The latency in seconds that `share` (0 to 1) of all did not exceed; None if there are none."""
         if not self._seconds:

@@ -66,14 +66,6 @@ class Tally:
         return self.ended - self.began
 
 
-def evenly(rate: float) -> Iterator[float]:
-    """Arrival times in seconds, `rate` a second, evenly spaced. Endless."""
-    count = 0
-    while True:
-        yield count / rate
-        count += 1
-
-
 def at_random(rate: float, *, seed: int) -> Iterator[float]:
     """Arrival times in seconds as those of people who don't know each other, `rate` a second on average. Endless."""
     random, moment = Random(seed), 0.0  # noqa: S311 - not for secrets

@@ -7,8 +7,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from itertools import islice
 from multiprocessing import get_context
 
+from cludale_proof.simulator.course import run
 from cludale_proof.simulator.tally import Tally
-from cludale_proof.simulator.world import run
 
 CHUNK = 10
 """Seeds that a worker is given at a time."""

@@ -63,7 +63,7 @@ def simulate(
 
 
 def _run_one(seed: int, themes: Sequence[str] | None, *, trace: bool, digest: bool) -> int:
-    from cludale_proof.simulator.world import run  # noqa: PLC0415 - the whole platform: `cludale --help` goes without
+    from cludale_proof.simulator.course import run  # noqa: PLC0415 - the whole platform: `cludale --help` goes without
 
     sink = Digest()
     outcome = run(seed, Trace(_print if trace else sink if digest else None), themes=themes)

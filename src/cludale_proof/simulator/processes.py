@@ -240,15 +240,6 @@ class Process(Owner):
         self._stops: list[Callable[[], Awaitable[None]]] = []
         inside(self, self._build)
 
-    def _serve_concerts(self, concerts: Concerts) -> None:
-        self.concerts = concerts
-        self.concerts_api = ConcertsApi(concerts, self.store, self.access)
-        self.changes_api = ChangesApi(concerts)
-        self.seats_api = SeatsApi(concerts, concerts.clock)
-        self.codes_api = CodesApi(concerts)
-        self.blocks_api = BlocksApi(concerts, self.store)
-        self.seat_moves_api = SeatMovesApi(concerts, self.store)
-
     def _build(self) -> None:
         machine, around = self.machine, self._around
         limits = around.limits
@@ -262,54 +253,81 @@ class Process(Owner):
         )
         self.policies: Policies = replace(limits, partitions_apart=machine.disk.apart)
         self._lay_ways()
+        self._build_services()
+        self._serve()
+        self._deliver()
+        self.sweeper = Sweeper(self.sweeps, every_seconds=limits.sweep_seconds, clock=self.clock)
+
+    def _build_services(self) -> None:
+        """Those of its machine, with what is watched and what can break put around their parts."""
         for manifest in SERVICES:
-            if manifest.name in machine.services:
+            if manifest.name in self.machine.services:
                 running = manifest.build(self)
                 self.built[manifest.name] = running.service
                 self._stops += [running.stop] if running.stop is not None else []
                 if running.handle is not None:
                     handle = self._watched(f"handling events for {manifest.name}", running.handle)
                     self.handlers[manifest.name] = FaultyHandler(
-                        handle, around.chaos, self.name, self.crash, service=manifest.name
+                        handle, self._around.chaos, self.name, self.crash, service=manifest.name
                     )
                 if running.sweep is not None:
                     self.sweeps[manifest.name] = self._watched(f"sweeping {manifest.name}", running.sweep)
+
+    def _serve(self) -> None:
+        """The API of each, as far as somebody here asks for it."""
         ownership = Ownership(self.programme, self.access.has_one_organizer)
         if "concerts" in self.built:
             self._serve_concerts(self.built["concerts"])
         if "orders" in self.built:
-            self.orders: Orders = self.built["orders"]
-            self.orders_api = OrdersApi(
-                self.orders,
-                self.store,
-                self.access,
-                ownership,
-                methods=Gateway.methods,
-                partitions_apart=machine.disk.apart,
-            )
-            if self.orders.invoicing is not None:
-                self.invoicing_api = InvoicingApi(self.orders.invoicing)
-            self.aftersale_api = AftersaleApi(self.orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
-            self.box_office_api = BoxOfficeApi(self.orders_api, ownership)
-            self.carts_api = CartsApi(
-                self.orders,
-                self.orders_api,
-                self.store,
-                ORDERS_MANIFEST.statuses,
-                self.access,
-                ownership,
-                methods=Gateway.methods,
-            )
+            self._serve_orders(self.built["orders"], ownership)
         if "payments" in self.built:
             self.payments: Payments = self.built["payments"]
             self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)
         if "tickets" in self.built:
-            self.tickets: Tickets = self.built["tickets"]
-            self.tickets_api = TicketsApi(self.tickets, self.access, ownership)
-            self.transfer_api = TransferApi(
-                self.tickets, self.tickets_api, self.access, self.store, TICKETS_MANIFEST.statuses
-            )
-            self.door_api = DoorApi(self.tickets.doors, ownership)
+            self._serve_tickets(self.built["tickets"], ownership)
+
+    def _serve_concerts(self, concerts: Concerts) -> None:
+        self.concerts = concerts
+        self.concerts_api = ConcertsApi(concerts, self.store, self.access)
+        self.changes_api = ChangesApi(concerts)
+        self.seats_api = SeatsApi(concerts, concerts.clock)
+        self.codes_api = CodesApi(concerts)
+        self.blocks_api = BlocksApi(concerts, self.store)
+        self.seat_moves_api = SeatMovesApi(concerts, self.store)
+
+    def _serve_orders(self, orders: Orders, ownership: Ownership) -> None:
+        self.orders = orders
+        self.orders_api = OrdersApi(
+            orders,
+            self.store,
+            self.access,
+            ownership,
+            methods=Gateway.methods,
+            partitions_apart=self.machine.disk.apart,
+        )
+        if orders.invoicing is not None:
+            self.invoicing_api = InvoicingApi(orders.invoicing)
+        self.aftersale_api = AftersaleApi(orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
+        self.box_office_api = BoxOfficeApi(self.orders_api, ownership)
+        self.carts_api = CartsApi(
+            orders,
+            self.orders_api,
+            self.store,
+            ORDERS_MANIFEST.statuses,
+            self.access,
+            ownership,
+            methods=Gateway.methods,
+        )
+
+    def _serve_tickets(self, tickets: Tickets, ownership: Ownership) -> None:
+        self.tickets = tickets
+        self.tickets_api = TicketsApi(tickets, self.access, ownership)
+        self.transfer_api = TransferApi(tickets, self.tickets_api, self.access, self.store, TICKETS_MANIFEST.statuses)
+        self.door_api = DoorApi(tickets.doors, ownership)
+
+    def _deliver(self) -> None:
+        """What takes events away from here, and what takes them in."""
+        machine, around, limits = self.machine, self._around, self._around.limits
         self._bus: EmbeddedBus | None = None
         self.inbound = Inbound(
             around.codec,
@@ -343,7 +361,6 @@ class Process(Owner):
             page=limits.relay_page,
             on_progress=self.admission.let_in,
         )
-        self.sweeper = Sweeper(self.sweeps, every_seconds=limits.sweep_seconds, clock=self.clock)
 
     def _watched(self, doing: str, act: Callable[..., Awaitable[P]]) -> Callable[..., Awaitable[P]]:
         """The same, and whatever nobody foresaw is told."""

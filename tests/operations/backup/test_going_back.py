@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import eventually
 from tests.proof.faults.apart import Stream
 from tests.proof.faults.crowd import Crowd
-from tests.proof.faults.victims import eventually
 from tests.served import Served, environment, serve
 
 pytestmark = pytest.mark.slow

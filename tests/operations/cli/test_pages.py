@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.patience import eventually
 from tests.product.pages.staffed import Staff
 from tests.served import KEY, pages_of, serve
 
@@ -18,8 +19,6 @@ def test_the_console_of_pages_that_run_apart_starts_a_rehearsal_and_ends_it(tmp_
         page = operator.get(at).text
         assert ("20 buyers for 10 seats" in page, "End the rehearsal" in page) == (True, True)
         assert operator.send(at, f"{at}/end").status_code == 303
-        for _ in range(100):
-            if "It was ended." in (page := operator.get(at).text):
-                break
-        assert ("It was ended." in page, "Start the rehearsal" in page) == (True, True)
+        assert eventually(lambda: "It was ended." in operator.get(at).text)
+        assert "Start the rehearsal" in operator.get(at).text
         operator.http.close()

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.parts import need
+from tests.patience import eventually
 from tests.served import KEY, environment, gateway, serve
 from typer.testing import CliRunner
 
@@ -165,15 +166,8 @@ def test_a_certificate_that_is_renewed_is_shown_without_a_restart(secured: Secur
         time.sleep(1.5)
         assert is_known()  # what can't be used is not
         certificates(secured.folder)  # of another authority, too
-        eventually(is_known)
+        assert eventually(is_known)
         assert before.get("/livez").status_code == 200  # over the connection that was open all the time
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("command", [["serve"], ["gateway", "--config", "gateway.json"]])

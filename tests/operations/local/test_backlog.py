@@ -6,8 +6,8 @@ import httpx
 import pytest
 from tests.within_rabbitmq import within_rabbitmq
 
-from cludale.adapters.nats_monitor.backlog import NatsMonitor
-from cludale.adapters.rabbitmq_monitor.backlog import RabbitMqMonitor
+from cludale.adapters.broker_monitors.nats import NatsMonitor
+from cludale.adapters.broker_monitors.rabbitmq import RabbitMqMonitor
 from cludale.ports.broker_monitor import BrokerMonitor
 from cludale.runtime.broker_backlog import BrokerBacklog
 from cludale_operations.local.jetstream import consumers_of, jetstream

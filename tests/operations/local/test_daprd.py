@@ -12,7 +12,7 @@ from tests.parts import complete, need
 
 from cludale.services import NAMES
 from cludale.wiring.stores import STATE_STORE_USERS
-from cludale_operations.local.daprd import Broker, Daprd, resources_for, running_daprd
+from cludale_operations.local.daprd import Broker, Daprd, resources_for
 from cludale_operations.local.jetstream import STREAM, jetstream
 from cludale_operations.local.nats import Nats
 from cludale_operations.local.postgres import Postgres
@@ -30,9 +30,9 @@ def start(nats: Nats, postgres_server: Postgres, tmp_path: Path) -> Start:
         "organizer-key": "the key",
         "UNRELATED": "nobody's business",
     }
-    return lambda app: running_daprd(
+    return lambda app: Daprd(
         app, tmp_path / app, resources=resources_for(Broker.NATS), secrets=secrets, api_token="a-token"
-    )
+    ).running()
 
 
 def client(sidecar: Daprd) -> httpx.AsyncClient:

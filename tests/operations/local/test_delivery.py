@@ -13,11 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.listening import listening
 from tests.parts import need
 from tests.patience import until
 
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
-from cludale_operations.local.free_ports import LOOPBACK, free_port
+from cludale_operations.local.free_ports import free_port
 from cludale_operations.local.nats import Nats
 from cludale_operations.local.rabbitmq import RabbitMq
 
@@ -78,28 +79,22 @@ class App:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        async with await asyncio.start_server(self._serve, LOOPBACK, self.port):
+        async with listening(self._serve, self.port):
             yield
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                path = line.split()[1].decode().partition("?")[0]
-                length = 0
-                while (header := await reader.readline()) not in {b"\r\n", b""}:
-                    name, _, value = header.partition(b":")
-                    length = int(value) if name.lower() == b"content-length" else length
-                body = json.dumps(await self.answered(path, await reader.readexactly(length))).encode()
-                status = self.dead_status if path == "/dead" else 200
-                writer.write(
-                    b"HTTP/1.1 %d -\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-                    % (status, len(body))
-                    + body
-                )
-        except (OSError, EOFError):
-            pass
-        finally:
-            writer.close()
+        while line := await reader.readline():
+            path = line.split()[1].decode().partition("?")[0]
+            length = 0
+            while (header := await reader.readline()) not in {b"\r\n", b""}:
+                name, _, value = header.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            body = json.dumps(await self.answered(path, await reader.readexactly(length))).encode()
+            status = self.dead_status if path == "/dead" else 200
+            writer.write(
+                b"HTTP/1.1 %d -\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+                + body
+            )
 
 
 class Bed:

@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml  # type: ignore[import-untyped] # it has no types of its own
+from tests.listening import listening
 from tests.parts import need
 
 from cludale_operations.local.daprd import COMPONENTS, Daprd
-from cludale_operations.local.free_ports import LOOPBACK, free_port
+from cludale_operations.local.free_ports import free_port
 
 AWAY_SECONDS = 2
 
@@ -27,19 +28,14 @@ class App:
         self.statuses: list[int] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                while await reader.readline() not in {b"\r\n", b""}:
-                    pass
-                status = 200
-                if line.split()[1].startswith(self.route):
-                    self.calls += 1
-                    status = self.statuses.pop(0) if self.statuses else 200
-                writer.write(b"HTTP/1.1 %d X\r\ncontent-length: 2\r\n\r\n[]" % status)
-        except OSError:
-            pass
-        finally:
-            writer.close()
+        while line := await reader.readline():
+            while await reader.readline() not in {b"\r\n", b""}:
+                pass
+            status = 200
+            if line.split()[1].startswith(self.route):
+                self.calls += 1
+                status = self.statuses.pop(0) if self.statuses else 200
+            writer.write(b"HTTP/1.1 %d X\r\ncontent-length: 2\r\n\r\n[]" % status)
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def resources(tmp_path: Path) -> Path:
 @pytest.fixture
 async def concerts() -> AsyncIterator[App]:
     app = App(b"/concerts")
-    async with await asyncio.start_server(app.serve, LOOPBACK, app.port):
+    async with listening(app.serve, app.port):
         yield app
 
 
@@ -92,7 +88,7 @@ async def http(concerts: App, resources: Path, tmp_path: Path) -> AsyncIterator[
 @pytest.fixture
 async def payments() -> AsyncIterator[App]:
     app = App(b"/payments")
-    async with await asyncio.start_server(app.serve, LOOPBACK, app.port):
+    async with listening(app.serve, app.port):
         yield app
 
 

@@ -12,15 +12,16 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from tests.parts import need
+from tests.patience import eventually
 from tests.proof.faults.apart import Stream
 from tests.proof.faults.crowd import Crowd
 from tests.served import Served, environment, serve, up
 
-from cludale.adapters.rabbitmq_monitor.backlog import RabbitMqMonitor
+from cludale.adapters.broker_monitors.rabbitmq import RabbitMqMonitor
 from cludale.ports.broker_monitor import NotKnown
 from cludale_operations.local.jetstream import BrokerRefused, jetstream
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
-from cludale_operations.local.rabbitmq import running_rabbitmq
+from cludale_operations.local.rabbitmq import RabbitMq
 
 pytestmark = pytest.mark.slow
 
@@ -77,10 +78,7 @@ def test_the_token_key_of_one_process_is_changed_while_buyers_come(tmp_path: Pat
             crowd.rush(served, 50)
             newest = bought(served)
             cludale(served, "secrets", "rotate", "token-key", "--finish")
-            for _ in range(200):
-                if not opens(served, before):
-                    break
-            assert not opens(served, before), "the former key is void"
+            assert eventually(lambda: not opens(served, before)), "the former key is void"
             assert opens(served, newest)
         assert_nothing_failed(crowd)
         assert "one process has token-key and key-hash to change" in " ".join(
@@ -157,7 +155,7 @@ def test_two_users_take_turns(tmp_path: Path) -> None:
 
 async def test_rabbitmq_lets_a_new_user_in_and_the_former_no_more(tmp_path: Path) -> None:
     need("rabbitmq-server")
-    async with running_rabbitmq(tmp_path) as server:
+    async with RabbitMq(tmp_path).running() as server:
         counted_by_former = RabbitMqMonitor(server.management_url, ["orders-concert-events"])
         former = await server.renew_login()
         counted = RabbitMqMonitor(server.management_url, ["orders-concert-events"])

@@ -12,15 +12,16 @@ from urllib.parse import quote
 
 import asyncpg
 import pytest
+from tests.listening import listening
 from tests.parts import need
 from tests.patience import until
 
 from cludale_operations.local.free_ports import free_ports
 from cludale_operations.local.jetstream import STREAM, BrokerRefused, ensure_streams, jetstream
 from cludale_operations.local.logins import kept_login
-from cludale_operations.local.nats import Nats, running_nats
+from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import PartFailed
-from cludale_operations.local.postgres import Postgres, running_postgres
+from cludale_operations.local.postgres import Postgres
 
 
 async def value(url: str, query: str) -> object:
@@ -38,7 +39,7 @@ async def test_a_database_of_its_own_syncs_what_it_commits(database_url: str) ->
 
 async def test_postgres_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     need("postgres")
-    async with running_postgres(tmp_path) as server:
+    async with Postgres(tmp_path).running() as server:
         await value(server.url, "CREATE TABLE kept (id int)")
         await value(server.url, "INSERT INTO kept VALUES (7)")
         pid = server.pid
@@ -50,9 +51,9 @@ async def test_postgres_goes_on_where_it_was_killed(tmp_path: Path) -> None:
 
 async def test_a_second_start_over_the_folder_finds_the_data_and_the_password(tmp_path: Path) -> None:
     need("postgres")
-    async with running_postgres(tmp_path) as server:
+    async with Postgres(tmp_path).running() as server:
         await value(server.url, "CREATE TABLE kept (id int)")
-    async with running_postgres(tmp_path) as server:
+    async with Postgres(tmp_path).running() as server:
         assert await value(server.url, "SELECT count(*) FROM kept") == 0
 
 
@@ -63,7 +64,7 @@ async def test_postgres_takes_nobody_without_the_password(postgres_server: Postg
 
 async def test_a_part_that_cannot_start_says_what_its_log_says(tmp_path: Path) -> None:
     need("postgres")
-    async with running_postgres(tmp_path):
+    async with Postgres(tmp_path).running():
         pass
     (tmp_path / "cluster" / "PG_VERSION").write_text("8\n")
     with pytest.raises(PartFailed, match=r"ended \(status 1\)[\s\S]*incompatible"):
@@ -72,7 +73,7 @@ async def test_a_part_that_cannot_start_says_what_its_log_says(tmp_path: Path) -
 
 async def test_nats_keeps_its_streams_when_it_is_killed(tmp_path: Path) -> None:
     need("nats-server")
-    async with running_nats(tmp_path) as server:
+    async with Nats(tmp_path).running() as server:
         await ensure_streams(server.url, ["orders"])
         async with jetstream(server.url) as broker:
             published = await broker.publish("payment-events", b"{}")
@@ -108,7 +109,7 @@ async def test_what_goes_into_no_stream_is_refused_at_once(nats_server: Nats) ->
 async def test_a_password_may_have_any_character(tmp_path: Path) -> None:
     need("nats-server")
     (tmp_path / "password").write_text("p@ss:w%/rd")
-    async with running_nats(tmp_path) as server:
+    async with Nats(tmp_path).running() as server:
         url = f"nats://{kept_login(server.folder).user}:{quote('p@ss:w%/rd', safe='')}@127.0.0.1:{server.port}"
         async with jetstream(url) as broker:
             assert await broker.streams_info() == []
@@ -131,10 +132,10 @@ async def test_a_nats_server_that_cuts_off_who_comes_in_refuses_it() -> None:
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, options)  # a reset, not an end
         writer.close()
 
-    async with await asyncio.start_server(cut_off, "127.0.0.1", 0) as server:
+    async with listening(cut_off) as port:
         for _ in range(20):  # the client says one of several things, by what it was doing
             with pytest.raises(BrokerRefused):
-                async with jetstream(f"nats://cludale:x@127.0.0.1:{server.sockets[0].getsockname()[1]}"):
+                async with jetstream(f"nats://cludale:x@127.0.0.1:{port}"):
                     pass
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ import httpx
 import pytest
 from tests.operations.gateway.test_tls import certificates
 from tests.parts import need
+from tests.patience import eventually
 from tests.served import Served, environment, up
 
 from cludale.services import NAMES
@@ -49,13 +50,6 @@ def part(platform: Served, name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def lives(pid: int) -> bool:
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
@@ -77,7 +71,7 @@ def command(platform: Served, *words: str, url: str = "", **settings: str) -> "s
 
 def buys(platform: Served) -> str:
     """Two tickets for the first demo concert that is on sale; the order's state, once it is final."""
-    eventually(lambda: platform.http.get("/concerts").status_code == 200, seconds=30)
+    assert eventually(lambda: platform.http.get("/concerts").status_code == 200, seconds=30)
     concerts = platform.http.get("/concerts").json()["items"]
     concert = next(each["id"] for each in concerts if each["onSaleAt"] is None)
     wanted = {"concertId": concert, "userId": "u", "quantity": 2}
@@ -196,7 +190,7 @@ def test_an_event_that_nobody_can_read_is_a_dead_letter_of_each_who_hears_it(pla
         return {each["consumer"]: each for each in json.loads(listed.stdout)}
 
     hearers = {"concerts", "payments", "notifications", "audit"}
-    eventually(lambda: letters().keys() >= hearers, seconds=30)
+    assert eventually(lambda: letters().keys() >= hearers, seconds=30)
     letter = letters()["payments"]
     shown = command(platform, "deadletters", "show", letter["id"], "--json", url=platform.url)
     assert json.loads(json.loads(shown.stdout)["body"])["id"] == "broken-1"
@@ -210,11 +204,11 @@ def test_an_event_that_nobody_can_read_is_a_dead_letter_of_each_who_hears_it(pla
 def test_a_part_that_is_killed_comes_back_and_tickets_are_sold_again(platform: Served, name: str) -> None:
     before = part(platform, name)
     os.kill(before["pid"], signal.SIGKILL)
-    eventually(
+    assert eventually(
         lambda: part(platform, name)["restarts"] > before["restarts"] and part(platform, name)["state"] == "ready",
         seconds=60,
     )
-    eventually(lambda: platform.http.get("/readyz").status_code == 200, seconds=60)
+    assert eventually(lambda: platform.http.get("/readyz").status_code == 200, seconds=60)
     assert buys(platform) == "Paid"
 
 
@@ -271,4 +265,4 @@ def test_told_to_end_it_leaves_nothing_running_and_goes_on_at_the_next_start(pla
         assert buys(again) == "Paid"
         pids = [each["pid"] for each in state(again)["parts"]]
         again.process.send_signal(signal.SIGKILL)
-        eventually(lambda: not [pid for pid in pids if lives(pid)], seconds=20)
+        assert eventually(lambda: not [pid for pid in pids if lives(pid)], seconds=20)

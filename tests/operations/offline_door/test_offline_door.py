@@ -25,25 +25,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-def sold(http: httpx.Client, concert: str, quantity: int) -> list[str]:
-    """The codes of an order of a concert that begins soon."""
-    date = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="seconds")
-    price = {"amount": 4500, "currency": "EUR"}
-    http.post("/concerts", json={"id": concert, "artist": "A", "date": date, "totalSeats": 20, "price": price})
-    wanted = {"concertId": concert, "userId": "u", "quantity": quantity}
-    order = http.post("/orders", json=wanted).raise_for_status().json()["id"]
-    http.get(f"/orders/{order}", params={"wait": 10})
-    for _ in range(200):
-        answer = http.get("/tickets", params={"order": order})
-        if answer.is_success:
-            break
-    return [each["code"] for each in answer.raise_for_status().json()["items"]]
-
-
 @pytest.mark.slow
 def test_two_doors_without_network_merge_and_their_double_entry_is_named(served: Served, tmp_path: Path) -> None:
     with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {KEY}"}) as http:
-        codes = sold(http, "larks", 3)
+        date = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="seconds")
+        served.concert("larks", date=date)
+        codes = [each["code"] for each in served.tickets("larks", 3)]
 
         def door(name: str, *lines: str, url: str = served.url) -> str:
             arguments = [

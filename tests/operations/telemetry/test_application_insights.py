@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.trace import SpanKind
 from tests.operations.telemetry.test_one_order import CALLING_SPAN, buy, caller
-from tests.proof.faults.victims import eventually
+from tests.patience import eventually
 from tests.served import serve
 
 from cludale_operations.telemetry.destinations import application_insights

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pytest
 from tests.fakes import CountingIds, ManualClock
+from tests.letters import buried
 from tests.parts import need
 from tests.product.adapters.dapr.apps import App
 from tests.product.contracts.samples import CODEC
@@ -59,8 +60,7 @@ class EmbeddedStand:
         return self._bus
 
     async def dead(self) -> Sequence[tuple[str, bytes]]:
-        found, _ = await self._letters.waiting()
-        return [(each.state.consumer, each.state.body.encode()) for each in found]
+        return [(each.consumer, each.body.encode()) for each in await buried(self._store)]
 
     async def stop(self) -> None:
         await self._bus.stop()

@@ -15,7 +15,7 @@ from tests.proof.journeys.box_office import BoxOffice
 from tests.proof.journeys.conftest import HASTE
 from tests.served import KEY, serve
 
-from cludale.adapters.sqlite import open_readonly
+from cludale.adapters.sqlite import SqliteReader
 from cludale.kernel.events import Envelope
 from cludale.ports.records import Query, Records
 from cludale.runtime.aggregates import AggregateStore
@@ -58,7 +58,7 @@ async def test_its_log_is_replayed_to_the_states_that_it_had(folder: Path) -> No
     rebuild = Rebuild(OldLog(), REPLAYS, MemoryStore(Disk(KINDS, CODEC)))
     await rebuild.run()
     assert rebuild.events == len(LOG)
-    live = open_readonly(folder / "cludale.db", KINDS)
+    live = SqliteReader(folder / "cludale.db", KINDS)
     try:
         assert await rebuild.compare(cast("Records", live), settle_rounds=1, settle_seconds=0) == []
     finally:
@@ -76,7 +76,7 @@ def test_an_event_is_written_as_it_was_so_that_the_version_before_could_read_it(
 async def test_a_record_is_written_as_it_was_so_that_the_version_before_could_read_it(
     store: AggregateStore[Any], folder: Path
 ) -> None:
-    live = open_readonly(folder / "cludale.db", KINDS)
+    live = SqliteReader(folder / "cludale.db", KINDS)
     try:
         stored = (await live.find(store.kind, Query(limit=100))).items
     finally:

@@ -33,8 +33,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
-def paid(shop: Served, *seats: str) -> str:
-    body = {"concertId": "hall", "userId": "eve", "section": "stalls", "seats": seats, "email": "eve@example.com"}
+def paid(shop: Served, *seats: str, section: str = "stalls") -> str:
+    body = {"concertId": "hall", "userId": "eve", "section": section, "seats": seats, "email": "eve@example.com"}
     order = shop.http.post("/orders", json=body, headers={"idempotency-key": f"eve-{seats[0]}"}).json()
     shown = shop.http.get(f"/orders/{order['id']}?wait=20", headers=shop.organizer).json()
     assert shown["status"] == "Paid", shown
@@ -127,6 +127,16 @@ def test_two_orders_swap_once_however_often_it_is_asked(shop: Served, staff: Sta
         lambda: shop.http.get(f"/orders/{two}", headers=shop.organizer).json()["seats"], lambda has: has != shown or has
     )
     assert [each["id"] for each in shown] == ["Stalls-2-1", "Stalls-2-5"]
+
+
+def test_a_swap_with_another_section_is_refused_at_the_desk_with_what_to_do_instead(shop: Served, staff: Staff) -> None:
+    """Though both sections cost the same."""
+    one, two = paid(shop, "Stalls-4-5"), paid(shop, "Balcony-1-3", section="balcony")
+    desk = f"/staff/orders/{one}/move"
+    refused = staff.again(desk, staff.send(desk, desk, other=two, reason="as they asked").text)
+    assert refused.status_code == 422
+    assert "within their section alone" in refused.text
+    assert "sell others there and give these back" in refused.text
 
 
 def test_what_is_refused_says_why(shop: Served) -> None:

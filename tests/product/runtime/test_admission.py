@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.patience import until
+from tests.virtual_time import in_virtual_time
 
 from cludale.kernel.refusals import Busy
 from cludale.runtime.admission import LEAST_PACE_SECONDS, LEAST_WAITING, PATROL_SECONDS, AdmissionControl
@@ -90,7 +91,8 @@ async def test_when_more_wait_than_the_pace_lets_in_in_time_the_next_is_turned_a
     assert admission.turned_away == 2
 
 
-async def test_the_faster_it_goes_the_more_may_wait(left: list[Queue]) -> None:
+@in_virtual_time
+async def test_the_faster_it_goes_the_more_may_wait() -> None:
     admission = AdmissionControl(inside_limit=10, waiting_limit=1_000, waiting_seconds=1.0)
 
     async def visit() -> None:
@@ -106,7 +108,8 @@ async def test_the_faster_it_goes_the_more_may_wait(left: list[Queue]) -> None:
     assert admission.turned_away == 0
 
 
-async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain(left: list[Queue]) -> None:
+@in_virtual_time
+async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain() -> None:
     admission = AdmissionControl(inside_limit=8, waiting_limit=1_000, waiting_seconds=0.4)
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -134,7 +137,8 @@ async def test_of_twice_as_many_as_can_be_served_nobody_waits_in_vain(left: list
     assert len(let_in) > 0.3 * (len(let_in) + len(at_once))
 
 
-async def test_of_256_who_ask_again_as_soon_as_they_are_answered_none_is_refused(left: list[Queue]) -> None:
+@in_virtual_time
+async def test_of_256_who_ask_again_as_soon_as_they_are_answered_none_is_refused() -> None:
     # 300 orders a second of ten events each: what is answered at once takes longer to deliver, in bursts
     defaults, backlog, loop = Settings(), 0, asyncio.get_running_loop()
     admission = AdmissionControl(

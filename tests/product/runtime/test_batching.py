@@ -262,6 +262,18 @@ class TestTheEnd:
         with pytest.raises(StoreUnavailable, match="closed"):
             await queue.submit("a", [3])
 
+    async def test_stopping_cancels_those_too_who_were_to_be_tried_alone(self, work: Work) -> None:
+        queue = queue_of(work)
+        work.poison = {1}
+        calls = [queue.submit("a", [each]) for each in (1, 2, 3)]
+        while work.tries < 2:  # noqa: ASYNC110 - all of them came to nothing; then the first is tried by itself
+            await asyncio.sleep(0)
+        work.open.clear()
+        await queue.stop()
+        await asyncio.wait(calls, timeout=1)
+        assert [call.cancelled() for call in calls] == [True, True, True]
+        assert queue.waiting == 0
+
 
 class TestGathering:
     async def test_a_busy_queue_gathers_for_a_moment_and_an_idle_one_does_not(self, work: Work) -> None:

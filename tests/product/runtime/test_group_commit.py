@@ -25,7 +25,7 @@ class Store:
         self.open.set()
         self.has_rows = True
         self.told: list[int] = []
-        self.group.listen(lambda entries: self.told.extend(entry.position for entry in entries))
+        self.group.listeners.add(lambda entries: self.told.extend(entry.position for entry in entries))
 
     async def write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
         await self.open.wait()
@@ -69,20 +69,20 @@ async def test_whoever_listens_is_told_before_the_commit_is_answered(store: Stor
 
 
 async def test_delivered_rows_ride_along_with_the_next_batch(store: Store) -> None:
-    store.group.delivered([7, 8])
+    store.group.delivered.add([7, 8])
     await store.group.submit(None, [Commit("a")])
     assert store.batches == [(1, [7, 8])]
 
 
 async def test_delivered_rows_have_a_batch_of_their_own_where_none_comes(store: Store) -> None:
-    store.group.delivered([7])
+    store.group.delivered.add([7])
     await until(lambda: bool(store.batches))
     assert store.batches == [(1, [7])]
 
 
 async def test_delivered_rows_of_a_batch_that_failed_ride_along_with_another(store: Store) -> None:
     store.away = StoreUnavailable("locked")
-    store.group.delivered([7])
+    store.group.delivered.add([7])
     with pytest.raises(StoreUnavailable):
         await store.group.submit(None, [Commit("a")])
     store.away = None
@@ -108,7 +108,7 @@ async def test_the_pulse_tells_of_what_was_written_and_of_a_store_that_is_away(s
 
 
 async def test_closing_writes_what_waits_and_what_was_delivered(store: Store) -> None:
-    store.group.delivered([7])
+    store.group.delivered.add([7])
     committing = store.group.submit(None, [Commit("a")])
     await asyncio.sleep(0)
     await store.group.close()

@@ -1,10 +1,10 @@
 """Carts from outside: several concerts and sections in one order, all or none, over HTTP and by the command line."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.patience import eventually
 from tests.served import Served, serve
 
 ONE_CHARGE = 9_000 + 4_500 + 3_000
@@ -46,14 +46,6 @@ def bearer(thing: dict[str, Any]) -> dict[str, str]:
 def settled(server: Served, cart: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = server.http.get(f"/orders/carts/{cart['id']}?wait=10", headers=bearer(cart)).json()
     return said
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
 
 
 def left(server: Served, concert: str, section: str) -> int:
@@ -140,7 +132,7 @@ def test_a_cancelled_cart_gives_everything_back(server: Served) -> None:
             all(each["payment"]["status"] == "Refunded" for each in shown) and left(server, "hall", "floor") == before
         )
 
-    eventually(back)
+    assert eventually(back)
 
 
 def test_one_line_is_given_back_alone_and_in_part(server: Served) -> None:
@@ -155,7 +147,7 @@ def test_one_line_is_given_back_alone_and_in_part(server: Served) -> None:
         lines = settled(server, cart)["lines"]
         return str(lines[2]["payment"]["status"]) == "Refunded" and lines[1]["refunds"][0]["status"] == "Completed"
 
-    eventually(back)
+    assert eventually(back)
     assert [each["status"] for each in settled(server, cart)["lines"]] == ["Paid", "Paid", "Cancelled"]
     assert settled(server, cart)["status"] == "Paid"
     assert first["quantity"] == 2
@@ -173,7 +165,7 @@ def test_the_buyer_of_a_cart_is_told_once(server: Served) -> None:
         ]
         return [each["kind"] for each in found] == ["confirmation"]
 
-    eventually(told)
+    assert eventually(told)
 
 
 def test_seats_are_named_in_a_line_or_the_best_are_had(server: Served) -> None:
@@ -193,4 +185,4 @@ def test_seats_are_named_in_a_line_or_the_best_are_had(server: Served) -> None:
     assert wrong["errors"][0]["field"].startswith("lines[1].")
     none = placed(server, {"concertId": "seated"}, status=422)
     assert none["errors"][0]["field"] == "lines[0].quantity"
-    eventually(lambda: left(server, "seated", "stalls") == free)
+    assert eventually(lambda: left(server, "seated", "stalls") == free)

@@ -206,7 +206,7 @@ from cludale.services.orders.events import CancelReason
 from cludale.kernel.money import Money
 from cludale.wiring.settings import Settings
 from cludale.web.app import WebApp
-from cludale.web.protocol import ConnectionLimits, Connections
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.server import accepting, address_of, listen
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from tests.listening import listening
 
 from cludale.web.client import Client, NoAnswer
 from cludale.web.http1 import Target
@@ -28,28 +29,21 @@ class Server:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
-            for _ in range(self.answers_each):
-                self.asked.append(await reader.readuntil(b"\r\n\r\n"))
-                self.at_once += 1
-                self.most_at_once = max(self.most_at_once, self.at_once)
-                await asyncio.sleep(self.seconds)
-                self.at_once -= 1
-                writer.write(ANSWER)
-            await reader.readuntil(b"\r\n\r\n")
-        except asyncio.IncompleteReadError:
-            pass  # the client has closed
-        finally:
-            writer.close()
+        for _ in range(self.answers_each):
+            self.asked.append(await reader.readuntil(b"\r\n\r\n"))
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            await asyncio.sleep(self.seconds)
+            self.at_once -= 1
+            writer.write(ANSWER)
+        await reader.readuntil(b"\r\n\r\n")
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     made = Server()
-    listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = listening.sockets[0].getsockname()[1]
-    yield made
-    listening.close()
+    async with listening(made.serve) as made.port:
+        yield made
 
 
 @pytest.fixture

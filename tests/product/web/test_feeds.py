@@ -11,7 +11,7 @@ from tests.patience import until
 from cludale.web import protocol
 from cludale.web.app import WebApp
 from cludale.web.feeds import AT_ONCE, Feed, chunk
-from cludale.web.protocol import ConnectionLimits, Connections
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.responses import Stream
 from cludale.web.routing import Request, Route
 from cludale.web.server import accepting
@@ -116,7 +116,8 @@ async def test_who_takes_nothing_is_sent_nothing_more_and_cut_off_while_others_a
     for _ in range(200):
         running.feed.tell(frame)
         assert await _until(reader, frame + b"\r\n") == chunk(frame)
-    (held,) = {each for each in running.connections._open if each._may_write is not None}  # noqa: SLF001 - from within
+    open_now = cast(set[protocol.Connection], running.connections._open)  # noqa: SLF001 - from within
+    (held,) = {each for each in open_now if each._may_write is not None}  # noqa: SLF001 - as above
     most = protocol.MOST_BUFFERED_BYTES + len(chunk(frame))
     assert held._transport.get_write_buffer_size() <= most  # noqa: SLF001 - one frame, not 200
     await until(lambda: running.connections.followers == 1, seconds=6)

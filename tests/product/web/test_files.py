@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from cludale.web.protocol import ConnectionLimits
-from cludale.web.server import SPARE_FILES, within_files
+from cludale.web.files import SPARE_FILES, within_files
+from cludale.web.open_connections import ConnectionLimits
 from cludale_operations.gateway.clients import FILES_EACH, most_clients
 from cludale_operations.gateway.clients import SPARE_FILES as SPARE_OF_HAPROXY
 

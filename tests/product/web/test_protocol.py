@@ -10,8 +10,8 @@ import pytest
 from tests.patience import until
 
 from cludale.kernel.refusals import Busy
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.problems import Problems
-from cludale.web.protocol import ConnectionLimits, Connections
 from cludale.web.responses import Response, json_response
 from cludale.web.router import Endpoint, Router
 from cludale.web.routing import Handler, Request

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.patience import eventually
 from tests.product.adapters.dapr.double import Reply, SidecarDouble
-from tests.proof.faults.victims import eventually
 from tests.served import environment, serve
 
 from cludale.web.server import CannotListen, address_of, listen

@@ -11,8 +11,9 @@ from tests.patience import until
 
 from cludale.web import protocol
 from cludale.web.app import WebApp
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.problems import Problems, TooManyStreams
-from cludale.web.protocol import CHUNK_BYTES, ConnectionLimits, Connections
+from cludale.web.protocol import CHUNK_BYTES
 from cludale.web.responses import Response, Stream, event
 from cludale.web.routing import Request, Route
 from cludale.web.server import accepting
@@ -111,8 +112,8 @@ async def test_an_event_is_there_as_soon_as_it_is_told(running: Running) -> None
     assert b"\r\ncache-control: no-store\r\n" in head
     assert b"content-length" not in head
     for number in range(3):
-        running.source.queue.put_nowait(event({"left": number}, name="seats", id=str(number)))
-        told = b'event: seats\nid: %d\ndata: {"left":%d}\n\n' % (number, number)
+        running.source.queue.put_nowait(event({"left": number}))
+        told = b'data: {"left":%d}\n\n' % number
         assert await _until(reader, b"\n\n\r\n") == b"%x\r\n%s\r\n" % (len(told), told)
     writer.close()
 
@@ -225,11 +226,8 @@ async def test_a_stream_that_says_nothing_says_that_it_is_still_there(
     writer.close()
 
 
-def test_the_name_of_an_event_is_on_one_line() -> None:
+def test_the_data_of_an_event_is_on_one_line() -> None:
     assert event("a\nb") == b'data: "a\\nb"\n\n'
-    for broken in ("a\nb", "a\rb"):
-        with pytest.raises(ValueError, match="one line"):
-            event(1, name=broken)
 
 
 def test_a_problem_about_streams_has_a_status() -> None:

@@ -3,9 +3,12 @@
 import asyncio
 import os
 import stat
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.listening import LOOPBACK, listening
 from tests.patience import until
 from tests.product.wiring.platforms import BEHIND_A_SIDECAR, ELSEWHERE, REQUEST, buy, put_on, running, settings, story
 
@@ -209,12 +212,11 @@ async def test_e_mails_go_by_the_encryption_of_the_settings(tmp_path: Path, encr
         heard.append(await reader.read(100))
         writer.write(b"250 mail.test\r\n")
         heard.append(await reader.read(100))
-        writer.close()
 
-    server = await asyncio.start_server(converse, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    mail = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_encryption": SmtpEncryption(encryption)}
-    async with server, running(tmp_path, **mail) as platform:
+    async with AsyncExitStack() as there:
+        port = await there.enter_async_context(listening(converse))
+        mail: dict[str, Any] = {"smtp_host": LOOPBACK, "smtp_port": port, "smtp_encryption": SmtpEncryption(encryption)}
+        platform = await there.enter_async_context(running(tmp_path, **mail))
         await put_on(platform)
         wanted = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=1, email="zoe@example.org")
         await platform.orders.place(wanted, cause=REQUEST)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cludale_proof.checker import ticket_rules
-from cludale_proof.checker.documents import Event, EventData, Fact, Money, OrderTickets, Part, Seats, Ticket
+from cludale_proof.checker.documents import Money, OrderTickets, Part, Seats, Ticket
+from cludale_proof.checker.events import Event, EventData, Fact
 from cludale_proof.checker.lifecycle import fold
 
 NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)

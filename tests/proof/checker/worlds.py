@@ -666,3 +666,8 @@ def busy_world(*, watched: bool = False, price: int = PRICE) -> World:
     world.tick(2)
     world.release("order-nobody", "hold-expired")
     return world
+
+
+def rules(report: Report) -> set[str]:
+    """The names of the rules that are broken."""
+    return {violation.rule for violation in report.violations}

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.parts import need
+from tests.patience import eventually
 from tests.proof.faults.crowd import Crowd
-from tests.proof.faults.victims import HASTE, PROJECT, Stillborn, eventually
+from tests.proof.faults.victims import HASTE, PROJECT, Stillborn
 from tests.served import Served, environment
 
 from cludale_operations.local.daprd import Broker

@@ -83,6 +83,23 @@ def payments(folder: Path) -> Counter[str]:
     return Counter(status for (status,) in rows(folder, "SELECT body ->> 'status' FROM payments_payment"))
 
 
+def orders_of(folder: Path, concert: str) -> str:
+    """In which states a concert's orders and their payments are, for whoever finds that they should be in others."""
+    found = Counter(
+        rows(
+            folder,
+            "SELECT o.body ->> 'status', o.body ->> 'reason', p.body ->> 'status',"
+            " json_array_length(p.body, '$.attempts')"
+            " FROM orders_order o LEFT JOIN payments_payment p ON p.body ->> 'orderId' = o.id"
+            f" WHERE o.body ->> 'concertId' = '{concert}'",
+        )
+    )
+    return "; ".join(
+        f"{count} {status} ({reason}), payment {payment} after {attempts} attempts"
+        for (status, reason, payment, attempts), count in found.most_common()
+    )
+
+
 def events(folder: Path) -> Counter[str]:
     """How many events of each type the log has."""
     return Counter(type for (type,) in rows(folder, "SELECT type FROM audit_event"))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.patience import eventually
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.judging import at_rest, lost, safe
-from tests.proof.faults.victims import Stillborn, dead, eventually, stopped, victim
+from tests.proof.faults.victims import Stillborn, dead, stopped, victim
 
 CONCERTS = ("c-large", "c-small")
 BUYERS = 5_000

@@ -8,12 +8,13 @@ from time import perf_counter, sleep
 
 import pytest
 import uvloop
+from tests.patience import eventually
 from tests.proof.faults.apart import Apart, Stream, apart
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.experiment import Faults, Figures, Scale
 from tests.proof.faults.judging import settled_database
 from tests.proof.faults.test_races import OnSale
-from tests.proof.faults.victims import HASTE, eventually
+from tests.proof.faults.victims import HASTE
 
 from cludale.web.http1 import Target
 from cludale_proof.checker import Observation

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 from tests.parts import complete
+from tests.patience import eventually
 from tests.proof.faults.apart import Apart, apart
 from tests.proof.faults.test_readiness import FEW_SECONDS
-from tests.proof.faults.victims import HASTE, eventually
+from tests.proof.faults.victims import HASTE
 
 from cludale_operations.local.daprd import Broker
 from cludale_operations.local.find import find

@@ -15,10 +15,11 @@ from time import monotonic
 
 import pytest
 from tests.parts import need
+from tests.patience import eventually
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.experiment import Faults, Figures, Scale
 from tests.proof.faults.judging import events, lost, rows, safe, settled
-from tests.proof.faults.victims import HASTE, eventually, stopped, victim
+from tests.proof.faults.victims import HASTE, stopped, victim
 from tests.served import Served
 
 HOLD_SECONDS = float(HASTE["CLUDALE_HOLD_SECONDS"])

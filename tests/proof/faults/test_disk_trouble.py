@@ -8,13 +8,14 @@ from time import monotonic
 
 import httpx
 import pytest
+from tests.patience import eventually
 from tests.proof.faults.crashing import STORE
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.experiment import Faults, Figures, Scale
 from tests.proof.faults.judging import lost, safe, settled
 from tests.proof.faults.ordeal import Ordeal
 from tests.proof.faults.trouble import locked, small_disk
-from tests.proof.faults.victims import dead, eventually, stopped, strace, victim
+from tests.proof.faults.victims import dead, stopped, strace, victim
 from tests.served import Served
 
 KILLED, CANNOT_START = -signal.SIGKILL, 2

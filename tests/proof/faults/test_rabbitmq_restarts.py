@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a dozen restarts in
 def test_rabbitmq_and_sidecars_are_ended_in_turn_under_load_and_every_promise_is_kept(
     tmp_path: Path, seed: int, scale: Scale, faults: Faults, figures: Figures
 ) -> None:
-    ended, turns = "RabbitMQ and a sidecar ended (SIGTERM)", scale.of_three(3, 3, 10)
+    ended, turns = "RabbitMQ and a sidecar ended (SIGTERM)", scale.of_three(3, 10, 10)
     connections = scale.of_three(CONNECTIONS, CONNECTIONS, MANY_CONNECTIONS)
     faults.expect(ended)
     crowd = Crowd(["c-1"], seed=seed)

@@ -12,11 +12,12 @@ from typing import Any
 import asyncpg
 import pytest
 from tests.parts import complete, need
+from tests.patience import eventually
 from tests.proof.faults.crashing import STORE
 from tests.proof.faults.experiment import Faults
 from tests.proof.faults.test_disk_trouble import turned_away
 from tests.proof.faults.trouble import locked, small_disk
-from tests.proof.faults.victims import HASTE, eventually, strace, victim
+from tests.proof.faults.victims import HASTE, strace, victim
 from tests.served import Served, environment
 
 from cludale_operations.local.postgres import Postgres

@@ -3,11 +3,10 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
-from time import monotonic, sleep
 
 from tests.parts import need
 from tests.served import Served, environment
@@ -122,13 +121,3 @@ def stopped(served: Served) -> int:
     """Stop it in an orderly way; its exit status."""
     served.process.send_signal(signal.SIGTERM)
     return dead(served)
-
-
-def eventually(condition: Callable[[], bool], *, seconds: float, every_seconds: float = 0.05) -> bool:
-    """Does it come true in time?"""
-    deadline = monotonic() + seconds
-    while not condition():
-        if monotonic() > deadline:
-            return False
-        sleep(every_seconds)
-    return True

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from tests.parts import need
 from tests.served import Served, serve
 from tools.screens.browser import chromium
@@ -15,6 +15,8 @@ HASTE = {
     "CLUDALE_SWEEP_SECONDS": "0.1",
     "CLUDALE_PAYMENT_SLOW_SECONDS": "3",
 }
+
+expect.set_options(timeout=30_000)  # where other tests take the machine, what shows up soon does not within 5 s
 
 Visit = Callable[..., Page]
 

@@ -1,6 +1,5 @@
 """The door's page in a real browser: with network and without, two doors that merge, and what axe says of it."""
 
-import time
 from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -34,21 +33,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 id, artist="The Larks", venue="Kellerbar, Vienna", seats=60, date=date, zone="Europe/Vienna"
             )
         yield running
-
-
-def sold(served: Served, quantity: int, concert: str = CONCERT) -> list[dict[str, str]]:
-    """The tickets of a paid order."""
-    wanted = {"concertId": concert, "userId": "u", "quantity": quantity}
-    order = served.http.post("/orders", json=wanted).raise_for_status().json()["id"]
-    served.http.get(f"/orders/{order}?wait=10", headers=served.organizer)
-    deadline = time.monotonic() + 20
-    while True:
-        answer = served.http.get("/tickets", params={"order": order}, headers=served.organizer)
-        if answer.is_success or time.monotonic() > deadline:
-            break
-        time.sleep(0.02)
-    items: list[dict[str, str]] = answer.raise_for_status().json()["items"]
-    return items
 
 
 @pytest.fixture
@@ -126,7 +110,7 @@ def test_a_scan_a_second_one_out_back_undo_and_what_the_browser_would_decide_alo
     served: Served, phone: Phone
 ) -> None:
     page = phone()
-    code = sold(served, 1)[0]["code"]
+    code = served.tickets(CONCERT, 1)[0]["code"]
     came = int(page.inner_text("[data-count=came]"))
     scan(page, code)
     says(page, "IN", "Ticket 1 of 1", good=True)
@@ -151,7 +135,7 @@ def test_a_scan_a_second_one_out_back_undo_and_what_the_browser_would_decide_alo
 
 
 def test_a_phone_without_network_goes_on_through_a_reload_and_two_doors_merge(served: Served, phone: Phone) -> None:
-    codes = [each["code"] for each in sold(served, 3)]
+    codes = [each["code"] for each in served.tickets(CONCERT, 3)]
     north, south = phone("north"), phone("south", color_scheme="dark", viewport={"width": 320, "height": 640})
     for page in (north, south):
         page.evaluate("navigator.serviceWorker.ready.then(() => 0)")
@@ -194,7 +178,7 @@ def test_a_phone_without_network_goes_on_through_a_reload_and_two_doors_merge(se
 
 def test_without_scripts_the_form_posts_and_the_answer_says_the_same(served: Served, phone: Phone) -> None:
     page = phone("stage", java_script_enabled=False)
-    code = sold(served, 1)[0]["code"]
+    code = served.tickets(CONCERT, 1)[0]["code"]
     scan(page, code)
     says(page, "IN", "Ticket 1 of 1", good=True)
     page.reload()  # the same scan, told again
@@ -251,7 +235,7 @@ def test_a_browser_without_a_detector_loads_one_that_reads_tickets_with_and_with
     with page.expect_response("**/qr-decoder.*"):
         page.reload()
     ready(page)
-    first, second = sold(served, 2)
+    first, second = served.tickets(CONCERT, 2)
     page.click("#camera")
     expect(page.locator("#camera")).to_have_attribute("aria-pressed", "true")
     assert violations(page) == []
@@ -279,7 +263,7 @@ def test_the_camera_scans_once_and_a_hand_scanner_needs_no_focus(served: Served,
     """)
     page.reload()
     ready(page)
-    first, second = (each["code"] for each in sold(served, 2))
+    first, second = (each["code"] for each in served.tickets(CONCERT, 2))
     page.click("#camera")
     expect(page.locator("#camera")).to_have_attribute("aria-pressed", "true")
     page.evaluate("(code) => { window.shown = code; }", first)
@@ -316,14 +300,14 @@ def test_errors_at_the_door_speak_of_scanning_and_lead_back_to_it(served: Served
 def test_a_phone_whose_key_is_revoked_says_so_and_keeps_what_waits(served: Served, phone: Phone) -> None:
     page = phone("lost phone")
     page.context.set_offline(True)
-    scan(page, sold(served, 1)[0]["code"])
+    scan(page, served.tickets(CONCERT, 1)[0]["code"])
     says(page, "IN", good=True)
     keys = served.http.get("/concerts/-/keys", headers=served.organizer).json()["items"]
     (id,) = (each["id"] for each in keys if each["name"] == "lost phone")
     served.http.post(f"/concerts/-/keys/{id}/revoke", headers=served.organizer).raise_for_status()
     page.context.set_offline(False)
     expect(page.locator("#net")).to_contain_text("not paired any more")
-    scan(page, sold(served, 1)[0]["code"])
+    scan(page, served.tickets(CONCERT, 1)[0]["code"])
     says(page, "not paired any more", good=False)
     page.click("details summary")
     page.click("#unpair button")

@@ -17,6 +17,7 @@ from cludale.adapters.cosmos.documents import LEASES
 from cludale.adapters.cosmos.planning import Create, Delete, Replace
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime.readiness import Pulse
+from cludale.runtime.tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
@@ -50,20 +51,18 @@ class Leases:
         self._seen: dict[str, tuple[str, float]] = {}
         """By lease: its ETag, and when it was first seen."""
         self._beats = 0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Tasks(lambda error: _log.critical("leases are renewed no more: %r", error, exc_info=error))
         self.held: set[str] = {replica}
         """The replicas whose outbox items are published here."""
 
     async def start(self) -> None:
         """Take out a lease and keep it. Raises StoreUnavailable."""
         await self.renew()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks.start(self._run())
 
     async def stop(self, *, has_events: bool) -> None:
         """Give the leases up: another replica may have them at once, if there is anything left to publish."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.stop()
         try:
             for lease in await self._leases():
                 if lease["holder"] == self._replica:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -87,7 +87,7 @@ class Sidecar:
             return False
         return 200 <= answer.status < 300
 
-    async def wait(self, seconds: float, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    async def wait(self, seconds: float) -> None:
         """Until it is healthy, however long that takes; says so loudly every `seconds`."""
         loop = asyncio.get_running_loop()
         began, said = loop.time(), 1
@@ -101,7 +101,7 @@ class Sidecar:
                     self.port,
                     loop.time() - began,
                 )
-            await sleep(AGAIN_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
         if said > 1:
             _log.warning("the Dapr sidecar is there now")
 

@@ -147,5 +147,5 @@ class InProcessProgramme:
         self._of = of
 
     async def of(self, concert_ids: Sequence[str]) -> Mapping[str, ConcertDetails]:
-        """Those of the concerts that there are."""
+        """The details of these concerts, as far as they exist."""
         return await self._of(concert_ids)

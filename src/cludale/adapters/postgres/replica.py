@@ -71,10 +71,10 @@ class Register:
         return {row["id"]: row["left"] for row in await connection.fetch(self._gone)}
 
     async def take_over(
-        self, connection: Connection, place: Place, gone: list[int], base: int | None, limit: int = TAKE_LIMIT
+        self, connection: Connection, place: Place, gone: list[int], base: int | None
     ) -> list[Outgoing]:
         """Events of these replicas that are ours now, in order; under new positions after `base`, if there is one."""
-        rows = await connection.fetch(self._take_over, place.owner, place.epoch, gone, base, limit)
+        rows = await connection.fetch(self._take_over, place.owner, place.epoch, gone, base, TAKE_LIMIT)
         return [Outgoing(*row) for row in rows]
 
     async def strike_off(self, connection: Connection) -> None:

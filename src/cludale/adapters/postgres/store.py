@@ -79,7 +79,7 @@ class PostgresStore:
             connect=lambda: self._connect("writer", SESSION),
             prepare=self._prepare,
             patience_seconds=patience_seconds,
-            settled_late=self._group.tell,
+            settled_late=self._group.listeners.tell,
         )
         self._lines = [
             Line(lambda: self._connect("reader"), patience_seconds=patience_seconds)
@@ -162,7 +162,7 @@ class PostgresStore:
 
         It is told of events that were taken over from a replica that is gone, too.
         """
-        self._group.listen(listener)
+        self._group.listeners.add(listener)
 
     async def pending(self, after: int, limit: int) -> Sequence[Outgoing]:
         """Up to `limit` entries of ours past position `after`, in order."""
@@ -176,7 +176,7 @@ class PostgresStore:
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._group.delivered(positions)
+        self._group.delivered.add(positions)
 
     async def close(self) -> None:
         """Write what waits, delivered positions too; others take over what is left at once."""
@@ -218,7 +218,7 @@ class PostgresStore:
                     async with self._one_write:
                         entries = await self._writer.take_over()
                         if entries:
-                            self._group.tell(entries)
+                            self._group.listeners.tell(entries)
                     if not entries or self._closing.is_set():
                         break
                 if loop.time() - tidied_at >= STRUCK_OFF_SECONDS / 10:

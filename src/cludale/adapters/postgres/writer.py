@@ -139,7 +139,7 @@ class Writer:
             plan = self._planner.exact(commits, self._position, versions=versions, handled=handled)
         raise StoreUnavailable(f"PostgreSQL: other replicas got in between {CONFLICT_LIMIT} times")
 
-    async def take_over(self, *, fresh_positions: bool = True) -> list[Outgoing]:
+    async def take_over(self) -> list[Outgoing]:
         """Make ours what replicas left that are gone, a step of it; the events, as our own by now.
 
         One whose lease has run out has until the next look to come back: the server may have been away for everyone.
@@ -147,14 +147,13 @@ class Writer:
         connection, place = await self._connected()
         with understanding(self._known):
             found = await self._register.gone(connection)
-            gone = [id for id, left in found.items() if left or (id in self._suspects and fresh_positions)]
+            gone = [id for id, left in found.items() if left or id in self._suspects]
             self._suspects = set(found)
             if not gone:
                 return []
-            if fresh_positions and self._position + replica.TAKE_LIMIT > self._block_end:
+            if self._position + replica.TAKE_LIMIT > self._block_end:
                 await self._new_block(replica.TAKE_LIMIT)
-            base = self._position if fresh_positions else None
-            entries = await self._register.take_over(connection, place, gone, base)
+            entries = await self._register.take_over(connection, place, gone, self._position)
         if entries:
             _log.warning("took over %d events from replicas that are gone", len(entries))
             self._position = max(self._position, entries[-1].position)

@@ -51,7 +51,7 @@ class Ledger(Protocol):
         ...
 
     async def rows(self, keys: Sequence[str]) -> Sequence[LedgerRow]:
-        """Those of the rows that there are."""
+        """The rows with these keys, as far as they exist."""
         ...
 
     async def close(self) -> None:
@@ -115,7 +115,7 @@ class SqliteLedger:
         return LedgerPage(rows, rows[-1].key if len(rows) == limit else None)
 
     async def rows(self, keys: Sequence[str]) -> Sequence[LedgerRow]:
-        """Those of the rows that there are."""
+        """The rows with these keys, as far as they exist."""
         return self._read(f"{_SELECT} WHERE key IN ({','.join('?' * len(keys))})", keys)
 
     def _read(self, statement: str, values: Sequence[Any]) -> Sequence[LedgerRow]:

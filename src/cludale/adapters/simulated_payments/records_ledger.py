@@ -75,7 +75,7 @@ class RecordsLedger:
         return LedgerPage([row for row in rows if since <= row.at < until], page.next)
 
     async def rows(self, keys: Sequence[str]) -> Sequence[LedgerRow]:
-        """Those of the rows that there are."""
+        """The rows with these keys, as far as they exist."""
         await self._open()
         try:
             found = await self._store.get(CHARGE, [Key(key, key) for key in keys])

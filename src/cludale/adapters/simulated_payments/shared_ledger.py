@@ -101,7 +101,7 @@ class SharedLedger:
         return LedgerPage(rows, rows[-1].key if len(rows) == limit else None)
 
     async def rows(self, keys: Sequence[str]) -> Sequence[LedgerRow]:
-        """Those of the rows that there are."""
+        """The rows with these keys, as far as they exist."""
         found = await self._done(lambda connection: connection.fetch(_SELECT, list(keys)))
         return [LedgerRow(*row) for row in found]
 

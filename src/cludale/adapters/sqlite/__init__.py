@@ -4,6 +4,6 @@
 """
 
 from cludale.adapters.sqlite.connection import StoreFailed, StoreInUse
-from cludale.adapters.sqlite.store import SqliteReader, SqliteStore, open_readonly
+from cludale.adapters.sqlite.store import SqliteReader, SqliteStore
 
-__all__ = ["SqliteReader", "SqliteStore", "StoreFailed", "StoreInUse", "open_readonly"]
+__all__ = ["SqliteReader", "SqliteStore", "StoreFailed", "StoreInUse"]

@@ -23,6 +23,8 @@ _OWN_COLUMNS = ("n", "id", "version", "body")
 
 Sized = tuple[str, ...]
 """One statement's text for 1, 2, 4 … CHUNK_ROWS rows."""
+Statement = tuple[str, Sequence[object]]
+"""Its text, and what is bound in it."""
 
 
 def sized(text: Callable[[int], str]) -> Sized:
@@ -30,7 +32,7 @@ def sized(text: Callable[[int], str]) -> Sized:
     return tuple(text(1 << power) for power in range(CHUNK_ROWS.bit_length()))
 
 
-def chunks(statements: Sized, values: Sequence[object], width: int) -> Iterator[tuple[str, Sequence[object]]]:
+def chunks(statements: Sized, values: Sequence[object], width: int) -> Iterator[Statement]:
     """Statements and their bindings that bring in all rows of `values` (flat, `width` a row), in order.
 
     The last chunk is filled up with rows of NULL, which every statement passes over: a step for nothing costs more

@@ -94,7 +94,10 @@ class _Finder:
 
 
 class SqliteReader:
-    """What a store holds, for reading only: `get`, `find` and `pending`, as their ports say."""
+    """What a store holds, for reading only: `get`, `find` and `pending`, as their ports say.
+
+    Tools read so, beside a running server or without one.
+    """
 
     def __init__(
         self,
@@ -305,11 +308,11 @@ class SqliteStore(SqliteReader):
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of each group of events as soon as it is durable, in order, on the event loop."""
-        self._group.listen(listener)
+        self._group.listeners.add(listener)
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._group.delivered(self._undelivered.take(positions))
+        self._group.delivered.add(self._undelivered.take(positions))
 
     async def close(self) -> None:
         """Write what waits, delivered positions too, then close the file and let the next server in.
@@ -359,15 +362,10 @@ class SqliteStore(SqliteReader):
         if self._failed is not None:
             return
         self._failed = failed
-        self._group.end()
+        self._group.delivered.end()
         if self._on_fatal is not None:
             self._on_fatal(failed)
 
     def _check(self) -> None:
         if self._failed is not None:
             raise StoreFailed(*self._failed.args) from self._failed
-
-
-def open_readonly(path: Path, kinds: Iterable[Kind], *, vfs: str | None = None) -> SqliteReader:
-    """A store for tools, beside a running server or without one. Raises SchemaRefused, StoreUnavailable."""
-    return SqliteReader(path, kinds, vfs=vfs)

@@ -1,6 +1,6 @@
 """The connection that writes, used from one thread: a batch a transaction, then checkpoints. No event loop here."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import apsw
 from cludale.adapters.sqlite import outbox, schema
 from cludale.adapters.sqlite.checkpoints import Checkpoints
 from cludale.adapters.sqlite.connection import StoreFailed, connect_writer, understood
-from cludale.adapters.sqlite.schema import Sized, Table, chunks
+from cludale.adapters.sqlite.schema import Statement, Table, chunks
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner
 
@@ -148,22 +148,12 @@ class Writer:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            for kind, rows in plan.rows.items():
-                if rows.bases and self._differs(self._tables[kind], rows.bases):
+            for sql, values in self._conditions(plan):
+                if execute(sql, values).get:
                     execute("ROLLBACK")
                     return False
-            for kind, rows in plan.rows.items():
-                table = self._tables[kind]
-                if rows.fresh:
-                    self._run(table.insert, chain.from_iterable(rows.fresh.values()), table.width)
-                if rows.changed:
-                    self._run(table.update, chain.from_iterable(rows.changed.values()), table.width)
-            if plan.handled:
-                self._run(schema.INBOX_INSERT, chain.from_iterable(plan.handled), 2)
-            if plan.entries:
-                execute(schema.OUTBOX_INSERT, outbox.packed(plan.entries))
-            if delivered:
-                self._run(schema.OUTBOX_DELETE, delivered, 1)
+            for sql, values in self._changes(plan, delivered):
+                execute(sql, values)
             execute("COMMIT")
         except apsw.ConstraintError:
             execute("ROLLBACK")
@@ -174,19 +164,33 @@ class Writer:
             raise
         return True
 
+    def _conditions(self, plan: Plan) -> Iterator[Statement]:
+        """Each finds a row if a record is not at the version that the plan stands on."""
+        for kind, rows in plan.rows.items():
+            if rows.bases:
+                yield from chunks(self._tables[kind].differs, rows.bases, 2)
+
+    def _changes(self, plan: Plan, delivered: Sequence[int]) -> Iterator[Statement]:
+        """What the plan writes, in order, and the rows that leave the outbox."""
+        for kind, rows in plan.rows.items():
+            table = self._tables[kind]
+            if rows.fresh:
+                yield from chunks(table.insert, list(chain.from_iterable(rows.fresh.values())), table.width)
+            if rows.changed:
+                yield from chunks(table.update, list(chain.from_iterable(rows.changed.values())), table.width)
+        if plan.handled:
+            yield from chunks(schema.INBOX_INSERT, list(chain.from_iterable(plan.handled)), 2)
+        if plan.entries:
+            yield schema.OUTBOX_INSERT, outbox.packed(plan.entries)
+        if delivered:
+            yield from chunks(schema.OUTBOX_DELETE, delivered, 1)
+
     def _write_exactly(self, commits: Sequence[Commit], position: int, delivered: Sequence[int]) -> Plan:
         # Only this connection writes, so what is read here still holds in the transaction that follows.
         plan = self._planner.exact(commits, position, versions=self._versions(commits), handled=self._handled(commits))
         if not self._write(plan, delivered):
             raise AssertionError("another program wrote to the store while it was locked")
         return plan
-
-    def _differs(self, table: Table, bases: Sequence[object]) -> bool:
-        return any(self._connection.execute(sql, values).get for sql, values in chunks(table.differs, bases, 2))
-
-    def _run(self, statements: Sized, values: Iterable[object], width: int) -> None:
-        for sql, bindings in chunks(statements, list(values), width):
-            self._connection.execute(sql, bindings)
 
     def _versions(self, commits: Sequence[Commit]) -> Mapping[tuple[Kind, str], int]:
         ids: dict[Kind, dict[str, None]] = {}

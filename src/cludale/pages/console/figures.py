@@ -120,7 +120,7 @@ class Merged:
 
     @property
     def services(self) -> Collection[str]:
-        """Those of which a process answered."""
+        """The services of which a process answered."""
         return {each.service for each in self._all}
 
     def processes(self, service: str) -> int:

@@ -17,6 +17,7 @@ from cludale.pages.desk.asking import SURE
 from cludale.pages.desk.typed_seats import SeatReader, body_of
 from cludale.pages.desk.views import Concert
 from cludale.pages.guest_files import NamedFile, has_seats, with_ids
+from cludale.pages.seat_names import NoSuchSeats
 from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
@@ -122,7 +123,7 @@ class GuestPages:
         search: str = "",
         after: str | None = None,
         came_of: Added | None = None,
-        faults: Sequence[tuple[int, str]] = (),
+        faults: Sequence[tuple[int, NoSuchSeats]] = (),
     ) -> Response:
         found, came = Guests(()), dict[str | None, Came]()
         if staff.may("read"):

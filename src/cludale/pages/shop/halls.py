@@ -115,11 +115,11 @@ class Hall:
         return [self._seats[at] for at in wanted]
 
     def named(self, ids: Collection[str]) -> list[Seat]:
-        """Those with these ids."""
+        """The seats with these ids."""
         return [seat for seat in self._seats if seat.id in ids]
 
     def accessible(self) -> list[Seat]:
-        """Those that are for who asks."""
+        """The seats for people in wheelchairs and for who comes with them."""
         return [seat for seat in self._seats if seat.is_accessible]
 
 

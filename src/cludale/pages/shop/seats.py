@@ -71,7 +71,7 @@ class Asked(NamedTuple):
 
     seats: Sequence[int]
     gone: Collection[int]
-    """Those that somebody else was faster with."""
+    """Seats that somebody else took first."""
     group: int
     """Which rows are shown."""
     is_accessible: bool

@@ -144,7 +144,7 @@ class Kept(NamedTuple):
     kept: dict[str, list[int]]
     """By cause: those that are kept from now on."""
     again: frozenset[int]
-    """Those that are kept already."""
+    """Which of the events were kept before and still wait."""
     overdue: frozenset[int]
     """Those that can neither be kept nor left to the bus any longer."""
 

@@ -112,7 +112,7 @@ class ConcertScheduled(Event, frozen=True, kw_only=True):
     on_sale_at: datetime | None
     max_per_order: int
     listed: bool = True
-    """As all were that older versions tell of."""
+    """True of all concerts in events written before this field existed."""
     ends_at: str | None = None
     cancel_until: datetime | None = None
     organizer_id: str | UnsetType = msgspec.field(default=UNSET, name="organizer")
@@ -258,7 +258,7 @@ class SeatsLetGo(SectionStep, frozen=True, kw_only=True):
 
     block: str
     seats: int
-    """That were left."""
+    """How many were left in the block."""
     reason: LetGoReason
 
 

@@ -20,8 +20,10 @@ from cludale.services.concerts.codes.service import CodeService, WantedUse
 from cludale.services.concerts.commands import Done, QueuedCommand, Result
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.directory import Directory
-from cludale.services.concerts.domain import LateSeatsUnclaimed, Seating
-from cludale.services.concerts.sections import Sections, near
+from cludale.services.concerts.domain import LateSeatsUnclaimed
+from cludale.services.concerts.evolution import Seating
+from cludale.services.concerts.folding import near
+from cludale.services.concerts.sections import Sections
 from cludale.services.concerts.stock import Reservation
 from cludale.services.concerts.store import SectionKey
 

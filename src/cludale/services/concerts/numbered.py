@@ -6,7 +6,6 @@ have given it up. So the order in which different reservations are told changes 
 
 import sys
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
@@ -207,53 +206,29 @@ def unblock(seats: SeatMap, those: Iterable[NumberedSeat]) -> SeatMap:
 # -- what is free -------------------------------------------------------------------------------------------------
 
 
+_BUT = tuple(0xFF ^ 1 << bit for bit in range(8))
+"""By bit of a byte, all the others."""
+
+
 def taken_at(seats: SeatMap, second: float) -> bytes:
-    """A bit for each seat that can't be had at that second, the first seat's the lowest of the first byte."""
-    return EndedHolds().taken(seats, second)
+    """A bit for each seat that can't be had at that second, the first seat's the lowest of the first byte.
 
-
-class EndedHolds:
-    """What `taken_at` says, for who asks often: the seats of holds that have ended are looked at once."""
-
-    __slots__ = ("_free", "_held", "_places")
-
-    def __init__(self) -> None:
-        self._held: dict[int, bytes] = {}
-        """The holds that had ended when this was asked last, as in a SeatMap."""
-        self._free: dict[int, int] = {}
-        """By byte of what is taken, a bit for each place that they had."""
-        self._places: list[int] = []
-        """Those places, as often as they had them."""
-
-    def taken(self, seats: SeatMap, second: float) -> bytes:
-        """A bit for each seat that can't be had at that second; it follows from these two alone."""
-        ends = sorted(seats.held)
-        ended = bisect_right(ends, second)
-        if not ended:
-            return seats.taken
-        held = {until: seats.held[until] for until in ends[:ended]}
-        if held != self._held:
-            self._look(held)
-        taken, free = bytearray(seats.taken), self._free
-        for byte, bits in free.items():
-            taken[byte] &= ~bits
-        if seats.over:
-            is_often = len(self._places) > sum([bits.bit_count() for bits in free.values()])
-            for place in seats.over:  # somebody else may have it by now
-                byte = place >> 3
-                if byte in free and not (is_often and self._places.count(place) > seats.over[place]):
-                    taken[byte] |= free[byte] & 1 << (place & 7)
-        return bytes(taken)
-
-    def _look(self, held: dict[int, bytes]) -> None:
-        """Most often a second more has come: then only its holds are looked at."""
-        is_more = self._held.items() <= held.items()
-        new = unpacked(b"".join([its for until, its in held.items() if not (is_more and until in self._held)]))
-        free = self._free if is_more else {}
-        for place in new:
-            byte = place >> 3
-            free[byte] = free.get(byte, 0) | 1 << (place & 7)
-        self._held, self._free, self._places = held, free, self._places + new if is_more else new
+    A seat is free again once as many holds of it have ended as it is taken: `over` once more than its bit says.
+    """
+    ended = [places for until, places in seats.held.items() if until <= second]
+    if not ended:
+        return seats.taken
+    places, over = unpacked(b"".join(ended)), seats.over
+    back = {*places}
+    if over:
+        is_often = len(back) < len(places)
+        back.difference_update(over)
+        if is_often:
+            back.update([place for place in over if places.count(place) > over[place]])
+    taken = bytearray(seats.taken)
+    for place in back:
+        taken[place >> 3] &= _BUT[place & 7]
+    return bytes(taken)
 
 
 def is_taken(taken: bytes, place: int) -> bool:
@@ -298,10 +273,6 @@ def set_bits(bits: int) -> list[int]:
     ]
 
 
-_NEAR = 128
-"""So many bytes of what is taken are compared at once: some twenty rows."""
-
-
 class Hall:
     """The seats of a section's plan, and where the next party goes.
 
@@ -324,9 +295,9 @@ class Hall:
 
     def _begin(self) -> None:
         self._picker: Picker | None = None
-        self._taken = bytes((len(self.order) + 7) >> 3)
-        self._left = len(self.order)
-        self._ended = EndedHolds()
+        self._taken = b""
+        self._bits = 0
+        """Those of `_taken`."""
 
     def prepare(self) -> Picker:
         """Compute now what the first buyer would have to wait for; the picker is not to be changed."""
@@ -353,26 +324,18 @@ class Hall:
         if picker is None:
             picker = self._picker = self.prepare().copy()
         if taken is not self._taken:
-            before, self._taken = self._taken, taken
-            for first in range(0, len(taken), _NEAR):
-                was, now = before[first : first + _NEAR], taken[first : first + _NEAR]
-                if was != now:
-                    self._toggle(picker, first << 3, int.from_bytes(was, "little"), int.from_bytes(now, "little"))
+            before, self._taken, self._bits = self._bits, taken, int.from_bytes(taken, "little")
+            self._toggle(picker, before ^ self._bits)
         return picker
 
-    def _toggle(self, picker: Picker, first: int, was: int, now: int) -> None:
-        self._left += was.bit_count() - now.bit_count()
+    def _toggle(self, picker: Picker, places: int) -> None:
         if not self._indexes:
-            picker.toggle(first, was ^ now)
+            picker.toggle(0, places)
             return
-        for place in set_bits(was ^ now):
-            index = self._indexes[first + place]
+        for place in set_bits(places):
+            index = self._indexes[place]
             if index >= 0:
                 picker.toggle(index, 1)
-
-    def taken(self, seats: SeatMap, second: float) -> bytes:
-        """What `taken_at` says of the section that this is the hall of."""
-        return self._ended.taken(seats, second)
 
     def best(self, taken: bytes, party: Party) -> tuple[int, ...]:
         """The best that are free, in the order of the plan. Raises NotEnoughSeats."""
@@ -382,7 +345,7 @@ class Hall:
     def left(self, taken: bytes) -> int:
         """How many are free then, wheelchair places among them."""
         self.picker(taken)
-        return self._left
+        return len(self.order) - self._bits.bit_count()
 
     def place(self, index: int) -> int:
         """The place of a seat of the layout."""

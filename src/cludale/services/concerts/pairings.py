@@ -53,7 +53,7 @@ class Code(NamedTuple):
 
     @property
     def whole(self) -> str:
-        """As its hash is made of it."""
+        """The text that is hashed."""
         return self.finds + self.secret
 
     def __str__(self) -> str:

@@ -9,14 +9,13 @@ from msgspec.structs import replace
 from cludale.kernel.allocation import seats_named
 from cludale.kernel.events import Envelope
 from cludale.runtime.replay import NotYet, Ref, States, Table
-from cludale.services.concerts import domain, keys
+from cludale.services.concerts import keys
 from cludale.services.concerts.blocks import block as blocks
 from cludale.services.concerts.blocks.block import BlockList
 from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.codes import domain as codes
 from cludale.services.concerts.codes.domain import Code
 from cludale.services.concerts.concert import Concert, as_scheduled
-from cludale.services.concerts.domain import Seating
 from cludale.services.concerts.events import (
     TOPIC,
     CodeChanged,
@@ -37,6 +36,7 @@ from cludale.services.concerts.events import (
     WaitingListJoined,
     WaitingListLeft,
 )
+from cludale.services.concerts.evolution import Seating, evolve
 from cludale.services.concerts.keys import Keys
 from cludale.services.concerts.numbered import seats_told
 from cludale.services.concerts.stock import Reservation, Section, Status, empty_section
@@ -224,7 +224,7 @@ class ConcertsReplay:
         section = states.get(section_ref) or empty_section(concert, data.allocation.section)
         if any(seat.at >= section.places for seat in seats_named(data.allocation)):
             raise NotYet  # the log tells later of the plan that has these seats
-        after = domain.evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
+        after = evolve(Seating(section, {reservation.id: reservation} if reservation else {}), data)
         states.put(section_ref, after.section)
         states.put(reservation_ref, after.reservations[data.subject])
 
@@ -242,7 +242,7 @@ def _fold_list(event: Envelope, states: States, concert_ref: Ref, section_ref: R
     if (data.place <= known.joined) if is_new else all(each.place != data.place for each in known.entries):
         return  # it is told again
     section = states.get(section_ref) or empty_section(concert, where)
-    states.put(section_ref, domain.evolve(Seating(section, {}), data).section)
+    states.put(section_ref, evolve(Seating(section, {}), data).section)
     states.put(list_ref, waiting.evolve(known, data, at=event.time))
 
 
@@ -282,7 +282,7 @@ def _fold_section(event: Envelope, states: States, concert_ref: Ref, section_ref
     if section.changes < data.change - 1:
         raise NotYet
     if section.changes < data.change:
-        states.put(section_ref, domain.evolve(Seating(section, {}), data).section)
+        states.put(section_ref, evolve(Seating(section, {}), data).section)
         for ref in listed:
             known = states.get(ref) or BlockList(concert_id=data.concert_id, section=data.section)
             states.put(ref, blocks.listed(known, data, at=event.time))

@@ -5,51 +5,36 @@ from datetime import datetime
 
 from msgspec import UNSET
 
-from cludale.kernel.decision import Decision
 from cludale.kernel.events import Envelope
-from cludale.kernel.refusals import Busy, Refusal
+from cludale.kernel.refusals import Busy
 from cludale.ports.records import (
     AlreadyHandled,
     Commit,
     Committed,
-    Handled,
     Outcome,
     Put,
     StoreUnavailable,
     VersionConflict,
 )
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Updates, Versioned, until_committed
-from cludale.services.concerts import domain
 from cludale.services.concerts.blocks import block as blocks
-from cludale.services.concerts.blocks import domain as block_rules
 from cludale.services.concerts.blocks.block import BlockList
 from cludale.services.concerts.blocks.domain import BlockCommand
-from cludale.services.concerts.changes import domain as changes
-from cludale.services.concerts.commands import Done, ListDone, MoveDone, QueuedCommand, Result, SectionDone
+from cludale.services.concerts.commands import Done, QueuedCommand, Result
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import (
-    BlockSeats,
-    Close,
     Command,
     Hold,
-    LateSeatsUnclaimed,
-    Seating,
-    SectionCommand,
-    UnknownReservation,
 )
 from cludale.services.concerts.events import SeatsHeldBack, SeatsLetGo
+from cludale.services.concerts.evolution import Seating
+from cludale.services.concerts.folding import Folding, OfSection
 from cludale.services.concerts.numbered import Hall
-from cludale.services.concerts.seat_moves import domain as seat_moves
 from cludale.services.concerts.seat_moves.domain import MoveCommand
-from cludale.services.concerts.seat_plans import domain as plan_changes
-from cludale.services.concerts.seat_plans.domain import ChangePlan
 from cludale.services.concerts.stock import Reservation, Section, empty_section
 from cludale.services.concerts.store import BLOCKS, RESERVATIONS, SECTIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting import domain as waiting
-from cludale.services.concerts.waiting.domain import Join, Leave, Line, ListCommand, WaitingList
-
-_OfSection = SectionCommand | BlockCommand | ChangePlan
-"""About the section, not about a reservation. Made once: a union that is written where it is asked for is made anew."""
+from cludale.services.concerts.waiting.domain import Join, Leave, ListCommand, WaitingList
 
 
 class Sections:
@@ -181,119 +166,37 @@ class CommandBatch:
         self.fold(section, reservations, self._of.updates.clock.now(), hall)
         return () if self.commit is None else (self.commit,)
 
-    def fold(  # noqa: PLR0912, PLR0915 - one command after the other, each on what the ones before it left
+    def fold(
         self,
         section: Versioned[Section],
         loaded: dict[str, Versioned[Reservation]],
         now: datetime,
         hall: Hall | None = None,
     ) -> None:
-        """Decide every waiting command in order, each on what the ones before it left."""
-        current = section.state
-        reservations = {id: each.state for id, each in loaded.items()}
-        changed: dict[str, None] = {}  # as they came: the order of a set differs from process to process
-        events: list[Envelope] = []
-        handled: dict[Handled, Done] = {}
+        """Decide every waiting command in order, each on what the ones before it left, and plan the commit."""
+        seating = Seating(section.state, {id: each.state for id, each in loaded.items()}, hall)
         in_line = None if self._waiting is None else self._waiting.state
+        folding = Folding(seating, in_line, now, self._of.updates.envelopes)
         self.results = []
         for i, asked in enumerate(self._asked):
-            if i in self._settled:
-                self.results.append(self._settled[i])
-                continue
-            if asked.handled is not None and asked.handled in handled:
-                self.results.append(handled[asked.handled])  # delivered twice, and both are in this batch
-                continue
-            if not isinstance(asked.command, Command):
-                if isinstance(asked.command, ListCommand):
-                    in_line = in_line or WaitingList(concert_id=self._key.concert_id, section=self._key.section)
-                    line = Line(Seating(current, reservations, hall), in_line)
-                    done_list, line = self._of_list(line, asked, events, changed, now)
-                    current, reservations = line.seating.section, dict(line.seating.reservations)
-                    in_line = line.waiting
-                    self.results.append(done_list)
-                elif isinstance(asked.command, MoveCommand):
-                    done_move, seated = self._of_move(Seating(current, reservations, hall), asked, events, changed, now)
-                    current, reservations = seated.section, dict(seated.reservations)
-                    self.results.append(done_move)
-                else:
-                    done_section, current, hall = self._of_section(Seating(current, {}, hall), asked, events, now)
-                    self.results.append(done_section)
-                continue
-            id = asked.command.reservation_id
-            close = near(reservations, id)
-            try:
-                decision = domain.decide(Seating(current, close, hall), asked.command, now)
-            except (Refusal, UnknownReservation, LateSeatsUnclaimed) as refusal:
-                self.results.append(refusal)
-                continue
-            current = decision.state.section
-            envelopes = self._of.updates.envelopes(decision, asked.cause, now)
-            moved = [other for other, each in decision.state.reservations.items() if each is not close.get(other)]
-            for other in moved:
-                reservations[other] = decision.state.reservations[other]
-            changed.update(dict.fromkeys(moved))
-            events.extend(envelopes)
-            reservation = decision.state.reservations[id]
-            done = Done(reservation, envelopes[0].id if envelopes else None)
-            if asked.handled is not None and (moved or envelopes):
-                handled[asked.handled] = done
-            self.results.append(done)
+            self.results.append(self._settled[i] if i in self._settled else folding.decide(asked))
+        self._plan(section, loaded, folding)
+
+    def _plan(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], folded: Folding) -> None:
+        """What is to be committed: the records that are others now, the events, and which events were handled."""
         self.commit = None
         self.section = section
-        if not (changed or events) and current is section.state:
+        if not (folded.changed or folded.events) and folded.section is section.state:
             return
-        puts = [RESERVATIONS.put(reservations[id], loaded[id].version if id in loaded else 0) for id in changed]
-        if current is not section.state:
-            puts.append(SECTIONS.put(current, section.version))
-            self.section = Versioned(current, section.version + 1)
-        puts += _listed(self._blocks, events)
-        if self._waiting is not None and in_line is not None and in_line is not self._waiting.state:
-            puts.append(WAITING.put(in_line, self._waiting.version))
-        self.commit = Commit(self._key.partition, puts, events, tuple(handled))
-
-    def _of_section(
-        self, seating: Seating, asked: QueuedCommand, events: list[Envelope], now: datetime
-    ) -> tuple[Result, Section, Hall | None]:
-        """What a command about the section itself is answered, and how it leaves that, and where its seats are."""
-        try:
-            decision = _changed(seating, asked.command, now)  # type: ignore[arg-type]
-        except Refusal as refusal:
-            return refusal, seating.section, seating.hall
-        events.extend(self._of.updates.envelopes(decision, asked.cause, now))
-        hall = _hall_after(asked.command, decision, seating.hall)
-        return SectionDone(decision.state.section), decision.state.section, hall
-
-    def _of_list(
-        self, line: Line, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime
-    ) -> tuple[Result, Line]:
-        """What a command about the waiting list is answered, and how it leaves section and list."""
-        command = asked.command
-        try:
-            after, told = waiting.decide(line, command, now)  # type: ignore[arg-type]
-        except Refusal as refusal:
-            return refusal, line
-        events.extend(self._of.updates.envelopes(Decision(after, told), asked.cause, now))
-        before = line.seating.reservations
-        changed.update(dict.fromkeys(id for id, each in after.seating.reservations.items() if each != before.get(id)))
-        its = None
-        if isinstance(command, Join | Leave):
-            its = after.seating.reservations.get(waiting.reservation_of(command.order_id))
-        return ListDone(after.seating.section, after.waiting, its, bool(told)), after
-
-    def _of_move(
-        self, seating: Seating, asked: QueuedCommand, events: list[Envelope], changed: dict[str, None], now: datetime
-    ) -> tuple[Result, Seating]:
-        """What is answered to who moves seats, and how that leaves them."""
-        command: MoveCommand = asked.command  # type: ignore[assignment]
-        try:
-            decision = seat_moves.decide(seating, command, now)
-        except Refusal as refusal:
-            return refusal, seating
-        events.extend(self._of.updates.envelopes(decision, asked.cause, now))
-        after = decision.state
-        changed.update(dict.fromkeys(id for id, each in after.reservations.items() if each != seating.reservations[id]))
-        known = [seat_moves.latest(after, each) for each in command.parties]
-        return MoveDone(tuple(each for each in known if each is not None)), after
+        versions = {id: each.version for id, each in loaded.items()}
+        puts = [RESERVATIONS.put(folded.reservations[id], versions.get(id, 0)) for id in folded.changed]
+        if folded.section is not section.state:
+            puts.append(SECTIONS.put(folded.section, section.version))
+            self.section = Versioned(folded.section, section.version + 1)
+        puts += _listed(self._blocks, folded.events)
+        if self._waiting is not None and folded.in_line is not None and folded.in_line is not self._waiting.state:
+            puts.append(WAITING.put(folded.in_line, self._waiting.version))
+        self.commit = Commit(self._key.partition, puts, folded.events, tuple(folded.handled))
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:
         """Take from a failed commit what to load, and what needs no deciding any more."""
@@ -311,7 +214,7 @@ class CommandBatch:
         return 1
 
 
-def _needed_by(command: Command | _OfSection | ListCommand | MoveCommand) -> Sequence[str]:
+def _needed_by(command: Command | OfSection | ListCommand | MoveCommand) -> Sequence[str]:
     """The reservations to be looked up. A hold is taken for new until its id turns out to be there: the common case
     costs no look.
     """
@@ -337,23 +240,6 @@ def _listed(before: Versioned[BlockList] | None, events: Sequence[Envelope]) -> 
     return [] if after is before.state else [BLOCKS.put(after, before.version)]
 
 
-def _hall_after(command: object, done: Decision[Seating], hall: Hall | None) -> Hall | None:
-    """Where the seats are for the commands that follow."""
-    return command.hall if isinstance(command, ChangePlan) and done.events else hall
-
-
-def _changed(seating: Seating, command: _OfSection, now: datetime) -> Decision[Seating]:
-    if isinstance(command, Close):
-        return changes.close(seating)
-    if isinstance(command, BlockCommand):
-        return block_rules.decide(seating, command, now)
-    if isinstance(command, ChangePlan):
-        return plan_changes.decide(seating, command, now)
-    if isinstance(command, BlockSeats):
-        return changes.block_seats(seating, command, now)
-    return changes.change_section(seating, command, now)
-
-
 def _too_many(key: SectionKey) -> Busy:
     return Busy(f"Section {key.partition} is being changed by too many at once.")
 
@@ -369,13 +255,3 @@ def _parts(asked: Sequence[QueuedCommand], limit: int) -> Iterable[Sequence[Queu
         parts[-1].append(each)
         room -= each.writes
     return parts
-
-
-def near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservation]:
-    """The reservation and its successor, as far as they exist: all that a command about it looks at."""
-    reservation = reservations.get(id)
-    if reservation is None:
-        return {}
-    if reservation.successor is None:
-        return {id: reservation}
-    return {id: reservation, reservation.successor: reservations[reservation.successor]}

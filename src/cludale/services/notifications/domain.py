@@ -263,7 +263,7 @@ def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Not
         order_id=fact.order_id,
         concert_id=fact.concert_id,
         kind=NotificationKind.MOVED,
-        status=Status.PENDING if fact.reachable else Status.SENT,
+        status=Status.PENDING,
         created_at=now,
         quantity=fact.seats.quantity,
         section=fact.seats.section,
@@ -272,22 +272,20 @@ def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Not
         date=None if fact.is_open else fact.date,
         cancel_until=fact.cancel_until,
         cause=cause,
-        channel=None if fact.reachable else Channel.LOG,
-        sent_at=None if fact.reachable else now,
-        due_at=now if fact.reachable else None,
+        due_at=now,
     )
-    return Decision(notification, () if fact.reachable else (_sent_event(notification, Channel.LOG),))
+    return _told(notification, reachable=fact.reachable)
 
 
 def tell_reseated(fact: OrderReseated, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """The buyer is told which tickets are for other seats."""
-    reachable, seats = fact.reachable, seats_named(fact.allocation)
+    seats = seats_named(fact.allocation)
     notification = Notification(
         id=id_for(fact),
         order_id=fact.order_id,
         concert_id=fact.concert_id,
         kind=NotificationKind.RESEATED,
-        status=Status.PENDING if reachable else Status.SENT,
+        status=Status.PENDING,
         created_at=now,
         quantity=len(fact.numbers),
         section=fact.allocation.section,
@@ -295,22 +293,20 @@ def tell_reseated(fact: OrderReseated, *, cause: Cause, now: datetime) -> Decisi
         seats_were=seats_line(fact.seats_before) or None,
         note=fact.reason,
         cause=cause,
-        channel=None if reachable else Channel.LOG,
-        sent_at=None if reachable else now,
-        due_at=now if reachable else None,
+        due_at=now,
     )
-    return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
+    return _told(notification, reachable=fact.reachable)
 
 
 def tell_of_cart(fact: CartPaid, money: Receipt | None, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """The confirmation of a cart: one for all its lines, with one receipt."""
-    first, reachable = fact.lines[0], fact.reachable
+    first = fact.lines[0]
     notification = Notification(
         id=id_for(fact),
         order_id=first.order_id,
         concert_id=first.seats.concert_id,
         kind=NotificationKind.CONFIRMATION,
-        status=Status.PENDING if reachable else Status.SENT,
+        status=Status.PENDING,
         created_at=now,
         quantity=sum(line.seats.quantity for line in fact.lines),
         total=fact.total,
@@ -319,11 +315,9 @@ def tell_of_cart(fact: CartPaid, money: Receipt | None, *, cause: Cause, now: da
         paid_at=money.taken_at if money else None,
         lines=fact.lines,
         cause=cause,
-        channel=None if reachable else Channel.LOG,
-        sent_at=None if reachable else now,
-        due_at=now if reachable else None,
+        due_at=now,
     )
-    return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
+    return _told(notification, reachable=fact.reachable)
 
 
 def tell(
@@ -337,14 +331,13 @@ def tell(
     cancelled = fact if isinstance(fact, OrderCancelled) else None
     kind = NotificationKind.CANCELLATION if cancelled else NotificationKind.CONFIRMATION
     was_paid = cancelled.was_paid if cancelled else False
-    reachable = fact.reachable
     seats = fact.allocation if isinstance(fact, OrderPaid) else fact.seats
     notification = Notification(
         id=id_for(fact),
         order_id=fact.order_id,
         concert_id=fact.concert_id,
         kind=kind,
-        status=Status.PENDING if reachable else Status.SENT,
+        status=Status.PENDING,
         created_at=now,
         quantity=seats.quantity,
         section=seats.section,
@@ -360,11 +353,19 @@ def tell(
         paid=money.amount if money else None,
         paid_at=money.taken_at if money else None,
         cause=cause,
-        channel=None if reachable else Channel.LOG,
-        sent_at=None if reachable else now,
-        due_at=now if reachable else None,
+        due_at=now,
     )
-    return Decision(notification, () if reachable else (_sent_event(notification, Channel.LOG),))
+    return _told(notification, reachable=fact.reachable)
+
+
+def _told(notification: Notification, *, reachable: bool) -> Decision[Notification]:
+    """As soon as it can be sent; who left no address is told in the log, now."""
+    if reachable:
+        return Decision(notification)
+    logged = msgspec.structs.replace(
+        notification, status=Status.SENT, channel=Channel.LOG, sent_at=notification.created_at, due_at=None
+    )
+    return Decision(logged, (_sent_event(logged, Channel.LOG),))
 
 
 def _seats_said(seats: Allocation | OrderSeats) -> str | None:

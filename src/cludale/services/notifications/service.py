@@ -180,7 +180,7 @@ class Notifications:
         return found, after
 
     async def named(self, ids: Sequence[str]) -> list[Notification]:
-        """Those of them that there are."""
+        """The notifications with these ids, as far as they exist."""
         return [each.state for each in (await NOTIFICATIONS.load(self._updates.records, ids)).values()]
 
     async def retry(self, ids: Sequence[str]) -> list[Notification]:

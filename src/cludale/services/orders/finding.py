@@ -49,6 +49,6 @@ class Finder:
         return orders, after
 
     async def named(self, order_ids: Sequence[str]) -> list[Order]:
-        """Those of these orders that there are."""
+        """The orders with these ids, as far as they exist."""
         found = await ORDERS.load(self._updates.records, list(dict.fromkeys(order_ids)))
         return [each.state for each in found.values()]

@@ -128,52 +128,23 @@ class Orders:
         self.privacy = Privacy(updates, seals)
         """The addresses of buyers."""
         self.finder = Finder(updates, self.privacy)
+        self._takes_work = takes_work
         self.news = News(
             self.order,
             lambda cart_id: self.carts.cart(cart_id),  # noqa: PLW0108 - set later
             look_again_seconds=look_again_seconds,
         )
-        self.carts = Carts(
-            updates,
-            seats=seats,
-            privacy=self.privacy,
-            admission=self._admission,
-            buyers=self._buyers_of,
-            watched=self._watch,
-            tell=self.news.tell,
-            look_seconds=cart_look_seconds,
-            takes_work=takes_work,
-        )
+        self.carts = self._carts(cart_look_seconds)
         """Orders that are placed and paid together."""
         self._put_off = PutOff(pending_backoff, ids)
-        policy = DueOrders(
-            seats,
-            comparison,
-            pending_seconds=pending_seconds,
-            lease_seconds=call_seconds + 1,
-            put_off=self._put_off,
-            tell=self.news.tell,
-            buyers=self._buyers_later,
-        )
-        a_comparison = 2 * call_seconds + 1  # asks payments, then concerts
-        self.due = DueWork(
-            updates, ORDERS, policy, at_once=AT_ONCE, attempt_seconds=a_comparison, takes_work=takes_work
-        )
+        self.due = self._due_orders(pending_seconds=pending_seconds, call_seconds=call_seconds)
         """Seats for Pending orders, and what else comes due."""
-        self.jobs: DueWork[Job] | None = None
+        self.jobs = None if closing is None else self._jobs(closing, call_off_rate, watch_seconds)
         """The orders of concerts that are called off or moved."""
-        if closing is not None:
-            self.jobs = self._jobs(closing, call_off_rate, watch_seconds, takes_work)
         self._retention: DueWork[Personal] | None = None
         if retention_days is not None and programme is not None:
-            self.retention = Retention(programme, clock)
-            later = Updates("orders", records, clock=Behind(clock, retention_days), ids=ids)
-            self._retention = DueWork(
-                later, PERSONAL, self.retention, at_once=AT_ONCE, attempt_seconds=ASK_SECONDS, takes_work=takes_work
-            )
-        self._walks: Walks | None = None
-        if walks:
-            self._walks = Walks(updates, self.privacy, has_two_masters=seals.has_two_masters, file=file)
+            self._retention = self._retain(programme, retention_days)
+        self._walks = Walks(updates, self.privacy, has_two_masters=seals.has_two_masters, file=file) if walks else None
         self._reporting: Schedules | None = None
         self.invoicing: Invoicing | None = None
         """Invoices, where the platform has any."""
@@ -183,9 +154,43 @@ class Orders:
             if event not in _JOB_HANDLERS
         }
 
-    def _jobs(
-        self, closing: SaleClosing, rate: float, watch_seconds: float, takes_work: Callable[[], bool]
-    ) -> DueWork[Job]:
+    def _carts(self, look_seconds: float) -> Carts:
+        return Carts(
+            self._updates,
+            seats=self._seats,
+            privacy=self.privacy,
+            admission=self._admission,
+            buyers=self._buyers_of,
+            watched=self._watch,
+            tell=self.news.tell,
+            look_seconds=look_seconds,
+            takes_work=self._takes_work,
+        )
+
+    def _due_orders(self, *, pending_seconds: float, call_seconds: float) -> DueWork[Order]:
+        policy = DueOrders(
+            self._seats,
+            self._comparison,
+            pending_seconds=pending_seconds,
+            lease_seconds=call_seconds + 1,
+            put_off=self._put_off,
+            tell=self.news.tell,
+            buyers=self._buyers_later,
+        )
+        a_comparison = 2 * call_seconds + 1  # asks payments, then concerts
+        return DueWork(
+            self._updates, ORDERS, policy, at_once=AT_ONCE, attempt_seconds=a_comparison, takes_work=self._takes_work
+        )
+
+    def _retain(self, programme: Programme, days: float) -> DueWork[Personal]:
+        updates = self._updates
+        self.retention = Retention(programme, updates.clock)
+        later = Updates("orders", updates.records, clock=Behind(updates.clock, days), ids=updates.ids)
+        return DueWork(
+            later, PERSONAL, self.retention, at_once=AT_ONCE, attempt_seconds=ASK_SECONDS, takes_work=self._takes_work
+        )
+
+    def _jobs(self, closing: SaleClosing, rate: float, watch_seconds: float) -> DueWork[Job]:
         policy = Jobs(
             self._updates,
             closing=closing,
@@ -200,7 +205,7 @@ class Orders:
             policy,
             at_once=JOBS_AT_ONCE,
             attempt_seconds=ATTEMPT_SECONDS,
-            takes_work=takes_work,
+            takes_work=self._takes_work,
         )
 
     async def place(

@@ -101,9 +101,9 @@ class Counts(msgspec.Struct, frozen=True, rename="camel"):
     """What went through the doors of a concert."""
 
     tickets: int
-    """Valid ones."""
+    """Valid tickets."""
     admitted: int
-    """Those with which somebody was let in."""
+    """Tickets with which somebody was let in."""
     inside: int
     """People: two, where doors without network let in twice with one ticket."""
     minutes: list[Minute]

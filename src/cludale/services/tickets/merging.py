@@ -122,7 +122,7 @@ class Passage(msgspec.Struct, frozen=True, rename="camel"):
 
     @classmethod
     def of(cls, move: Movement) -> "Passage":
-        """As the movement says."""
+        """The passage that this movement tells of."""
         return cls(move.at, move.door, move.scan_id)
 
 

@@ -134,7 +134,7 @@ def _standing(order: OrderTickets) -> Iterable[Standing]:
 
 
 def signed(shot: Snapshot, key: TicketKey) -> SignedSnapshot:
-    """As it is sent."""
+    """The snapshot with its signature, as it is sent."""
     head = msgspec.json.encode({"alg": "EdDSA", "kid": key.id, "typ": TYPE})
     to_sign = f"{_text(head)}.{_text(msgspec.json.encode(shot))}".encode()
     signature = Ed25519PrivateKey.from_private_bytes(key.seed).sign(to_sign)

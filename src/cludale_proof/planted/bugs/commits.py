@@ -18,7 +18,8 @@ from cludale.runtime import aggregates
 from cludale.runtime.aggregates import Change, ChangeResult, Updated
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import sections
-from cludale.services.concerts.domain import Seating, Sell
+from cludale.services.concerts.domain import Sell
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Reservation
 from cludale_proof.planted.planting import bug, swap
 from cludale_proof.planted.spoilt import relay_over

@@ -12,7 +12,8 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
 from cludale.runtime import aggregates
 from cludale.services.concerts import domain as concerts_domain
-from cludale.services.concerts.domain import Seating, Sell
+from cludale.services.concerts.domain import Sell
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Answered, Status
 from cludale.services.orders import comparison
 from cludale.services.orders import lost_events as orders_lost_events

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cludale.kernel.decision import Decision
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.changes import domain as changes
-from cludale.services.concerts.domain import Seating
+from cludale.services.concerts.evolution import Seating
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders.jobs import domain as jobs
 from cludale.services.orders.order import Order

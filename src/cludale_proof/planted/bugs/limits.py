@@ -12,7 +12,8 @@ from cludale.kernel.decision import Decision
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.buyers import domain as allowances
 from cludale.services.concerts.buyers.looks import Looks
-from cludale.services.concerts.domain import Seating, Sell
+from cludale.services.concerts.domain import Sell
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Reservation
 from cludale_proof.planted.planting import bug, swap
 

@@ -9,9 +9,8 @@ import msgspec
 
 from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.decision import Decision
-from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import numbered
-from cludale.services.concerts.domain import Seating
+from cludale.services.concerts.evolution import Seating, evolve
 from cludale.services.concerts.numbered import SeatMap
 from cludale.services.concerts.seat_moves import domain as seat_moves
 from cludale.services.concerts.seat_moves.domain import MoveCommand
@@ -59,7 +58,7 @@ def _(stack: ExitStack) -> None:
         decision = right(seating, command, now)
         if len(decision.events) < 2:
             return decision
-        return Decision(concerts_domain.evolve(seating, decision.events[0]), decision.events[:1])
+        return Decision(evolve(seating, decision.events[0]), decision.events[:1])
 
     swap(stack, seat_moves, "decide", wrong)
 

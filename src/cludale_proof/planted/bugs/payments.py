@@ -14,8 +14,9 @@ from cludale.kernel.events import Envelope
 from cludale.kernel.money import Money
 from cludale.ports.payment_gateway import Charge, GatewayTrouble
 from cludale.services.concerts import domain as concerts_domain
-from cludale.services.concerts.domain import Return, Seating
+from cludale.services.concerts.domain import Return
 from cludale.services.concerts.events import SaleRefused
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Reservation
 from cludale.services.orders import parts as order_parts
 from cludale.services.orders.aftersale import domain as aftersale

@@ -12,7 +12,8 @@ from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.buyers import domain as allowances
 from cludale.services.concerts.codes import domain as codes
 from cludale.services.concerts.codes.domain import Code
-from cludale.services.concerts.domain import Seating, Sell
+from cludale.services.concerts.domain import Sell
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.prices.price_list import Pricing
 from cludale.services.concerts.stock import Reservation
 from cludale.services.orders import parts as order_parts

@@ -12,10 +12,11 @@ from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.decision import Decision
 from cludale.ports.records import Handled
 from cludale.services.concerts import domain as concerts_domain
-from cludale.services.concerts import holding, numbered
+from cludale.services.concerts import evolution, holding, numbered
 from cludale.services.concerts import service as concerts_service
-from cludale.services.concerts.domain import Cancel, Seating, Sell
+from cludale.services.concerts.domain import Cancel, Sell
 from cludale.services.concerts.events import ReleaseReason, SeatsReleased
+from cludale.services.concerts.evolution import Seating, evolve
 from cludale.services.concerts.numbered import Hall, SeatMap
 from cludale.services.concerts.seat_plans import domain as plan_changes
 from cludale.services.concerts.seat_plans.domain import ChangePlan
@@ -65,7 +66,7 @@ def _expire_by_time(seating: Seating, expire: concerts_domain.Expire, now: datet
 
 def _released(seating: Seating, reservation: Reservation, reason: ReleaseReason) -> Decision[Seating]:
     released = SeatsReleased(allocation=reservation.allocation, order_id=reservation.order_id, reason=reason)
-    return Decision(concerts_domain.evolve(seating, released), (released,))
+    return Decision(evolve(seating, released), (released,))
 
 
 @bug("seats: a clock that goes back brings ended holds to life", theme="clocks + slow payments")
@@ -152,7 +153,7 @@ def _(stack: ExitStack) -> None:
 
 @bug("seats: seats go back twice")
 def _(stack: ExitStack) -> None:
-    swap(stack, concerts_domain, "NEXT", dict.fromkeys(Status, frozenset(Status)))
+    swap(stack, evolution, "NEXT", dict.fromkeys(Status, frozenset(Status)))
     right = concerts_domain.cancel
 
     def wrong(seating: Seating, cancel: Cancel) -> Decision[Seating]:
@@ -223,6 +224,6 @@ def _(stack: ExitStack) -> None:
                 raise
             blind = Seating(msgspec.structs.replace(section, numbered=nothing), seating.reservations, seating.hall)
             (event,) = right(blind, wanted, now).events
-            return Decision(concerts_domain.evolve(seating, event), (event,))
+            return Decision(evolve(seating, event), (event,))
 
     swap(stack, plan_changes, "decide", wrong)

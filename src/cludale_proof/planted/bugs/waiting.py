@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from cludale.kernel.decision import Decision
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.domain import Hold, Seating
+from cludale.services.concerts.domain import Hold
 from cludale.services.concerts.events import SeatsOffered
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.waiting import domain as waiting
 from cludale.services.concerts.waiting.domain import Entry, Grant, Line, ListCommand, MakeOffers, WaitingList
 from cludale.services.concerts.waiting.service import WaitingClaims

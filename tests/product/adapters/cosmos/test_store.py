@@ -307,15 +307,13 @@ class TestReplicas:
     async def test_what_a_dead_replica_left_is_published_by_another(self, store: CosmosStore, open_: Open) -> None:
         dead = await open_()
         await dead.commit([of(events=(noted("left"),))])
-        assert dead._leases._task is not None
-        dead._leases._task.cancel()
+        await dead._leases._tasks.stop()
         await until_pending(store, ["left"])
 
     async def test_of_several_only_one_takes_a_dead_replicas_events_over(self, store: CosmosStore, open_: Open) -> None:
         dead, third = await open_(), await open_()
         await dead.commit([of(events=(noted("left"),))])
-        assert dead._leases._task is not None
-        dead._leases._task.cancel()
+        await dead._leases._tasks.stop()
         async with asyncio.timeout(5):
             while not any(dead._replica in each._leases.held for each in (store, third)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
@@ -326,8 +324,7 @@ class TestReplicas:
     async def test_a_replica_that_was_only_slow_takes_its_events_back(self, store: CosmosStore, open_: Open) -> None:
         slow = await open_()
         await slow.commit([of(events=(noted("left"),))])
-        assert slow._leases._task is not None
-        slow._leases._task.cancel()
+        await slow._leases._tasks.stop()
         await until_pending(store, ["left"])
         await slow._leases.start()
         await until_pending(store, [])

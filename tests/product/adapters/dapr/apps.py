@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.fakes import CountingIds, ManualClock
+from tests.letters import buried
 from tests.product.contracts.samples import CODEC
 
 from cludale.adapters.dapr.bus import DaprBus
@@ -24,7 +25,7 @@ from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.web.access import Access
 from cludale.web.app import WebApp
-from cludale.web.protocol import ConnectionLimits, Connections
+from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.server import accepting
 from cludale_operations.local.daprd import COMPONENTS, Broker, Daprd
 
@@ -107,8 +108,7 @@ class App:
         await self._serving.enter_async_context(accepting(connections, self._listener, shutdown_seconds=1))
 
     async def dead(self) -> list[tuple[str, bytes]]:
-        found, _ = await self.letters.waiting()
-        return [(each.state.consumer, each.state.body.encode()) for each in found]
+        return [(each.consumer, each.body.encode()) for each in await buried(self.store)]
 
     async def stop(self) -> None:
         await self._serving.aclose()

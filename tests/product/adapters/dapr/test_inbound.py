@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.fakes import CountingIds, ManualClock
+from tests.letters import buried
 from tests.product.contracts.samples import CODEC, NOON, PaymentNoted, noted
 from tests.product.contracts.test_event_bus import Service
 
@@ -66,8 +67,7 @@ class Desk:
         return status
 
     async def buried(self) -> list[tuple[str, str, int]]:
-        found, _ = await self.letters.waiting()
-        return [(each.state.consumer, each.state.reason, each.state.attempts) for each in found]
+        return [(each.consumer, each.reason, each.attempts) for each in await buried(self.store)]
 
 
 @pytest.fixture

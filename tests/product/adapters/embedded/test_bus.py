@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes import CountingIds, ManualClock
+from tests.letters import buried
 from tests.patience import until
 from tests.product.runtime.ledgers import CODEC, Meddled, asked
 
@@ -16,7 +17,7 @@ from cludale.ports.outbox import Outgoing
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime import dead_letters
 from cludale.runtime.backoff import Backoff
-from cludale.runtime.dead_letters import DeadLetter, DeadLetters
+from cludale.runtime.dead_letters import DeadLetters
 
 ATTEMPTS = 4
 
@@ -90,11 +91,6 @@ def outgoing(*notes: str) -> list[Outgoing]:
     return [Outgoing(i, "asks", asked(f"event-{note}", "a", note).body) for i, note in enumerate(notes, 1)]
 
 
-async def buried(letters: DeadLetters) -> list[DeadLetter]:
-    found, _ = await letters.waiting()
-    return [each.state for each in found]
-
-
 async def test_every_service_gets_what_it_hears_in_order_and_no_other(start: Start) -> None:
     one, other, deaf = Service(), Service(), Service()
     bus = start(one=one, other=other)
@@ -145,14 +141,14 @@ async def test_a_retry_comes_later_with_its_count_while_the_others_go_on(start: 
 
 
 async def test_at_the_delivery_limit_it_goes_to_the_dead_letters(
-    start: Start, letters: DeadLetters, clock: ManualClock
+    start: Start, letters: DeadLetters, store: SqliteStore, clock: ManualClock
 ) -> None:
     service = Service(lambda note, _: Acknowledgement.RETRY if note == "b" else Acknowledgement.SUCCESS)
     bus = start(service=service)
     (good, bad) = outgoing("a", "b")
     assert await bus.publish([good, bad]) == [True, True]
     assert [attempt for note, attempt in service.got if note == "b"] == [1, 2, 3, 4]
-    (letter,) = await buried(letters)
+    (letter,) = await buried(store)
     assert (letter.consumer, letter.event_type, letter.event_id) == ("service", "Asked", "event-b")
     assert (letter.attempts, letter.buried_at) == (ATTEMPTS, clock.now())
     assert letter.body.encode() == bad.body
@@ -160,15 +156,15 @@ async def test_at_the_delivery_limit_it_goes_to_the_dead_letters(
     assert letters.buried == 1
 
 
-async def test_what_a_handler_drops_is_kept_as_a_dead_letter_at_once(start: Start, letters: DeadLetters) -> None:
+async def test_what_a_handler_drops_is_kept_as_a_dead_letter_at_once(start: Start, store: SqliteStore) -> None:
     service = Service(lambda _note, _attempt: Acknowledgement.DROP)
     assert await start(service=service).publish(outgoing("a")) == [True]
     assert service.got == [("a", 1)]
-    assert [letter.reason for letter in await buried(letters)] == ["refused by its handler"]
+    assert [letter.reason for letter in await buried(store)] == ["refused by its handler"]
 
 
 async def test_a_poisonous_event_stops_none_of_its_neighbours(
-    start: Start, letters: DeadLetters, caplog: pytest.LogCaptureFixture
+    start: Start, store: SqliteStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(note: str, _: int) -> Acknowledgement:
         if note == "poison":
@@ -180,7 +176,7 @@ async def test_a_poisonous_event_stops_none_of_its_neighbours(
     assert await bus.publish(outgoing("a", "poison", "b")) == [True] * 3
     assert {"a", "b"} <= set(poisoned.notes)
     assert sound.notes == ["a", "poison", "b"]
-    assert [(letter.consumer, letter.event_id) for letter in await buried(letters)] == [("poisoned", "event-poison")]
+    assert [(letter.consumer, letter.event_id) for letter in await buried(store)] == [("poisoned", "event-poison")]
     assert "ZeroDivisionError" in caplog.text
     assert await bus.publish(outgoing("after")) == [True]
     assert poisoned.notes[-1] == "after"
@@ -198,7 +194,7 @@ async def test_a_handler_that_forgets_an_answer_is_asked_one_by_one(start: Start
     assert service.batches == [2, 1, 1]
 
 
-async def test_a_store_that_is_away_costs_no_event_a_delivery(start: Start, letters: DeadLetters) -> None:
+async def test_a_store_that_is_away_costs_no_event_a_delivery(start: Start, store: SqliteStore) -> None:
     away = 3 * ATTEMPTS
 
     def answer(_note: str, _attempt: int) -> Acknowledgement:
@@ -211,16 +207,16 @@ async def test_a_store_that_is_away_costs_no_event_a_delivery(start: Start, lett
     service = Service(answer)
     assert await start(service=service).publish(outgoing("a", "b")) == [True, True]
     assert {attempt for _, attempt in service.got} == {1}
-    assert await buried(letters) == []
+    assert await buried(store) == []
 
 
-async def test_what_is_no_event_of_ours_is_kept_and_its_neighbours_go_on(start: Start, letters: DeadLetters) -> None:
+async def test_what_is_no_event_of_ours_is_kept_and_its_neighbours_go_on(start: Start, store: SqliteStore) -> None:
     service = Service()
     (good, other) = outgoing("a", "b")
     broken = [Outgoing(7, "asks", b"{"), Outgoing(8, "asks", b"\xff"), Outgoing(9, "asks", b'{"type":"Unheard"}')]
     assert await start(service=service).publish([good, *broken, other]) == [True] * 5
     assert service.notes == ["a", "b"]
-    assert [(letter.consumer, letter.event_id) for letter in await buried(letters)] == [
+    assert [(letter.consumer, letter.event_id) for letter in await buried(store)] == [
         ("askers", "asks.7"),
         ("askers", "asks.8"),
         ("askers", "asks.9"),
@@ -229,7 +225,7 @@ async def test_what_is_no_event_of_ours_is_kept_and_its_neighbours_go_on(start: 
 
 @pytest.mark.parametrize("trouble", [StoreUnavailable("locked"), OSError("disk")])
 async def test_what_can_not_be_buried_now_is_buried_later_and_the_others_go_on(
-    start: Start, letters: DeadLetters, records: Meddled, trouble: Exception
+    start: Start, store: SqliteStore, records: Meddled, trouble: Exception
 ) -> None:
     async def away() -> None:
         raise trouble
@@ -239,7 +235,7 @@ async def test_what_can_not_be_buried_now_is_buried_later_and_the_others_go_on(
     records.meddle = away
     assert await bus.publish(outgoing("a", "b", "c")) == [True] * 3
     assert service.got[-1] == ("b", 2)
-    assert [letter.event_id for letter in await buried(letters)] == ["event-b"]
+    assert [letter.event_id for letter in await buried(store)] == ["event-b"]
     assert await bus.publish(outgoing("d")) == [True]
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from tests.fakes import NOON
+from tests.listening import LOOPBACK, listening
 from tests.seats import allocation
 
 from cludale.adapters.http_calls.calls import (
@@ -97,31 +98,24 @@ class Other:
         return play
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = next((int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0)
-                request = head + await reader.readexactly(length)
-                self.requests.append(request)
-                self.at_once += 1
-                self.most_at_once = max(self.most_at_once, self.at_once)
-                try:
-                    await self.play(writer, request)
-                finally:
-                    self.at_once -= 1
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = next((int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0)
+            request = head + await reader.readexactly(length)
+            self.requests.append(request)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            try:
+                await self.play(writer, request)
+            finally:
+                self.at_once -= 1
 
 
 @pytest.fixture
 async def other() -> AsyncIterator[Other]:
     service = Other()
-    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
-    service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield service
-    server.close()
-    await server.wait_closed()
+    async with listening(service.serve) as port:
+        service.url = f"http://{LOOPBACK}:{port}"
+        yield service
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
+from tests.listening import LOOPBACK, listening
 from tests.oidc_provider import CLIENT, SECRET, Provider, running_provider
 
 from cludale.adapters.oidc import OidcIssuer, Strength
@@ -123,9 +124,8 @@ async def test_an_issuer_that_is_away_or_silent_is_not_waited_for() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with server:
-        for at in (port, server.sockets[0].getsockname()[1]):
+    async with listening(silent) as silent_port:
+        for at in (port, silent_port):
             made = issuer_at(f"http://127.0.0.1:{at}", asking=Asking(timeout_seconds=0.2))
             began = time.monotonic()
             with pytest.raises(IssuerUnreachable):
@@ -178,9 +178,8 @@ class Liar:
 @pytest.fixture
 async def liar() -> AsyncIterator[Liar]:
     made = Liar()
-    server = await asyncio.start_server(made.answer, "127.0.0.1", 0)
-    made.url = "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
-    async with server:
+    async with listening(made.answer) as port:
+        made.url = f"http://{LOOPBACK}:{port}"
         yield made
         await asyncio.gather(*(each for each in made.answering if each is not None))
 

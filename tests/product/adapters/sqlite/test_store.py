@@ -16,7 +16,7 @@ import pytest
 from tests.product.adapters.sqlite.faulty_disk import FaultyDisk, broken, faulty_disk, full
 from tests.product.contracts.samples import CODEC, KINDS, NOTE, ORDER, PARTITION, key, noted, of, order
 
-from cludale.adapters.sqlite import SqliteStore, StoreFailed, StoreInUse, open_readonly
+from cludale.adapters.sqlite import SqliteReader, SqliteStore, StoreFailed, StoreInUse
 from cludale.adapters.sqlite.checkpoints import LOG_GROWTH
 from cludale.adapters.sqlite.connection import connect_writer
 from cludale.adapters.sqlite.queries import Question
@@ -195,7 +195,7 @@ class TestLocks:
 
 class TestReadonly:
     async def test_a_tool_reads_beside_a_running_server(self, store: SqliteStore, path: Path) -> None:
-        reader = open_readonly(path, KINDS)
+        reader = SqliteReader(path, KINDS)
         assert await reader.get(ORDER, [key("a")]) == {}
         await store.commit([of(order("a", status="Paid"), events=(noted("e"),))])
         assert (await reader.get(ORDER, [key("a")]))["a"].version == 1
@@ -207,19 +207,19 @@ class TestReadonly:
         store = SqliteStore(path, KINDS, CODEC)
         await store.commit([of(order("a"))])
         await store.close()
-        reader = open_readonly(path, KINDS)
+        reader = SqliteReader(path, KINDS)
         assert list(await reader.get(ORDER, [key("a")])) == ["a"]
         await reader.close()
 
     def test_nothing_is_made_where_there_is_no_store(self, path: Path) -> None:
         with pytest.raises(StoreFailed):
-            open_readonly(path, KINDS)
+            SqliteReader(path, KINDS)
         assert not path.exists()
 
     async def test_a_store_without_a_kind_says_so(self, path: Path) -> None:
         await SqliteStore(path, KINDS[:1], CODEC).close()
         with pytest.raises(SchemaRefused, match="lacks payments_payment, orders_note"):
-            open_readonly(path, KINDS)
+            SqliteReader(path, KINDS)
 
 
 class TestSchema:
@@ -240,7 +240,7 @@ class TestSchema:
         with pytest.raises(SchemaRefused, match="schema version 99, this program knows version 2"):
             SqliteStore(path, KINDS, CODEC)
         with pytest.raises(SchemaRefused, match="schema version 99"):
-            open_readonly(path, KINDS)
+            SqliteReader(path, KINDS)
 
     def test_another_programs_database_is_refused_and_left_alone(self, path: Path) -> None:
         connection = apsw.Connection(str(path))
@@ -471,7 +471,7 @@ class TestOutbox:
         assert list(await again.pending(0, 10)) == [first, second, third]
         again.delivered([first.position, second.position, third.position])
         await again.close()
-        assert list(await open_readonly(path, KINDS).pending(0, 10)) == []
+        assert list(await SqliteReader(path, KINDS).pending(0, 10)) == []
 
     async def test_a_store_of_version_1_is_brought_up_to_date(self, path: Path) -> None:
         store = SqliteStore(path, KINDS, CODEC)
@@ -489,7 +489,7 @@ class TestOutbox:
         old.pragma("user_version", 1)
         old.close()
         with pytest.raises(SchemaRefused, match="a server of this version brings it up to date"):
-            open_readonly(path, KINDS)
+            SqliteReader(path, KINDS)
         store = SqliteStore(path, KINDS, CODEC)
         assert list(await store.pending(0, 10)) == list(waiting[1:])
         store.delivered([waiting[1].position])

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.listening import listening
 
 from cludale.adapters.webhook_posts.addresses import Networks
 from cludale.adapters.webhook_posts.sender import HttpWebhooks
@@ -34,26 +35,20 @@ class Server:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
-                self.got.append((head, await reader.readexactly(length)))
-                await asyncio.sleep(self.waits)
-                writer.write(self.answer)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            self.got.append((head, await reader.readexactly(length)))
+            await asyncio.sleep(self.waits)
+            writer.write(self.answer)
+            await writer.drain()
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[tuple[Server, int]]:
     server = Server()
-    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0)
-    yield server, listening.sockets[0].getsockname()[1]
-    listening.close()
+    async with listening(server.handle) as port:
+        yield server, port
 
 
 def sender(networks: Networks = HERE, *, seconds: float = 5, tls: ssl.SSLContext | None = None) -> HttpWebhooks:
@@ -159,18 +154,15 @@ async def test_https_is_wanted_and_its_certificate_is_looked_at(tmp_path: Path) 
     pem = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
-    server = Server()
-    listening = await asyncio.start_server(server.handle, "0.0.0.0", 0, ssl=context)
-    port = listening.sockets[0].getsockname()[1]
     strangers, trusting = sender(), sender(tls=ssl.create_default_context(cafile=str(pem)))
-    with pytest.raises(NotPosted, match="certificate"):
-        await strangers.post(f"https://localhost:{port}/", b"{}", {})
-    with pytest.raises(NotPosted, match="certificate"):
-        await trusting.post(f"https://127.0.0.2:{port}/", b"{}", {})  # another name than it has
-    assert (await trusting.post(f"https://localhost:{port}/", b"{}", {})).status == 204
-    for each in (strangers, trusting):
-        await each.close()
-    listening.close()
+    async with listening(Server().handle, host="0.0.0.0", tls=context) as port:
+        with pytest.raises(NotPosted, match="certificate"):
+            await strangers.post(f"https://localhost:{port}/", b"{}", {})
+        with pytest.raises(NotPosted, match="certificate"):
+            await trusting.post(f"https://127.0.0.2:{port}/", b"{}", {})  # another name than it has
+        assert (await trusting.post(f"https://localhost:{port}/", b"{}", {})).status == 204
+        for each in (strangers, trusting):
+            await each.close()
 
 
 def certificate(folder: Path) -> Path:

@@ -12,18 +12,9 @@ from tests.fakes import NOON
 from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
-from cludale.services.concerts.domain import (
-    Cancel,
-    Command,
-    Expire,
-    Hold,
-    Seating,
-    Sell,
-    UnknownReservation,
-    decide,
-    evolve,
-)
+from cludale.services.concerts.domain import Cancel, Command, Expire, Hold, Sell, UnknownReservation, decide
 from cludale.services.concerts.events import ReleaseReason, SaleRefused, SeatsReleased, SeatsReserved, SeatsSold
+from cludale.services.concerts.evolution import Seating, evolve
 from cludale.services.concerts.stock import Section, Status
 
 TOTAL = 12

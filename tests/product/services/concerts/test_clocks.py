@@ -7,8 +7,9 @@ from tests.fakes import NOON
 
 from cludale.kernel.money import Money
 from cludale.ports.seats import SeatsUnavailable
-from cludale.services.concerts.domain import Hold, Seating, Sell, decide
+from cludale.services.concerts.domain import Hold, Sell, decide
 from cludale.services.concerts.events import SaleRefused, SeatsReleased, SeatsReserved, SeatsSold
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Section
 
 EMPTY = Seating(Section(concert_id="c1", id="stalls", price=Money(4500, "EUR"), total=2), {})

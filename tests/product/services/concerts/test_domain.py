@@ -13,18 +13,7 @@ from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.ports.seats import ConcertOver, HoldEnded, NotOnSale, OverTheLimit, SeatsUnavailable, SectionNotFound
 from cludale.services.concerts import domain
 from cludale.services.concerts.concert import Concert, check_on_sale, schedule
-from cludale.services.concerts.domain import (
-    NEXT,
-    Cancel,
-    Command,
-    Expire,
-    Hold,
-    Seating,
-    Sell,
-    UnknownReservation,
-    decide,
-    evolve,
-)
+from cludale.services.concerts.domain import Cancel, Command, Expire, Hold, Sell, UnknownReservation, decide
 from cludale.services.concerts.events import (
     ConcertScheduled,
     ReleaseReason,
@@ -34,6 +23,7 @@ from cludale.services.concerts.events import (
     SeatsSold,
     SectionPlan,
 )
+from cludale.services.concerts.evolution import NEXT, Seating, evolve
 from cludale.services.concerts.stock import Answered, Reservation, Section, Status, empty_section
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS
 

@@ -34,7 +34,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
-    """That there is such a document says everything."""
+    """A document without content: that it exists is all it says."""
 
     by: str
 

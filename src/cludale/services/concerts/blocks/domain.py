@@ -11,8 +11,9 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.seats import BlockNotFound, BlockTooSmall, CalledOff
 from cludale.services.concerts.blocks import block as blocks
 from cludale.services.concerts.blocks.block import MOST_LIVE, Block
-from cludale.services.concerts.domain import Seating, as_of, blocks_let_go, evolve, evolve_all
+from cludale.services.concerts.domain import as_of, blocks_let_go
 from cludale.services.concerts.events import LetGoReason, SeatsHeldBack, SeatsLetGo
+from cludale.services.concerts.evolution import Seating, evolve, evolve_all
 from cludale.services.concerts.stock import Section, unavailable
 
 

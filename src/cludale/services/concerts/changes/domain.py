@@ -19,15 +19,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.seats import CalledOff, SeatsNotFree
 from cludale.services.concerts import numbered
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.domain import (
-    BlockSeats,
-    ChangeSection,
-    Seating,
-    as_of,
-    blocks_let_go,
-    evolve,
-    evolve_all,
-)
+from cludale.services.concerts.domain import BlockSeats, ChangeSection, as_of, blocks_let_go
 from cludale.services.concerts.events import (
     ConcertCancelled,
     ConcertChanged,
@@ -41,6 +33,7 @@ from cludale.services.concerts.events import (
     SeatsTaken,
     SeatsUnblocked,
 )
+from cludale.services.concerts.evolution import Seating, evolve, evolve_all
 from cludale.services.concerts.stock import Section
 
 MOST_SEATS = 1_000_000

@@ -18,8 +18,8 @@ from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Invalid, Refusal, RefusedForNow
 from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, SeatsNotFree
 from cludale.services.concerts import domain, numbered
-from cludale.services.concerts.domain import Seating
 from cludale.services.concerts.events import SeatsMoved
+from cludale.services.concerts.evolution import Seating, evolve_all
 from cludale.services.concerts.numbered import Hall
 from cludale.services.concerts.seating.layout import Flags
 from cludale.services.concerts.seating.picking import NotEnoughSeats
@@ -42,7 +42,8 @@ class OtherSection(Refusal):
     def __init__(self, order_id: str, *, section: str, named: str) -> None:
         super().__init__(
             f"Order {order_id!r} has seats of section {section!r}, and a seat of section {named!r} is named. Seats are "
-            "moved within their section alone: what was paid for them is the price there.",
+            "moved within their section alone: what was paid for them is the price there. To seat this buyer there, "
+            "sell others there and give these back.",
             section=section,
             named=named,
         )
@@ -134,7 +135,7 @@ class _Party(NamedTuple):
 
     @property
     def seats(self) -> tuple[NumberedSeat, ...]:
-        """Those that move."""
+        """The seats that move."""
         return tuple(self.all_seats[number - 1] for number in self.numbers)
 
 
@@ -159,7 +160,7 @@ def decide(seating: Seating, command: MoveCommand, now: datetime) -> Decision[Se
         events = _moved(seating, command, parties[0], now)
     if not events:
         return Decision(seating)
-    return Decision(domain.as_of(now, domain.evolve_all(seating, events)), events)
+    return Decision(domain.as_of(now, evolve_all(seating, events)), events)
 
 
 def latest(seating: Seating, of: SeatsOf) -> Reservation | None:

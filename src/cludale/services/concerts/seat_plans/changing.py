@@ -7,8 +7,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.kernel.refusals import Invalid
-from cludale.services.concerts.domain import Seating
 from cludale.services.concerts.events import SeatPlanPart
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.numbered import Hall, SeatMap
 from cludale.services.concerts.seat_plans import domain as plan_changes
 from cludale.services.concerts.seat_plans.domain import ChangePlan, KeptSeat, SeatsKept

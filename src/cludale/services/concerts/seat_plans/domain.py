@@ -17,8 +17,9 @@ from cludale.kernel.refusals import Invalid, Refusal
 from cludale.ports.seats import CalledOff
 from cludale.services.concerts import numbered
 from cludale.services.concerts.changes.domain import ChangedMeanwhile
-from cludale.services.concerts.domain import Seating, as_of, evolve
+from cludale.services.concerts.domain import as_of
 from cludale.services.concerts.events import SeatPlanChanged, SeatPlanPart
+from cludale.services.concerts.evolution import Seating, evolve
 from cludale.services.concerts.numbered import Hall, SeatMap
 from cludale.services.concerts.stock import Section
 

@@ -1,6 +1,6 @@
 """A plan as SVG: each seat a circle that says on hover what it is, areas as they are outlined. Text alone, no I/O."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
 from math import hypot
@@ -10,11 +10,11 @@ from cludale.services.concerts.seating.layout import Flags
 from cludale.services.concerts.seating.plans import Plan, Zone, category_and_flags, placed
 
 _COLOURS = ("#3b6ea8", "#b5651d", "#4b8b3b", "#8b3b7a", "#a8963b", "#3b9a9a")
-_TAKEN, _RADIUS = "#c8c8c8", 4.0
+_RADIUS = 4.0
 
 
-def svg(plan: Plan, *, taken: Collection[str] = ()) -> str:
-    """The plan drawn, with the seats of these ids in grey."""
+def svg(plan: Plan) -> str:
+    """The plan drawn, each seat in its category's colour."""
     colours = {each.name: each.color for each in plan.categories if isinstance(each.color, str)}
     names = [each.name for each in plan.categories]
     radius = _radius(plan)
@@ -29,7 +29,7 @@ def svg(plan: Plan, *, taken: Collection[str] = ()) -> str:
             for each in seats:
                 category, flags = category_and_flags(each.seat.category)
                 usual = _COLOURS[names.index(each.seat.category) % len(_COLOURS)]
-                fill = _TAKEN if each.seat.seat_guid in taken else colours.get(each.seat.category, usual)
+                fill = colours.get(each.seat.category, usual)
                 said = f"{zone.name}, row {row.row_number}, seat {each.seat.seat_number} ({category}{_said(flags)})"
                 shape = f'cx="{each.x:g}" cy="{each.y:g}" r="{radius:g}" fill="{escape(fill)}"'
                 mark = ' stroke="#000" stroke-width="1"' if flags & Flags.WHEELCHAIR else ""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import sub
 from typing import NamedTuple
 
-from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout, Row
+from cludale.services.concerts.seating.layout import ACCESSIBLE, Flags, Layout
 
 MAX_PARTY = 20
 """The largest party that is looked for together."""
@@ -172,11 +172,11 @@ class Line:
 class Stretch:
     """Neighbours of a line: `first` is the bit of the first of them, `at` which stretch of its category it is."""
 
-    __slots__ = ("_sums", "at", "first", "line", "mask", "number", "row", "shape")
+    __slots__ = ("_sums", "at", "category", "first", "number", "row", "shape")
 
     def __init__(self, number: int, at: int, line: Line, first: int, shape: Shape) -> None:
-        self.number, self.at, self.line, self.row, self.first, self.shape = number, at, line, line.row, first, shape
-        self.mask = shape.bits << first
+        self.number, self.at, self.row, self.category = number, at, line.row, line.category
+        self.first, self.shape = first, shape
         self._sums = line.sums
 
     def key(self, place: Place, size: int) -> int:
@@ -203,6 +203,18 @@ class Stretch:
         return self._sums[self.first + start + size] - self._sums[self.first + start]
 
 
+class Piece(NamedTuple):
+    """Seats of a row that follow one another: a stretch, or a wheelchair or companion seat by itself.
+
+    `seat` is the index of the first of them in the section, `first` its bit in the row.
+    """
+
+    seat: int
+    row: int
+    first: int
+    stretch: Stretch | None
+
+
 class Found(NamedTuple):
     """A place of a section: its key, and where it is. What is equal goes by stretch, so by row, and then by bit."""
 
@@ -227,14 +239,25 @@ class Ground:
         self._shapes: dict[tuple[int, tuple[int, ...]], Shape] = {}
         self._number_of_shapes = 0
         self._remembered = Remembered()
-        runs = dict[Runs, Runs]()
-        self.runs = [runs.setdefault(its, its) for its in map(_seats_between_aisles, layout.rows)]
         distances = layout.distances()
         restricted = (max(distances, default=0) + 1) * MAX_PARTY
         for number in range(len(layout.rows)):
             self._add_row(number, distances, restricted)
         self.wheelchairs = _masks(layout, int(Flags.WHEELCHAIR))
         self.accessible = _masks(layout, ACCESSIBLE)
+        self.pieces = self._pieces()
+        self.piece_of = array("H", bytes(2 * len(layout)))
+        """By seat, the number of its piece."""
+        for number, piece in enumerate(self.pieces):
+            length = 1 if piece.stretch is None else piece.stretch.shape.bits.bit_length()
+            for seat in range(piece.seat, piece.seat + length):
+                self.piece_of[seat] = number
+
+    def _pieces(self) -> list[Piece]:
+        rows = self.layout.rows
+        ordinary = [Piece(rows[each.row].at[each.first], each.row, each.first, each) for each in self.stretches]
+        special = [seat for seat, flags in enumerate(self.layout.flags) if flags & ACCESSIBLE]
+        return ordinary + [Piece(seat, *self.layout.place(seat), None) for seat in special]
 
     def _add_row(self, number: int, distances: Sequence[int], restricted: int) -> None:
         """One seat of restricted view counts for more than the way to all others of a party."""
@@ -277,17 +300,6 @@ class Ground:
         if not has_orders:  # one with an order of its own is no other's
             self._shapes[length, middles] = shape
         return shape
-
-
-Runs = tuple[tuple[int, int], ...]
-"""A row's seats between its aisles: a bit for each, from the row's first seat on, and how many aisles are before."""
-
-
-def _seats_between_aisles(row: Row) -> Runs:
-    masks: dict[int, int] = {}
-    for seat, bit in enumerate(row.bits):
-        masks[bit - seat] = masks.get(bit - seat, 0) | 1 << seat
-    return tuple((mask, aisles) for aisles, mask in masks.items())
 
 
 def adjacent(free: int, size: int) -> int:

@@ -9,8 +9,6 @@ NO_HALVES = 1 << 120
 
 _SEAT = 16  # bits of a key for the first seat of each half
 _AHEAD = 5  # and for how many sit in front
-_LOG = 4
-"""What has changed is noted for each size that was asked for, once that is so many times as many as there are lines."""
 
 
 class Halves:
@@ -24,43 +22,41 @@ class Halves:
         self._ground, self._free = ground, free
         by_row = {line.row: line for line in ground.lines if line.category == category}
         self._pairs = [(line, behind) for line in by_row.values() if (behind := by_row.get(line.row + 1)) is not None]
-        self._of_line: dict[int, list[int]] = {}
+        self._of_row: dict[int, list[int]] = {}
         for number, pair in enumerate(self._pairs):
             for line in pair:
-                self._of_line.setdefault(line.number, []).append(number)
-        self._keys: dict[int, list[int]] = {}
-        self._changed: list[int] = []
-        self._noted: dict[int, tuple[set[int], int]] = {}
-        """By size, the lines that have changed, and up to where in `_changed` they were looked up."""
+                self._of_row.setdefault(line.row, []).append(number)
+        self._keys: dict[int, dict[int, int]] = {}
+        """By size, the key of each pair in which there is a place."""
+        self._changed: dict[int, set[int]] = {}
+        """By size, the pairs whose seats have changed since they were looked at."""
 
-    def changed(self, line: Line) -> None:
-        """This line's free bits are others now."""
-        if self._keys:
-            self._changed.append(line.number)
-            if len(self._changed) > _LOG * len(self._of_line):
-                self._noted = {size: (self._lines_changed(size), 0) for size in self._keys}
-                self._changed.clear()
+    def changed(self, row: int) -> None:
+        """The free bits of its line in this row are others now."""
+        pairs = self._of_row.get(row, ())
+        for changed in self._changed.values():
+            changed.update(pairs)
 
     def best(self, size: int) -> int:
         """The key of the nearest place for two halves, NO_HALVES if there is none."""
         if not 2 <= size <= MAX_PARTY or not self._pairs:
             return NO_HALVES
-        keys = self._keys.get(size)
-        if keys is None:
-            keys = self._keys[size] = [self._look(number, size) for number in range(len(self._pairs))]
-        else:
-            pairs = {number for line in self._lines_changed(size) for number in self._of_line.get(line, ())}
-            for number in pairs:
-                keys[number] = self._look(number, size)
-        self._noted[size] = set(), len(self._changed)
-        return min(keys)
+        keys = self._keys.setdefault(size, {})
+        changed = self._changed.get(size)
+        if changed is None:
+            changed = self._changed[size] = set(range(len(self._pairs)))
+        free, pairs = self._free, self._pairs
+        for number in changed:
+            front, back = pairs[number]
+            key = self._look(front, back, size) if free[front.row] and free[back.row] else NO_HALVES
+            if key != NO_HALVES:
+                keys[number] = key
+            else:
+                keys.pop(number, None)
+        changed.clear()
+        return min(keys.values(), default=NO_HALVES)
 
-    def _lines_changed(self, size: int) -> set[int]:
-        noted, upto = self._noted[size]
-        return noted.union(self._changed[upto:])
-
-    def _look(self, number: int, size: int) -> int:
-        front, back = self._pairs[number]
+    def _look(self, front: Line, back: Line, size: int) -> int:
         free_front, free_back = self._free[front.row] & front.mask, self._free[back.row] & back.mask
         best = NO_HALVES
         if not free_front or not free_back:

@@ -18,6 +18,9 @@ _GROUP = 32
 _AT_ONCE = 2
 """So many stretches get all of their keys when one size is asked for, and this part of those that wait besides."""
 _PART = 64
+_KNOWN = 32
+EVER = ~((1 << _KNOWN) - 1)
+"""What stays of what is noted for a stretch when its seats change again: see `Index.changes`."""
 
 
 class Index:
@@ -37,8 +40,8 @@ class Index:
         self._changed = 0
         """A bit for each stretch that has changed since all keys were right."""
         self.changes = dict.fromkeys(range(len(stretches)), 0)
-        """Stretches that have changed since their keys were computed, and a bit for each size computed since: 0, when
-        its seats change."""
+        """Stretches that have changed since all of their keys were computed. A bit for each size whose key was computed
+        since its seats changed last and, _KNOWN bits higher, one for each size that was ever computed in between."""
 
     def copy(self, free: list[int]) -> "Index":
         """Another one of the same stretches, that looks there for what is free: now it is the same seats."""
@@ -61,25 +64,29 @@ class Index:
             self._begin(size)
         if self.changes:
             self._catch_up(size)
-        keys, least, loose = self._keys[size - 1], self._least[size - 1], self._loose[size - 1]
-        while loose:
-            group = loose.bit_length() - 1
-            least[group] = min(keys[group * _GROUP : (group + 1) * _GROUP])
-            loose ^= 1 << group
-        self._loose[size - 1] = 0
-        key = min(least)
+        key = self._least_of(size)
         if key == _NONE:
             return NOWHERE
+        keys, least = self._keys[size - 1], self._least[size - 1]
         at = keys.index(key, least.index(key) * _GROUP)
         stretch = self.stretches[at]
         place = stretch.shape.place(self._free_of(stretch), size)
         assert place is not None  # noqa: S101 - it has a key
         return Found(key, stretch.number, stretch.start(place, size))
 
+    def _least_of(self, size: int) -> int:
+        keys, least, loose = self._keys[size - 1], self._least[size - 1], self._loose[size - 1]
+        while loose:
+            group = loose.bit_length() - 1
+            least[group] = min(keys[group * _GROUP : (group + 1) * _GROUP])
+            loose ^= 1 << group
+        self._loose[size - 1] = 0
+        return min(least)
+
     def settle(self) -> None:
         """Compute all that waits."""
-        for at in self.changes:
-            self._renew(at)
+        for at, computed in self.changes.items():
+            self._renew(at, computed)
         self.changes.clear()
         if len(self._asked) == self.largest:
             self._changed = 0
@@ -90,8 +97,8 @@ class Index:
         besides = len(stale) // _PART + (_AT_ONCE if len(new) <= _AT_ONCE else 0)
         if besides:
             for at in list(islice(stale, besides)):
-                del stale[at]
-                self._renew(at)
+                self._renew(at, stale.pop(at))
+        bit |= bit << _KNOWN
         for at in new:
             if at in stale:
                 stale[at] |= bit
@@ -104,23 +111,33 @@ class Index:
             self._places[at] = ()  # their keys for this size are not those of what they were
         for at in range(self._changed.bit_length()):
             if self._changed >> at & 1 and at not in self.changes:
+                self._places[at] = ()
                 self._renew_one(at, size)
 
     def _free_of(self, stretch: Stretch) -> int:
         return self._free[stretch.row] >> stretch.first & stretch.shape.bits
 
-    def _renew(self, at: int) -> None:
+    def has(self, size: int) -> bool:
+        """Is there a place for so many? To be asked when all is settled."""
+        if size > self.largest:
+            return False
+        if size - 1 not in self._asked:
+            self._begin(size)
+        return self._least_of(size) != _NONE
+
+    def _renew(self, at: int, computed: int) -> None:
         """All keys of a stretch."""
         self._changed |= 1 << at
         stretch, before, asked = self.stretches[at], self._places[at], self._asked
         places = self._places[at] = stretch.shape.places(self._free_of(stretch), asked[-1] + 1 if asked else 1)
         group, known, sizes = at // _GROUP, len(before), len(places)
-        most = max(known, sizes) if known else self.largest
+        ever = computed >> _KNOWN
+        most = max(known, sizes, ever.bit_length() - 1) if known else self.largest
         for number in asked:
             if number >= most:
                 break  # for so many there was no place before, either
             place = places[number] if number < sizes else None
-            if number < known and place is before[number]:
+            if number < known and place is before[number] and not ever >> number + 1 & 1:
                 continue
             key = _NONE if place is None else stretch.key(place, number + 1)
             keys, least = self._keys[number], self._least[number]
@@ -132,9 +149,8 @@ class Index:
                 self._loose[number] |= 1 << group
 
     def _renew_one(self, at: int, size: int) -> None:
-        """The key for one size; the others are then computed without a look at what they were."""
+        """The key for one size."""
         stretch = self.stretches[at]
-        self._places[at] = ()
         shape = stretch.shape
         if size <= len(shape.middles):
             place = shape.place(self._free[stretch.row] >> stretch.first & shape.bits, size)

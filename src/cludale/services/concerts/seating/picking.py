@@ -20,12 +20,13 @@ others beside them (`accessible`). A party of more than MAX_PARTY is placed from
 from collections.abc import Iterable, Sequence
 from copy import copy
 from enum import StrEnum
+from itertools import chain
 from typing import NamedTuple
 
 from cludale.services.concerts.seating.accessible import Windows
 from cludale.services.concerts.seating.ground import MAX_PARTY, NOWHERE, ORPHAN, Ground, alone
 from cludale.services.concerts.seating.halves import NO_HALVES, Halves, seats_of
-from cludale.services.concerts.seating.index import Index
+from cludale.services.concerts.seating.index import EVER, Index
 from cludale.services.concerts.seating.layout import Layout
 
 
@@ -48,11 +49,10 @@ class Party(NamedTuple):
 
 
 class Pick(NamedTuple):
-    """Seats (their indexes, rising), how they were found, and which seats would be alone that are not so now."""
+    """Seats (their indexes, rising), and how they were found."""
 
     seats: tuple[int, ...]
     step: Step
-    orphans: tuple[int, ...] = ()
 
 
 class NotEnoughSeats(ValueError):
@@ -82,6 +82,7 @@ class Picker:
         """How many ordinary seats of each category are free."""
         for line in self._ground.lines:
             self._left[line.category] += (self.free[line.row] & line.mask).bit_count()
+        self._changes = {category: index.changes for category, index in self._indexes.items()}
         self._halves: dict[int, Halves] = {}
         self._windows = Windows(self._ground, self.free)
 
@@ -100,35 +101,43 @@ class Picker:
 
     def take(self, seats: Iterable[int]) -> None:
         """These seats are not free any more. Raises ValueError, and changes nothing, if one is not free."""
-        rows = self._bits(seats)
-        if any(bits & ~self.free[row] for row, bits in rows.items()):
-            raise ValueError("a seat is taken already")
-        for row, bits in rows.items():
-            self._change(row, self.free[row] & ~bits, bits)
+        self._toggle_all(seats, are_free=True)
 
     def give_back(self, seats: Iterable[int]) -> None:
         """These seats are free again. Raises ValueError, and changes nothing, if one is."""
-        rows = self._bits(seats)
-        if any(bits & self.free[row] for row, bits in rows.items()):
-            raise ValueError("a seat is free already")
-        for row, bits in rows.items():
-            self._change(row, self.free[row] | bits, bits)
+        self._toggle_all(seats, are_free=False)
+
+    def _toggle_all(self, seats: Iterable[int], *, are_free: bool) -> None:
+        seats, bits = list(seats), 0
+        first = min(seats, default=0)
+        for seat in seats:
+            if bits >> seat - first & 1:
+                raise ValueError("a seat is there twice")
+            if self.is_free(seat) is not are_free:
+                raise ValueError(f"a seat is {'taken' if are_free else 'free'} already")
+            bits |= 1 << seat - first
+        self.toggle(first, bits)
 
     def toggle(self, first: int, bits: int) -> None:
         """What was free of these seats is taken, and the other way round. The lowest bit is the seat `first`."""
-        rows, row_of, runs, free = self.layout.rows, self.layout.row_of, self._ground.runs, self.free
+        pieces, piece_of, free = self._ground.pieces, self._ground.piece_of, self.free
         while bits:
-            number = row_of[first + bits.bit_length() - 1]
-            start = rows[number].first - first
+            seat, row, bit, stretch = pieces[piece_of[first + bits.bit_length() - 1]]
+            start = seat - first
             if start > 0:
-                here = bits >> start
-                bits ^= here << start
+                its = bits >> start
+                bits ^= its << start
             else:
-                here, bits = bits << -start, 0
-            changed = 0
-            for mask, aisles in runs[number]:
-                changed |= (here & mask) << aisles
-            self._change(number, free[number] ^ changed, changed)
+                its, bits = bits << -start, 0
+            its <<= bit
+            free[row] ^= its
+            if stretch is not None:
+                category = stretch.category
+                self._left[category] += 2 * (its & free[row]).bit_count() - its.bit_count()
+                changes = self._changes[category]
+                changes[stretch.at] = changes.get(stretch.at, 0) & EVER
+                if category in self._halves:
+                    self._halves[category].changed(stretch.row)
 
     def is_free(self, seat: int) -> bool:
         """Whether this seat is free."""
@@ -147,29 +156,6 @@ class Picker:
     def _categories(self, name: str | None) -> Sequence[int]:
         return self._all if name is None else [n for n in self._all if self.layout.categories[n] == name]
 
-    def _bits(self, seats: Iterable[int]) -> dict[int, int]:
-        rows: dict[int, int] = {}
-        for seat in seats:
-            row, bit = self.layout.place(seat)
-            if rows.get(row, 0) >> bit & 1:
-                raise ValueError("a seat is there twice")
-            rows[row] = rows.get(row, 0) | 1 << bit
-        return rows
-
-    def _change(self, row: int, free: int, changed: int) -> None:
-        self.free[row] = free
-        for line in self._ground.in_row[row]:
-            its = line.mask & changed
-            if its:
-                category = line.category
-                self._left[category] += 2 * (its & free).bit_count() - its.bit_count()
-                changes = self._indexes[category].changes
-                for stretch in line.stretches:
-                    if stretch.mask & its:
-                        changes[stretch.at] = 0
-                if category in self._halves:
-                    self._halves[category].changed(line)
-
     def _together(self, size: int, categories: Sequence[int]) -> Pick | None:
         found = NOWHERE
         for category in categories:
@@ -178,17 +164,12 @@ class Picker:
                 found = min(found, index.best(size))
         if found is NOWHERE:
             return None
-        orphans = found.key >= ORPHAN
         first = self.layout.rows[self._ground.stretches[found.stretch].row].at[found.start]
-        seats = tuple(range(first, first + size))
-        return Pick(seats, Step.ORPHAN, self.orphans(seats)) if orphans else Pick(seats, Step.TOGETHER)
+        return Pick(tuple(range(first, first + size)), Step.ORPHAN if found.key >= ORPHAN else Step.TOGETHER)
 
     def _behind(self, size: int, categories: Sequence[int]) -> Pick | None:
         key = min((self._halves_of(each).best(size) for each in categories), default=NO_HALVES)
-        if key == NO_HALVES:
-            return None
-        seats = seats_of(key, size)
-        return Pick(seats, Step.BEHIND, self.orphans(seats))
+        return None if key == NO_HALVES else Pick(seats_of(key, size), Step.BEHIND)
 
     def _halves_of(self, category: int) -> Halves:
         halves = self._halves.get(category)
@@ -197,40 +178,58 @@ class Picker:
         return halves
 
     def _ordinary(self, size: int, categories: Sequence[int]) -> Pick:
-        found = self._together(size, categories) or self._behind(size, categories)
+        found = self._together(size, categories)
         if found is not None:
             return found
         left = sum(self._left[category] for category in categories)
         if left < size:
             raise NotEnoughSeats(size, left, of="seats")
+        room = self._room(min(size - 1, MAX_PARTY), categories)
+        if 2 * room >= size:
+            found = self._behind(size, categories)
+            if found is not None:
+                return found
         for step, smallest in ((Step.SPLIT, 2), (Step.ANYWHERE, 1)):
-            seats = self._in_groups(size, categories, smallest)
+            seats = self._in_groups(size, categories, smallest, room)
             if seats is not None:
-                return Pick(seats, step, self.orphans(seats))
+                return Pick(seats, step)
         raise AssertionError("as many are free as are wanted")
 
-    def _in_groups(self, size: int, categories: Sequence[int], smallest: int) -> tuple[int, ...] | None:
-        """The largest group first; takes each to look for the next, and gives all back."""
-        taken: list[int] = []
-        while len(taken) < size:
-            rest = size - len(taken)
-            sizes = (n for n in range(min(rest, MAX_PARTY), smallest - 1, -1) if n == rest or rest - n >= smallest)
+    def _room(self, most: int, categories: Sequence[int]) -> int:
+        """The largest party of so many at most that can sit together."""
+        indexes = [self._indexes[each] for each in categories if each in self._indexes]
+        for index in indexes:
+            index.settle()
+        return next(size for size in range(most, 0, -1) if any(index.has(size) for index in indexes))
+
+    def _in_groups(self, size: int, categories: Sequence[int], smallest: int, room: int) -> tuple[int, ...] | None:
+        """The largest group first, no larger than there is room for; takes each to look for the next, and gives all
+        back.
+        """
+        groups: list[tuple[int, ...]] = []
+        rest = size
+        while rest:
+            sizes = (n for n in range(min(rest, room), smallest - 1, -1) if n == rest or rest - n >= smallest)
             group = next((pick for n in sizes if (pick := self._together(n, categories))), None)
             if group is None:
                 break
-            self.take(group.seats)
-            taken += group.seats
-        self.give_back(taken)
-        return tuple(sorted(taken)) if len(taken) == size else None
+            room = len(group.seats)
+            self.toggle(group.seats[0], (1 << room) - 1)
+            groups.append(group.seats)
+            rest -= room
+        for seats in groups:
+            self.toggle(seats[0], (1 << len(seats)) - 1)
+        return None if rest else tuple(sorted(chain.from_iterable(groups)))
 
     def orphans(self, seats: Sequence[int]) -> tuple[int, ...]:
         """The ordinary seats that would be alone without these, and are not so now."""
         found: list[int] = []
-        for row, bits in self._bits(seats).items():
-            for line in self._ground.in_row[row]:
-                free = self.free[row] & line.mask
+        for number in sorted({self.layout.row_of[seat] for seat in seats}):
+            bits = sum(1 << bit for row, bit in map(self.layout.place, seats) if row == number)
+            for line in self._ground.in_row[number]:
+                free = self.free[number] & line.mask
                 new = alone(free & ~bits) & ~alone(free)
-                found += [self.layout.rows[row].at[bit] for bit in range(new.bit_length()) if new >> bit & 1]
+                found += [self.layout.rows[number].at[bit] for bit in range(new.bit_length()) if new >> bit & 1]
         return tuple(sorted(found))
 
     def _with_wheelchairs(self, party: Party, categories: Sequence[int]) -> Pick:
@@ -239,8 +238,7 @@ class Picker:
             raise NotEnoughSeats(party.wheelchairs, left, of="wheelchair seats")
         whole = self._windows.best(party.size, party.wheelchairs, categories)
         if whole is not None:
-            orphans = self.orphans(whole)
-            return Pick(whole, Step.ORPHAN if orphans else Step.TOGETHER, orphans)
+            return Pick(whole, Step.ORPHAN if self.orphans(whole) else Step.TOGETHER)
         taken: list[int] = []
         try:
             seats, wheelchairs = party.size, party.wheelchairs
@@ -253,8 +251,7 @@ class Picker:
                 taken += self._take_ordinary(seats, categories)
         finally:
             self.give_back(taken)
-        found = tuple(sorted(taken))
-        return Pick(found, Step.SPLIT, self.orphans(found))
+        return Pick(tuple(sorted(taken)), Step.SPLIT)
 
     def _take_ordinary(self, size: int, categories: Sequence[int]) -> tuple[int, ...]:
         seats = self._ordinary(size, categories).seats

@@ -23,7 +23,7 @@ MAX_ZONES = 200
 MAX_CATEGORIES = 100
 MAX_TEXT = 200
 MAX_FAULTS = 1_000
-"""As many faults are listed of one plan."""
+"""The most faults of one plan that are listed."""
 
 FLAG_NAMES = {"wheelchair": Flags.WHEELCHAIR, "companion": Flags.COMPANION, "restricted view": Flags.RESTRICTED_VIEW}
 
@@ -168,7 +168,7 @@ def focal_point(plan: Plan) -> tuple[float, float]:
     return plan.size.width / 2, 0.0
 
 
-def layout_of(plan: Plan, zone: str, *, focus: tuple[float, float] | None = None) -> Layout:
+def layout_of(plan: Plan, zone: str) -> Layout:
     """The seats of a zone of this name, for picking. Raises KeyError if there is none."""
     found = next((each for each in plan.zones if each.name == zone), None)
     if found is None:
@@ -177,7 +177,7 @@ def layout_of(plan: Plan, zone: str, *, focus: tuple[float, float] | None = None
         (row.row_number, [Seat(p.seat.seat_guid, p.seat.seat_number, p.x, p.y, *_kind(p)) for p in seats])
         for row, seats in placed(found)
     )
-    return Layout(rows, focus=focal_point(plan) if focus is None else focus)
+    return Layout(rows, focus=focal_point(plan))
 
 
 def _kind(placed: Placed) -> tuple[str, Flags]:

@@ -13,7 +13,6 @@ import msgspec
 from cludale.services.concerts.seating.plans import Fault, Plan, UnusablePlan, faults_of
 
 MAX_BYTES = 64 * 1024 * 1024
-MAX_AREAS = 10_000
 _OLD = {"displayed", "number_of_seats", "seats_spacing", "width", "height"}
 
 _TEXT, _NUMBER, _WHOLE, _MAYBE_TEXT = "a text", "a number", "a whole number", "a text or null"

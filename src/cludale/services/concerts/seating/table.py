@@ -33,10 +33,10 @@ COLUMNS = ("section", "row", "seat", "x", "y", "category", "flags")
 MAX_BYTES = 16 * 1024 * 1024
 
 
-def read(data: bytes, *, name: str = "Plan", size: Size | None = None) -> Plan:
+def read(data: bytes, *, name: str = "Plan") -> Plan:
     """The plan in this CSV (UTF-8, the first line has the names). Raises UnusablePlan with all that is wrong.
 
-    Without a size the plan is as large as its seats need.
+    The plan is as large as its seats need.
     """
     if len(data) > MAX_BYTES:
         raise UnusablePlan([Fault("file", f"{len(data)} bytes, {MAX_BYTES} at most")])
@@ -67,7 +67,7 @@ def read(data: bytes, *, name: str = "Plan", size: Size | None = None) -> Plan:
         raise UnusablePlan([*faults, Fault(f"line {lines.line_num}", f"is no CSV: {wrong}")]) from None
     if not zones and not faults:
         faults.append(Fault("file", "has no seats"))
-    plan = _plan(name, size, zones)
+    plan = _plan(name, zones)
     faults += [_at_line(each, where) for each in faults_of(plan)] if zones else []
     if faults:
         raise UnusablePlan(faults)
@@ -125,11 +125,9 @@ def _number(said: str, name: str, place: str, faults: list[Fault]) -> float:
     return number
 
 
-def _plan(name: str, size: Size | None, zones: dict[str, dict[str, list[PlanSeat]]]) -> Plan:
+def _plan(name: str, zones: dict[str, dict[str, list[PlanSeat]]]) -> Plan:
     seats = [seat for rows in zones.values() for row in rows.values() for seat in row]
     categories = dict.fromkeys(seat.category for seat in seats)
-    if size is None:
-        size = Size(_room(seat.position.x for seat in seats), _room(seat.position.y for seat in seats))
     return Plan(
         name,
         tuple(Category(each) for each in categories),
@@ -137,7 +135,7 @@ def _plan(name: str, size: Size | None, zones: dict[str, dict[str, list[PlanSeat
             Zone(section, Position(0, 0), tuple(PlanRow(row, tuple(seats)) for row, seats in rows.items()))
             for section, rows in zones.items()
         ),
-        size,
+        Size(_room(seat.position.x for seat in seats), _room(seat.position.y for seat in seats)),
     )
 
 

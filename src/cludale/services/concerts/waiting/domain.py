@@ -22,8 +22,8 @@ from cludale.kernel.events import Event
 from cludale.kernel.ids import same_as
 from cludale.kernel.refusals import Refusal
 from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, OverTheLimit, WaitingListFull
-from cludale.services.concerts import domain
-from cludale.services.concerts.domain import Hold, Seating
+from cludale.services.concerts import domain, evolution
+from cludale.services.concerts.domain import Hold
 from cludale.services.concerts.events import (
     ReleaseReason,
     SeatsOffered,
@@ -32,6 +32,7 @@ from cludale.services.concerts.events import (
     WaitingListLeft,
     WhyLeft,
 )
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.prices.domain import CodeTerms, Terms
 from cludale.services.concerts.prices.price_list import NO_PRICING, Pricing
 from cludale.services.concerts.stock import Reservation, Section, Status, unavailable
@@ -175,7 +176,7 @@ def evolve(waiting: WaitingList, event: Event, *, at: datetime) -> WaitingList:
 def _after(line: Line, events: Sequence[Event], at: datetime) -> Line:
     seating, waiting = line
     for event in events:
-        seating = domain.evolve(seating, event)
+        seating = evolution.evolve(seating, event)
         waiting = evolve(waiting, event, at=at)
     return Line(seating, waiting)
 
@@ -241,7 +242,7 @@ def _leave(line: Line, leave: Leave) -> tuple[Line, tuple[Event, ...]]:
     if offered is None or offered.status is not Status.HELD:
         return line, ()
     released = SeatsReleased(allocation=offered.allocation, order_id=offered.order_id, reason=ReleaseReason.CANCELLED)
-    after = domain.evolve(line.seating, released)
+    after = evolution.evolve(line.seating, released)
     closed: Reservation = replace(after.reservations[offered.id], closed=True)
     kept = {**after.reservations, offered.id: closed}
     return Line(Seating(after.section, kept, after.hall), line.waiting), (released,)

@@ -40,9 +40,9 @@ def all_endpoints(*, after: str | None) -> Query:
     return Query(after=after, limit=200, partition=PARTITION)
 
 
-def of_organizer(organizer: str, *, after: str | None = None, limit: int = 200) -> Query:
+def of_organizer(organizer: str, *, after: str | None) -> Query:
     """A page of an organizer's endpoints."""
-    return Query(equal={"organizer": organizer}, after=after, limit=limit, partition=PARTITION)
+    return Query(equal={"organizer": organizer}, after=after, limit=200, partition=PARTITION)
 
 
 def listed(organizer: str, *, webhook_id: str | None, status: Status | None, after: str | None, limit: int) -> Query:

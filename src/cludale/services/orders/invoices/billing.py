@@ -83,7 +83,7 @@ class Billing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
     @property
     def unnumbered(self) -> tuple[Paper, ...]:
-        """Those that wait for a number."""
+        """The papers that wait for a number."""
         return tuple(each for each in self.papers if each.number is None)
 
     @property

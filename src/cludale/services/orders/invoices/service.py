@@ -80,7 +80,7 @@ class Invoicing:
         self._pace = pace
         self._pages = pages
         self._organizers: Mapping[str, InvoiceSettings] = {}
-        """Those that may have invoices now."""
+        """The settings of the organizers who have invoices now, by organizer."""
         self._known_at: datetime | None = None
         self._look_at: datetime | None = None
         self.due = DueWork(

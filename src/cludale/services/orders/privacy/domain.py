@@ -139,7 +139,7 @@ def is_named(particulars: Particulars, sought: Sequence[str]) -> bool:
 
 
 def packed_invoiced(invoiced: Invoiced) -> bytes:
-    """As it is sealed."""
+    """Its bytes, ready to be sealed."""
     return _encode(invoiced)
 
 

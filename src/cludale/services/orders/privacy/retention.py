@@ -33,11 +33,11 @@ class Behind:
         self._behind = timedelta(days=days)
 
     def now(self) -> datetime:
-        """So many days before now."""
+        """The time `days` ago."""
         return self._clock.now() - self._behind
 
     async def sleep(self, seconds: float) -> None:
-        """As long as ever."""
+        """Sleep for as long as on the real clock."""
         await self._clock.sleep(seconds)
 
 

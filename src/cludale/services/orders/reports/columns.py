@@ -32,9 +32,9 @@ class Column(NamedTuple):
     is_personal: bool = False
 
 
-def line_of(order: Order, concert: Concert, left: Particulars = NOTHING) -> Line:
+def line_of(order: Order, concert: Concert) -> Line:
     """The order as a line."""
-    return Line(order, concert, money_of(order), left)
+    return Line(order, concert, money_of(order))
 
 
 def _amount(units: Callable[[Line], int]) -> Callable[[Line], Cell]:

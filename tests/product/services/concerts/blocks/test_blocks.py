@@ -23,8 +23,9 @@ from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.changes.domain import SeatsInUse
 from cludale.services.concerts.changes.service import SectionWish
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.domain import ChangeSection, Hold, Seating
+from cludale.services.concerts.domain import ChangeSection, Hold
 from cludale.services.concerts.events import ConcertFields, LetGoReason, SeatsHeldBack, SeatsLetGo, SectionPlan
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import BLOCKS

@@ -13,7 +13,7 @@ from cludale.services.concerts import domain, zones
 from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.changes.domain import ChangedMeanwhile, SeatsInUse, StatusRefused
 from cludale.services.concerts.concert import Concert, check_on_sale
-from cludale.services.concerts.domain import ChangeSection, Hold, Seating, Sell
+from cludale.services.concerts.domain import ChangeSection, Hold, Sell
 from cludale.services.concerts.events import (
     ConcertChanged,
     ConcertFields,
@@ -26,6 +26,7 @@ from cludale.services.concerts.events import (
     SeatsTaken,
     SectionPlan,
 )
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Section
 
 PRICE = Money(4500, "EUR")

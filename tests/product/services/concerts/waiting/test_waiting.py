@@ -10,7 +10,7 @@ from cludale.kernel.events import Event
 from cludale.kernel.money import Money
 from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, OverTheLimit, SeatsUnavailable
 from cludale.services.concerts import domain
-from cludale.services.concerts.domain import Cancel, Expire, Hold, Seating, Sell
+from cludale.services.concerts.domain import Cancel, Expire, Hold, Sell
 from cludale.services.concerts.events import (
     ReleaseReason,
     SaleRefused,
@@ -20,6 +20,7 @@ from cludale.services.concerts.events import (
     WaitingListLeft,
     WhyLeft,
 )
+from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.waiting import domain as waiting
 from cludale.services.concerts.waiting.domain import EndList, Join, Leave, Line, ListCommand, MakeOffers, WaitingList
