@@ -4,7 +4,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from cludale.ports.clock import Clock
-from cludale.runtime.tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
@@ -28,17 +27,9 @@ class Sweeper:
         self._every_seconds = every_seconds
         self._clock = clock
         self._takes_work = takes_work
-        self._tasks = Tasks(lambda error: _log.critical("due work is looked for no more: %r", error, exc_info=error))
 
-    def start(self) -> None:
-        """Sweep now, for what an earlier run left, and then every so often."""
-        self._tasks.start(self._run())
-
-    async def stop(self) -> None:
-        """Stop at once; due work stays due."""
-        await self._tasks.stop()
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Sweep now, for what an earlier run left, and then every so often, until cancelled; due work stays due."""
         while True:
             for name, sweep in self._sweeps.items() if self._takes_work() else ():
                 try:

@@ -140,7 +140,7 @@ class Platform:
         for each in self.services:
             self.histories.watch(each.name, partial(self._figures, each))
         self._readiness = Readiness(self.clock)
-        self._tasks = Tasks(lambda error: _log.critical("no start behind the sidecar: %r", error, exc_info=error))
+        self._tasks = Tasks(lambda error: _log.critical("a task of the platform ended: %r", error, exc_info=error))
         self.internal: Sequence[Route] = ()
         """Routes for the sidecar."""
         self.admit: Admit | None = None
@@ -321,14 +321,14 @@ class Platform:
                 "only %s here: events stay in the outbox, for there is no bus between processes",
                 ", ".join(self._running),
             )
-        self.sweeper.start()
+        self._tasks.start(self.sweeper.run())
         self.ready = True
 
     async def _join(self, sidecar: Sidecar) -> None:
         """Begin once the sidecar is there; it waits for this process to listen, so this can't be waited for."""
         await sidecar.wait(self.settings.sidecar_seconds)
         self.relay.start()
-        self.sweeper.start()
+        self._tasks.start(self.sweeper.run())
         self.ready = True
         look = SidecarProbe(sidecar).probe
         self._readiness.watch(
@@ -375,7 +375,6 @@ class Platform:
         await self.key_watch.stop()
         if self._exchange is not None:
             await self._exchange.stop()
-        await self.sweeper.stop()
         await self.relay.stop()
         await self.bus.stop()
         for each in self._running.values():

@@ -19,6 +19,7 @@ Since = Annotated[
     str | None, typer.Option(help="Placed then or later: 2027-06-05T19:30:00Z, or a day where the concert is.")
 ]
 Until = Annotated[str | None, typer.Option(help="Placed before this time or day.")]
+File = Annotated[Path | None, typer.Option("--to", help="Write it to this file, .csv or .xlsx.", dir_okay=False)]
 
 PROGRESS_SECONDS = 1.0
 
@@ -33,9 +34,7 @@ def sales(
     section: Section = None,
     since: Since = None,
     until: Until = None,
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Write it to this file, .csv or .xlsx.", dir_okay=False)
-    ] = None,
+    to: File = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -44,11 +43,9 @@ def sales(
     An order counts on the day on which it was placed, in its concert's time zone, with all that became of it since.
     """
     wanted = {"by": by, "concertId": concert, "section": section, "since": since, "until": until}
-    with Client(url) as client:
-        if to is not None:
-            save(client, "/orders/reports/sales", {**wanted, "format": format_of(to)}, to)
-            return
-        report = client.long("/orders/reports/sales", wanted)
+    report = _report("sales", wanted, to, url)
+    if report is None:
+        return
     if json:
         print_json(report)
         return
@@ -66,21 +63,26 @@ def till(
     section: Section = None,
     since: Since = None,
     until: Until = None,
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Write it to this file, .csv or .xlsx.", dir_okay=False)
-    ] = None,
+    to: File = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """Add up what was taken and given back at the box office, by concert, seller, day and method."""
     wanted = {"concertId": concert, "section": section, "since": since, "until": until}
-    with Client(url) as client:
-        if to is not None:
-            save(client, "/orders/reports/till", {**wanted, "format": format_of(to)}, to)
-            return
-        report = client.long("/orders/reports/till", wanted)
+    report = _report("till", wanted, to, url)
+    if report is None:
+        return
     columns = ("concertId", "seller", "day", "method", "sales", "taken", "givenBack", "net")
     table(report["items"], columns=columns, as_json=json)
+
+
+def _report(name: str, wanted: Parameters, to: Path | None, url: str | None) -> Any:
+    """The report; None if it was written to a file instead."""
+    with Client(url) as client:
+        if to is None:
+            return client.long(f"/orders/reports/{name}", wanted)
+        save(client, f"/orders/reports/{name}", {**wanted, "format": format_of(to)}, to)
+        return None
 
 
 def _table(rows: list[dict[str, Any]], named: list[str]) -> None:

@@ -461,7 +461,7 @@ class Process(Owner):
         )
         self.store.start()
         self.relay.start()
-        self.sweeper.start()
+        self._sweeping = asyncio.get_running_loop().create_task(self.sweeper.run())
 
     def die(self) -> None:
         """Be killed: nothing of it runs again."""
@@ -489,7 +489,8 @@ class Process(Owner):
 
     async def stop(self) -> None:
         """End in an orderly way, as a platform does."""
-        await self.sweeper.stop()
+        self._sweeping.cancel()
+        await asyncio.gather(self._sweeping, return_exceptions=True)
         await self.relay.stop()
         await (self._bus or self.inbound).stop()
         for stop in self._stops:

@@ -45,14 +45,14 @@ class Broom:
 async def test_it_sweeps_at_once_and_then_every_so_often() -> None:
     clock, broom = StepClock(), Broom()
     sweeper = Sweeper({"concerts": broom.sweep}, every_seconds=2.5, clock=clock)
-    sweeper.start()
+    sweeping = asyncio.create_task(sweeper.run())
     await asyncio.sleep(0.001)
     assert broom.swept == 1
     await clock.step()
     await clock.step()
     assert broom.swept == 3
     assert set(clock.slept) == {2.5}
-    await sweeper.stop()
+    sweeping.cancel()
     await clock.step()
     assert broom.swept == 3
 
@@ -60,26 +60,22 @@ async def test_it_sweeps_at_once_and_then_every_so_often() -> None:
 async def test_one_services_trouble_keeps_no_other_from_being_swept(caplog: pytest.LogCaptureFixture) -> None:
     clock, broken, sound = StepClock(), Broom(OSError("disk")), Broom()
     sweeper = Sweeper({"payments": broken.sweep, "concerts": sound.sweep}, every_seconds=1, clock=clock)
-    sweeper.start()
+    sweeping = asyncio.create_task(sweeper.run())
     await clock.step()
     await clock.step()
     assert broken.swept == sound.swept == 3
     assert "sweep of payments" in caplog.text
-    await sweeper.stop()
+    sweeping.cancel()
 
 
 async def test_nothing_is_swept_while_another_release_does_the_work() -> None:
     clock, broom, takes_work = StepClock(), Broom(), False
     sweeper = Sweeper({"orders": broom.sweep}, every_seconds=1, clock=clock, takes_work=lambda: takes_work)
-    sweeper.start()
+    sweeping = asyncio.create_task(sweeper.run())
     await clock.step()
     await clock.step()
     assert broom.swept == 0
     takes_work = True
     await clock.step()
     assert broom.swept == 1
-    await sweeper.stop()
-
-
-async def test_it_can_be_stopped_before_it_began() -> None:
-    await Sweeper({}, every_seconds=1, clock=StepClock()).stop()
+    sweeping.cancel()
