@@ -26,14 +26,24 @@ class Halves:
         for number, pair in enumerate(self._pairs):
             for line in pair:
                 self._of_row.setdefault(line.row, []).append(number)
+        self._open: set[int] = set()
+        """The pairs whose rows both have seats free."""
         self._keys: dict[int, dict[int, int]] = {}
         """By size, the key of each pair in which there is a place."""
         self._changed: dict[int, set[int]] = {}
         """By size, the pairs whose seats have changed since they were looked at."""
+        for row in self._of_row:
+            self.changed(row)
 
     def changed(self, row: int) -> None:
         """The free bits of its line in this row are others now."""
         pairs = self._of_row.get(row, ())
+        for number in pairs:
+            front, back = self._pairs[number]
+            if self._free[front.row] and self._free[back.row]:
+                self._open.add(number)
+            else:
+                self._open.discard(number)
         for changed in self._changed.values():
             changed.update(pairs)
 
@@ -44,15 +54,13 @@ class Halves:
         keys = self._keys.setdefault(size, {})
         changed = self._changed.get(size)
         if changed is None:
-            changed = self._changed[size] = set(range(len(self._pairs)))
-        free, pairs = self._free, self._pairs
-        for number in changed:
-            front, back = pairs[number]
-            key = self._look(front, back, size) if free[front.row] and free[back.row] else NO_HALVES
+            changed = self._changed[size] = self._open.copy()
+        for number in keys.keys() & changed:
+            del keys[number]
+        for number in changed & self._open:
+            key = self._look(*self._pairs[number], size)
             if key != NO_HALVES:
                 keys[number] = key
-            else:
-                keys.pop(number, None)
         changed.clear()
         return min(keys.values(), default=NO_HALVES)
 

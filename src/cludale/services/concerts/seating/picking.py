@@ -17,6 +17,7 @@ ordinary seat beside a free companion seat is alone. A party that asks gets as m
 others beside them (`accessible`). A party of more than MAX_PARTY is placed from step 4 on.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from copy import copy
 from enum import StrEnum
@@ -200,7 +201,7 @@ class Picker:
         indexes = [self._indexes[each] for each in categories if each in self._indexes]
         for index in indexes:
             index.settle()
-        return next(size for size in range(most, 0, -1) if any(index.has(size) for index in indexes))
+        return bisect_left(range(1, most + 1), x=True, key=lambda size: not any(index.has(size) for index in indexes))
 
     def _in_groups(self, size: int, categories: Sequence[int], smallest: int, room: int) -> tuple[int, ...] | None:
         """The largest group first, no larger than there is room for; takes each to look for the next, and gives all

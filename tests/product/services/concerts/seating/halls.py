@@ -7,12 +7,22 @@ from cludale.services.concerts.seating.layout import Flags, Layout, Seat
 ACCESSIBLE = Flags.WHEELCHAIR | Flags.COMPANION
 
 
-def hall(*rows: str, focus: tuple[float, float] = (40, -20)) -> Layout:
-    """A row is a text: `s` a seat, `_` an aisle, `w` wheelchair, `c` companion, `r` restricted view, `b` category B."""
+def hall(*rows: str, focus: tuple[float, float] = (40, -20), bend: float = 0) -> Layout:
+    """A row is a text: `s` a seat, `_` an aisle, `w` wheelchair, `c` companion, `r` restricted view, `b` category B.
+
+    `bend` makes its rows curves.
+    """
     made = []
     for number, row in enumerate(rows):
         seats = [
-            Seat(f"{number}-{place}", str(place), place * 10.0, number * 12.0, "B" if kind == "b" else "A", FLAGS[kind])
+            Seat(
+                f"{number}-{place}",
+                str(place),
+                place * 10.0,
+                number * 12.0 + bend * (place * 10.0 - focus[0]) ** 2,
+                "B" if kind == "b" else "A",
+                FLAGS[kind],
+            )
             for place, kind in enumerate(row)
             if kind != "_"
         ]

@@ -79,6 +79,37 @@ def test_however_many_seats_change_at_once_the_next_party_gets_the_best() -> Non
                 assert [seat.at for seat in best(seats, text, size)] == list(expected.seats)
 
 
+@pytest.mark.parametrize(("seed", "bend"), [(1, 0.0), (2, 0.004), (3, -0.003)])
+def test_until_the_last_seat_every_party_gets_the_best_though_others_give_seats_back(seed: int, bend: float) -> None:
+    """Parties of all sizes, in straight rows and curved ones. Every few parties several give their seats back at once,
+    and in the end, where hardly any two are neighbours, all sit in halves and groups.
+    """
+    choices = random.Random(seed)
+    rows = ["".join(choices.choices("sssssssssssss_cr", k=18)) for _ in range(12)]
+    layout = hall(*rows, focus=(85.0, -30.0), bend=bend)
+    chosen, reference = Hall(layout).apart(), Reference(layout, rows)
+    free, had, steps = set(range(len(layout))), list[list[int]](), set[Step]()
+    for turn in range(260):
+        if turn % 9 == 0 and len(had) > 6:
+            for _ in range(5 if turn < 140 else 2):
+                free |= {*had.pop(choices.randrange(len(had)))}
+        size = choices.choice((1, 1, 2, 2, 2, 2, 3, 4, 5, 7, 12, 17, 24))
+        taken = sum(1 << seat for seat in range(len(layout)) if seat not in free)
+        text = taken.to_bytes((len(layout) + 7) >> 3, "little")
+        expected = reference.best(free, size)
+        try:
+            seats = chosen.best(text, Party(size))
+        except NotEnoughSeats:
+            assert expected is None
+            continue
+        assert expected is not None
+        assert seats == expected.seats
+        steps.add(expected.step)
+        free -= {*seats}
+        had.append(list(seats))
+    assert steps == set(Step)
+
+
 @settings(max_examples=60, deadline=None)
 @given(ROWS, st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3)), max_size=8))
 def test_who_asks_gets_as_many_wheelchair_seats_as_asked_and_a_picker_is_the_same_when_made_anew(
@@ -102,6 +133,16 @@ def test_who_asks_gets_as_many_wheelchair_seats_as_asked_and_a_picker_is_the_sam
                 assert Picker(chosen.layout, chosen.free).best(Party(each)) == chosen.best(Party(each))
             except NotEnoughSeats:
                 continue
+
+
+def test_a_size_that_is_asked_for_late_is_looked_up_as_seats_are_now() -> None:
+    """Row 0 is nearer while its first seats are free, and row 1 once they are not."""
+    chosen = picker("s" * 10, "s" * 10, focus=(0, -20)).copy()
+    chosen.best(Party(5))
+    chosen.take([0, 1])
+    chosen.best(Party(5))
+    chosen.take([9])
+    assert chosen.best(Party(3)).seats == (10, 11, 12)
 
 
 def test_a_party_sits_at_the_nearest_seats_that_leave_none_alone() -> None:
