@@ -19,7 +19,11 @@ STREAM = "cludale"
 DUPLICATE_WINDOW_SECONDS = 120
 """A second publish of one event within this time is dropped by the broker; after it, by the inbox."""
 MAX_BYTES = 4 * 2**30
+DEAD_LETTER_BYTES = 2**28
+"""Dead letters only pass through: a service takes its own at once, and keeps them in its store."""
 PROBE_BYTES = 2**20
+_STORAGE_EXCEEDED = 10_047
+"""JetStream's number for a stream that has no room (JSStorageResourcesExceededErr, nats-server's errors.json)."""
 ACK_WAIT_SECONDS = 15
 MAX_ACK_PENDING = 500
 ANSWER_SECONDS = 5
@@ -77,20 +81,29 @@ async def ensure_streams(url: str, services: Collection[str]) -> None:
     Raises BrokerRefused, TimeoutError.
     """
     consumers = [each for name in services for each in consumers_of(name)]
+    streams = streams_of(services)
     async with jetstream(url) as broker:
-        for stream in streams_of(services):
-            await _ensure_stream(broker, stream)
+        for stream in streams:
+            await _ensure_stream(broker, stream, reserved=sum(each["max_bytes"] for each in streams))
         for name in {each.stream for each in consumers}:
             await _ensure_consumers(broker, name, [each for each in consumers if each.stream == name], services)
 
 
-async def _ensure_stream(broker: "JetStreamContext", stream: dict[str, Any]) -> None:
-    from nats.js.errors import NotFoundError  # noqa: PLC0415 - an extra
+async def _ensure_stream(broker: "JetStreamContext", stream: dict[str, Any], *, reserved: int) -> None:
+    from nats.js.errors import APIError, NotFoundError  # noqa: PLC0415 - an extra
 
     try:
-        await broker.update_stream(**stream)
-    except NotFoundError:
-        await broker.add_stream(**stream)
+        try:
+            await broker.update_stream(**stream)
+        except NotFoundError:
+            await broker.add_stream(**stream)
+    except APIError as error:
+        if error.err_code != _STORAGE_EXCEEDED:
+            raise
+        raise BrokerRefused(
+            f"too little room on NATS's disk: its streams reserve {reserved / 2**30:.1f} GiB, and it gives them three "
+            "quarters of what is free (or max_file_store in its configuration)"
+        ) from error
 
 
 async def _ensure_consumers(
@@ -116,7 +129,10 @@ def streams_of(services: Collection[str]) -> list[dict[str, Any]]:
     """
     return [
         _stream(STREAM, TOPICS),
-        *(_stream(dead_letters_of(service), [dead_letters_of(service)]) for service in sorted(services)),
+        *(
+            {**_stream(dead_letters_of(service), [dead_letters_of(service)]), "max_bytes": DEAD_LETTER_BYTES}
+            for service in sorted(services)
+        ),
         # nobody hears it: the last probe is kept, for a stream without a consumer would write nothing
         {**_stream(PROBES, [PROBES]), "retention": "limits", "discard": "old", "max_bytes": PROBE_BYTES, "max_msgs": 1},
     ]

@@ -1,6 +1,7 @@
 """PostgreSQL and NATS as we start them: ready when they say so, durable, gone when they are stopped."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from tests.listening import listening
 from tests.parts import need
 from tests.patience import until
 
+from cludale.services import NAMES
 from cludale_operations.local.free_ports import free_ports
 from cludale_operations.local.jetstream import STREAM, BrokerRefused, ensure_streams, jetstream
 from cludale_operations.local.logins import kept_login
@@ -92,6 +94,34 @@ async def test_streams_can_be_made_twice_and_grow_with_the_services(nats: Nats) 
     async with jetstream(nats.url) as broker:
         names = {each.config.name for each in await broker.streams_info()}
     assert {STREAM, "orders-dead-letters", "audit-dead-letters"} <= names
+
+
+class SmallNats(Nats):
+    """A server on a disk on which its streams may take so much."""
+
+    room = 8 * 2**30 * 3 // 4
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        path = self.folder / "nats.conf"
+        configuration = json.loads(path.read_text())
+        configuration["jetstream"]["max_file_store"] = self.room
+        path.write_text(json.dumps(configuration))
+
+
+async def test_the_streams_of_all_services_fit_on_a_disk_with_eight_gib_free(tmp_path: Path) -> None:
+    need("nats-server")
+    async with SmallNats(tmp_path).running() as server:
+        await ensure_streams(server.url, NAMES)
+
+
+async def test_a_disk_with_too_little_room_for_the_streams_is_called_that(tmp_path: Path) -> None:
+    need("nats-server")
+    small = SmallNats(tmp_path)
+    small.room = 2**30
+    async with small.running() as server:
+        with pytest.raises(BrokerRefused, match=r"too little room on NATS's disk: its streams reserve 4\.3 GiB"):
+            await ensure_streams(server.url, ["orders"])
 
 
 async def test_nats_takes_nobody_without_the_password(nats_server: Nats) -> None:
