@@ -11,6 +11,7 @@ from cludale.kernel.icalendar import content, text, utc, when
 from cludale.ports.programme import ConcertDetails
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.events import NotificationKind
+from cludale.services.notifications.words import PLAIN, Speech, order_and_tickets
 
 PRODUCT = "-//Cludale Tickets//Confirmation//EN"
 FIRST_REVISION = datetime(2020, 1, 1, tzinfo=UTC)
@@ -24,12 +25,13 @@ class Entry(NamedTuple):
     content: bytes
 
 
-def calendar(n: Notification, concert: ConcertDetails, *, organizer: str, link: str = "") -> Entry | None:
+def calendar(
+    n: Notification, concert: ConcertDetails, speech: Speech = PLAIN, *, organizer: str, link: str = ""
+) -> Entry | None:
     """The entry, to be kept (PUBLISH) or taken away (CANCEL). None: there is none to send, or its date is no date.
 
     `organizer`: the sender's address. `link`: the order's page, or empty.
     """
-    held = n.quantity - n.returned
     is_off = n.kind is NotificationKind.CANCELLATION or (n.kind is NotificationKind.MOVED and n.date is None)
     if n.kind in (NotificationKind.REFUND, NotificationKind.RESEATED) or (
         n.kind is NotificationKind.CANCELLATION and not n.was_paid
@@ -40,7 +42,6 @@ def calendar(n: Notification, concert: ConcertDetails, *, organizer: str, link: 
         ends = _end(begins, concert, n)
     except ValueError:
         return None
-    tickets = f"{held} ticket{'' if held == 1 else 's'}"
     where = f"{concert.venue}, {concert.place}" if concert.venue and concert.place else concert.venue
     method = "CANCEL" if is_off else "PUBLISH"
     lines = [
@@ -56,7 +57,7 @@ def calendar(n: Notification, concert: ConcertDetails, *, organizer: str, link: 
         f"DTSTAMP:{utc(n.created_at)}",
         f"UID:{n.order_id}@cludale-tickets",
         f"SEQUENCE:{max(0, int((n.created_at - FIRST_REVISION).total_seconds() // 60))}",
-        f"DESCRIPTION:{text(f'Order {n.order_id}, {tickets}')}",
+        f"DESCRIPTION:{text(order_and_tickets(n, speech))}",
         *((f"LOCATION:{text(where)}",) if where else ()),
         f"ORGANIZER:mailto:{organizer}",
         f"STATUS:{'CANCELLED' if is_off else 'CONFIRMED'}",

@@ -61,9 +61,9 @@ class Letters:
         Where the organizer's template can't be filled in all the same, the platform's is, and the log says so.
         `concerts`: of the lines of a cart.
         """
-        link = self._link(n.named) or ""
+        link, speech = self._link(n.named) or "", spoken(language)
         values = words.values(
-            n, contact, concert, spoken(language), language=language, sender=self._sender, link=link, concerts=concerts
+            n, contact, concert, speech, language=language, sender=self._sender, link=link, concerts=concerts
         )
         try:
             letter = letter_of(values, own)
@@ -77,7 +77,7 @@ class Letters:
             for each in n.each_order
             if n.kind is not NotificationKind.OFFER
             and (of := about.get(each.concert_id)) is not None
-            and (entry := calendar(each, of, organizer=self._address, link=link)) is not None
+            and (entry := calendar(each, of, speech, organizer=self._address, link=link)) is not None
         ]
         attachments = tuple(
             Attachment(

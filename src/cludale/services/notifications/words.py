@@ -544,6 +544,12 @@ def _have(n: Notification, speech: Speech, concert: ConcertDetails | None) -> Se
     return [f"{': '.join(told)}.", _refunded(n, speech) if n.kind in _CONFIRMING else ""]
 
 
+def order_and_tickets(n: Notification, speech: Speech) -> str:
+    """Which order it is, and how many tickets it has: for the calendar. Not where: seats may change later."""
+    order = speech.gettext("Order: %(order)s.") % {"order": n.order_id}
+    return f"{order} {_tickets(n.quantity - n.returned, speech)}."
+
+
 def _tickets(number: int, speech: Speech) -> str:
     return speech.ngettext("%(number)s ticket", "%(number)s tickets", number) % {"number": number}
 

@@ -14,6 +14,7 @@ from cludale.ports.programme import ConcertDetails
 from cludale.services.notifications.calendar import Entry, calendar
 from cludale.services.notifications.domain import Notification, Status
 from cludale.services.notifications.events import NotificationKind
+from cludale.services.notifications.letters import spoken
 from cludale.services.orders.events import CancelReason
 
 CONFIRMED = Notification(
@@ -82,6 +83,25 @@ def test_every_entry_has_what_rfc_5545_and_5546_want(n: Notification) -> None:
     assert required - set(read.keys()) == set()
     assert str(read["ORGANIZER"]) == "mailto:tickets@example.com"
     assert "ATTENDEE" not in read  # as RFC 5546, section 3.2.1, has it for what is only published
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Order: order-1. 2 tickets."),
+        ("de", "Bestellung: order-1. 2 Tickets."),
+        ("fr", "Commande : order-1. 2 billets."),
+        ("es", "Pedido: order-1. 2 entradas."),
+    ],
+)
+def test_the_entry_says_in_the_buyers_language_which_order_it_is_and_how_many_tickets(language: str, said: str) -> None:
+    made = calendar(CONFIRMED, CONCERT, spoken(language), organizer="tickets@example.com")
+    assert made is not None
+    (read,) = Calendar.from_ical(made.content).events
+    assert str(read["DESCRIPTION"]).replace("\N{NO-BREAK SPACE}", " ") == said
+    part = calendar(replace(CONFIRMED, returned=1), CONCERT, spoken("en"), organizer="tickets@example.com")
+    assert part is not None
+    assert b"1 ticket." in part.content
 
 
 def test_a_concert_that_is_moved_takes_the_place_of_the_entry_before() -> None:
