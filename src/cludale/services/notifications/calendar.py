@@ -11,7 +11,6 @@ from cludale.kernel.icalendar import content, text, utc, when
 from cludale.ports.programme import ConcertDetails
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.events import NotificationKind
-from cludale.services.notifications.words import PLAIN, Speech, order_and_tickets
 
 PRODUCT = "-//Cludale Tickets//Confirmation//EN"
 FIRST_REVISION = datetime(2020, 1, 1, tzinfo=UTC)
@@ -26,11 +25,11 @@ class Entry(NamedTuple):
 
 
 def calendar(
-    n: Notification, concert: ConcertDetails, speech: Speech = PLAIN, *, organizer: str, link: str = ""
+    n: Notification, concert: ConcertDetails, *, organizer: str, said: str = "", link: str = ""
 ) -> Entry | None:
     """The entry, to be kept (PUBLISH) or taken away (CANCEL). None: there is none to send, or its date is no date.
 
-    `organizer`: the sender's address. `link`: the order's page, or empty.
+    `organizer`: the sender's address. `said` of the order, in the buyer's language. `link`: the order's page, or empty.
     """
     is_off = n.kind is NotificationKind.CANCELLATION or (n.kind is NotificationKind.MOVED and n.date is None)
     if n.kind in (NotificationKind.REFUND, NotificationKind.RESEATED) or (
@@ -57,7 +56,7 @@ def calendar(
         f"DTSTAMP:{utc(n.created_at)}",
         f"UID:{n.order_id}@cludale-tickets",
         f"SEQUENCE:{max(0, int((n.created_at - FIRST_REVISION).total_seconds() // 60))}",
-        f"DESCRIPTION:{text(order_and_tickets(n, speech))}",
+        *((f"DESCRIPTION:{text(said)}",) if said else ()),
         *((f"LOCATION:{text(where)}",) if where else ()),
         f"ORGANIZER:mailto:{organizer}",
         f"STATUS:{'CANCELLED' if is_off else 'CONFIRMED'}",

@@ -77,7 +77,12 @@ class Letters:
             for each in n.each_order
             if n.kind is not NotificationKind.OFFER
             and (of := about.get(each.concert_id)) is not None
-            and (entry := calendar(each, of, speech, organizer=self._address, link=link)) is not None
+            and (
+                entry := calendar(
+                    each, of, organizer=self._address, said=words.order_and_tickets(each, speech), link=link
+                )
+            )
+            is not None
         ]
         attachments = tuple(
             Attachment(

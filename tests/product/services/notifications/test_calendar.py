@@ -10,11 +10,13 @@ from icalendar import Calendar
 from msgspec.structs import replace
 from tests.fakes import NOON
 
+from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails
 from cludale.services.notifications.calendar import Entry, calendar
 from cludale.services.notifications.domain import Notification, Status
 from cludale.services.notifications.events import NotificationKind
-from cludale.services.notifications.letters import spoken
+from cludale.services.notifications.letters import Letters, spoken
+from cludale.services.notifications.words import order_and_tickets
 from cludale.services.orders.events import CancelReason
 
 CONFIRMED = Notification(
@@ -95,13 +97,20 @@ def test_every_entry_has_what_rfc_5545_and_5546_want(n: Notification) -> None:
     ],
 )
 def test_the_entry_says_in_the_buyers_language_which_order_it_is_and_how_many_tickets(language: str, said: str) -> None:
-    made = calendar(CONFIRMED, CONCERT, spoken(language), organizer="tickets@example.com")
+    words = order_and_tickets(CONFIRMED, spoken(language))
+    made = calendar(CONFIRMED, CONCERT, organizer="tickets@example.com", said=words)
     assert made is not None
     (read,) = Calendar.from_ical(made.content).events
     assert str(read["DESCRIPTION"]).replace("\N{NO-BREAK SPACE}", " ") == said
-    part = calendar(replace(CONFIRMED, returned=1), CONCERT, spoken("en"), organizer="tickets@example.com")
-    assert part is not None
-    assert b"1 ticket." in part.content
+    assert order_and_tickets(replace(CONFIRMED, returned=1), spoken("en")) == "Order: order-1. 1 ticket."
+
+
+def test_a_letter_brings_the_entry_in_its_own_language() -> None:
+    contact = Contact("ada@example.org", None, language="de")
+    letter = Letters(sender="tickets@example.com").email(CONFIRMED, contact, CONCERT, None, language="de")
+    (attached,) = letter.attachments
+    (read,) = Calendar.from_ical(attached.content).events
+    assert str(read["DESCRIPTION"]) == "Bestellung: order-1. 2 Tickets."
 
 
 def test_a_concert_that_is_moved_takes_the_place_of_the_entry_before() -> None:
