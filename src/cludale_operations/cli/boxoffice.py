@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cludale_operations.cli import wanted
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.concerts import counts
 from cludale_operations.cli.invoices import InvoiceTo, billing_address
 from cludale_operations.cli.screen import fail, record
 
@@ -20,22 +20,20 @@ def sell(
     concert: Annotated[str, typer.Argument(help="The concert's id.")],
     *,
     method: Annotated[str, typer.Option(help="cash, terminal or complimentary.")] = "cash",
-    quantity: Annotated[int | None, typer.Option(min=1, help="How many tickets.")] = None,
-    tickets: Annotated[str | None, typer.Option(help="Which, by category: adult=2,child=1.")] = None,
-    section: Annotated[str | None, typer.Option(help="Where. Default: the cheapest with room.")] = None,
-    seat: Annotated[
-        list[str] | None, typer.Option(help="The id of a numbered seat; give one for each. Default: the best together.")
-    ] = None,
-    code: Annotated[str | None, typer.Option(help="A discount code.")] = None,
+    quantity: wanted.Quantity = None,
+    tickets: wanted.Tickets = None,
+    section: wanted.Section = None,
+    seat: wanted.Seats = None,
+    code: wanted.Code = None,
     receipt: Annotated[str | None, typer.Option(help="The card terminal's own reference.")] = None,
     reason: Annotated[str | None, typer.Option(help="Why they are complimentary. Only organizers see it.")] = None,
     any_time: Annotated[
         bool, typer.Option("--any-time", help="Also before the sale begins and after it ends.")
     ] = False,
     block: Annotated[str | None, typer.Option(help="Out of this block of seats that are held back.")] = None,
-    name: Annotated[str | None, typer.Option(help="The buyer's name.")] = None,
-    email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
-    phone: Annotated[str | None, typer.Option(help="A number that is told.")] = None,
+    name: wanted.Name = None,
+    email: wanted.Email = None,
+    phone: wanted.Phone = None,
     invoice_to: InvoiceTo = None,
     key: Annotated[str | None, typer.Option(help="Idempotency-Key: given twice, it is one sale.")] = None,
     url: Url = None,
@@ -45,10 +43,9 @@ def sell(
 
     Take the money once it says Paid; `cludale tickets print ORDER` prints the tickets.
     """
-    of = None if tickets is None else counts(tickets)
     body: dict[str, Any] = {
         "concertId": concert,
-        "quantity": quantity or (len(seat or ()) or 1 if of is None else sum(each["quantity"] for each in of)),
+        **wanted.tickets_of(quantity, tickets, seat),
         "method": method,
         "section": section,
         "code": code,
@@ -59,12 +56,8 @@ def sell(
         "email": email,
         "phone": phone,
     }
-    if of is not None:
-        body["tickets"] = of
     if block is not None:
         body["block"] = block
-    if seat:
-        body["seats"] = seat
     if invoice_to:
         body["billingAddress"] = billing_address(invoice_to)
     with Client(url) as client:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import typer
 
 from cludale.kernel.currencies import minor_digits
-from cludale_operations.cli import carts
+from cludale_operations.cli import carts, wanted
 from cludale_operations.cli.client import Client, Json, Url, segment
 from cludale_operations.cli.concerts import counts, price_of
 from cludale_operations.cli.invoices import InvoiceTo, billing_address
@@ -26,21 +26,17 @@ Id = Annotated[str, typer.Argument(help="The order's id.")]
 def place(
     concert: Annotated[str, typer.Argument(help="The concert's id.")],
     *,
-    quantity: Annotated[
-        int | None, typer.Option(min=1, help="How many tickets. Default: 1, or as many as seats.")
-    ] = None,
-    tickets: Annotated[str | None, typer.Option(help="Which, by category: adult=2,child=1.")] = None,
-    section: Annotated[str | None, typer.Option(help="Where. Default: the cheapest with room.")] = None,
-    seat: Annotated[
-        list[str] | None, typer.Option(help="The id of a numbered seat; give one for each. Default: the best together.")
-    ] = None,
-    code: Annotated[str | None, typer.Option(help="A discount code.")] = None,
+    quantity: wanted.Quantity = None,
+    tickets: wanted.Tickets = None,
+    section: wanted.Section = None,
+    seat: wanted.Seats = None,
+    code: wanted.Code = None,
     max_total: Annotated[str | None, typer.Option(help="All of it may cost so much at most: 90.00EUR.")] = None,
     method: Annotated[str, typer.Option(help="The payment provider's name for how it is paid.")] = "card-ok",
     user: Annotated[str, typer.Option(help="What you call the buyer.")] = "me",
-    name: Annotated[str | None, typer.Option(help="The buyer's name.")] = None,
-    email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
-    phone: Annotated[str | None, typer.Option(help="A number that is told.")] = None,
+    name: wanted.Name = None,
+    email: wanted.Email = None,
+    phone: wanted.Phone = None,
     invoice_to: InvoiceTo = None,
     wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for Paid or Cancelled at most.")] = 0,
     key: Annotated[
@@ -53,14 +49,11 @@ def place(
 
     It shows the order's id, and the access token with which a buyer sees, pays and cancels it: keep that secret.
     """
-    of = None if tickets is None else counts(tickets)
     body: dict[str, Any] = {
         "concertId": concert,
         "userId": user,
-        "quantity": quantity or (len(seat or ()) or 1 if of is None else sum(each["quantity"] for each in of)),
-        "tickets": of,
+        **wanted.tickets_of(quantity, tickets, seat),
         "section": section,
-        "seats": seat or None,
         "code": code,
         "maxTotal": None if max_total is None else price_of(max_total),
         "paymentMethod": method,
