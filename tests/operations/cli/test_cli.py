@@ -2,12 +2,12 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import eventually
 from tests.served import KEY, Served, serve
 from typer.testing import CliRunner, Result
 
@@ -44,6 +44,13 @@ def paid(served: Served) -> dict[str, Any]:
     placed = served.http.post("/orders", json={"concertId": "cli-demo", "userId": "me", "quantity": 2}).json()
     order: dict[str, Any] = served.http.get(f"/orders/{placed['id']}?wait=10", headers=served.organizer).json()
     assert order["status"] == "Paid"
+    asked = {"orderId": order["id"], "status": "Logged"}
+
+    def is_told() -> bool:
+        listed = served.http.get("/notifications", params=asked, headers=served.organizer)
+        return bool(listed.raise_for_status().json()["items"])
+
+    assert eventually(is_told), "the buyer is not told"
     return order
 
 
@@ -221,10 +228,7 @@ def test_the_log_is_exported_on_from_where_the_last_export_ended(
 ) -> None:
     first = told("audit", "export", str(tmp_path))
     served.concert("cli-exported")
-    for _ in range(100):
-        if told("audit", "verify")["events"] > first["events"]:
-            break
-        time.sleep(0.05)
+    assert eventually(lambda: told("audit", "verify")["events"] > first["events"])
     assert "1 new files" in run("audit", "export", str(tmp_path)).stdout
     assert told("audit", "export", str(tmp_path))["files"] == 0
     verdict = told("audit", "verify", "--exported", str(tmp_path), "--head", first["head"])
