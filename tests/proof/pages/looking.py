@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 AXE = (Path(__file__).parent / "axe/axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -13,8 +13,20 @@ RUN = """async (tags) => {
 """What holds is not looked into, nor sent here: that took longer than the rules."""
 
 
+LOADS = 3
+"""How often a page may go on to its next state while it is looked at: it is looked at there, then."""
+
+
 def violations(page: Page) -> list[str]:
     """What axe finds, each with where."""
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE)
-    return [f"{page.url} {rule}: {html}" for rule, html in page.evaluate(RUN, RULES)]
+    left = LOADS
+    while True:
+        try:
+            if not page.evaluate("'axe' in window"):
+                page.evaluate(AXE)
+            return [f"{page.url} {rule}: {html}" for rule, html in page.evaluate(RUN, RULES)]
+        except Error as gone:
+            left -= 1
+            if not left or "Execution context was destroyed" not in gone.message:
+                raise
+            page.wait_for_load_state("load")
