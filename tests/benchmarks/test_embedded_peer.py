@@ -5,16 +5,16 @@ import os
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from time import monotonic, sleep
 from uuid import uuid4
 
 import httpx
 import pytest
 from benchmarks.shapes import Embedded, environment_of
 from tests.parts import LEFT_OUT
+from tests.patience import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -51,13 +51,6 @@ def order(shop: Embedded, concert_id: str, *, key: str, quantity: int = 1) -> ht
     return shop.http.post("/orders", json=body, headers={"Idempotency-Key": key})
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert monotonic() < deadline
-        sleep(0.05)
-
-
 def done(shop: Embedded) -> bool:
     return not shop.progress().left
 
@@ -80,7 +73,7 @@ def test_of_two_hundred_buyers_for_fifty_seats_fifty_are_paid_and_confirmed_and_
         answers = list(buyers.map(lambda _: order(shop, concert_id, key=str(uuid4())), range(200)))
 
     assert sorted(answer.status_code for answer in answers) == [201] * 50 + [409] * 150
-    until(lambda: done(shop))
+    assert eventually(lambda: done(shop), seconds=PATIENCE_SECONDS)
     shop.check_orders(concert_id, 50)
     assert assert_chained(shop) == 50 * Embedded.EVENTS_AN_ORDER
 
@@ -90,7 +83,7 @@ def test_the_same_key_at_the_same_time_and_again_is_one_order(shop: Embedded) ->
 
     with ThreadPoolExecutor(8) as buyers:
         answers = list(buyers.map(lambda _: order(shop, concert_id, key="one"), range(8)))
-    until(lambda: done(shop))
+    assert eventually(lambda: done(shop), seconds=PATIENCE_SECONDS)
     answers.append(order(shop, concert_id, key="one"))
 
     assert len({(answer.status_code, answer.text) for answer in answers}) == 1
@@ -106,7 +99,7 @@ def test_what_it_acknowledged_is_carried_on_after_it_was_killed(shop: Embedded) 
     shop.start()
 
     assert taken == [201] * 20
-    until(lambda: done(shop))
+    assert eventually(lambda: done(shop), seconds=PATIENCE_SECONDS)
     shop.check_orders(concert_id, 20)
     assert_chained(shop)
 
@@ -116,8 +109,8 @@ def test_seats_that_nobody_paid_for_are_free_again(unpaid: Embedded) -> None:
     order_id = order(unpaid, concert_id, key="one", quantity=2).json()["orderId"]
 
     assert order(unpaid, concert_id, key="two").status_code == 409
-    until(lambda: unpaid.get(f"/concerts/{concert_id}")["availableSeats"] == 2)
+    assert eventually(lambda: unpaid.get(f"/concerts/{concert_id}")["availableSeats"] == 2, seconds=PATIENCE_SECONDS)
 
     assert unpaid.get(f"/orders/{order_id}")["status"] == "Expired"
-    until(lambda: done(unpaid))
+    assert eventually(lambda: done(unpaid), seconds=PATIENCE_SECONDS)
     assert assert_chained(unpaid) == 2  # TicketReserved, OrderExpired

@@ -1,15 +1,16 @@
 """A rehearsal with a server of its own, as the console starts it: watched to its end, and nothing is left of it."""
 
-import asyncio
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.patience import until
 from tests.proof.rehearsal.test_command import command
 
 from cludale.pages.console.rehearsals import Asked
 from cludale_operations.rehearsing import Beside, rehearsing
+
+PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +25,6 @@ def left(folder: Path) -> set[Path]:
     return set(folder.glob("cludale-rehearsal-*"))
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
-        while not is_so():  # noqa: ASYNC110 - another program does it
-            await asyncio.sleep(0.05)
-
-
 def is_over(beside: Beside) -> bool:
     return beside.state is not None and not beside.state.is_under_way
 
@@ -39,8 +34,8 @@ async def test_it_is_held_beside_the_server_and_says_how_it_went(folder: Path) -
     asked = Asked(seats=20, buyers=80, rate=None, declined=False, numbered=True, connections=8)
     assert beside.start(asked)
     assert not beside.start(asked)
-    await until(lambda: bool(left(folder)))
-    await until(lambda: is_over(beside))
+    await until(lambda: bool(left(folder)), seconds=PATIENCE_SECONDS)
+    await until(lambda: is_over(beside), seconds=PATIENCE_SECONDS)
     state = beside.state
     assert state is not None
     assert state.failed == ""
@@ -57,7 +52,7 @@ async def test_one_that_is_ended_says_so_and_leaves_nothing(folder: Path) -> Non
     beside = Beside()
     beside.start(Asked(seats=20, buyers=50_000, rate=10, declined=True))
     beside.stop()
-    await until(lambda: is_over(beside) and not left(folder))
+    await until(lambda: is_over(beside) and not left(folder), seconds=PATIENCE_SECONDS)
     assert beside.state is not None
     assert beside.state.outcome is None
     assert beside.state.failed
