@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import apsw
 
-from cludale.adapters.sqlite.connection import connect_writer
+from cludale.adapters.sqlite.connection import NoRoom, connect_writer, understood
 
 LOG_GROWTH = 8
 """How many times its usual size the log may have while queries read older states."""
+AGAIN_SECONDS = 1.0
+"""How often it is tried while the disk is full, at most: the log is read for nothing when there is no room."""
 
 
 class Checkpoints:
@@ -18,6 +22,9 @@ class Checkpoints:
     What was committed meanwhile is little, and is worked in between two commits: the log is then all worked in, so
     that the next commit writes it from its beginning again. A query that reads an older state keeps it from that;
     when it has grown to LOG_GROWTH times its size, writing waits for such queries.
+
+    After the disk was full the log is worked in before anything else is written, whatever its size, and then starts
+    anew in its own room: else it takes all the room that comes, and the disk is full for good.
     """
 
     def __init__(
@@ -28,6 +35,8 @@ class Checkpoints:
         self._pages = pages
         self._next = pages
         self._log_pages = 0
+        self._lacks_room = False
+        self._tried_at = float("-inf")
         self._on_passed = on_passed
         self._passing: Future[None] | None = None
         self._beside = connect_writer(path, busy_seconds=0.0, vfs=vfs)
@@ -35,32 +44,69 @@ class Checkpoints:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-checkpoint")
         writing.set_wal_hook(self._logged)
 
+    def no_room(self) -> None:
+        """A commit found the disk full: the next one needs `make_room` first."""
+        self._lacks_room = True
+
+    def make_room(self) -> None:
+        """Work in the log if the disk was full, so that the next commits need no room. Raises as `keep_up` does."""
+        if not self._lacks_room:
+            return
+        if monotonic() < self._tried_at + AGAIN_SECONDS:
+            raise NoRoom("SQLite: the disk is full")
+        if self._passing is not None:
+            with suppress(NoRoom):  # now it is tried once more
+                self._end(self._passing)
+        try:
+            self._work_in_between(apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except NoRoom:
+            self._tried_at = monotonic()
+            raise
+
     def keep_up(self) -> None:
-        """Do what is due, between two commits and in their thread. Raises apsw.Error, of a pass beside them too."""
+        """Do what is due, between two commits and in their thread.
+
+        Raises StoreUnavailable; StoreFailed when the disk fails. Of a pass beside the commits, too.
+        """
         grown = self._log_pages >= LOG_GROWTH * self._pages
         if self._passing is None:
             if self._log_pages >= self._next:
                 self._passing = self._thread.submit(self._pass)
                 self._passing.add_done_callback(lambda _: self._on_passed())
         elif grown or self._passing.done():
-            passed, self._passing = self._passing, None
-            # Until it is known how far the log was worked in, it is not looked at again before it has grown anew.
-            self._next = self._pages + self._log_pages
-            passed.result()
-            mode = apsw.SQLITE_CHECKPOINT_RESTART if grown else apsw.SQLITE_CHECKPOINT_PASSIVE
-            size, done = self._writing.wal_checkpoint(mode=mode)
-            self._next = self._pages + (size if done < size else 0)
+            self._end(self._passing)
+            self._work_in_between(apsw.SQLITE_CHECKPOINT_RESTART if grown else apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _end(self, passing: Future[None]) -> None:
+        """Wait for the pass beside the commits."""
+        self._passing = None
+        # Until it is known how far the log was worked in, it is not looked at again before it has grown anew.
+        self._next = self._pages + self._log_pages
+        passing.result()
+
+    def _work_in_between(self, mode: int) -> None:
+        size, done = _work_in(self._writing, mode)
+        self._lacks_room = False
+        self._next = self._pages + (size if done < size else 0)
 
     def close(self) -> None:
-        """Wait for what is under way, and close its connection. Raises the apsw.Error that it met."""
+        """Wait for what is under way, and close its connection. Raises what it met, as `keep_up` does."""
         self._thread.shutdown()
         self._beside.close()
         if self._passing is not None:
             self._passing.result()
 
     def _pass(self) -> None:
-        self._beside.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        _work_in(self._beside, apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _logged(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
         self._log_pages = pages
         return apsw.SQLITE_OK
+
+
+def _work_in(connection: apsw.Connection, mode: int) -> tuple[int, int]:
+    """The pages of the log, and how many of them are in the file now."""
+    try:
+        return connection.wal_checkpoint(mode=mode)
+    except apsw.Error as error:
+        raise understood(error, connection.system_errno) from error

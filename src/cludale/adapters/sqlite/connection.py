@@ -18,7 +18,7 @@ LOG_FILE_BYTES = 64 << 20
 STATEMENTS = 1_000
 """Prepared statements kept by a connection: one a table, operation and power of two (see schema.Table)."""
 
-_PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError)
+_PASSING = (apsw.BusyError, apsw.LockedError)
 _FATAL = (
     apsw.IOError,
     apsw.CorruptError,
@@ -46,20 +46,26 @@ class StoreFailed(StoreUnavailable):
     """
 
 
+class NoRoom(StoreUnavailable):
+    """The disk takes no write: it is full or read-only. Nothing was written."""
+
+
 class StoreInUse(Exception):
     """Another server has this store open."""
 
 
 def understood(error: apsw.Error, system_error: int = 0) -> Exception:
-    """`error` in the words of the port: it passes (StoreUnavailable), it is the end (StoreFailed), or itself.
+    """`error` in the words of the port: it passes (StoreUnavailable, NoRoom), it is the end (StoreFailed), or itself.
 
     `system_error` is the system's number for what stopped a write of the connection.
     """
     extended = getattr(error, "extendedresult", 0)
-    if isinstance(error, _PASSING) or extended == _NO_ROOM_FOR_THE_WAL_INDEX:
+    if isinstance(error, _PASSING):
         return StoreUnavailable(f"SQLite: {error}")
+    if isinstance(error, apsw.FullError) or extended == _NO_ROOM_FOR_THE_WAL_INDEX:
+        return NoRoom(f"SQLite: {error}")
     if extended == apsw.SQLITE_IOERR_WRITE and system_error in _NOTHING_WRITTEN:
-        return StoreUnavailable(f"SQLite: {_NOTHING_WRITTEN[system_error]}")
+        return NoRoom(f"SQLite: {_NOTHING_WRITTEN[system_error]}")
     if isinstance(error, _FATAL):
         return StoreFailed(f"SQLite: {error}")
     return error
@@ -93,7 +99,7 @@ def connect_reader(path: Path, *, busy_seconds: float, vfs: str | None) -> apsw.
 
 
 def check_room(folder: Path) -> None:
-    """Write ROOM_BYTES into a file without a name, which is gone with that. Raises StoreUnavailable."""
+    """Write ROOM_BYTES into a file without a name, which is gone with that. Raises NoRoom."""
     try:
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             left = ROOM_BYTES
@@ -102,7 +108,7 @@ def check_room(folder: Path) -> None:
     except OSError as error:
         # another reason, such as too many open files, is none why the store could not write
         if error.errno in _NOTHING_WRITTEN:
-            raise StoreUnavailable(f"SQLite: {_NOTHING_WRITTEN[error.errno]}") from error
+            raise NoRoom(f"SQLite: {_NOTHING_WRITTEN[error.errno]}") from error
 
 
 class FileLock:

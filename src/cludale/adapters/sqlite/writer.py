@@ -1,6 +1,8 @@
 """The connection that writes, used from one thread: a batch a transaction, then checkpoints. No event loop here."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -8,10 +10,12 @@ import apsw
 
 from cludale.adapters.sqlite import outbox, schema
 from cludale.adapters.sqlite.checkpoints import Checkpoints
-from cludale.adapters.sqlite.connection import StoreFailed, connect_writer, understood
+from cludale.adapters.sqlite.connection import NoRoom, StoreFailed, connect_writer, understood
 from cludale.adapters.sqlite.schema import Statement, Table, chunks
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner
+
+_log = logging.getLogger(__name__)
 
 PROBE_BUSY_SECONDS = 1.0
 """How long a probe waits for another process's lock: commits wait behind it, and then for the lock themselves."""
@@ -62,11 +66,10 @@ class Writer:
         """
         if self._failed is not None:
             raise self._failed
-        try:
+        with self._understood():
+            self._checkpoints.make_room()
             if plan is None or not self._write(plan, delivered):
                 plan = self._write_exactly(commits, position, delivered)
-        except apsw.Error as error:
-            raise self._known(error) from error
         return plan
 
     def probe(self) -> None:
@@ -74,7 +77,8 @@ class Writer:
         if self._failed is not None:
             raise self._failed
         execute = self._connection.execute
-        try:
+        with self._understood():
+            self._checkpoints.make_room()
             self._connection.set_busy_timeout(int(min(self._busy_seconds, PROBE_BUSY_SECONDS) * 1000))
             try:
                 execute("BEGIN IMMEDIATE")
@@ -87,8 +91,6 @@ class Writer:
                 raise
             finally:
                 self._connection.set_busy_timeout(int(self._busy_seconds * 1000))
-        except apsw.Error as error:
-            raise self._known(error) from error
 
     def rewrite(self, folder: Path) -> None:
         """Write the whole file anew and empty the log, so that no free page has old bytes. Nobody commits meanwhile.
@@ -98,7 +100,7 @@ class Writer:
         if self._failed is not None:
             raise self._failed
         connection = self._connection
-        try:
+        with self._understood():
             # the copy goes into a file, for memory may be less than the store
             connection.pragma("temp_store", "file")
             connection.execute(f"PRAGMA temp_store_directory = {apsw.format_sql_value(str(folder))}")
@@ -107,40 +109,52 @@ class Writer:
             finally:
                 connection.pragma("temp_store", "memory")
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except apsw.Error as error:
-            raise self._known(error) from error
 
     def tidy(self) -> None:
         """Work the log into the file if it has grown enough. Raises StoreFailed when that fails for good."""
-        if self._failed is not None:
-            return
-        try:
-            self._checkpoints.keep_up()
-        except apsw.Error as error:
-            self._judge(error)
+        if self._failed is None:
+            with self._another_time():
+                self._checkpoints.keep_up()
 
     def close(self) -> None:
-        """Close the connections; the last one leaves no log behind, unless the disk has failed."""
+        """Close the connections; the last one leaves no log behind, unless the disk has failed. Raises StoreFailed."""
         try:
-            self._checkpoints.close()
-        except apsw.Error as error:
-            self._judge(error)
+            with self._another_time():
+                self._checkpoints.close()
         finally:
             self._connection.close()
 
-    def _judge(self, error: apsw.Error) -> None:
-        """Raise what a checkpoint met, unless there was no room or no turn for it: there is another time."""
-        known = self._known(error)
-        if not isinstance(known, StoreUnavailable) or isinstance(known, StoreFailed):
+    @contextmanager
+    def _another_time(self) -> Iterator[None]:
+        """A checkpoint that finds no room, or no turn, is made later."""
+        try:
+            with self._understood():
+                yield
+        except StoreFailed:
+            raise
+        except StoreUnavailable as passing:
+            _log.debug("the log waits to be worked in: %s", passing)
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Errors in the words of the port, and what follows from them here."""
+        try:
+            yield
+        except StoreFailed as failed:
+            self._fail(failed)
+            raise
+        except apsw.Error as error:
+            known = understood(error, self._connection.system_errno)
+            if isinstance(known, StoreFailed):
+                self._fail(known)
+            elif isinstance(known, NoRoom):
+                self._checkpoints.no_room()
             raise known from error
 
-    def _known(self, error: apsw.Error) -> Exception:
-        known = understood(error, self._connection.system_errno)
-        if isinstance(known, StoreFailed):
-            self._failed = known
-            # The file is not to be touched any more, not even when it is closed.
-            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        return known
+    def _fail(self, failed: StoreFailed) -> None:
+        self._failed = failed
+        # The file is not to be touched any more, not even when it is closed.
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
     def _write(self, plan: Plan, delivered: Sequence[int]) -> bool:
         if not (plan.rows or plan.handled or plan.entries or delivered):

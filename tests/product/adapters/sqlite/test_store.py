@@ -17,8 +17,8 @@ from tests.product.adapters.sqlite.faulty_disk import FaultyDisk, broken, faulty
 from tests.product.contracts.samples import CODEC, KINDS, NOTE, ORDER, PARTITION, key, noted, of, order
 
 from cludale.adapters.sqlite import SqliteReader, SqliteStore, StoreFailed, StoreInUse
-from cludale.adapters.sqlite.checkpoints import LOG_GROWTH
-from cludale.adapters.sqlite.connection import connect_writer
+from cludale.adapters.sqlite.checkpoints import AGAIN_SECONDS, LOG_GROWTH
+from cludale.adapters.sqlite.connection import NoRoom, connect_writer
 from cludale.adapters.sqlite.queries import Question
 from cludale.adapters.sqlite.schema import tables_of
 from cludale.adapters.sqlite.writer import Writer
@@ -291,7 +291,7 @@ class TestFailingDisk:
         for _ in range(3):
             with pytest.raises(StoreUnavailable, match="full") as refused:
                 await store.commit([of(order("b"), order("a", 1), events=(noted("e"),))])
-            assert type(refused.value) is StoreUnavailable
+            assert type(refused.value) is NoRoom
         assert {id: stored.version for id, stored in (await store.get(ORDER, [key("a"), key("b")])).items()} == {"a": 1}
         disk.on_write.clear()
         assert list(await store.commit([of(order("b"), order("a", 1), events=(noted("e"),))])) == [COMMITTED]
@@ -307,7 +307,7 @@ class TestFailingDisk:
         disk.on_write["-wal"] = full
         with pytest.raises(StoreUnavailable, match="full") as refused:
             await store.probe()
-        assert type(refused.value) is StoreUnavailable
+        assert type(refused.value) is NoRoom
         disk.on_write.clear()
         await store.probe()
         await store.close()
@@ -359,6 +359,28 @@ class TestFailingDisk:
         again = SqliteStore(path, KINDS, CODEC)
         assert len(await again.get(NOTE, [key(f"x{n}") for n in range(20)])) == 20
         await again.close()
+
+    async def test_after_a_full_disk_the_log_is_worked_in_before_anything_is_written(
+        self, path: Path, disk: FaultyDisk
+    ) -> None:
+        store = SqliteStore(path, KINDS, CODEC, vfs="faulty", checkpoint_pages=10_000)
+        for n in range(10):
+            await store.commit([of(Put(NOTE, f"x{n}", b"y" * 30_000, 0))])
+        log = path.with_name("store.db-wal")
+        before = log.stat().st_size
+        disk.on_write[""] = full
+        for _ in range(3):  # the first finds the log full, the second the file; then it is not tried for a while
+            with pytest.raises(NoRoom):
+                await store.commit([of(order("a"))])
+        disk.on_write.clear()
+        with pytest.raises(NoRoom):
+            await store.commit([of(order("a"))])
+        await asyncio.sleep(AGAIN_SECONDS)
+        for n in range(5):
+            await store.commit([of(Put(NOTE, f"z{n}", b"y" * 30_000, 0))])
+        assert log.stat().st_size == before, "what came after went into the room that the log had"
+        assert store.size > 300_000
+        await store.close()
 
     @pytest.mark.parametrize("operation", ["write", "sync"])
     async def test_a_broken_disk_is_the_end(self, path: Path, disk: FaultyDisk, operation: str) -> None:
