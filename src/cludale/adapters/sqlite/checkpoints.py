@@ -11,7 +11,9 @@ import apsw
 from cludale.adapters.sqlite.connection import NoRoom, connect_writer, understood
 
 LOG_GROWTH = 8
-"""How many times its usual size the log may have while queries read older states."""
+"""At how many times its usual size the log is waited for: queries that read older states, or a slow disk."""
+READERS_SECONDS = 0.05
+"""How long that waits for queries. A backup or a check reads for minutes: the log grows then, and commits go on."""
 AGAIN_SECONDS = 1.0
 """How often it is tried while the disk is full, at most: the log is read for nothing when there is no room."""
 
@@ -21,20 +23,34 @@ class Checkpoints:
 
     What was committed meanwhile is little, and is worked in between two commits: the log is then all worked in, so
     that the next commit writes it from its beginning again. A query that reads an older state keeps it from that;
-    when it has grown to LOG_GROWTH times its size, writing waits for such queries.
+    when it has grown to LOG_GROWTH times its size, writing waits for such queries, READERS_SECONDS at most and the less
+    often the larger the log.
 
     After the disk was full the log is worked in before anything else is written, whatever its size, and then starts
     anew in its own room: else it takes all the room that comes, and the disk is full for good.
     """
 
     def __init__(
-        self, path: Path, writing: apsw.Connection, *, pages: int, vfs: str | None, on_passed: Callable[[], None]
+        self,
+        path: Path,
+        writing: apsw.Connection,
+        *,
+        pages: int,
+        busy_seconds: float,
+        vfs: str | None,
+        on_passed: Callable[[], None],
     ) -> None:
-        """`pages` is how much log gathers first. `on_passed` is called, in the other thread, when `keep_up` is due."""
+        """`pages` is how much log gathers first; `busy_seconds` is what the connection that writes waits for a lock.
+
+        `on_passed` is called, in the other thread, when `keep_up` is due.
+        """
         self._writing = writing
+        self._busy_seconds = busy_seconds
         self._pages = pages
         self._next = pages
         self._log_pages = 0
+        self._began_at = 0
+        """How large the log was when the pass began that is under way."""
         self._lacks_room = False
         self._tried_at = float("-inf")
         self._on_passed = on_passed
@@ -68,20 +84,28 @@ class Checkpoints:
 
         Raises StoreUnavailable; StoreFailed when the disk fails. Of a pass beside the commits, too.
         """
-        grown = self._log_pages >= LOG_GROWTH * self._pages
         if self._passing is None:
             if self._log_pages >= self._next:
+                self._began_at = self._log_pages
                 self._passing = self._thread.submit(self._pass)
                 self._passing.add_done_callback(lambda _: self._on_passed())
-        elif grown or self._passing.done():
+        elif self._passing.done() or self._log_pages >= LOG_GROWTH * self._began_at:
             self._end(self._passing)
-            self._work_in_between(apsw.SQLITE_CHECKPOINT_RESTART if grown else apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if self._log_pages < LOG_GROWTH * self._pages:
+                self._work_in_between(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            else:
+                self._next = self._log_pages + max(self._pages, self._log_pages // LOG_GROWTH)
+                self._writing.set_busy_timeout(int(READERS_SECONDS * 1_000))
+                try:
+                    self._work_in_between(apsw.SQLITE_CHECKPOINT_RESTART)
+                finally:
+                    self._writing.set_busy_timeout(int(self._busy_seconds * 1_000))
 
     def _end(self, passing: Future[None]) -> None:
         """Wait for the pass beside the commits."""
         self._passing = None
         # Until it is known how far the log was worked in, it is not looked at again before it has grown anew.
-        self._next = self._pages + self._log_pages
+        self._next = self._log_pages + self._pages
         passing.result()
 
     def _work_in_between(self, mode: int) -> None:

@@ -51,7 +51,12 @@ class Writer:
             self.position: int = self._connection.execute(schema.OUTBOX_LAST).get or 0
             self.undelivered = outbox.Undelivered(self._connection.execute(schema.OUTBOX_ROWS))
             self._checkpoints = Checkpoints(
-                path, self._connection, pages=checkpoint_pages, vfs=vfs, on_passed=on_passed
+                path,
+                self._connection,
+                pages=checkpoint_pages,
+                busy_seconds=busy_seconds,
+                vfs=vfs,
+                on_passed=on_passed,
             )
         except BaseException:
             self._connection.close()

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import apsw
@@ -546,6 +547,27 @@ class TestLog:
                 await store.commit([of(Put(NOTE, f"x{n}", b"y" * 20_000, 0))])
                 largest = max(largest, log.stat().st_size)
         assert 3 * 20 * 8192 < largest < 12 * 20 * 8192
+        await store.close()
+
+    async def test_nobody_waits_while_a_backup_reads_for_long_and_then_the_log_starts_anew(self, path: Path) -> None:
+        store = SqliteStore(path, KINDS, CODEC, checkpoint_pages=20)
+        await store.commit([of(order("a"))])
+        log = path.with_name("store.db-wal")
+        reading = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        reading.execute("BEGIN; SELECT count(*) FROM orders_note")
+        longest = 0.0
+        for n in range(400):
+            began = monotonic()
+            await store.commit([of(Put(NOTE, f"x{n}", b"y" * 20_000, 0))])
+            longest = max(longest, monotonic() - began)
+        assert longest < 2, "to wait until it has read is 5 s, the busy timeout"
+        reading.execute("END")
+        reading.close()
+        grown = log.stat().st_size
+        for n in range(400):
+            await store.commit([of(Put(NOTE, f"z{n}", b"y" * 20_000, 0))])
+        assert grown > 2 * LOG_GROWTH * 20 * 8192, "it was not read for long enough"
+        assert log.stat().st_size < 1.5 * grown
         await store.close()
 
 
