@@ -555,12 +555,10 @@ class TestLog:
         log = path.with_name("store.db-wal")
         reading = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         reading.execute("BEGIN; SELECT count(*) FROM orders_note")
-        longest = 0.0
+        began = monotonic()
         for n in range(400):
-            began = monotonic()
             await store.commit([of(Put(NOTE, f"x{n}", b"y" * 20_000, 0))])
-            longest = max(longest, monotonic() - began)
-        assert longest < 2, "to wait until it has read is 5 s, the busy timeout"
+        assert monotonic() - began < 60, "each wait until it has read would be the busy timeout, 5 s"
         reading.execute("END")
         reading.close()
         grown = log.stat().st_size
