@@ -70,7 +70,7 @@ async def test_orders_without_a_key_can_be_had() -> None:
 async def test_buyers_come_at_the_rate_of_the_plan() -> None:
     outcome = await rehearsed(Double(), rate=400.0)
     assert outcome.ok
-    assert 0.15 < outcome.seconds < 3
+    assert 0.15 < outcome.seconds < 30
 
 
 async def test_a_named_concert_is_rehearsed_as_it_stands() -> None:
