@@ -22,6 +22,8 @@ from cludale.runtime.tasks import Tasks
 
 PAGE = 200
 """How many are claimed at once."""
+LATE_SECONDS = 0.02
+"""An event loop that wakes up later than this was busy: what came meanwhile is still to be read."""
 LOOK_SECONDS = 0.001
 """The shortest wait for one that is nearly due: clocks differ slightly."""
 
@@ -219,17 +221,27 @@ class DueWork(Generic[D]):
             self._is_catching_up = False
 
     async def _work(self, claimed: Sequence[Versioned[D]]) -> None:
-        """Do these, for one attempt's time at most; settle those together that are through at the same time."""
+        """Do these, for one attempt's time at most; settle those together that are through at the same time.
+
+        As late as this process comes to look, so much longer it waits, up to an attempt's time more: its own slowness
+        is not the other side's silence.
+        """
         left = len(claimed)
         acts: dict[asyncio.Future[Step[D]], Versioned[D]] = {}
         try:
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._attempt_seconds
+            more = self._attempt_seconds
             do = await self._policy.start([each.state for each in claimed])
             acts = {asyncio.ensure_future(do(each.state)): each for each in claimed}
             while acts:
                 in_time = max(0.0, deadline - loop.time())
                 done, late = await asyncio.wait(acts, timeout=in_time, return_when=asyncio.FIRST_COMPLETED)
+                own = min(more, loop.time() - deadline)
+                if not done and own > LATE_SECONDS:
+                    more -= own
+                    deadline = loop.time() + own
+                    continue
                 steps = [(acts[act], act.result()) for act in done if self._came_to_an_end(act)]
                 if not done:
                     steps = [(acts[act], self._policy.no_answer(acts[act].state, "no answer in time")) for act in late]

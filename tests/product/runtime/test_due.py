@@ -1,6 +1,7 @@
 """What is due: claimed under a lease, done, settled; put off, taken up after a crash, and bounded."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -228,6 +229,25 @@ async def test_what_takes_too_long_is_given_up_for_now(build: Build, store: Sqli
     await idle(work)
     assert (await stored(store)).tries == 1
     assert street.now == 0
+
+
+async def test_an_answer_that_came_while_this_process_was_held_up_counts(
+    build: Build, store: SqliteStore, runner: Runner
+) -> None:
+    async def answered_in_time(_id: str) -> bool:
+        await asyncio.sleep(0.05)
+        for _ in range(10):  # as it goes through the layers of a client
+            await asyncio.sleep(0)
+        return True
+
+    runner.way = answered_in_time
+    await errands(store, 1)
+    work = build(attempt_seconds=0.2)
+    await work.sweep()
+    await asyncio.sleep(0.01)
+    time.sleep(0.4)  # noqa: ASYNC251 - what is tested: nothing runs meanwhile
+    await idle(work)
+    assert (await stored(store)).done
 
 
 async def test_what_a_dead_process_had_claimed_is_done_by_another_after_the_lease(
