@@ -135,7 +135,7 @@ def test_a_disk_that_becomes_read_only_is_said_and_the_process_goes_on(tmp_path:
     under = strace(
         log,
         calls="pwrite64",
-        inject="pwrite64:error=EROFS:when=1000..1100",
+        inject="pwrite64:error=EROFS:when=1000..1010",
         paths=[folder / STORE, folder / f"{STORE}-wal"],
     )
     with victim(folder, under=under, settings={"CLUDALE_LOG_LEVEL": "error"}) as served:

@@ -51,7 +51,8 @@ class Checkpoints:
         self._log_pages = 0
         self._began_at = 0
         """How large the log was when the pass began that is under way."""
-        self._lacks_room = False
+        self._no_room: NoRoom | None = None
+        """Why a commit could not be written, until the log is worked in."""
         self._tried_at = float("-inf")
         self._on_passed = on_passed
         self._passing: Future[None] | None = None
@@ -60,23 +61,23 @@ class Checkpoints:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-checkpoint")
         writing.set_wal_hook(self._logged)
 
-    def no_room(self) -> None:
+    def no_room(self, why: NoRoom) -> None:
         """A commit found the disk full: the next one needs `make_room` first."""
-        self._lacks_room = True
+        self._no_room = why
 
     def make_room(self) -> None:
         """Work in the log if the disk was full, so that the next commits need no room. Raises as `keep_up` does."""
-        if not self._lacks_room:
+        if self._no_room is None:
             return
         if monotonic() < self._tried_at + AGAIN_SECONDS:
-            raise NoRoom("SQLite: the disk is full")
+            raise NoRoom(*self._no_room.args)
         if self._passing is not None:
             with suppress(NoRoom):  # now it is tried once more
                 self._end(self._passing)
         try:
             self._work_in_between(apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except NoRoom:
-            self._tried_at = monotonic()
+        except NoRoom as why:
+            self._no_room, self._tried_at = why, monotonic()
             raise
 
     def keep_up(self) -> None:
@@ -110,7 +111,7 @@ class Checkpoints:
 
     def _work_in_between(self, mode: int) -> None:
         size, done = _work_in(self._writing, mode)
-        self._lacks_room = False
+        self._no_room = None
         self._next = self._pages + (size if done < size else 0)
 
     def close(self) -> None:

@@ -153,7 +153,7 @@ class Writer:
             if isinstance(known, StoreFailed):
                 self._fail(known)
             elif isinstance(known, NoRoom):
-                self._checkpoints.no_room()
+                self._checkpoints.no_room(known)
             raise known from error
 
     def _fail(self, failed: StoreFailed) -> None:
