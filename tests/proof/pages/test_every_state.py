@@ -18,7 +18,7 @@ from tools.screens.console import Pace
 
 from cludale_operations.local.free_ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 BRISK = Pace(before=0, after=1_000, buyers=40, seats=10)
 
@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
-def test_every_page_in_every_state_passes_axe(browser: Browser, served: Served) -> None:
+def test_every_page_in_every_state_passes_axe_and_fits_a_phone(browser: Browser, served: Served) -> None:
     inspector = Inspector(browser, served.url)
     every_state(inspector, served.http, BRISK)
     unpictured(inspector, served)
