@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cludale.kernel import dates
 from cludale.kernel.currencies import minor_digits
 from cludale.services.concerts.seating import pretix
 from cludale_operations.cli import moves, seatplan
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.screen import print_json, record, say, table
+from cludale_operations.cli.screen import note, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Put concerts on, find them, change them, call them off.")
 
@@ -417,7 +418,13 @@ def _follow(client: Client, id: str, *, wait: bool, as_json: bool, otherwise: An
 def show(id: Id, *, url: Url = None, json: Json = False) -> None:
     """Show a concert: its sections, its prices, how many seats are left."""
     with Client(url) as client:
-        record(client.get(f"/concerts/{segment(id)}"), as_json=json)
+        concert = client.get(f"/concerts/{segment(id)}")
+    record(concert, as_json=json)
+    if (there := dates.by_todays_rules(concert["date"], concert["zone"])) is not None:
+        note(
+            f"The clock rules of {concert['zone']} have changed since: {concert['date']} is {there} there now. If it "
+            f"begins at that time on the clocks, `cludale concerts change {id} --date {concert['date'][:19]}` says so."
+        )
 
 
 @app.command("list")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cludale.adapters.system.folders import FolderWatch
@@ -24,7 +25,8 @@ def test_a_folder_in_which_nothing_changed_is_looked_at_once(tmp_path: Path) -> 
 def test_a_key_that_comes_is_replaced_or_goes_is_seen(tmp_path: Path) -> None:
     watch = FolderWatch(tmp_path)
     key = tmp_path / "token.key"
-    for change in (lambda: put_key(key, "a"), lambda: put_key(key, "b"), key.unlink):
+    changes: list[Callable[[], None]] = [lambda: put_key(key, "a"), lambda: put_key(key, "b"), key.unlink]
+    for change in changes:
         is_old(tmp_path)
         assert watch.may_have_changed()
         assert not watch.may_have_changed()
