@@ -112,7 +112,7 @@ class OrderPages:
             "desk/order.html",
             order=order,
             concert="" if concert is None else concert.name,
-            section=_called(order.section, concert),
+            section=order.section if concert is None else concert.called(order.section),
             invoices=billed.read(Invoices).items if billed.status == 200 else (),
             together=await self._together(staff, order),
             story=[story.told(each) for each in events[: story.MOST]],
@@ -129,12 +129,6 @@ class OrderPages:
         answer = await staff.ask("GET", path("orders", "carts", cart_id))
         lines = answer.read(Cart).lines if answer.status == 200 else ()
         return [each for each in lines if each.id != order.id]
-
-
-def _called(section: str | None, concert: Concert | None) -> str:
-    """What people call a section: its name, or its id where it has none."""
-    sections = () if concert is None else concert.sections
-    return next((each.name for each in sections if each.id == section and each.name), section or "")
 
 
 def _asked(fields: Mapping[str, str]) -> _Asked:

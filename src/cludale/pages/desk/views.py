@@ -71,6 +71,10 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """What it is called."""
         return self.title or self.artist
 
+    def called(self, section: str | None) -> str:
+        """What people call a section: its name, or its id where it has none."""
+        return next((each.name for each in self.sections if each.id == section and each.name), section or "")
+
     @property
     def by_todays_clocks(self) -> str | None:
         """When it begins by the clocks there, where their rules have changed since that was written."""
