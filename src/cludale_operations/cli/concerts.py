@@ -414,16 +414,24 @@ def _follow(client: Client, id: str, *, wait: bool, as_json: bool, otherwise: An
     record(progress, as_json=as_json)
 
 
+_ON_THE_CLOCKS = {"date": "--date", "doorsAt": "--doors-at", "endsAt": "--ends-at"}
+
+
 @app.command()
 def show(id: Id, *, url: Url = None, json: Json = False) -> None:
     """Show a concert: its sections, its prices, how many seats are left."""
     with Client(url) as client:
         concert = client.get(f"/concerts/{segment(id)}")
     record(concert, as_json=json)
-    if (there := dates.by_todays_rules(concert["date"], concert["zone"])) is not None:
+    changed = [
+        name for name in _ON_THE_CLOCKS if concert[name] and dates.by_todays_rules(concert[name], concert["zone"])
+    ]
+    if changed:
+        said = " ".join(f"{_ON_THE_CLOCKS[name]} {concert[name][:19]}" for name in changed)
         note(
-            f"The clock rules of {concert['zone']} have changed since: {concert['date']} is {there} there now. If it "
-            f"begins at that time on the clocks, `cludale concerts change {id} --date {concert['date'][:19]}` says so."
+            f"The clock rules of {concert['zone']} have changed since this was written: {concert[changed[0]]} is "
+            f"{dates.by_todays_rules(concert[changed[0]], concert['zone'])} there now. If the time on the clocks is "
+            f"meant: cludale concerts change {id} {said}"
         )
 
 
