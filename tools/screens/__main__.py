@@ -20,6 +20,8 @@ from tools.screens.door import door
 from tools.screens.office import office
 from tools.screens.seats import seats, seats_at_the_desk
 
+from cludale.pages.shop.programme import FRESH_SECONDS
+
 FOLDER = Path(__file__).parents[2] / "docs/screens"
 SETTINGS = {"CLUDALE_DEMO": "1", "CLUDALE_PAYMENT_SLOW_SECONDS": "4"}
 
@@ -141,6 +143,7 @@ def invoiced(camera: Camera, http: httpx.Client) -> None:
     said = {"on": True, "name": "Cludale Concerts", "address": "1 Main Street"}
     http.put(at, json=said, headers=key).raise_for_status()
     page = camera.visitor().new_page()
+    page.wait_for_timeout(1_000 * FRESH_SECONDS)  # so old may be what the shop knows of it
     page.goto("/shop/concerts/demo-arena")
     page.click("text=Choose these tickets")
     page.fill("#email", "ada@example.com")

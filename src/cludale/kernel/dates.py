@@ -74,6 +74,18 @@ def written(moment: datetime, offset: timedelta) -> str:
     return local.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def by_todays_rules(text: str, zone: str | None) -> str | None:
+    """What the moment is in `zone` by the rules of today, where its clocks had other rules when it was written: so what
+    people there read off the wall is another time than what stands here. None: it is the same.
+    """
+    if zone is None or is_day(text):
+        return None
+    said = msgspec.convert(text, datetime)
+    offset = said.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+    return None if offset == said.utcoffset() else written(said, offset)
+
+
 def days_around(since: str | None, until: str | None) -> tuple[str | None, str | None]:
     """Between which texts the `date` of a concert can be that is on from `since` to `until`, each a day or a time.
 

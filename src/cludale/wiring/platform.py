@@ -17,6 +17,7 @@ from cludale.adapters.dapr.routes import AppToken, sidecar_routes
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.system.clock import SystemClock, SystemIds
+from cludale.adapters.system.folders import FolderWatch
 from cludale.adapters.system.keys import UnusableKey, kept_key
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
@@ -84,6 +85,7 @@ class Platform:
         self.whole = set(only) == set(NAMES)
         data: Path = settings.data_dir
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._kept = FolderWatch(data)
         self.clock = SystemClock()
         self.ids = SystemIds()
         if self.whole and not settings.dapr and settings.key_hash is None:
@@ -228,9 +230,10 @@ class Platform:
         return DaprBus(self.sidecar, Publisher(self.sidecar, settings.pubsub), self._inbound, CATALOGUE)
 
     def _look_at_kept_keys(self) -> None:
-        """Where secrets are kept in the data folder, they are changed there while this process runs."""
-        self._look_at_token_keys()
-        self._look_at_key_hashes()
+        """Where secrets are kept in the data folder, they are changed there, by new files, while this process runs."""
+        if self._kept.may_have_changed():
+            self._look_at_token_keys()
+            self._look_at_key_hashes()
 
     def _look_at_key_hashes(self) -> None:
         settings = self.settings
@@ -240,6 +243,7 @@ class Platform:
             found = key_hashes(settings)
         except (OSError, UnusableKey) as error:
             _log.warning("what keys are hashed with can't be read again, so the one before is used: %s", error)
+            self._kept.look_again()
             return
         if found != self._key_hashes:
             self._key_hashes = found
@@ -255,6 +259,7 @@ class Platform:
             found = token_keys(self.settings)
         except (OSError, UnusableKey) as error:
             _log.warning("the token key can't be read again, so the one before is used: %s", error)
+            self._kept.look_again()
             return
         if found != self._token_keys:
             self._token_keys = found

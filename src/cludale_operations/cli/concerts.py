@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cludale.kernel import dates
 from cludale.kernel.currencies import minor_digits
 from cludale.services.concerts.seating import pretix
 from cludale_operations.cli import moves, seatplan
 from cludale_operations.cli.client import Client, Json, Url, segment
-from cludale_operations.cli.screen import print_json, record, say, table
+from cludale_operations.cli.screen import note, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Put concerts on, find them, change them, call them off.")
 
@@ -413,11 +414,25 @@ def _follow(client: Client, id: str, *, wait: bool, as_json: bool, otherwise: An
     record(progress, as_json=as_json)
 
 
+_ON_THE_CLOCKS = {"date": "--date", "doorsAt": "--doors-at", "endsAt": "--ends-at"}
+
+
 @app.command()
 def show(id: Id, *, url: Url = None, json: Json = False) -> None:
     """Show a concert: its sections, its prices, how many seats are left."""
     with Client(url) as client:
-        record(client.get(f"/concerts/{segment(id)}"), as_json=json)
+        concert = client.get(f"/concerts/{segment(id)}")
+    record(concert, as_json=json)
+    changed = [
+        name for name in _ON_THE_CLOCKS if concert[name] and dates.by_todays_rules(concert[name], concert["zone"])
+    ]
+    if changed:
+        said = " ".join(f"{_ON_THE_CLOCKS[name]} {concert[name][:19]}" for name in changed)
+        note(
+            f"The clock rules of {concert['zone']} have changed since this was written: {concert[changed[0]]} is "
+            f"{dates.by_todays_rules(concert[changed[0]], concert['zone'])} there now. If the time on the clocks is "
+            f"meant: cludale concerts change {id} {said}"
+        )
 
 
 @app.command("list")

@@ -4,7 +4,9 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
+from random import Random
 from shutil import which
 from typing import Annotated
 
@@ -45,6 +47,9 @@ def simulate(
     first: Annotated[int, typer.Option(min=0, help="the first of them")] = 1,
     workers: Annotated[int, typer.Option(min=1, max=64, help="processes at once")] = 2,
     theme: Annotated[list[str] | None, typer.Option(help=f"these faults come together: {', '.join(THEMES)}")] = None,
+    pairs: Annotated[
+        int | None, typer.Option(min=1, help="run these seeds with so many pairs of themes, one pair after the other")
+    ] = None,
     failures: Annotated[int, typer.Option(min=1, help="stop after so many failing seeds")] = 1,
     report: Annotated[Path | None, typer.Option(help="write the figures to this file, as JSON")] = None,
 ) -> None:
@@ -55,6 +60,10 @@ def simulate(
     if seed is not None:
         raise typer.Exit(_run_one(seed, theme, trace=trace, digest=digest))
     console = Console(stderr=True)
+    if pairs is not None:
+        if theme or report:
+            raise typer.BadParameter("--pairs goes without --theme and --report")
+        raise typer.Exit(_run_pairs(pairs, range(first, first + seeds), workers, failures, console))
     tally = _run_many(range(first, first + seeds), workers, failures, theme, console)
     show(tally, theme, console)
     if report is not None:
@@ -77,6 +86,27 @@ def _run_one(seed: int, themes: Sequence[str] | None, *, trace: bool, digest: bo
             f"{sum(outcome.fired.values())} faults in {outcome.virtual_seconds:.0f} virtual seconds"
         )
     return 1 if outcome.findings else 0
+
+
+def pairs_of(count: int) -> list[tuple[str, str]]:
+    """So many pairs of themes, from all over the list and the same each time."""
+    found = list(combinations(THEMES, 2))
+    Random(20).shuffle(found)  # noqa: S311 - an order, not a secret
+    return found[:count]
+
+
+def _run_pairs(count: int, seeds: range, workers: int, failures: int, console: Console) -> int:
+    """What two kinds of trouble do to each other; stops after so many failing runs."""
+    done = runs = failed = 0
+    for themes in pairs_of(count):
+        tally = _run_many(seeds, workers, failures - failed, themes, console)
+        done, runs, failed = done + 1, runs + tally.seeds, failed + len(tally.failed)
+        if tally.failed:
+            show(tally, themes, console)
+        if failed >= failures:
+            break
+    console.print(f"{done} pairs of themes, {runs:,} runs, {failed} failed")
+    return 1 if failed else 0
 
 
 def _print(line: str) -> None:

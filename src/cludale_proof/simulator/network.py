@@ -222,6 +222,7 @@ class RemoteDetails(NamedTuple, Generic[T]):
     find: Callable[[], tuple[Owner, Callable[[Sequence[str]], Awaitable[Mapping[str, T]]]]]
     away: Fault
     unreachable: type[Exception]
+    timeout_seconds: float
 
     async def of(self, ids: Sequence[str], /) -> Mapping[str, T]:
         """Those that there are. Raises `unreachable`."""
@@ -229,8 +230,9 @@ class RemoteDetails(NamedTuple, Generic[T]):
             raise self.unreachable("no connection")
         try:
             target, of = self.find()
-            return await call(target, lambda: of(ids))
-        except (NobodyThere, StoreUnavailable) as error:
+            async with asyncio.timeout(self.timeout_seconds):
+                return await call(target, lambda: of(ids))
+        except (NobodyThere, StoreUnavailable, TimeoutError) as error:
             raise self.unreachable(repr(error)) from error
 
 

@@ -400,9 +400,11 @@ class Process(Owner):
         charges = self._where("payments", lambda process: process.payments)
         self.charges = RemoteCharges(chaos, name, find=charges, timeout_seconds=timeout_seconds)
         contacts = self._where("orders", lambda process: process.orders.contacts)
-        self.contacts = RemoteDetails(chaos, name, contacts, Fault.CONTACTS_AWAY, ContactsUnreachable)
+        self.contacts = RemoteDetails(chaos, name, contacts, Fault.CONTACTS_AWAY, ContactsUnreachable, timeout_seconds)
         programme = self._where("concerts", lambda process: process.concerts.directory.details)
-        self.programme = RemoteDetails(chaos, name, programme, Fault.PROGRAMME_AWAY, ProgrammeUnreachable)
+        self.programme = RemoteDetails(
+            chaos, name, programme, Fault.PROGRAMME_AWAY, ProgrammeUnreachable, timeout_seconds
+        )
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
         # Apart from all other chance, so that a seed's run does not depend on who left an address.
         self.seals = AesGcmSeals(MASTER, random_bytes=Random(name).randbytes)  # noqa: S311 - no buyer is real

@@ -1,7 +1,8 @@
 """The servers that an organizer has events posted to, and what they have to get, in runs that have webhooks.
 
-What is promised: each event reaches each endpoint, and is marked so; who answers 410 gets nothing more; what comes is
-signed by the newest secret. Signatures are checked here by the specification's text.
+What is promised: each event reaches each endpoint, and is marked so; who answers 410 gets nothing more once that is
+stored, which it is in the end; what comes is signed by the newest secret. Signatures are checked here by the
+specification's text.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from cludale.kernel.refusals import Busy
 from cludale.kernel.wire import Codec
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.webhooks import Answered, NotPosted
+from cludale.services.notifications.events import WebhookStopped, WebhookStopReason
 from cludale.services.notifications.webhooks import catalogue
 from cludale.services.notifications.webhooks.deliveries import Status
 from cludale.services.notifications.webhooks.service import Asked, Made, Webhooks
@@ -31,7 +33,7 @@ STAYS, ENDS = "https://stays.example/", "https://ends.example/"
 GONE_AFTER = 5
 """How much the second server takes before it wants nothing any more."""
 GRACE_SECONDS = 12.0
-"""What is under way may still come so long after an endpoint was stopped, or has new secrets."""
+"""What is under way may still come so long after it is stored that an endpoint is stopped, or has new secrets."""
 CALL_SECONDS = 5.0
 
 Ask = Callable[[Callable[[Webhooks], Awaitable[Any]]], Awaitable[Any]]
@@ -55,6 +57,9 @@ class Receivers:
         self._known_at = 0.0
         """When the newest secret came; endless while it is being changed."""
         self._gone_at: float | None = None
+        """When the second server first answered 410."""
+        self._stopped_at: float | None = None
+        """When that was stored. Until then the store may be away, or who was answered may die and nobody know of it."""
 
     def check(self, url: str) -> None:
         """Any URL will do."""
@@ -65,8 +70,8 @@ class Receivers:
         now = asyncio.get_running_loop().time()
         if url == STAYS and now > self._known_at + GRACE_SECONDS and not self._is_signed(body, headers):
             self._failed(f"{id} is not signed with the newest secret, known for {now - self._known_at:.1f} s")
-        if url == ENDS and self._gone_at is not None and now > self._gone_at + GRACE_SECONDS:
-            self._failed(f"{id} is posted to {url}, which answered 410 {now - self._gone_at:.1f} s ago")
+        if url == ENDS and self._stopped_at is not None and now > self._stopped_at + GRACE_SECONDS:
+            self._failed(f"{id} is posted to {url}, which was stopped {now - self._stopped_at:.1f} s ago")
         await chaos.lag()
         if chaos.strikes(Fault.WEBHOOK_AWAY, "servers", id):
             raise NotPosted("no connection")
@@ -112,7 +117,9 @@ class Receivers:
             return
 
     def happened(self, event: Envelope) -> None:
-        """It has to come, if servers are told of such."""
+        """It has to come, if servers are told of such; or says that a server gets nothing more."""
+        if isinstance(event.data, WebhookStopped) and event.data.reason is WebhookStopReason.GONE:
+            self._stopped_at = self._stopped_at or asyncio.get_running_loop().time()
         message = catalogue.message(event, self._codec.encode(event)) if self._is_there else None
         if message is not None:
             self.wanted.setdefault(message.id, f"{event.type} {event.id}")
@@ -130,6 +137,8 @@ class Receivers:
             for id, what in self.wanted.items()
             if (STAYS, id) in self.got and id not in marked
         ]
+        if self._gone_at is not None and self._stopped_at is None:
+            found.append(f"{ENDS} answered 410 at {self._gone_at:.1f} s, and is not stopped")
         if self._gone_at is None and len(self.wanted) > 10 * GONE_AFTER:
             found.append(f"{ENDS} got too little to have enough")
         return found

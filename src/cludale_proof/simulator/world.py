@@ -77,7 +77,11 @@ class World:
         self.chaos = Chaos(choices, self.scene.weather, trace)
         self.chaos.after_sale.seed(seed)
         self.chaos.provider_errors.seed(seed)
-        self.checker = SafetyChecker(skew=self.scene.skew, segment_entries=self.scene.limits.audit_segment_entries)
+        self.checker = SafetyChecker(
+            skew=self.scene.skew,
+            segment_entries=self.scene.limits.audit_segment_entries,
+            apart=self.scene.is_distributed and self.scene.is_apart,
+        )
         self.events = 0
         self.pick = choices.randrange
         self.codec = Codec(CATALOGUE)

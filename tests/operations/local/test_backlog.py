@@ -82,7 +82,7 @@ async def test_what_waits_at_rabbitmq_is_what_is_ready_and_what_is_not_acknowled
         assert await at_rabbitmq(url, "none-of-these") == {}
         for wrong in (url.replace("cludale:", "cludale:x"), f"{url}/nothing", "http://127.0.0.1:9"):
             assert await at_rabbitmq(wrong, QUEUE) == {}
-        assert "does not let this user in" in caplog.text
+        assert "does not let this process in: see CLUDALE_RABBITMQ_MONITOR_URL" in caplog.text
         assert url.partition("@")[0] not in caplog.text
     finally:
         async with httpx.AsyncClient(base_url=url) as http:

@@ -181,6 +181,9 @@ def test_an_order_is_found_amended_sent_again_given_back_and_cancelled_once(shop
     assert staff.get("/staff/orders?since=x").status_code == 422
     page = staff.get(at).text
     assert [name for name in ("OrderPlaced", "PaymentCompleted", "OrderPaid") if name not in page] == []
+    section = shop.http.get("/concerts/club").json()["sections"][0]
+    assert section["name"] != section["id"]
+    assert f"<dd>{section['name']}</dd>" in page
     sure = staff.send(f"{at}/amend", f"{at}/amend", comment="front row", name="Ada").text.partition("<main")[2]
     assert [staff.again(f"{at}/amend", sure).status_code for _ in range(2)] == [303, 303]
     named = staff.send("/staff/orders", "/staff/orders", name="ad", concert="club")

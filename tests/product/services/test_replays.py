@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET, UnsetType
 from tests.fakes import NOON
 from tests.seats import allocation
 
-from cludale.kernel.allocation import OrderSeats
+from cludale.kernel.allocation import NumberedSeat, OrderSeats
 from cludale.kernel.events import Cause, Envelope, Event, envelop
 from cludale.kernel.money import Money
 from cludale.kernel.wire import Codec
@@ -41,6 +42,7 @@ from cludale.services.orders.order import OrderPayment, PaymentStatus
 from cludale.services.orders.order import Status as OrderStatus
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.store import ORDERS
+from cludale.services.payments.domain import as_begun, evolve
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
 from cludale.services.payments.payment import Status as ChargeStatus
 from cludale.services.payments.replay import PaymentsReplay
@@ -288,3 +290,15 @@ async def test_a_log_that_misses_what_an_event_is_about_is_found_out_when_compar
     with pytest.raises(CannotFold, match="OrderPaid"):
         await rebuild.compare(live, settle_rounds=1, settle_seconds=0)
     assert (await live.get(ORDERS.kind, [Key("order-1", "order-1")])) == {}
+
+
+def test_a_payment_that_began_with_what_was_told_again_after_a_move_is_the_same() -> None:
+    def paid(*at: int, moves: int | UnsetType = UNSET) -> object:
+        seats = tuple(NumberedSeat(id=f"s1-0-{n}", row="0", number=str(n), at=n) for n in at)
+        held = msgspec.structs.replace(SEATS, numbered_seats=seats, moves=moves)
+        begun = as_begun(msgspec.structs.replace(RESERVED, allocation=held), at=NOON)
+        return PaymentsReplay.tables[0].comparable(evolve(begun, completed(1), at=NOON))
+
+    first = paid(1, 2)
+    assert first is not None
+    assert first == paid(3, 4, moves=1)

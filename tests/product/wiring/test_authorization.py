@@ -62,6 +62,8 @@ def _is_opened_without_a_key(row: Row, caller: Caller) -> bool:
 
 PRICE = {"amount": 1000, "currency": "EUR"}
 INVOICES = {"on": True, "name": "Issuer", "address": "1 Main Street"}
+EVERY = [scope.value for scope in Scope if scope is not Scope.OPERATE]
+"""All that an organizer's key may open."""
 
 
 class World(NamedTuple):
@@ -81,12 +83,75 @@ async def _bought_together(here: Office, wanted: dict[str, Any]) -> dict[str, An
     return cart
 
 
+class Keys(NamedTuple):
+    """Acme's keys."""
+
+    acme: str
+    only_ours: str
+    """For one concert."""
+    ended: str
+
+
+async def _callers(here: Office, keys: Keys, another_buyers: str) -> list[Caller]:
+    """Everybody who may ask: with each scope alone, for each organizer and concert, signed in and out."""
+    callers = [
+        Caller("nobody", None),
+        Caller("a wrong key", "key-1.wrong"),
+        Caller("a revoked key", keys.ended),
+        Caller("the buyer", "(token)", opens_orders=True),
+        Caller("another buyer", another_buyers),
+        Caller("a service", here.platform.access.service_key, is_service=True),
+        Caller("the first key", FIRST_KEY, frozenset(Scope)),
+        Caller("acme", keys.acme, frozenset(map(Scope, EVERY)), is_acmes=True),
+        Caller("acme's one concert", keys.only_ours, frozenset(map(Scope, EVERY)), is_acmes=True, only_concert="ours"),
+    ]
+    for scope in Scope:
+        only = frozenset({scope})
+        if scope is Scope.OPERATE:
+            callers.append(Caller("operate", await here.new_key(scope), only))
+            continue
+        for concert in (None, "ours", "ours-too"):
+            key = await here.new_key(scope, organizer="acme", **({} if concert is None else {"concertId": concert}))
+            callers.append(Caller(f"{scope} of acme, {concert}", key, only, is_acmes=True, only_concert=concert))
+        callers.append(Caller(f"{scope} of another", await here.new_key(scope, organizer="other"), only))
+    for name, key in (("the first key", FIRST_KEY), ("acme", keys.acme), ("acme's one concert", keys.only_ours)):
+        session = await here.sign_in(key)
+        known = next(each for each in callers if each.credential == key)
+        callers.append(known._replace(name=f"signed in with {name}", credential=session, is_session=True))
+    signed_out = await here.sign_in(keys.acme)
+    await here.ask("POST", "/concerts/-/session/end", signed_out)
+    callers.append(Caller("signed out", signed_out))
+    return callers
+
+
+async def _are_told(here: Office, acme: str, order: str, other: str, given: str) -> None:
+    """Wait for what comes of these orders by itself: messages, tickets, invoices and what the log has of them."""
+    ours = (f"/notifications?orderId={order}", f"/audit/orders/{order}", f"/orders/invoices?orderId={order}")
+    tickets = (f"/tickets?order={order}", f"/tickets?order={given}")
+    theirs = (f"/notifications?orderId={other}", f"/audit/orders/{other}", f"/orders/invoices?orderId={other}")
+    for key, paths in ((acme, (*ours, *tickets)), (FIRST_KEY, theirs)):
+        for path in paths:
+            for _ in range(200):
+                if (await here.ask("GET", path, key)).json().get("items"):
+                    break
+                await asyncio.sleep(0.05)
+
+
+async def _webhooks(here: Office, acme: str) -> str:
+    """One of acme's, whose id it is, and one of another's, each with a delivery."""
+    ids = []
+    for key, concert_id in ((acme, "ours"), (FIRST_KEY, "theirs")):
+        hook = {"url": "https://hooks.invalid/", "concertId": concert_id}
+        ids.append((await here.ask("POST", "/notifications/webhooks", key, json=hook)).json()["id"])
+        await here.ask("POST", f"/notifications/webhooks/{ids[-1]}/ping", key)
+    return str(ids[0])
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with office(tmp_path) as here:
-        every = [scope.value for scope in Scope if scope is not Scope.OPERATE]
-        acme = await here.new_key(*every, organizer="acme")
-        only_ours = await here.new_key(*every, organizer="acme", concertId="ours")
+        acme = await here.new_key(*EVERY, organizer="acme")
+        only_ours = await here.new_key(*EVERY, organizer="acme", concertId="ours")
         for id in ("ours", "ours-too"):
             await here.concert(id, acme, price=PRICE, totalSeats=500)
         await here.concert("theirs", price=PRICE)
@@ -103,61 +168,17 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         await here.ask("POST", f"/orders/{cancelled['id']}/cancel", cancelled["accessToken"])
         spare = (await here.new_key("read")).partition(".")[0]
         await here.ask("POST", f"/concerts/-/keys/{spare}/revoke")
-        ended = await here.new_key(*every, organizer="acme")
+        ended = await here.new_key(*EVERY, organizer="acme")
         await here.ask("POST", f"/concerts/-/keys/{ended.partition('.')[0]}/revoke")
-        callers = [
-            Caller("nobody", None),
-            Caller("a wrong key", "key-1.wrong"),
-            Caller("a revoked key", ended),
-            Caller("the buyer", "(token)", opens_orders=True),
-            Caller("another buyer", (await here.order("ours"))["accessToken"]),
-            Caller("a service", here.platform.access.service_key, is_service=True),
-            Caller("the first key", FIRST_KEY, frozenset(Scope)),
-            Caller("acme", acme, frozenset(map(Scope, every)), is_acmes=True),
-            Caller("acme's one concert", only_ours, frozenset(map(Scope, every)), is_acmes=True, only_concert="ours"),
-        ]
-        for scope in Scope:
-            only = frozenset({scope})
-            if scope is Scope.OPERATE:
-                callers.append(Caller("operate", await here.new_key(scope), only))
-                continue
-            for concert in (None, "ours", "ours-too"):
-                key = await here.new_key(scope, organizer="acme", **({} if concert is None else {"concertId": concert}))
-                callers.append(Caller(f"{scope} of acme, {concert}", key, only, is_acmes=True, only_concert=concert))
-            callers.append(Caller(f"{scope} of another", await here.new_key(scope, organizer="other"), only))
-        for name, key in (("the first key", FIRST_KEY), ("acme", acme), ("acme's one concert", only_ours)):
-            session = await here.sign_in(key)
-            known = next(each for each in callers if each.credential == key)
-            callers.append(known._replace(name=f"signed in with {name}", credential=session, is_session=True))
-        signed_out = await here.sign_in(acme)
-        await here.ask("POST", "/concerts/-/session/end", signed_out)
-        callers.append(Caller("signed out", signed_out))
+        callers = await _callers(here, Keys(acme, only_ours, ended), (await here.order("ours"))["accessToken"])
         message = f"confirmation-{order['id'].partition('-')[2]}"
-        for path in (
-            f"/notifications?orderId={order['id']}",
-            f"/audit/orders/{order['id']}",
-            f"/notifications?orderId={other['id']}",
-            f"/audit/orders/{other['id']}",
-            f"/tickets?order={order['id']}",
-            f"/tickets?order={given['id']}",
-            f"/orders/invoices?orderId={order['id']}",
-            f"/orders/invoices?orderId={other['id']}",
-        ):
-            for _ in range(200):
-                key = FIRST_KEY if other["id"] in path else acme
-                if (await here.ask("GET", path, key)).json().get("items"):
-                    break
-                await asyncio.sleep(0.05)
+        await _are_told(here, acme, order["id"], other["id"], given["id"])
         reports = {}
         for concert, key in (("ours", acme), ("theirs", FIRST_KEY)):
             wanted = REPORT | {"concertId": concert}
             reports[concert] = (await here.ask("POST", "/orders/reports/schedules", key, json=wanted)).json()
         ticket, on = [f"ticket-{each['id'].partition('-')[2]}.1" for each in (order, given)]
-        hook = {"url": "https://hooks.invalid/", "concertId": "ours"}
-        webhook = (await here.ask("POST", "/notifications/webhooks", acme, json=hook)).json()["id"]
-        theirs = await here.ask("POST", "/notifications/webhooks", FIRST_KEY, json={**hook, "concertId": "theirs"})
-        for key, id in ((acme, webhook), (FIRST_KEY, theirs.json()["id"])):
-            await here.ask("POST", f"/notifications/webhooks/{id}/ping", key)
+        webhook = await _webhooks(here, acme)
         names = {
             "webhook": webhook,
             "order": order["id"],

@@ -1,8 +1,9 @@
 """The segments of the audit log: one after another, each in its own partition, none written once it is sealed."""
 
 import pytest
-from tests.proof.checker.worlds import busy_world
+from tests.proof.checker.worlds import busy_world, encoded
 
+from cludale_proof.checker import SafetyChecker, Write
 from cludale_proof.checker.documents import Head
 from cludale_proof.checker.segment_rules import Segments, one_after_another
 from cludale_proof.checker.snapshot import MemorySnapshot, Row
@@ -76,3 +77,14 @@ def test_a_seal_with_another_hash_is_found_in_a_store() -> None:
     assert found() == set()
     seal["hash"] = "f" * 64
     assert found() == {"seal"}
+
+
+@pytest.mark.parametrize(("apart", "rules"), [(False, set()), (True, {"version-gap"})])
+def test_a_record_that_a_later_segment_writes_is_the_same_where_partitions_are_not_apart(
+    apart: bool, rules: set[str]
+) -> None:
+    checker = SafetyChecker(apart=apart)
+    waiting = encoded({"ids": [], "events": []})
+    assert checker.commit([Write("audit/waiting", "event-1", 1, waiting, "log")]) == []
+    found = checker.commit([Write("audit/waiting", "event-1", 2, waiting, "log-1")])
+    assert {each.rule for each in found} == rules

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,26 +11,10 @@ from tests.parts import need
 from tests.proof.pages.conftest import HASTE, Visit
 from tests.proof.pages.looking import violations
 from tests.proof.pages.test_desk import bought, sign_in
+from tests.proof.pages.undelivered import bury
 from tests.served import Served, serve
 
-from cludale.adapters.sqlite import SqliteStore
-from cludale.adapters.system.clock import SystemClock
-from cludale.kernel.wire import Codec
-from cludale.runtime.dead_letters import DeadLetters
-from cludale.services.catalogue import CATALOGUE, KINDS
-
 pytestmark = pytest.mark.timeout(120)
-BODY = b'{"specversion":"1.0","id":"event-1","type":"OrderPaid","data":{}}'
-
-
-async def bury(folder: Path) -> None:
-    store = SqliteStore(folder / "cludale.db", KINDS, Codec(CATALOGUE))
-    letters = DeadLetters(store, SystemClock())
-    for service in ("orders", "notifications"):
-        await letters.bury(
-            service, BODY, event_type="OrderPaid", event_id="event-1", reason="its handler broke", attempts=20
-        )
-    await store.close()
 
 
 @pytest.fixture(scope="module")

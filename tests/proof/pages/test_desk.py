@@ -41,6 +41,27 @@ def test_a_small_dark_phone_in_german_passes_axe_and_nothing_is_too_wide(visit: 
     assert wrong == [], "\n".join(wrong)
 
 
+def test_a_phone_has_the_way_around_behind_a_button_that_needs_no_script(visit: Visit) -> None:
+    for scripts in (True, False):
+        page = visit("/staff/sign-in", viewport={"width": 320, "height": 640}, java_script_enabled=scripts)
+        sign_in(page)
+        ways = page.locator("#menu")
+        expect(ways).to_be_hidden()
+        page.get_by_role("button", name="Menu").press("Enter")
+        expect(ways).to_be_visible()
+        assert not scripts or violations(page) == []
+        page.keyboard.press("Tab")
+        expect(ways.get_by_role("link", name="Concerts")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(ways).to_be_hidden()
+        page.get_by_role("button", name="Menu").press("Enter")
+        ways.get_by_role("link", name="Orders").press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Orders")
+        page.set_viewport_size({"width": 1000, "height": 640})
+        expect(page.get_by_role("button", name="Menu")).to_be_hidden()
+        expect(ways).to_be_visible()
+
+
 def office(shop: Served) -> list[str]:
     """A concert with a price list, a guest, a webhook, a report by mail and invoices; the pages of all that."""
 

@@ -16,6 +16,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 # The same as in Chromium.
 test_tickets_are_bought_by_keyboard = test_browser.test_tickets_are_bought_by_keyboard
+test_a_phone_has_the_way_around_behind_a_button = (
+    test_desk.test_a_phone_has_the_way_around_behind_a_button_that_needs_no_script
+)
 test_who_comes_second_sees_the_last_seats_go = (
     test_browser.test_who_comes_second_sees_the_last_seats_go_without_reloading
 )

@@ -12,8 +12,9 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from cludale_proof.planted.bugs import BUGS
-from cludale_proof.simulator.command import repeat, show, simulate
+from cludale_proof.simulator.command import pairs_of, repeat, show, simulate
 from cludale_proof.simulator.tally import Tally
+from cludale_proof.simulator.themes import THEMES
 
 APP = Typer()
 APP.command()(simulate)
@@ -27,6 +28,15 @@ def test_runs_are_counted_and_reported(tmp_path: Path) -> None:
     assert figures["seeds"] == 10
     assert figures["failedSeeds"] == []
     assert sum(figures["faults"].values()) > 0
+
+
+def test_seeds_are_run_with_pairs_of_themes() -> None:
+    pairs = pairs_of(1_000)
+    assert len(set(pairs)) == len(pairs) == len(THEMES) * (len(THEMES) - 1) // 2
+    ran = CliRunner().invoke(APP, ["--pairs", "2", "--seeds", "3", "--workers", "1"])
+    assert ran.exit_code == 0, ran.output
+    assert "2 pairs of themes, 6 runs, 0 failed" in ran.output
+    assert CliRunner().invoke(APP, ["--pairs", "2", "--theme", pairs[0][0]]).exit_code == 2
 
 
 def test_one_seed_is_told_in_full() -> None:

@@ -12,6 +12,7 @@ from cludale.kernel.money import Money
 from cludale.ports.bus import Acknowledgement, Delivery, Handler, Subscription
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import Declined
+from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import Put, StoreUnavailable
 from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import KINDS as LETTER_KINDS
@@ -21,6 +22,7 @@ from cludale_proof.simulator.delivery import Broker
 from cludale_proof.simulator.faults import Chaos, Fault, Situation, Weather
 from cludale_proof.simulator.loop import OUTSIDE, SimulatedLoop
 from cludale_proof.simulator.memory import Disk, MemoryStore
+from cludale_proof.simulator.network import RemoteDetails
 from cludale_proof.simulator.provider import Movement, Provider
 from cludale_proof.simulator.storage import LEASE_SECONDS, FaultyStore
 from cludale_proof.simulator.trace import Trace
@@ -226,5 +228,23 @@ def test_the_broker_keeps_what_nobody_is_there_to_hear() -> None:
         broker.take(Outgoing(1, "order-events", CODEC.encode(noted("e1"))))
         await asyncio.sleep(60)
         assert broker.under_way == 1
+
+    simulated(work)
+
+
+def test_a_service_that_dies_while_it_is_asked_for_details_is_out_of_reach_after_a_while() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def never(_: Sequence[str]) -> dict[str, str]:
+            await loop.create_future()
+            return {}
+
+        remote = RemoteDetails(
+            chaos(), "notifications", lambda: (OUTSIDE, never), Fault.PROGRAMME_AWAY, ProgrammeUnreachable, 2.0
+        )
+        with pytest.raises(ProgrammeUnreachable):
+            await remote.of(["concert-1"])
+        assert loop.time() == pytest.approx(2.0)
 
     simulated(work)

@@ -24,11 +24,16 @@ class HttpMonitor:
         names: Collection[str],
         waiting: Waiting,
         *,
+        setting: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`names`: the service's own queues or consumers. Raises ValueError for what is no address."""
+        """`names`: the service's own queues or consumers. `setting`: where the address comes from, and a login with it.
+
+        Raises ValueError for what is no address.
+        """
         self._client = Client(Target.of(url), connections=1, timeout_seconds=ANSWER_SECONDS, headers=headers)
         self._path = path
+        self._setting = setting
         self._names = frozenset(names)
         self._waiting = waiting
 
@@ -40,7 +45,7 @@ class HttpMonitor:
         try:
             answer = await self._client.ask("GET", self._path, repeatable=True)
             if answer.status in (401, 403):
-                raise NotKnown("the broker's monitoring does not let this user in (CLUDALE_RABBITMQ_MONITOR_URL)")
+                raise NotKnown(f"the broker's monitoring does not let this process in: see {self._setting}")
             if answer.status != 200:
                 raise NotKnown(f"the broker's monitoring answered {answer.status}")
             mine = [count for name, count in self._waiting(answer.body) if name in self._names]

@@ -38,7 +38,7 @@ class NatsMonitor(HttpMonitor):
 
         Raises ValueError for what is no address.
         """
-        super().__init__(url, PATH, consumers, _waiting)
+        super().__init__(url, PATH, consumers, _waiting, setting="CLUDALE_NATS_MONITOR_URL")
 
 
 def _waiting(answer: bytes) -> Iterator[tuple[str, int]]:

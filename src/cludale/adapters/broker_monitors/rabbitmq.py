@@ -31,7 +31,7 @@ class RabbitMqMonitor(HttpMonitor):
         parts = urlsplit(url)
         login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
         basic = {"authorization": f"Basic {base64.b64encode(login).decode()}"}
-        super().__init__(url, PATH, queues, _waiting, headers=basic)
+        super().__init__(url, PATH, queues, _waiting, setting="CLUDALE_RABBITMQ_MONITOR_URL", headers=basic)
 
 
 def _waiting(answer: bytes) -> Iterator[tuple[str, int]]:

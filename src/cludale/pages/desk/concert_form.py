@@ -132,8 +132,8 @@ def changes(concert: Concert, fields: Mapping[str, str]) -> dict[str, Any]:
     before = shown(concert)
     other = {name for name, value in fields.items() if name in before and value != before[name]}
     names = [name for name in (*TEXTS, *MOMENTS, *NUMBERS) if name in other and name not in FIXED]
-    # A time of another zone is another time: what is written there has to be said again.
-    zoned = ("date", "doorsAt", "endsAt") if "zone" in other else ()
+    # A time of another zone, or by other rules, is another time: what is written there has to be said again.
+    zoned = ("date", "doorsAt", "endsAt") if "zone" in other or "clocks" in fields else ()
     names += [
         each for each in MOMENTS if each not in names and (f"{each}-time" in other or (each in zoned and before[each]))
     ]

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cludale.kernel import dates
 from cludale.kernel.money import Money
 from cludale.pages.api import path
 from cludale.pages.desk import asking
@@ -89,6 +90,7 @@ class Concerts:
             concert=concert,
             tag=tag,
             zone=None if concert.zone is None else ZoneInfo(concert.zone),
+            is_past=dates.begins(concert.date, concert.zone) <= self._site.now(),
             progress=await self._progress(staff, concert),
             button=button.snippet(
                 f"{self._site.base(staff.visit)}/shop/concerts/{concert.id}",

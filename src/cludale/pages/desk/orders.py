@@ -13,7 +13,7 @@ from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking, story
 from cludale.pages.desk.invoices import Invoices
-from cludale.pages.desk.views import Cart, Order, Orders, Story
+from cludale.pages.desk.views import Cart, Concert, Order, Orders, Story
 from cludale.pages.site import Site, checked
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
@@ -103,14 +103,16 @@ class OrderPages:
         order = await asking.order(staff, staff.visit.segment)
         told = await staff.ask("GET", path("audit", "orders", order.id))
         events = told.read(Story).items if told.status == 200 else ()
-        concert = await staff.ask("GET", path("concerts", order.concert_id))
+        answer = await staff.ask("GET", path("concerts", order.concert_id))
+        concert = answer.read(Concert) if answer.status == 200 else None
         billed = await staff.ask("GET", path("orders", order.id, "invoices"))
         return asking.shown(
             self._site,
             staff,
             "desk/order.html",
             order=order,
-            concert=story.name_of(concert),
+            concert="" if concert is None else concert.name,
+            section=order.section if concert is None else concert.called(order.section),
             invoices=billed.read(Invoices).items if billed.status == 200 else (),
             together=await self._together(staff, order),
             story=[story.told(each) for each in events[: story.MOST]],

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cludale.kernel.money import Money
-from cludale.pages.api import Answer
-from cludale.pages.desk.views import Concert, Happening
+from cludale.pages.desk.views import Happening
 
 MOST = 200
 """Events that a page tells."""
@@ -54,11 +53,6 @@ def told(event: Happening) -> Told:
         order=event.correlation_id or "",
         section=_text(data.get("section")),
     )
-
-
-def name_of(answer: Answer) -> str:
-    """What a concert is called, if the answer is one."""
-    return answer.read(Concert).name if answer.status == 200 else ""
 
 
 def _money(value: Any) -> Money | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from cludale.kernel import dates
 from cludale.kernel.money import Money
 from cludale.pages.billing import BillingAddress
 from cludale.pages.bills import Bill
@@ -69,6 +70,15 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def name(self) -> str:
         """What it is called."""
         return self.title or self.artist
+
+    def called(self, section: str | None) -> str:
+        """What people call a section: its name, or its id where it has none."""
+        return next((each.name for each in self.sections if each.id == section and each.name), section or "")
+
+    @property
+    def by_todays_clocks(self) -> str | None:
+        """When it begins by the clocks there, where their rules have changed since that was written."""
+        return dates.by_todays_rules(self.date, self.zone)
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -102,15 +102,15 @@ class BasketPages:
         return self._site.see(visit, HERE, headers=(self._kept(visit, Basket(memory.new_key(), lines)),))
 
     async def _change(self, visit: Visit) -> Response:
-        """So many tickets of this line, or none of it."""
+        """So many tickets of this line, or none of it; what is no number changes nothing."""
         fields = forms.read(visit.request)
         known, at = memory.basket(visit), forms.whole(fields.get("line", ""))
         if at is None or at >= len(known.lines):
             return self._site.see(visit, HERE)
         lines, quantity = list(known.lines), forms.whole(fields.get("quantity", ""))
-        if "remove" in fields or not quantity:
+        if "remove" in fields or quantity == 0:
             del lines[at]
-        else:
+        elif quantity is not None:
             lines[at] = lines[at]._replace(quantity=min(quantity, 999))
         return self._site.see(visit, HERE, headers=(self._kept(visit, Basket(memory.new_key(), lines)),))
 

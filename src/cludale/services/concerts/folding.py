@@ -1,6 +1,6 @@
 """Folding: the commands for a section decided one after the other, each on what the ones before it left. No I/O."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from cludale.ports.records import (
 )
 from cludale.services.concerts import domain
 from cludale.services.concerts.blocks import domain as block_rules
-from cludale.services.concerts.blocks.domain import BlockCommand
+from cludale.services.concerts.blocks.domain import BlockCommand, HoldBack
 from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.commands import Done, ListDone, MoveDone, QueuedCommand, Result, SectionDone
 from cludale.services.concerts.domain import (
@@ -42,8 +42,18 @@ Envelopes = Callable[[Decision[Any], Cause, datetime], list[Envelope]]
 class Folding:
     """How a section, its reservations and its waiting list are after the commands that were decided so far."""
 
-    def __init__(self, seating: Seating, in_line: WaitingList | None, now: datetime, envelopes: Envelopes) -> None:
-        """`seating`, `in_line`: as they are stored; `in_line` is None if no command asks for it."""
+    def __init__(
+        self,
+        seating: Seating,
+        in_line: WaitingList | None,
+        now: datetime,
+        envelopes: Envelopes,
+        *,
+        blocks: Iterable[str] = (),
+    ) -> None:
+        """`seating`, `in_line`: as they are stored; `in_line` is None if no command asks for it. `blocks`: those that
+        there were before, also those that were let go.
+        """
         self.section = seating.section
         self.reservations = dict(seating.reservations)
         self.in_line = in_line
@@ -53,6 +63,7 @@ class Folding:
         self.handled: dict[Handled, Done] = {}
         """The events that commands came from, and what each was answered."""
         self._hall = seating.hall
+        self._blocks = set(blocks)
         self._now = now
         self._envelopes = envelopes
 
@@ -90,14 +101,27 @@ class Folding:
 
     def _of_section(self, command: OfSection, asked: QueuedCommand) -> Result:
         try:
-            decision = _changed(Seating(self.section, {}, self._hall), command, self._now)
+            decision = self._changed(Seating(self.section, {}, self._hall), command)
         except Refusal as refusal:
             return refusal
+        if isinstance(command, HoldBack):
+            self._blocks.add(command.block)
         self._told(decision, asked)
         self.section = decision.state.section
         if isinstance(command, ChangePlan) and decision.events:
             self._hall = command.hall
         return SectionDone(self.section)
+
+    def _changed(self, seating: Seating, command: OfSection) -> Decision[Seating]:
+        if isinstance(command, Close):
+            return changes.close(seating)
+        if isinstance(command, BlockCommand):
+            return block_rules.decide(seating, command, self._now, made=self._blocks)
+        if isinstance(command, ChangePlan):
+            return plan_changes.decide(seating, command, self._now)
+        if isinstance(command, BlockSeats):
+            return changes.block_seats(seating, command, self._now)
+        return changes.change_section(seating, command, self._now)
 
     def _of_list(self, command: ListCommand, asked: QueuedCommand) -> Result:
         section = self.section
@@ -136,18 +160,6 @@ class Folding:
         for id, each in self.reservations.items():
             if each != before.get(id):
                 self.changed[id] = None
-
-
-def _changed(seating: Seating, command: OfSection, now: datetime) -> Decision[Seating]:
-    if isinstance(command, Close):
-        return changes.close(seating)
-    if isinstance(command, BlockCommand):
-        return block_rules.decide(seating, command, now)
-    if isinstance(command, ChangePlan):
-        return plan_changes.decide(seating, command, now)
-    if isinstance(command, BlockSeats):
-        return changes.block_seats(seating, command, now)
-    return changes.change_section(seating, command, now)
 
 
 def near(reservations: dict[str, Reservation], id: str) -> dict[str, Reservation]:

@@ -176,7 +176,8 @@ class CommandBatch:
         """Decide every waiting command in order, each on what the ones before it left, and plan the commit."""
         seating = Seating(section.state, {id: each.state for id, each in loaded.items()}, hall)
         in_line = None if self._waiting is None else self._waiting.state
-        folding = Folding(seating, in_line, now, self._of.updates.envelopes)
+        made = () if self._blocks is None else [each.id for each in self._blocks.state.entries]
+        folding = Folding(seating, in_line, now, self._of.updates.envelopes, blocks=made)
         self.results = []
         for i, asked in enumerate(self._asked):
             self.results.append(self._settled[i] if i in self._settled else folding.decide(asked))

@@ -20,6 +20,11 @@ from cludale.services.payments.events import (
 from cludale.services.payments.payment import Payment, Share, Status, payment_id
 from cludale.services.payments.store import PAYMENTS
 
+_WHERE = ("numbered_seats", "moves")
+"""Where an order's seats are is no concern of its payment, which hears of no move. They are as in the TicketReserved
+that came first, and where that was lost, as in the one that was told again after a move: the log has both.
+"""
+
 
 def _told(payment: Payment) -> Mapping[str, object] | None:
     if payment.status is Status.PENDING or (payment.status is Status.FAILED and not payment.tries):
@@ -28,7 +33,7 @@ def _told(payment: Payment) -> Mapping[str, object] | None:
     told["parts"] = [each for each in payment.parts if each.done_at is not None]
     told["mends"] = {each.number: (each.key, each.amount) for each in payment.mends if each.done_at is not None}
     told["shares"] = [_told_of_share(each) for each in payment.shares]
-    return {**told, **fields_of(payment.allocation)}
+    return {**told, **{name: said for name, said in fields_of(payment.allocation).items() if name not in _WHERE}}
 
 
 def _told_of_share(share: Share) -> Sequence[object]:

@@ -1,5 +1,6 @@
 """What becomes of a section's blocks: made, changed, let go by whoever made them or by their rules. No I/O or HTTP."""
 
+from collections.abc import Container
 from datetime import datetime, timedelta
 
 import msgspec
@@ -57,12 +58,15 @@ class EndBlocks(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 BlockCommand = HoldBack | ChangeBlock | LetBlockGo | EndBlocks
 
 
-def decide(seating: Seating, command: BlockCommand, now: datetime) -> Decision[Seating]:
-    """What a command does. Raises CalledOff, SeatsUnavailable, BlockNotFound, BlockTooSmall, Invalid."""
+def decide(seating: Seating, command: BlockCommand, now: datetime, *, made: Container[str] = ()) -> Decision[Seating]:
+    """What a command does; `made`: blocks that there were before, also those that were let go.
+
+    Raises CalledOff, SeatsUnavailable, BlockNotFound, BlockTooSmall, Invalid.
+    """
     now = seating.section.moment(now)
     match command:
         case HoldBack():
-            return _hold_back(seating, command, now)
+            return Decision(seating) if command.block in made else _hold_back(seating, command, now)
         case ChangeBlock():
             return _change(seating, command, now)
         case LetBlockGo():
@@ -81,8 +85,6 @@ def _hold_back(seating: Seating, wanted: HoldBack, now: datetime) -> Decision[Se
     if section.closed is True:
         raise CalledOff(section.concert_id)
     known = section.its_blocks
-    if wanted.block in known:  # asked for again
-        return Decision(seating)
     if section.numbered is not UNSET:
         raise Invalid(("section", f"{section.id!r} has numbered seats: block them one by one, with `/seats/block`"))
     if len(known) >= MOST_LIVE:
