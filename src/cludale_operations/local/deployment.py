@@ -17,6 +17,7 @@ from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import Part
 from cludale_operations.local.postgres import CONNECTIONS, Postgres
 from cludale_operations.local.rabbitmq import RabbitMq
+from cludale_operations.local.service_logins import ServiceLogins
 from cludale_operations.local.services import GatewayProcess, PagesProcess, ServiceProcess
 from cludale_operations.rotation import PAIRED, TOO
 
@@ -68,6 +69,7 @@ class Deployment:
             log=self._log("postgres"),
             max_connections=max(CONNECTIONS, processes * CONNECTIONS_EACH + CONNECTIONS_BESIDES),
         )
+        self.logins = ServiceLogins(self.postgres)
         kind = Nats if broker is Broker.NATS else RabbitMq
         self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker))
         self.replicas: list[Replica] = []
@@ -123,8 +125,8 @@ class Deployment:
         """What the secret store of this service's sidecars holds: the master key of personal data for orders alone."""
         found = {
             "broker-url": self.broker.url,
-            "state-url": self.postgres.url,
-            "database-url": self.postgres.url,
+            "state-url": self.logins.url(service),
+            "database-url": self.logins.url(service),
             "organizer-key": self.organizer_key,
         }
         if isinstance(self.broker, RabbitMq):

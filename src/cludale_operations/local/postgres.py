@@ -52,13 +52,16 @@ class Postgres(Part):
 
     @property
     def url(self) -> str:
-        """The address of the database `cludale`, with its password."""
+        """The address of the database `cludale` for its owner, who may do everything, with the password."""
         return self.url_of(DATABASE)
 
     def url_of(self, database: str) -> str:
         """The address of another database on this server."""
-        user, password = kept_login(self.folder)
-        return f"postgresql://{user}:{password}@{LOOPBACK}:{self.port}/{database}"
+        return self.url_as(kept_login(self.folder), database)
+
+    def url_as(self, login: Login, database: str = DATABASE) -> str:
+        """The same for another user."""
+        return f"postgresql://{login.user}:{login.password}@{LOOPBACK}:{self.port}/{database}"
 
     @property
     def _cluster(self) -> Path:
@@ -72,7 +75,7 @@ class Postgres(Part):
         former = kept_login(self.folder)
         login = new_login(former)
         exists = f"SELECT FROM pg_roles WHERE rolname = '{login.user}'"
-        await self._ask(
+        await self.ask(
             f"DO $$ BEGIN IF NOT EXISTS ({exists}) THEN CREATE ROLE {login.user} SUPERUSER; END IF; END $$",
             f"ALTER ROLE {login.user} LOGIN PASSWORD '{login.password}'",
             f"ALTER ROLE {USERS[1]} SET role = '{USERS[0]}'" if login.user == USERS[1] else "SELECT",
@@ -82,12 +85,13 @@ class Postgres(Part):
 
     async def end_login(self, former: Login) -> None:
         """Let that user in no more, and end its connections. Raises PartFailed."""
-        await self._ask(
+        await self.ask(
             f"ALTER ROLE {former.user} NOLOGIN PASSWORD NULL",
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{former.user}'",  # noqa: S608 - ours
         )
 
-    async def _ask(self, *statements: str) -> None:
+    async def ask(self, *statements: str) -> None:
+        """Carry these out one after the other, as the owner. Raises PartFailed."""
         import asyncpg  # noqa: PLC0415 - an extra
 
         try:

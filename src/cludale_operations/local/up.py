@@ -67,7 +67,7 @@ class Up:
         if (warning := await asyncio.to_thread(stranger)) is not None:
             self._say(f"WARNING: {warning}")
         await self._start_all([layout.postgres, layout.broker])
-        await self._set_up_broker()
+        await asyncio.gather(self._set_up_broker(), layout.logins.make())
         layout.add_services()
         assert layout.gateway is not None  # noqa: S101 - add_services has made it
         assert layout.pages is not None  # noqa: S101 - so is this
@@ -241,6 +241,7 @@ class Up:
         if layout.gateway is not None:
             known["gateway"] = {"routes": str(layout.gateway.routes)}
             known["databaseUrl"] = layout.postgres.url
+            known["databaseUrls"] = {service: layout.logins.url(service) for service in NAMES}
             known["brokerUrl"] = layout.broker.url
         return known
 
