@@ -17,6 +17,7 @@ from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import Part
 from cludale_operations.local.postgres import CONNECTIONS, Postgres
 from cludale_operations.local.rabbitmq import RabbitMq
+from cludale_operations.local.sentry import Sentry
 from cludale_operations.local.service_logins import ServiceLogins
 from cludale_operations.local.services import GatewayProcess, PagesProcess, ServiceProcess
 from cludale_operations.rotation import PAIRED, TOO
@@ -68,10 +69,12 @@ class Deployment:
             self.folder / "postgres",
             log=self._log("postgres"),
             max_connections=max(CONNECTIONS, processes * CONNECTIONS_EACH + CONNECTIONS_BESIDES),
+            tls=True,
         )
         self.logins = ServiceLogins(self.postgres)
+        self.sentry = Sentry(self.folder / "sentry", NAMES, log=self._log("sentry"))
         kind = Nats if broker is Broker.NATS else RabbitMq
-        self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker))
+        self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker), tls=True)
         self.replicas: list[Replica] = []
         self._replica_counts = replicas
         self.gateway: GatewayProcess | None = None
@@ -115,6 +118,7 @@ class Deployment:
         return [
             self.postgres,
             self.broker,
+            self.sentry,
             *(each.sidecar for each in self.replicas),
             *(each.service for each in self.replicas),
             *([self.pages] if self.pages is not None else []),
@@ -150,6 +154,7 @@ class Deployment:
             api_token=secrets.token_urlsafe(24),
             app_token=secrets.token_urlsafe(24),
             otlp_endpoint=self.settings.otlp_endpoint,
+            sentry=self.sentry,
         )
         environment = self._environment(service, number, sidecar)
         process = ServiceProcess(service, name, self._log(name), environment, stop_seconds=self._stop_seconds)

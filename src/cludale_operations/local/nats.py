@@ -5,7 +5,10 @@ import json
 import signal
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote
 
+from cludale.web.trust import trust_named_in
+from cludale_operations.local.certificate import Certificate, make_certificate
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.jetstream import BrokerRefused, jetstream
@@ -20,34 +23,45 @@ class Nats(Part):
 
     stop_signal: ClassVar = signal.SIGTERM
 
-    def __init__(self, folder: Path, *, port: int = 0, log: Path | None = None) -> None:
-        """Data, password, configuration and (unless said otherwise) log go into `folder`; port 0 takes a free one."""
+    def __init__(self, folder: Path, *, port: int = 0, log: Path | None = None, tls: bool = False) -> None:
+        """Data, password, configuration and (unless said otherwise) log go into `folder`; port 0 takes a free one.
+
+        With `tls` nobody is let in without it, at the monitoring neither.
+        """
         super().__init__("nats", log or folder / "nats.log")
         self.folder = folder.resolve()
         free, self.monitoring_port = free_ports(2)
         self.port = port or free
+        self._has_tls = tls
+        self._certificate: Certificate | None = None
 
     @property
     def url(self) -> str:
-        """The server's address, with the password."""
+        """The server's address, with the password and whom to trust."""
         user, password = kept_login(self.folder)
-        return f"nats://{user}:{password}@{LOOPBACK}:{self.port}"
+        return f"{'tls' if self._has_tls else 'nats'}://{user}:{password}@{LOOPBACK}:{self.port}{self._trusting}"
 
     @property
     def monitoring_url(self) -> str:
         """Where it tells how it is: `/healthz`, `/jsz?consumers=true`, …"""
-        return f"http://{LOOPBACK}:{self.monitoring_port}"
+        return f"{self.http_url}{self._trusting}"
 
     @property
     def http_url(self) -> str:
-        """The same as `monitoring_url`."""
-        return self.monitoring_url
+        """The same without whom to trust."""
+        return f"http{'s' if self._has_tls else ''}://{LOOPBACK}:{self.monitoring_port}"
+
+    @property
+    def _trusting(self) -> str:
+        return f"?cacertfile={quote(str(self.folder / 'server.crt'), safe='')}" if self._has_tls else ""
 
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (self.folder / "password").exists():
             keep_login(self.folder, new_login())
+        if self._has_tls and self._certificate is None:  # once: what runs beside it trusts this one
+            self._certificate = make_certificate(self.folder, self.name)
         self._configure(kept_login(self.folder))
 
     async def renew_login(self) -> Login:
@@ -85,7 +99,7 @@ class Nats(Part):
             json.dumps(
                 {
                     "listen": f"{LOOPBACK}:{self.port}",
-                    "http": f"{LOOPBACK}:{self.monitoring_port}",
+                    **self._monitored(),
                     "server_name": "cludale",
                     # by default a message is acknowledged first and written to the disk within two minutes
                     "jetstream": {"store_dir": str(self.folder / "jetstream"), "sync_interval": "always"},
@@ -96,10 +110,17 @@ class Nats(Part):
             )
         )
 
+    def _monitored(self) -> dict[str, object]:
+        there = f"{LOOPBACK}:{self.monitoring_port}"
+        if self._certificate is None:
+            return {"http": there}
+        certificate, key = map(str, self._certificate)
+        return {"https": there, "tls": {"cert_file": certificate, "key_file": key, "min_version": "1.3"}}
+
     def launch(self) -> Launch:
         """The server in the foreground."""
         return Launch([find("nats-server"), "-c", self.folder / "nats.conf"])
 
     async def is_ready(self) -> bool:
         """JetStream has recovered its streams."""
-        return await answers(f"{self.monitoring_url}/healthz")
+        return await answers(f"{self.http_url}/healthz", trust=trust_named_in(self.monitoring_url))

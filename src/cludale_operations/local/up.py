@@ -66,7 +66,7 @@ class Up:
         _shorten(layout.logs)
         if (warning := await asyncio.to_thread(stranger)) is not None:
             self._say(f"WARNING: {warning}")
-        await self._start_all([layout.postgres, layout.broker])
+        await self._start_all([layout.postgres, layout.broker, layout.sentry])
         await asyncio.gather(self._set_up_broker(), layout.logins.make())
         layout.add_services()
         assert layout.gateway is not None  # noqa: S101 - add_services has made it
@@ -124,7 +124,7 @@ class Up:
             [replica.service for replica in layout.replicas],
             [replica.sidecar for replica in layout.replicas],
             [*gateway, *pages],
-            [layout.broker],
+            [layout.broker, layout.sentry],
             [layout.postgres],
         ):
             stopping = [self.watched[part.name].stop() for part in stage if part.name in self.watched]

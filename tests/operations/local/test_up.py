@@ -91,7 +91,8 @@ def buys(platform: Served) -> str:
 def test_it_says_what_runs_where(platform: Served) -> None:
     names = {each["name"] for each in state(platform)["parts"]}
     replicas = {"concerts-1", "concerts-2", *(f"{service}-1" for service in NAMES)}
-    assert names == {"postgres", "nats", "gateway", "pages", *replicas, *(f"{name}-sidecar" for name in replicas)}
+    servers = {"postgres", "nats", "sentry", "gateway", "pages"}
+    assert names == servers | replicas | {f"{name}-sidecar" for name in replicas}
     assert all(lives(each["pid"]) and each["state"] == "ready" for each in state(platform)["parts"])
     assert (platform.folder / "up.json").stat().st_mode & 0o077 == 0
     for folder in ("postgres", "nats", "logs"):
