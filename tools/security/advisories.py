@@ -119,7 +119,8 @@ class Checkout:
 def answered() -> set[Hole]:
     """Those that have an answer."""
     known = tomllib.loads(ANSWERS.read_text())
-    return {Hole(*each["locked"].split("=="), id) for id, each in known.items() if each["why"]}
+    packages = {id: each["locked"].partition("==") for id, each in known.items() if each["why"]}
+    return {Hole(name, version, id) for id, (name, _, version) in packages.items()}
 
 
 def main() -> int:

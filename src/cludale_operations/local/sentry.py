@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from cludale_operations.local.find import find
+from cludale_operations.local.find import MissingProgram, find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.part import Launch, Part, answers
 
@@ -83,7 +83,7 @@ class Sentry(Part):
         self._is_made = True
 
     def launch(self) -> Launch:
-        """The program that the sidecar of this project has in it, in the foreground."""
+        """The program in the foreground: Dapr's own where it is installed, else the one that is in our daprd."""
         options = {
             "port": self.port,
             "listen-address": LOOPBACK,
@@ -92,7 +92,11 @@ class Sentry(Part):
             "issuer-credentials": self.folder,
             "config": self.folder / "sentry.json",
         }
-        argv: list[str | Path] = [find("daprd"), "sentry", "--enable-metrics=false"]
+        try:
+            argv: list[str | Path] = [find("sentry")]
+        except MissingProgram:
+            argv = [find("daprd"), "sentry"]
+        argv.append("--enable-metrics=false")
         for option, value in options.items():
             argv += [f"--{option}", str(value)]
         return Launch(argv)

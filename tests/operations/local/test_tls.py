@@ -16,6 +16,7 @@ from cludale.adapters.broker_monitors.rabbitmq import RabbitMqMonitor
 from cludale.ports.broker_monitor import NotKnown
 from cludale.services import NAMES
 from cludale_operations.backup import database
+from cludale_operations.backup.folder import CannotCopy
 from cludale_operations.local.certificate import make_certificate
 from cludale_operations.local.jetstream import BrokerRefused, ensure_streams, jetstream
 from cludale_operations.local.nats import Nats
@@ -78,7 +79,7 @@ async def test_a_server_that_is_started_again_has_the_certificate_that_is_truste
 
 def test_a_backup_is_made_over_tls(postgres: Postgres, another: Path, tmp_path: Path) -> None:
     assert database.dump(postgres.url, tmp_path, lambda *_: None).stat().st_size > 0
-    with pytest.raises(database.CannotCopy, match="certificate verify failed"):
+    with pytest.raises(CannotCopy, match="certificate verify failed"):
         database.dump(trusting(postgres.url, another), tmp_path, lambda *_: None)
 
 
