@@ -19,6 +19,7 @@ async def rotated(
     tell: Callable[[str], Awaitable[None]],
     *,
     finish: bool,
+    algorithm: str | None = None,
 ) -> None:
     """Change all of these at once: after each step `give_to_all` gives every process what there is now.
 
@@ -37,7 +38,9 @@ async def rotated(
         if name in names:
             await tell(f"{name}: a new password is used, the former one is good, too")
     courses: dict[str, Iterator[Pair]] = {
-        name: course(name, layout.pairs.pair(name), new_key(), finish=finish) for name in names if name in PAIRED
+        name: course(name, layout.pairs.pair(name), new_key(), finish=finish, algorithm=algorithm)
+        for name in names
+        if name in PAIRED
     }
     if ALONE in names:
         layout.organizer_key = new_key()

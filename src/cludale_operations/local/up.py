@@ -168,13 +168,20 @@ class Up:
             if routes is not None:
                 await asyncio.to_thread(self._put_back, replica, routes)
 
-    async def rotate(self, names: Sequence[str], tell: Callable[[str], Awaitable[None]], *, finish: bool) -> None:
+    async def rotate(
+        self,
+        names: Sequence[str],
+        tell: Callable[[str], Awaitable[None]],
+        *,
+        finish: bool,
+        algorithm: str | None = None,
+    ) -> None:
         """Give all processes other secrets, step by step, each known to all before the next (rotation.py).
 
         `database` and `broker` are the passwords of those. Raises NotRotated, PartFailed, UnusableKey, OSError.
         """
         async with self._rolling:
-            await rotated(self.deployment, names, self._renew_all, tell, finish=finish)
+            await rotated(self.deployment, names, self._renew_all, tell, finish=finish, algorithm=algorithm)
             self.write_state()
 
     async def _renew_all(self) -> None:
@@ -295,7 +302,12 @@ class Up:
             if (order := await self._order(reader)) is None:
                 await tell(refused="the token is wrong")
             elif "rotate" in order:
-                await self.rotate(order["rotate"], lambda line: tell(said=line), finish=bool(order.get("finish")))
+                await self.rotate(
+                    order["rotate"],
+                    lambda line: tell(said=line),
+                    finish=bool(order.get("finish")),
+                    algorithm=order.get("algorithm"),
+                )
                 await tell(done="yes")
             else:
                 await self.restart(str(order.get("restart")), lambda line: tell(said=line))
