@@ -73,8 +73,11 @@ class Deployment:
         )
         self.logins = ServiceLogins(self.postgres)
         self.sentry = Sentry(self.folder / "sentry", NAMES, log=self._log("sentry"))
-        kind = Nats if broker is Broker.NATS else RabbitMq
-        self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker), tls=True)
+        self.broker: Nats | RabbitMq = (
+            Nats(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
+            if broker is Broker.NATS
+            else RabbitMq(self.folder / broker, log=self._log(broker), tls=True)
+        )
         self.replicas: list[Replica] = []
         self._replica_counts = replicas
         self.gateway: GatewayProcess | None = None
@@ -128,7 +131,7 @@ class Deployment:
     def secrets(self, service: str) -> dict[str, str]:
         """What the secret store of this service's sidecars holds: the master key of personal data for orders alone."""
         found = {
-            "broker-url": self.broker.url,
+            "broker-url": self.broker.url_of(service),
             "state-url": self.logins.url(service),
             "database-url": self.logins.url(service),
             "organizer-key": self.organizer_key,

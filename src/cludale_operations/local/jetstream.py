@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from cludale.adapters.dapr.probing import PROBES
 from cludale.web.trust import trust_named_in
-from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard
+from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard, topics_told
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
@@ -188,6 +188,20 @@ class Consumer(NamedTuple):
             "max_ack_pending": MAX_ACK_PENDING,
             "replay_policy": "instant",
         }
+
+
+def permissions_of(service: str) -> dict[str, Any]:
+    """What a service's user may do, as the server's configuration takes it: tell its own events, hear those for it.
+
+    Consumers are made beforehand, so it needs no right to make, change or delete one.
+    """
+    consumers = consumers_of(service)
+    asking = [f"$JS.API.CONSUMER.INFO.{each.stream}.{each.name}" for each in consumers]
+    answering = [f"$JS.ACK.{each.stream}.{each.name}.>" for each in consumers]
+    return {
+        "publish": [*topics_told(service), dead_letters_of(service), PROBES, *asking, *answering],
+        "subscribe": [*(each.configuration()["deliver_subject"] for each in consumers), "_INBOX.>"],
+    }
 
 
 def consumers_of(service: str) -> list[Consumer]:

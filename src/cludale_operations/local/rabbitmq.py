@@ -60,6 +60,10 @@ class RabbitMq(Part):
         user, password = kept_login(self.folder)
         return f"amqp{self._s}://{user}:{password}@{LOOPBACK}:{self.port}/{self._trusting}"
 
+    def url_of(self, service: str) -> str:  # noqa: ARG002 - here they all have one user
+        """The same for a service."""
+        return self.url
+
     @property
     def management_url(self) -> str:
         """Where its management API is, with the password and whom to trust."""
