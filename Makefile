@@ -155,9 +155,14 @@ sbom: $(SECURITY)/bandit ## Write what is in an installation as CycloneDX: cluda
 bandit: $(SECURITY)/bandit $(VENV)/bin/python ## Look for what is risky in src; each finding has its answer in tools/security
 	$(BIN)/python tools/security/found.py $<
 
-audit: $(SECURITY)/bandit ## Ask PyPI's and OSV's lists of holes about each package that is locked; needs the network
+ADVISORIES ?=
+audit: $(if $(ADVISORIES),$(VENV)/bin/python,$(SECURITY)/bandit) ## Ask PyPI's and OSV's lists of holes about each package that is locked; ADVISORIES=PATH asks a checkout of pypa/advisory-database
+ifneq ($(ADVISORIES),)
+	@$(BIN)/python tools/security/advisories.py $(ADVISORIES)
+else
 	@for lock in requirements.lock requirements-distributed.lock requirements-dev.lock; do \
 		$(SECURITY)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || exit 1; done
+endif
 
 azure-cli: $(AZURE_CLI) ## Install azure-cli and check-jsonschema, against which the release's files are checked
 

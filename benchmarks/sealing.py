@@ -15,7 +15,7 @@ from time import process_time
 
 import msgspec
 
-from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.kernel.wire import Codec
@@ -48,7 +48,7 @@ async def _committed(orders: Sequence[tuple[Order, Particulars]], *, sealed: boo
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "store.db", KINDS, Codec(CATALOGUE))
         updates = Updates("orders", store, clock=SystemClock(), ids=SystemIds())
-        privacy = Privacy(updates, AesGcmSeals("the-master-key"))
+        privacy = Privacy(updates, AeadSeals("the-master-key"))
         began = process_time()
         for at in range(0, len(orders), _AT_ONCE):
             commits = []
@@ -64,7 +64,7 @@ async def _searched(count: int) -> float:
     """Microseconds of CPU an order, where so many are searched for a name, page by page."""
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "store.db", KINDS, Codec(CATALOGUE))
-        privacy = Privacy(Updates("orders", store, clock=SystemClock(), ids=SystemIds()), AesGcmSeals("the-master-key"))
+        privacy = Privacy(Updates("orders", store, clock=SystemClock(), ids=SystemIds()), AeadSeals("the-master-key"))
         for number, (order, left) in enumerate(_orders(count)):
             named = msgspec.structs.replace(left, name=f"Zoë Müller {number}")
             await store.commit([Commit(ORDERS.partition(order.id), (ORDERS.put(order, 0), privacy.put(order, named)))])
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=3_000, help="in a round (3000)")
     parser.add_argument("--rounds", type=int, default=6, help="(6)")
     options = parser.parse_args()
-    seals, data = AesGcmSeals("the-master-key"), packed(Particulars("buyer@example.org", "+491701234567"))
+    seals, data = AeadSeals("the-master-key"), packed(Particulars("buyer@example.org", "+491701234567"))
     sealed = seals.seal(data, "order-1")
     parts = {
         "sealing": lambda: seals.seal(data, "order-1"),

@@ -3,9 +3,9 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.ciphers import AeadSeals
 
-SEALS = AesGcmSeals("master")
+SEALS = AeadSeals("master")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 

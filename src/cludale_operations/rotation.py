@@ -5,9 +5,12 @@ either work with those of both (a test asks all of them). So a pair has to have 
 is given to any: that is for whoever goes the steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
+
+from cludale.ports.seals import AES, CHACHA
+from cludale.web.keyring import SHA2, SHA3
 
 TOO = "-too"
 """What the second secret's name ends with."""
@@ -26,6 +29,10 @@ KEPT_FOR_BUYERS = "token-key"
 KEPT = (KEPT_FOR_BUYERS, "privacy-key", "key-hash")
 """Buyers have tokens of the former one, addresses are under it, keys that nobody used since are kept by hashes made
 with it: it is taken away when somebody says so."""
+
+
+ALGORITHMS: Mapping[str, Sequence[str]] = {"privacy-key": (AES, CHACHA), "key-hash": (SHA2, SHA3)}
+"""What a secret can be used with; the first where it says nothing."""
 
 
 class NotRotated(Exception):
@@ -56,17 +63,21 @@ def settled(secret: str) -> Pair:
     return Pair(secret, secret, Stage.SETTLED)
 
 
-def course(name: str, present: Pair, new: str, *, finish: bool) -> Iterator[Pair]:
+def course(name: str, present: Pair, new: str, *, finish: bool, algorithm: str | None = None) -> Iterator[Pair]:
     """The pairs to go through, each to be kept and then given to every process before the next one.
 
     What was begun and not ended goes on where it was: the present pair may not have reached everybody. Without
-    `finish` the former secret stays good where somebody outside has something of it. Raises NotRotated.
+    `finish` the former secret stays good where somebody outside has something of it. `algorithm`: what the new one is
+    used with, if not with what the present one is. Raises NotRotated.
     """
     if name not in NAMES:
         raise NotRotated(f"{name!r} can't be rotated; these can: {', '.join(NAMES)}")
+    if algorithm is not None:
+        check_algorithm(name, algorithm)
     if name == ALONE:
         yield settled(new)
         return
+    new = _for_algorithm(name, present, new, algorithm)
     pair = present
     if pair.stage is Stage.SETTLED:
         pair = Pair(present.secret, new, Stage.NEXT)
@@ -76,6 +87,23 @@ def course(name: str, present: Pair, new: str, *, finish: bool) -> Iterator[Pair
     yield pair
     if finish or name not in KEPT:
         yield settled(pair.secret)
+
+
+def check_algorithm(name: str, algorithm: str) -> None:
+    """Can this secret be used with it? Raises NotRotated."""
+    known = ALGORITHMS.get(name)
+    if known is None:
+        raise NotRotated(f"{name} has one algorithm; {' and '.join(ALGORITHMS)} have a choice")
+    if algorithm not in known:
+        raise NotRotated(f"{name} can't be used with {algorithm!r}; it can with {' or '.join(known)}")
+
+
+def _for_algorithm(name: str, present: Pair, new: str, algorithm: str | None) -> str:
+    """The secret, with its algorithm before it where that is not the usual one."""
+    usual, *others = ALGORITHMS.get(name, ("",))
+    named, colon, _ = present.secret.partition(":")
+    chosen = algorithm or (named if colon and named in others else usual)
+    return new if chosen == usual else f"{chosen}:{new}"
 
 
 def described(name: str, pair: Pair) -> str:

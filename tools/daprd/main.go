@@ -1,5 +1,6 @@
 // Command daprd is a Dapr sidecar with only the components that Cludale Tickets uses. Its flags are those of Dapr's
-// own daprd, whose run it follows; components.go lists what is registered.
+// own daprd, whose run it follows; components.go lists what is registered. `daprd sentry` is Dapr's sentry, which gives
+// sidecars their certificates, with sentry's flags.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 	"os"
 
 	"github.com/dapr/dapr/cmd/daprd/options"
+	sentry "github.com/dapr/dapr/cmd/sentry/app"
 	"github.com/dapr/dapr/pkg/buildinfo"
 	"github.com/dapr/dapr/pkg/components/bindings"
 	"github.com/dapr/dapr/pkg/components/configuration"
@@ -36,6 +38,11 @@ const builtFor = "built for Cludale Tickets"
 var log = logger.NewLogger("dapr.runtime")
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "sentry" {
+		os.Args = append(os.Args[:1], os.Args[2:]...)
+		sentry.Run()
+		return
+	}
 	opts, err := options.New(os.Args[1:])
 	if err != nil {
 		log.Fatalf("Failed to parse flags: %v", err)

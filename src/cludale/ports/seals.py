@@ -8,12 +8,15 @@ from typing import Protocol
 
 import msgspec
 
+AES, CHACHA = "aes-256-gcm", "chacha20-poly1305"
+"""Ciphers that data can be sealed with."""
+
 
 class Sealed(msgspec.Struct, frozen=True, gc=False):
     """What is kept of personal data, all of it ciphertext. As JSON its bytes are base64."""
 
     master: str
-    """Which master key its key is under: 8 hexadecimal digits, which tell nothing of that key."""
+    """Which master key its key is under, and so which cipher: 8 hexadecimal digits, which tell nothing of that key."""
     key: bytes
     """The buyer's key, encrypted under the master key."""
     text: bytes
@@ -46,7 +49,7 @@ class Seals(Protocol):
         ...
 
     def rewrap(self, sealed: Sealed, of: str) -> Sealed:
-        """The same data and key, the key under the master key that is used now. Raises CannotOpen."""
+        """The same data under the master key that is used now. Raises CannotOpen."""
         ...
 
     def digest(self, text: str) -> str:

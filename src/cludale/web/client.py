@@ -6,6 +6,7 @@ line and a release, which ask from outside whatever address they are given, use 
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Mapping
 
@@ -45,12 +46,22 @@ class Client:
     """At most `connections` at once to `target`; a call waits for one as part of its own time."""
 
     def __init__(
-        self, target: Target, *, connections: int, timeout_seconds: float, headers: Mapping[str, str] | None = None
+        self,
+        target: Target,
+        *,
+        connections: int,
+        timeout_seconds: float,
+        headers: Mapping[str, str] | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
-        """`headers` go with every call; `timeout_seconds` is for the whole of one, however slowly its answer comes."""
+        """`headers` go with every call; `timeout_seconds` is for the whole of one, however slowly its answer comes.
+
+        `trust`: whom over TLS, if it is not whom everybody trusts.
+        """
         self.target = target
         self._timeout_seconds = timeout_seconds
         self._headers = headers or {}
+        self._trust = trust
         self._limit = connections
         self._open = 0
         self._idle: deque[_Call] = deque()
@@ -113,7 +124,8 @@ class Client:
             if self._open < self._limit:
                 self._open += 1
                 try:
-                    return await connect(_Call, self.target, timeout_seconds=3_600)  # the caller's time ends it
+                    # the caller's time ends it
+                    return await connect(_Call, self.target, timeout_seconds=3_600, trust=self._trust)
                 except BaseException:
                     self._open -= 1
                     self._wake()

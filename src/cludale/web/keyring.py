@@ -15,6 +15,9 @@ from cludale.ports.keys import KeyListing, ListedKey
 
 FRESH_SECONDS = 1.0
 """How old a listing may be that a key is checked by: so long after it is revoked a key may open something."""
+SHA2, SHA3 = "sha256", "sha3-256"
+_HASHES = {SHA2: "sha256", SHA3: "sha3_256"}
+"""By the name that may stand before a pepper, with a colon; without one it is SHA-256."""
 _NO_DIGEST = "0" * 64
 
 
@@ -61,11 +64,13 @@ class KeyRing:
     def use_peppers(self, pepper: bytes, too: Sequence[bytes], *, renews: bool) -> None:
         """From now on hashes are made with `pepper`, and those made with one of `too` count as well.
 
+        A pepper names its hash, so another hash comes with another pepper, one beside the other.
+
         `renews`: the secret is being changed, so a key that is used and was hashed with another one is hashed anew.
         """
         self._renews = renews
-        self._hash = hmac.new(pepper, digestmod="sha256")
-        self._hashes_too = [hmac.new(each, digestmod="sha256") for each in too]
+        self._hash = _keyed(pepper)
+        self._hashes_too = [_keyed(each) for each in too]
         self.know_first(self._first_key)
 
     def know_first(self, key: str) -> None:
@@ -159,6 +164,12 @@ class KeyRing:
             return session.of_digest in self.first_digests  # both are hashes that this process has: no secret is told
         key = self._by_id.get(session.of)
         return key is not None and (key.ends_at is None or now < key.ends_at)
+
+
+def _keyed(pepper: bytes) -> hmac.HMAC:
+    named, colon, _ = pepper.partition(b":")
+    known = _HASHES.get(named.decode("ascii", "replace")) if colon else None
+    return hmac.new(pepper, digestmod=known or _HASHES[SHA2])
 
 
 def _unstamped(session: str) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import quote
 
-from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.dapr.bus import DaprBus
 from cludale.adapters.dapr.state import StateStore
 from cludale.adapters.embedded.bus import EmbeddedBus
@@ -303,12 +303,12 @@ class ServiceBuilder:
     @cached_property
     def seals(self) -> Seals:
         """What encrypts personal data."""
-        return AesGcmSeals(*privacy_keys(self.settings))
+        return AeadSeals(*privacy_keys(self.settings))
 
     @property
     def seals_of(self) -> SealsOf:
         """What encrypts under a secret that follows from another one."""
-        return AesGcmSeals
+        return AeadSeals
 
     @cached_property
     def gateway(self) -> PaymentGateway:

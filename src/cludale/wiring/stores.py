@@ -113,9 +113,13 @@ def postgres_store(url: str, only: Collection[str]) -> Store:
         from cludale.adapters.postgres import PostgresStore  # noqa: PLC0415 - only this shape needs asyncpg
     except ModuleNotFoundError as missing:
         raise without_asyncpg(missing) from missing
-    kinds = [kind for kind in KINDS if kind.service in only or kind in dead_letters.KINDS]
     schema = next(iter(only)) if len(only) == 1 else "cludale"
-    return PostgresStore(url, kinds, Codec(CATALOGUE), schema=schema)
+    return PostgresStore(url, kinds_of(only), Codec(CATALOGUE), schema=schema)
+
+
+def kinds_of(only: Collection[str]) -> list[Kind]:
+    """The kinds that a process with these services keeps."""
+    return [kind for kind in KINDS if kind.service in only or kind in dead_letters.KINDS]
 
 
 async def audit_log_in_cosmos(settings: Settings) -> "CosmosStore":

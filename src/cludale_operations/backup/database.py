@@ -93,5 +93,6 @@ def _variables(url: str) -> Mapping[str, str]:
         "PGPASSWORD": unquote(parts.password or ""),
         "PGDATABASE": unquote(parts.path.lstrip("/")),
         "PGSSLMODE": parse_qs(parts.query).get("sslmode", [""])[0],
+        "PGSSLROOTCERT": parse_qs(parts.query).get("sslrootcert", [""])[0],
     }
     return {name: value for name, value in found.items() if value}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.kernel.events import Cause
 from cludale.ports.records import Query, Records, SchemaRefused, StoreUnavailable
@@ -146,7 +146,7 @@ def _seals(place: Place, settings: Settings) -> Seals:
         settings = msgspec.structs.replace(settings, data_dir=place)
     elif settings.privacy_key is None:
         raise CannotCopy("an earlier version kept addresses in clear here: set CLUDALE_PRIVACY_KEY to encrypt them")
-    return AesGcmSeals(*privacy_keys(settings))
+    return AeadSeals(*privacy_keys(settings))
 
 
 def _name(place: Place) -> str:

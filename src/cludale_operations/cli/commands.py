@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": "cludale_operations.cli.serve:serve",
     "pages": "cludale_operations.cli.pages:pages",
     "up": "cludale_operations.cli.up:app",
+    "database": "cludale_operations.cli.database:app",
     "broker": "cludale_operations.cli.broker:app",
     "gateway": "cludale_operations.cli.gateway:app",
     "release": "cludale_operations.cli.release:app",

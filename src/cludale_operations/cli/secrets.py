@@ -77,6 +77,13 @@ def rotate(
             "are void then, addresses that are under it yet can't be read, keys that nobody used since are void.",
         ),
     ] = False,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            help="What the new one is used with: for privacy-key aes-256-gcm or chacha20-poly1305, for key-hash sha256 "
+            "or sha3-256. Without it, with what the present one is."
+        ),
+    ] = None,
     subscription: Subscription = None,
     az: Program = "az",
 ) -> None:
@@ -93,12 +100,12 @@ def rotate(
     with _said():
         names = _vault(resource_group, vault, subscription)
         if names is None:
-            here.rotate(secrets, finish=finish)
+            here.rotate(secrets, finish=finish, algorithm=algorithm)
             return
         if len(secrets) != 1:
             raise NotRotated("in Azure one secret is changed at a time")
         name = secrets[0]
-        pair = rotation_of(az, names).rotate(name, finish=finish)
+        pair = rotation_of(az, names).rotate(name, finish=finish, algorithm=algorithm)
     if name == ALONE:
         say(f"{name} is a new one; {', '.join(FOLLOWING)} are as they were")
     else:

@@ -17,7 +17,7 @@ from cludale.wiring.settings import Settings
 from cludale_operations.cli.screen import say
 from cludale_operations.cli.up import ask_up
 from cludale_operations.local.kept_pairs import KeptPairs
-from cludale_operations.rotation import KEPT_FOR_BUYERS, PAIRED, NotRotated, Stage, course, described
+from cludale_operations.rotation import KEPT_FOR_BUYERS, PAIRED, NotRotated, Stage, check_algorithm, course, described
 
 TICKET_KEYS = "ticket-keys"
 WHILE_IT_RUNS = (KEPT_FOR_BUYERS, "key-hash")
@@ -62,8 +62,11 @@ def rotate_ticket_keys(settings: Settings) -> str:
     return f"{TICKET_KEYS}: {after[0].id} signs from now on; {after[1].id} is good until {rfc3339(now + GOOD_FOR)}"
 
 
-def rotate(names: Sequence[str], *, finish: bool) -> None:
+def rotate(names: Sequence[str], *, finish: bool, algorithm: str | None) -> None:
     """Change these secrets. Raises NotRotated, UnusableKey."""
+    if algorithm is not None:
+        for name in names:
+            check_algorithm(name, algorithm)
     kept = pairs()
     if TICKET_KEYS in names:
         if list(names) != [TICKET_KEYS]:
@@ -71,7 +74,7 @@ def rotate(names: Sequence[str], *, finish: bool) -> None:
         say(rotate_ticket_keys(Settings.from_env(os.environ)))
         return
     if (Settings.from_env(os.environ).data_dir / "up.json").exists():
-        ask_up({"rotate": list(names), "finish": finish}, ", ".join(names))
+        ask_up({"rotate": list(names), "finish": finish, "algorithm": algorithm}, ", ".join(names))
         return
     if not set(names) <= set(WHILE_IT_RUNS):
         raise NotRotated(
@@ -79,7 +82,7 @@ def rotate(names: Sequence[str], *, finish: bool) -> None:
             "CLUDALE_ORGANIZER_KEY or organizer.key says at its start, and `cludale up` runs over another folder"
         )
     for name in names:
-        for pair in course(name, kept.pair(name), new_key(), finish=finish):
+        for pair in course(name, kept.pair(name), new_key(), finish=finish, algorithm=algorithm):
             if pair.stage is Stage.NEXT:
                 continue  # one process: nobody else makes tokens that it has to know before it makes some itself
             kept.keep(name, pair)

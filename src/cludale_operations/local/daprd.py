@@ -13,6 +13,7 @@ from cludale.ports.tracing import UNTRACED
 from cludale_operations.local.find import MissingProgram, cache_folder, find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.part import Launch, Part, answers
+from cludale_operations.local.sentry import Sentry
 
 SOURCES = Path(__file__).resolve().parents[3]
 COMPONENTS = SOURCES / "docker" / "components"
@@ -64,6 +65,7 @@ class Daprd(Part):
         app_token: str | None = None,
         neighbours: Path | None = None,
         otlp_endpoint: str | None = None,
+        sentry: Sentry | None = None,
         name: str | None = None,
         log: Path | None = None,
     ) -> None:
@@ -71,7 +73,8 @@ class Daprd(Part):
 
         `folder` takes its configuration; `neighbours` is the SQLite file where the sidecars of one machine find each
         other, beside the folder unless said otherwise. `secrets` is what the secret store `secrets` holds.
-        `api_token` is asked of the app, `app_token` is shown to it. Port 0 takes a free one.
+        `api_token` is asked of the app, `app_token` is shown to it. Where there is a `sentry`, which has to run,
+        sidecars call each other by mutual TLS and not otherwise. Port 0 takes a free one.
         """
         super().__init__(name or f"{app_id}-sidecar", log or folder / f"{name or app_id}-sidecar.log")
         self.app_id = app_id
@@ -85,6 +88,7 @@ class Daprd(Part):
         self._secrets = dict(secrets or {})
         self._neighbours = (neighbours or self.folder / "neighbours.db").resolve()
         self._otlp_endpoint = otlp_endpoint
+        self._sentry = sentry
 
     def know(self, secrets: Mapping[str, str]) -> None:
         """What its secret store holds from its next start on."""
@@ -177,6 +181,10 @@ class Daprd(Part):
             argv += ["--enable-app-health-check", "--app-health-check-path", "/dapr/healthz"]
             argv += ["--app-health-probe-interval", "1", "--app-health-threshold", "3"]
         environment = {"DAPR_HOST_IP": LOOPBACK, **self._secrets}
+        if self._sentry is not None:
+            argv += ["--enable-mtls", "--sentry-address", self._sentry.address]
+            environment["DAPR_TRUST_ANCHORS"] = self._sentry.trust_anchors
+            environment["DAPR_SENTRY_TOKEN_FILE"] = str(self._sentry.token_of(self.app_id))
         if self.api_token:
             environment["DAPR_API_TOKEN"] = self.api_token
         if self.app_token:

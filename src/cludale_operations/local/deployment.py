@@ -17,6 +17,8 @@ from cludale_operations.local.nats import Nats
 from cludale_operations.local.part import Part
 from cludale_operations.local.postgres import CONNECTIONS, Postgres
 from cludale_operations.local.rabbitmq import RabbitMq
+from cludale_operations.local.sentry import Sentry
+from cludale_operations.local.service_logins import ServiceLogins
 from cludale_operations.local.services import GatewayProcess, PagesProcess, ServiceProcess
 from cludale_operations.rotation import PAIRED, TOO
 
@@ -67,9 +69,15 @@ class Deployment:
             self.folder / "postgres",
             log=self._log("postgres"),
             max_connections=max(CONNECTIONS, processes * CONNECTIONS_EACH + CONNECTIONS_BESIDES),
+            tls=True,
         )
-        kind = Nats if broker is Broker.NATS else RabbitMq
-        self.broker: Nats | RabbitMq = kind(self.folder / broker, log=self._log(broker))
+        self.logins = ServiceLogins(self.postgres)
+        self.sentry = Sentry(self.folder / "sentry", NAMES, log=self._log("sentry"))
+        self.broker: Nats | RabbitMq = (
+            Nats(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
+            if broker is Broker.NATS
+            else RabbitMq(self.folder / broker, log=self._log(broker), tls=True)
+        )
         self.replicas: list[Replica] = []
         self._replica_counts = replicas
         self.gateway: GatewayProcess | None = None
@@ -113,6 +121,7 @@ class Deployment:
         return [
             self.postgres,
             self.broker,
+            self.sentry,
             *(each.sidecar for each in self.replicas),
             *(each.service for each in self.replicas),
             *([self.pages] if self.pages is not None else []),
@@ -122,9 +131,9 @@ class Deployment:
     def secrets(self, service: str) -> dict[str, str]:
         """What the secret store of this service's sidecars holds: the master key of personal data for orders alone."""
         found = {
-            "broker-url": self.broker.url,
-            "state-url": self.postgres.url,
-            "database-url": self.postgres.url,
+            "broker-url": self.broker.url_of(service),
+            "state-url": self.logins.url(service),
+            "database-url": self.logins.url(service),
             "organizer-key": self.organizer_key,
         }
         if isinstance(self.broker, RabbitMq):
@@ -148,6 +157,7 @@ class Deployment:
             api_token=secrets.token_urlsafe(24),
             app_token=secrets.token_urlsafe(24),
             otlp_endpoint=self.settings.otlp_endpoint,
+            sentry=self.sentry,
         )
         environment = self._environment(service, number, sidecar)
         process = ServiceProcess(service, name, self._log(name), environment, stop_seconds=self._stop_seconds)

@@ -46,6 +46,8 @@ _SOURCES = {
     "pg_restore": _POSTGRES_CLIENT,
     "nats-server": _Source("make nats", installed=("~/.dapr/bin",)),
     "daprd": _Source("make daprd", installed=("~/.dapr/bin",)),
+    # beside another daprd than ours, which has it in it
+    "sentry": _Source("make daprd", installed=("~/.dapr/bin",), cached=()),
     "rabbitmq-server": _RABBITMQ,
     "rabbitmqctl": _RABBITMQ,
     "epmd": _RABBITMQ,

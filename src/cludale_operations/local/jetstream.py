@@ -4,13 +4,15 @@ Events go through the sidecars; this is for whoever sets a broker up.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from cludale.adapters.dapr.probing import PROBES
-from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard
+from cludale.web.trust import trust_named_in
+from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard, topics_told
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
@@ -35,7 +37,10 @@ class BrokerRefused(Exception):
 
 @asynccontextmanager
 async def jetstream(url: str) -> "AsyncIterator[JetStreamContext]":
-    """JetStream at `nats://user:password@host:port`, for the block. Raises BrokerRefused, TimeoutError."""
+    """JetStream at `nats://user:password@host:port`, for the block. Raises BrokerRefused, TimeoutError.
+
+    Over TLS it is `tls://user:password@host:port?cacertfile=/path`, with the certificate that is trusted.
+    """
     try:
         import nats.errors  # noqa: PLC0415 - an extra
         from nats.aio.client import Client  # noqa: PLC0415
@@ -55,7 +60,8 @@ async def jetstream(url: str) -> "AsyncIterator[JetStreamContext]":
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await client.connect(
-                f"nats://{there.hostname}:{there.port or 4222}",
+                f"{there.scheme}://{there.hostname}:{there.port or 4222}",
+                tls=trust_named_in(url),
                 user=unquote(there.username) if there.username is not None else None,
                 password=unquote(there.password or ""),  # the client would send `%40` as it is
                 max_reconnect_attempts=1,
@@ -68,10 +74,19 @@ async def jetstream(url: str) -> "AsyncIterator[JetStreamContext]":
         raise BrokerRefused(str(why[0]) if why else str(error)) from error
     except nats.errors.Error as error:
         raise BrokerRefused(str(error)) from error
+    except ssl.SSLError as error:
+        raise BrokerRefused(f"its certificate is not trusted: {error}") from error
     except ConnectionError as error:  # a server that takes a new configuration may cut off who is just coming in
         raise BrokerRefused(f"the connection ended ({error})") from error
+    except TimeoutError as error:
+        if not why:
+            raise
+        raise BrokerRefused(str(why[0])) from error
     finally:
-        await client.close()
+        # of a server whose certificate it does not trust the client can't let go; a TimeoutError is an OSError
+        with suppress(OSError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await client.close()
 
 
 async def ensure_streams(url: str, services: Collection[str]) -> None:
@@ -173,6 +188,20 @@ class Consumer(NamedTuple):
             "max_ack_pending": MAX_ACK_PENDING,
             "replay_policy": "instant",
         }
+
+
+def permissions_of(service: str) -> dict[str, Any]:
+    """What a service's user may do, as the server's configuration takes it: tell its own events, hear those for it.
+
+    Consumers are made beforehand, so it needs no right to make, change or delete one.
+    """
+    consumers = consumers_of(service)
+    asking = [f"$JS.API.CONSUMER.INFO.{each.stream}.{each.name}" for each in consumers]
+    answering = [f"$JS.ACK.{each.stream}.{each.name}.>" for each in consumers]
+    return {
+        "publish": [*topics_told(service), dead_letters_of(service), PROBES, *asking, *answering],
+        "subscribe": [*(each.configuration()["deliver_subject"] for each in consumers), "_INBOX.>"],
+    }
 
 
 def consumers_of(service: str) -> list[Consumer]:

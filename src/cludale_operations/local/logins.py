@@ -29,7 +29,8 @@ def keep_login(folder: Path, login: Login) -> None:
     put_key(folder / "password", login.password if login.user == USERS[0] else ":".join(login))
 
 
-def new_login(present: Login | None = None) -> Login:
-    """The other user, with a new password; without a present one, the first user."""
-    user = USERS[0] if present is None or present.user != USERS[0] else USERS[1]
+def new_login(present: Login | None = None, *, of: str | None = None) -> Login:
+    """The other user, with a new password; without a present one, the first user. `of`: a service, if it is one's."""
+    first, second = USERS if of is None else (f"{each}_{of}" for each in USERS)
+    user = first if present is None or present.user != first else second
     return Login(user, secrets.token_urlsafe(PASSWORD_BYTES))

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import ssl
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -191,14 +192,14 @@ def how(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"status {status}"
 
 
-async def answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
-    """Does the address (`http://host:port/path`) answer with a good status?"""
+async def answers(url: str, headers: Mapping[str, str] | None = None, trust: ssl.SSLContext | None = None) -> bool:
+    """Does the address (`http://host:port/path`, over TLS with `trust`) answer with a good status?"""
     there = urlsplit(url)
     lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     request = f"GET {there.path or '/'} HTTP/1.1\r\nhost: {there.netloc}\r\nconnection: close\r\n{lines}\r\n"
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            reader, writer = await asyncio.open_connection(there.hostname, there.port)
+            reader, writer = await asyncio.open_connection(there.hostname, there.port, ssl=trust)
             try:
                 writer.write(request.encode())
                 status = await reader.readline()

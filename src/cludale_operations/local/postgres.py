@@ -2,12 +2,15 @@
 
 import asyncio
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote
 
+from cludale_operations.local.certificate import make_certificate
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_port
 from cludale_operations.local.logins import USERS, Login, keep_login, kept_login, new_login
@@ -31,6 +34,9 @@ SETTINGS = {
     "jit": "off",
 }
 
+TLS_SETTINGS = {"ssl": "on", "ssl_min_protocol_version": "TLSv1.3"}
+"""Its certificate is where it looks by itself: `server.crt` and `server.key` in the cluster."""
+
 
 class Postgres(Part):
     """The server. A folder that is empty becomes a new cluster with the database `cludale`."""
@@ -42,23 +48,40 @@ class Postgres(Part):
     orphan_signal: ClassVar = signal.SIGQUIT
 
     def __init__(
-        self, folder: Path, *, port: int = 0, log: Path | None = None, max_connections: int = CONNECTIONS
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        log: Path | None = None,
+        max_connections: int = CONNECTIONS,
+        tls: bool = False,
     ) -> None:
-        """Data, password and (unless said otherwise) log go into `folder`; port 0 takes a free one, once."""
+        """Data, password and (unless said otherwise) log go into `folder`; port 0 takes a free one, once.
+
+        With `tls` nobody is let in without it.
+        """
         super().__init__("postgres", log or folder / "postgres.log")
         self.folder = folder.resolve()
         self.port = port or free_port()
         self.max_connections = max_connections
+        self._has_tls = tls
+        self._is_certified = False
 
     @property
     def url(self) -> str:
-        """The address of the database `cludale`, with its password."""
+        """The address of the database `cludale` for its owner, who may do everything, with the password."""
         return self.url_of(DATABASE)
 
     def url_of(self, database: str) -> str:
         """The address of another database on this server."""
-        user, password = kept_login(self.folder)
-        return f"postgresql://{user}:{password}@{LOOPBACK}:{self.port}/{database}"
+        return self.url_as(kept_login(self.folder), database)
+
+    def url_as(self, login: Login, database: str = DATABASE) -> str:
+        """The same for another user."""
+        address = f"postgresql://{login.user}:{login.password}@{LOOPBACK}:{self.port}/{database}"
+        if not self._has_tls:
+            return address
+        return f"{address}?sslmode=verify-full&sslrootcert={quote(str(self.folder / 'server.crt'), safe='')}"
 
     @property
     def _cluster(self) -> Path:
@@ -72,7 +95,7 @@ class Postgres(Part):
         former = kept_login(self.folder)
         login = new_login(former)
         exists = f"SELECT FROM pg_roles WHERE rolname = '{login.user}'"
-        await self._ask(
+        await self.ask(
             f"DO $$ BEGIN IF NOT EXISTS ({exists}) THEN CREATE ROLE {login.user} SUPERUSER; END IF; END $$",
             f"ALTER ROLE {login.user} LOGIN PASSWORD '{login.password}'",
             f"ALTER ROLE {USERS[1]} SET role = '{USERS[0]}'" if login.user == USERS[1] else "SELECT",
@@ -82,12 +105,13 @@ class Postgres(Part):
 
     async def end_login(self, former: Login) -> None:
         """Let that user in no more, and end its connections. Raises PartFailed."""
-        await self._ask(
+        await self.ask(
             f"ALTER ROLE {former.user} NOLOGIN PASSWORD NULL",
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{former.user}'",  # noqa: S608 - ours
         )
 
-    async def _ask(self, *statements: str) -> None:
+    async def ask(self, *statements: str) -> None:
+        """Carry these out one after the other, as the owner. Raises PartFailed."""
         import asyncpg  # noqa: PLC0415 - an extra
 
         try:
@@ -106,7 +130,14 @@ class Postgres(Part):
         user = user_instead_of_root()
         if not self._cluster.exists():
             await asyncio.to_thread(self._make_cluster, user)
-        elif user is not None:
+        (self._cluster / "pg_hba.conf").write_text(
+            f"{'hostssl' if self._has_tls else 'host'} all all {LOOPBACK}/32 scram-sha-256\n"
+        )
+        if self._has_tls and not self._is_certified:  # once: what runs beside it trusts this one
+            certificate, _ = make_certificate(self._cluster, self.name)
+            shutil.copyfile(certificate, self.folder / certificate.name)
+            self._is_certified = True
+        if user is not None:
             give(self._cluster, user)
 
     def _make_cluster(self, user: str | None) -> None:
@@ -138,6 +169,8 @@ class Postgres(Part):
     def launch(self) -> Launch:
         """The server in the foreground."""
         chosen = {**SETTINGS, "max_connections": str(self.max_connections)}
+        if self._has_tls:
+            chosen |= TLS_SETTINGS
         settings = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
         argv: list[str | Path] = [find("postgres"), "-D", self._cluster, "-p", str(self.port), *settings]
         # the zone of the machine may be one that PostgreSQL does not know

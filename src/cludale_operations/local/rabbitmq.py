@@ -12,9 +12,12 @@ from collections.abc import Collection
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from cludale.adapters.dapr.probing import PROBES
 from cludale.services import NAMES
+from cludale.web.trust import trust_named_in
+from cludale_operations.local.certificate import Certificate, make_certificate
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
@@ -39,24 +42,41 @@ class RabbitMq(Part):
     stop_seconds: float = 20
     stop_signal: ClassVar = signal.SIGTERM
 
-    def __init__(self, folder: Path, *, port: int = 0, log: Path | None = None) -> None:
-        """Data, password, configuration and (unless said otherwise) log go into `folder`; port 0 takes a free one."""
+    def __init__(self, folder: Path, *, port: int = 0, log: Path | None = None, tls: bool = False) -> None:
+        """Data, password, configuration and (unless said otherwise) log go into `folder`; port 0 takes a free one.
+
+        With `tls` nobody is let in without it, at the monitoring neither.
+        """
         super().__init__("rabbitmq", log or folder / "rabbitmq.log")
         self.folder = folder.resolve()
         free, self._distribution_port, self._mapper_port, self._management_port = free_ports(4)
         self.port = port or free
+        self._has_tls = tls
+        self._certificate: Certificate | None = None
 
     @property
     def url(self) -> str:
-        """The broker's address, with the password."""
+        """The broker's address, with the password and whom to trust."""
         user, password = kept_login(self.folder)
-        return f"amqp://{user}:{password}@{LOOPBACK}:{self.port}/"
+        return f"amqp{self._s}://{user}:{password}@{LOOPBACK}:{self.port}/{self._trusting}"
+
+    def url_of(self, service: str) -> str:  # noqa: ARG002 - here they all have one user
+        """The same for a service."""
+        return self.url
 
     @property
     def management_url(self) -> str:
-        """Where its management API is, with the password."""
+        """Where its management API is, with the password and whom to trust."""
         user, password = kept_login(self.folder)
-        return f"http://{user}:{password}@{LOOPBACK}:{self._management_port}"
+        return f"http{self._s}://{user}:{password}@{LOOPBACK}:{self._management_port}{self._trusting}"
+
+    @property
+    def _s(self) -> str:
+        return "s" if self._has_tls else ""
+
+    @property
+    def _trusting(self) -> str:
+        return f"?cacertfile={quote(str(self.folder / 'server.crt'), safe='')}" if self._has_tls else ""
 
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""
@@ -64,11 +84,11 @@ class RabbitMq(Part):
         if not (self.folder / "password").exists():
             keep_login(self.folder, new_login())
         self._define()
+        if self._has_tls and self._certificate is None:  # once: what runs beside it trusts this one
+            self._certificate = make_certificate(self.folder, self.name)
         (self.folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = {LOOPBACK}:{self.port}\n"
+            f"{self._listeners()}"
             f"load_definitions = {self.folder / 'definitions.json'}\n"
-            f"management.tcp.ip = {LOOPBACK}\n"
-            f"management.tcp.port = {self._management_port}\n"
             # the API for the console's figures alone, with none that it would have to work out
             "management.rates_mode = none\n"
             f"collect_statistics_interval = {_COUNTED_MS}\n"
@@ -80,6 +100,21 @@ class RabbitMq(Part):
             "disk_free_limit.absolute = 200MB\n"
         )
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+
+    def _listeners(self) -> str:
+        kind = "tcp" if self._certificate is None else "ssl"
+        lines = [
+            f"listeners.{kind}.1 = {LOOPBACK}:{self.port}",
+            f"management.{kind}.ip = {LOOPBACK}",
+            f"management.{kind}.port = {self._management_port}",
+        ]
+        if self._certificate is not None:
+            certificate, key = self._certificate
+            lines.append("listeners.tcp = none")
+            for options in ("ssl_options", "management.ssl"):
+                lines += [f"{options}.certfile = {certificate}", f"{options}.keyfile = {key}"]
+                lines.append(f"{options}.versions.1 = tlsv1.3")
+        return "".join(f"{line}\n" for line in lines)
 
     def _define(self) -> None:
         definitions = self.folder / "definitions.json"
@@ -161,7 +196,7 @@ class RabbitMq(Part):
         """It answers AMQP's greeting, which it does once the definitions are loaded."""
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+                reader, writer = await asyncio.open_connection(LOOPBACK, self.port, ssl=trust_named_in(self.url))
                 try:
                     writer.write(_GREETING)
                     return (await reader.readexactly(1))[0] == _METHOD_FRAME

@@ -66,8 +66,8 @@ class Up:
         _shorten(layout.logs)
         if (warning := await asyncio.to_thread(stranger)) is not None:
             self._say(f"WARNING: {warning}")
-        await self._start_all([layout.postgres, layout.broker])
-        await self._set_up_broker()
+        await self._start_all([layout.postgres, layout.broker, layout.sentry])
+        await asyncio.gather(self._set_up_broker(), layout.logins.make())
         layout.add_services()
         assert layout.gateway is not None  # noqa: S101 - add_services has made it
         assert layout.pages is not None  # noqa: S101 - so is this
@@ -124,7 +124,7 @@ class Up:
             [replica.service for replica in layout.replicas],
             [replica.sidecar for replica in layout.replicas],
             [*gateway, *pages],
-            [layout.broker],
+            [layout.broker, layout.sentry],
             [layout.postgres],
         ):
             stopping = [self.watched[part.name].stop() for part in stage if part.name in self.watched]
@@ -168,13 +168,20 @@ class Up:
             if routes is not None:
                 await asyncio.to_thread(self._put_back, replica, routes)
 
-    async def rotate(self, names: Sequence[str], tell: Callable[[str], Awaitable[None]], *, finish: bool) -> None:
+    async def rotate(
+        self,
+        names: Sequence[str],
+        tell: Callable[[str], Awaitable[None]],
+        *,
+        finish: bool,
+        algorithm: str | None = None,
+    ) -> None:
         """Give all processes other secrets, step by step, each known to all before the next (rotation.py).
 
         `database` and `broker` are the passwords of those. Raises NotRotated, PartFailed, UnusableKey, OSError.
         """
         async with self._rolling:
-            await rotated(self.deployment, names, self._renew_all, tell, finish=finish)
+            await rotated(self.deployment, names, self._renew_all, tell, finish=finish, algorithm=algorithm)
             self.write_state()
 
     async def _renew_all(self) -> None:
@@ -241,6 +248,7 @@ class Up:
         if layout.gateway is not None:
             known["gateway"] = {"routes": str(layout.gateway.routes)}
             known["databaseUrl"] = layout.postgres.url
+            known["databaseUrls"] = {service: layout.logins.url(service) for service in NAMES}
             known["brokerUrl"] = layout.broker.url
         return known
 
@@ -294,7 +302,12 @@ class Up:
             if (order := await self._order(reader)) is None:
                 await tell(refused="the token is wrong")
             elif "rotate" in order:
-                await self.rotate(order["rotate"], lambda line: tell(said=line), finish=bool(order.get("finish")))
+                await self.rotate(
+                    order["rotate"],
+                    lambda line: tell(said=line),
+                    finish=bool(order.get("finish")),
+                    algorithm=order.get("algorithm"),
+                )
                 await tell(done="yes")
             else:
                 await self.restart(str(order.get("restart")), lambda line: tell(said=line))

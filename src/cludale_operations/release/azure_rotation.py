@@ -107,10 +107,11 @@ class AzureRotation:
         self._now = now
         self._restart_seconds = restart_seconds
 
-    def rotate(self, name: str, *, finish: bool = False) -> Pair:
+    def rotate(self, name: str, *, finish: bool = False, algorithm: str | None = None) -> Pair:
         """Change the secret; how it stands then. What was cut off is taken up. Raises NotRotated, PlatformFailed."""
         pair = self.pair(name)
-        for following in course(name, pair, secrets.token_urlsafe(KEY_BYTES), finish=finish):
+        new = secrets.token_urlsafe(KEY_BYTES)
+        for following in course(name, pair, new, finish=finish, algorithm=algorithm):
             self._check(name)
             pair = self._put(name, pair, following)
             for service in self._services:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple, TypeVar
 
-from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.inprocess.calls import InProcessCallOffs, InProcessClosing, InProcessEntrance, InProcessSales
@@ -407,9 +407,9 @@ class Process(Owner):
         )
         self.gateway = Gateway(around.provider, chaos, name, kill=self.die, pause=self.pause)
         # Apart from all other chance, so that a seed's run does not depend on who left an address.
-        self.seals = AesGcmSeals(MASTER, random_bytes=Random(name).randbytes)  # noqa: S311 - no buyer is real
+        self.seals = AeadSeals(MASTER, random_bytes=Random(name).randbytes)  # noqa: S311 - no buyer is real
         chance = Random(f"{name} tickets").randbytes  # noqa: S311 - as above
-        self.seals_of: SealsOf = lambda secret: AesGcmSeals(secret, random_bytes=chance)
+        self.seals_of: SealsOf = lambda secret: AeadSeals(secret, random_bytes=chance)
         self.mailer = Postman(chaos, around.posted, around.returned)
         self.texts = self.mailer
         self.send_seconds = around.limits.send_seconds

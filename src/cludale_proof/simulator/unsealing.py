@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.ciphers import AeadSeals
 from cludale.ports.records import Put
 from cludale.services.orders.privacy.domain import unpacked
 from cludale.services.orders.store import ORDERS, PERSONAL
@@ -12,7 +12,7 @@ from cludale.services.orders.store import ORDERS, PERSONAL
 MASTER = "master"
 """The master key of personal data in every world: no buyer is real."""
 
-_seals = AesGcmSeals(MASTER)
+_seals = AeadSeals(MASTER)
 
 
 def with_addresses(puts: Sequence[Put]) -> Iterator[tuple[Put, bytes]]:

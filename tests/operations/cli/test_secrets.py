@@ -80,3 +80,34 @@ def test_the_keys_of_tickets_are_shown_and_changed_in_a_data_folder(tmp_path: Pa
     assert (before.id, before.ends_at is None, now.ends_at) == (first.id, False, None)
     assert now.id in said_of_it
     assert secrets_here.ticket_keys_stand(Settings.from_env(folder)) == f"{now.id} signs, {first.id} good until its end"
+
+
+def kept(cloud: Azure) -> str:
+    """The privacy key that is used."""
+    value: str = cloud.state["vault"]["privacy-key"][-1]["value"]
+    return value
+
+
+def test_another_algorithm_comes_with_another_secret_and_stays(cloud: Azure) -> None:
+    usual = kept(cloud)
+    assert ":" not in usual
+    said("rotate", "privacy-key", "--algorithm", "chacha20-poly1305")
+    named = kept(cloud)
+    assert named.startswith("chacha20-poly1305:")
+    said("rotate", "privacy-key", "--finish")
+    said("rotate", "privacy-key")
+    assert kept(cloud).startswith("chacha20-poly1305:")
+    assert kept(cloud) != named
+    said("rotate", "privacy-key", "--finish")
+    said("rotate", "privacy-key", "--algorithm", "aes-256-gcm")
+    assert ":" not in kept(cloud)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_an_algorithm_that_a_secret_does_not_have_is_refused_with_those_that_it_has() -> None:
+    refused = " ".join(said("rotate", "privacy-key", "--algorithm", "des", status=2).split())
+    assert "privacy-key can't be used with 'des'; it can with aes-256-gcm or chacha20-poly1305" in refused
+    refused = " ".join(said("rotate", "token-key", "--algorithm", "sha3-256", status=2).split())
+    assert "token-key has one algorithm; privacy-key and key-hash have a choice" in refused
+    with pytest.raises(NotRotated, match="organizer-key has one algorithm"):
+        secrets_here.rotate(["organizer-key"], finish=False, algorithm="sha3-256")

@@ -25,13 +25,15 @@ from cludale_operations.local.free_ports import free_ports
 
 
 def laid_out(folder: Path, settings: Settings | None = None, *, replicas: str = "all=1") -> Deployment:
-    """Everything, as if database and broker had been started."""
+    """Everything, as if database, broker and sentry had been started."""
     chosen = msgspec.structs.replace(settings or Settings(), data_dir=folder)
     deployment = Deployment(chosen, broker=Broker.NATS, replicas=replicas_from([replicas]))
     (folder / "postgres").mkdir()
     (folder / "postgres/password").write_text("the-password")
     (folder / "nats").mkdir()
     (folder / "nats/password").write_text("the-password")
+    deployment.sentry.folder.mkdir()
+    (deployment.sentry.folder / "ca.crt").write_text("an-authority")
     deployment.add_services()
     return deployment
 

@@ -101,9 +101,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-def addresses(platform: Served) -> tuple[str, str]:
+def addresses(platform: Served, *, service: str | None = None) -> tuple[str, str]:
+    """Of the database, for its owner or for a service, and of the broker."""
     state = json.loads((platform.folder / "up.json").read_text())
-    return state["databaseUrl"], state["brokerUrl"]
+    return state["databaseUrl"] if service is None else state["databaseUrls"][service], state["brokerUrl"]
 
 
 async def enter(database: str, broker: str) -> tuple[bool, bool]:
@@ -125,15 +126,19 @@ def test_all_secrets_of_a_distributed_platform_are_changed_at_once_while_buyers_
         "/concerts/-/keys", json={"name": "box office", "scopes": ["read"]}, headers=platform.organizer
     ).json()["key"]
     before, crowd, former = bought(platform), Crowd(["c-1"], seed=1, regretting=0.0), addresses(platform)
-    passwords = [urlsplit(each).password for each in former]
+    passwords, formers_of_orders = [urlsplit(each).password for each in former], addresses(platform, service="orders")
     with Stream(crowd, platform, connections=4, a_second=8):
         said = cludale(platform, "secrets", "rotate", "token-key", "service-key", "key-hash", "database", "broker")
     assert "service-key: the former one is void" in said
     assert "postgres: the former password is void" in said
     assert "nats: the former password is void" in said
     assert_nothing_failed(crowd)
-    assert asyncio.run(enter(*former)) == (False, False)
-    assert asyncio.run(enter(*addresses(platform))) == (True, True)
+    for voided, good in (
+        (former, addresses(platform)),
+        (formers_of_orders, addresses(platform, service="orders")),
+    ):
+        assert asyncio.run(enter(*voided)) == (False, False)
+        assert asyncio.run(enter(*good)) == (True, True)
     assert opens(platform, before), "the former token key is good until --finish"
     assert platform.http.get("/orders", headers={"authorization": f"Bearer {key}"}).status_code == 200
     kept = "".join(each.read_text() for each in platform.folder.glob("*/password"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
+import nats.errors
 import pytest
 from tests.listening import listening
 from tests.parts import need
@@ -197,3 +198,21 @@ def _lives(pid: int) -> bool:
     except (ProcessLookupError, FileNotFoundError):
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+async def test_a_service_tells_its_own_events_and_hears_those_for_it_alone(tmp_path: Path) -> None:
+    need("nats-server")
+    async with Nats(tmp_path, services=NAMES).running() as server:
+        await ensure_streams(server.url, NAMES)
+        async with jetstream(server.url_of("payments")) as payments:
+            assert (await payments.publish("payment-events", b"{}", timeout=5)).stream == STREAM
+            for others in ("order-events", "orders-dead-letters"):
+                with pytest.raises((nats.errors.Error, TimeoutError)):
+                    await payments.publish(others, b"{}", timeout=1)
+            with pytest.raises((nats.errors.Error, TimeoutError)):
+                await asyncio.wait_for(payments.delete_consumer(STREAM, "orders-payment-events"), 1)
+            with pytest.raises((nats.errors.Error, TimeoutError)):
+                await asyncio.wait_for(payments.consumer_info(STREAM, "orders-payment-events"), 1)
+        async with jetstream(server.url) as owner:
+            assert (await owner.stream_info(STREAM)).state.messages == 1
+            assert (await owner.consumer_info(STREAM, "orders-payment-events")).num_pending == 1

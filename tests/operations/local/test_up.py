@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 import pytest
 from tests.operations.gateway.test_tls import certificates
@@ -23,6 +24,10 @@ from tests.patience import eventually
 from tests.served import Served, environment, up
 
 from cludale.services import NAMES
+
+_WHO_IS_IN = (
+    "SELECT DISTINCT usename FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +91,8 @@ def buys(platform: Served) -> str:
 def test_it_says_what_runs_where(platform: Served) -> None:
     names = {each["name"] for each in state(platform)["parts"]}
     replicas = {"concerts-1", "concerts-2", *(f"{service}-1" for service in NAMES)}
-    assert names == {"postgres", "nats", "gateway", "pages", *replicas, *(f"{name}-sidecar" for name in replicas)}
+    servers = {"postgres", "nats", "sentry", "gateway", "pages"}
+    assert names == servers | replicas | {f"{name}-sidecar" for name in replicas}
     assert all(lives(each["pid"]) and each["state"] == "ready" for each in state(platform)["parts"])
     assert (platform.folder / "up.json").stat().st_mode & 0o077 == 0
     for folder in ("postgres", "nats", "logs"):
@@ -125,6 +131,24 @@ def test_services_get_keys_and_passwords_from_the_secret_store_alone(platform: S
         held = Path(f"/proc/{part(platform, name)['pid']}/environ").read_text()
         assert password not in held
         assert name == "gateway" or state(platform)["organizerKey"] not in held
+
+
+async def test_each_service_logs_in_at_the_database_for_itself_and_reads_its_own_records_alone(
+    platform: Served,
+) -> None:
+    known = state(platform)
+    assert set(known["databaseUrls"]) == set(NAMES)
+    owner = await asyncpg.connect(known["databaseUrl"], timeout=10)
+    users = {row["usename"] for row in await owner.fetch(_WHO_IS_IN)}
+    assert users == {f"cludale_{service}_1" for service in NAMES}, "the owner is none of them"
+    await owner.close()
+    for service, url in known["databaseUrls"].items():
+        connection = await asyncpg.connect(url, timeout=10)
+        assert await connection.fetchval(f"SELECT count(*) FROM {service}.inbox") >= 0
+        for schema in set(NAMES) - {service}:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetchval(f"SELECT count(*) FROM {schema}.inbox")
+        await connection.close()
 
 
 def test_fifty_orders_of_one_buyer_at_once_get_the_limit_from_two_replicas(platform: Served) -> None:

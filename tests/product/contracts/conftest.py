@@ -18,6 +18,7 @@ from tests.product.adapters.dapr.state.parts import (
     running_state_sidecar,
     state_sidecar,
 )
+from tests.product.adapters.postgres.members import member
 from tests.product.contracts.samples import CODEC, KINDS, Place, Store
 
 from cludale.adapters.cosmos.account import AccountLimits
@@ -28,6 +29,7 @@ from cludale.adapters.dapr.state import StateStore
 from cludale.adapters.dapr.state.dialects import cosmos_container
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.sqlite import SqliteStore
+from cludale_operations.local.logins import Login
 from cludale_operations.local.postgres import Postgres
 from cludale_proof.simulator.memory import Disk, MemoryStore
 
@@ -105,17 +107,22 @@ def apart_place() -> Place:
 
 
 class PostgresPlace:
-    def __init__(self, url: str) -> None:
-        self._url = url
+    """A schema that its owner made, used by a service that may do nothing else."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
         self._schema = f"test_{os.urandom(6).hex()}"
+        self._login: Login | None = None
 
     async def open(self) -> Store:
-        return await PostgresStore.open(self._url, KINDS, CODEC, schema=self._schema)
+        if self._login is None:
+            self._login = await member(self._server.url, self._schema, KINDS)
+        return await PostgresStore.open(self._server.url_as(self._login), KINDS, CODEC, schema=self._schema)
 
 
 @pytest.fixture
 def postgres_place(postgres_server: Postgres) -> Place:
-    return PostgresPlace(postgres_server.url)
+    return PostgresPlace(postgres_server)
 
 
 class CosmosPlace:

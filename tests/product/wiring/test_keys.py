@@ -210,14 +210,15 @@ async def test_a_key_outlives_another_first_key_and_a_key_hash_that_comes_later(
             assert (await here.ask("GET", "/orders", f"{key}x")).status_code == 401
 
 
-async def test_what_keys_are_hashed_with_is_changed_while_they_are_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("new", ["a-new-secret", "sha3-256:a-new-secret"])
+async def test_what_keys_are_hashed_with_is_changed_while_they_are_used(tmp_path: Path, new: str) -> None:
     kept = KeptPairs(tmp_path, settings(tmp_path))
     async with office(tmp_path) as here:
         used, left = await here.new_key("read"), await here.new_key("read")
         before = key_hashes(settings(tmp_path)).used
-        pair = Pair("a-new-secret", kept.pair("key-hash").secret, Stage.FORMER)
+        pair = Pair(new, kept.pair("key-hash").secret, Stage.FORMER)
         kept.keep("key-hash", pair)
-        assert key_hashes(settings(tmp_path)).used == b"a-new-secret"
+        assert key_hashes(settings(tmp_path)).used == new.encode()
         assert before in key_hashes(settings(tmp_path)).too
         await asyncio.sleep(2 * key_watch.LOOK_SECONDS)
         assert (await here.ask("GET", "/orders", used)).status_code == 200

@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -87,8 +88,16 @@ func (c *component) Init(_ context.Context, given pubsub.Metadata) error {
 	if c.settings.Token != "" {
 		options = append(options, nats.Token(c.settings.Token))
 	}
-	var err error
-	if c.connection, err = nats.Connect(c.settings.NatsURL, options...); err != nil {
+	server, err := url.Parse(c.settings.NatsURL)
+	if err != nil {
+		return errors.New("natsURL is not an address")
+	}
+	// whom to trust, as RabbitMQ's addresses name it
+	if authority := server.Query().Get("cacertfile"); authority != "" {
+		options = append(options, nats.RootCAs(authority))
+		server.RawQuery = ""
+	}
+	if c.connection, err = nats.Connect(server.String(), options...); err != nil {
 		return err
 	}
 	c.stream, err = c.connection.JetStream(nats.MaxWait(answerTime))

@@ -97,8 +97,11 @@ func (c *component) Init(ctx context.Context, given pubsub.Metadata) error {
 	if c.settings.TLSProperties, err = pubsub.TLS(given.Properties); err != nil {
 		return err
 	}
-	if config.TLSClientConfig, err = pubsub.ConvertTLSPropertiesToTLSConfig(c.settings.TLSProperties); err != nil {
-		return err
+	// without any, the address says whom to trust: amqps://…?cacertfile=/path
+	if c.settings.TLSProperties != (pubsub.TLSProperties{}) {
+		if config.TLSClientConfig, err = pubsub.ConvertTLSPropertiesToTLSConfig(c.settings.TLSProperties); err != nil {
+			return err
+		}
 	}
 	dial := dialer(c.settings.ConnectionString, config)
 	publishing := newLink(c.log, "publishing", dial)

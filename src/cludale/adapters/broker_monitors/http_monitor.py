@@ -7,6 +7,7 @@ import msgspec
 from cludale.ports.broker_monitor import NotKnown
 from cludale.web.client import Client, NoAnswer
 from cludale.web.http1 import Target
+from cludale.web.trust import trust_named_in
 
 ANSWER_SECONDS = 2.0
 
@@ -27,11 +28,15 @@ class HttpMonitor:
         setting: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`names`: the service's own queues or consumers. `setting`: where the address comes from, and a login with it.
+        """`names`: the service's own queues or consumers. `url` may say whom to trust there (`cacertfile`). `setting`:
+        where the address comes from, and a login with it.
 
-        Raises ValueError for what is no address.
+        Raises ValueError for what is no address, OSError for a certificate that can't be read.
         """
-        self._client = Client(Target.of(url), connections=1, timeout_seconds=ANSWER_SECONDS, headers=headers)
+        trust = trust_named_in(url)
+        self._client = Client(
+            Target.of(url), connections=1, timeout_seconds=ANSWER_SECONDS, headers=headers, trust=trust
+        )
         self._path = path
         self._setting = setting
         self._names = frozenset(names)

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
+from asyncpg.exceptions import InsufficientPrivilegeError
+
 from cludale.adapters.postgres.connection import Connection
 from cludale.adapters.postgres.schema import Function, Table
 from cludale.ports.records import Kind, SchemaRefused
@@ -104,6 +106,16 @@ MIGRATIONS: Final = (
 
 async def migrate(connection: Connection, schema: str, tables: Mapping[Kind, Table], function: Function) -> None:
     """Bring the schema to this program's version. Raises SchemaRefused, and whatever the server raises."""
+    try:
+        await _migrate(connection, schema, tables, function)
+    except InsufficientPrivilegeError as error:
+        raise SchemaRefused(
+            f"the schema {schema} is not as this version wants it, and this user may not change that ({error}): run "
+            "`cludale database prepare` of this version as the database's owner first"
+        ) from error
+
+
+async def _migrate(connection: Connection, schema: str, tables: Mapping[Kind, Table], function: Function) -> None:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"cludale {schema}")
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema):

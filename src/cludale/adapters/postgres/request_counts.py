@@ -48,6 +48,13 @@ _FORGET: Final = """
 """
 
 
+async def make(connection: Connection) -> None:
+    """Make the table, unless it is there. Raises whatever the server raises."""
+    if await connection.fetchval("SELECT to_regclass('request_limits.counter')") is None:
+        async with connection.transaction():
+            await connection.execute(_MAKE)
+
+
 class PostgresCounts:
     """`RequestCounts` in the database at `url`, over a connection of its own. Used from one event loop."""
 
@@ -60,9 +67,7 @@ class PostgresCounts:
     async def _connect(self) -> Connection:
         connection = await connect(self._url, self._limits, name="cludale request limits")
         try:
-            if await connection.fetchval("SELECT to_regclass('request_limits.counter')") is None:
-                async with connection.transaction():
-                    await connection.execute(_MAKE)
+            await make(connection)
         except BaseException:
             connection.terminate()
             raise

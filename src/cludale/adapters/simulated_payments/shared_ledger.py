@@ -52,6 +52,27 @@ _MAKE: Final = f"""
     ALTER TABLE provider.charge ADD COLUMN IF NOT EXISTS parts text NOT NULL DEFAULT '';
     ALTER TABLE provider.charge ADD COLUMN IF NOT EXISTS at bigint NOT NULL DEFAULT 0;
 """
+_IS_MADE: Final = (
+    "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('provider.charge') AND attname = 'at')"
+)
+"""The column that came last."""
+_SERVE: Final = """
+    GRANT USAGE ON SCHEMA provider TO {role};
+    GRANT SELECT, INSERT, UPDATE ON provider.charge TO {role};
+"""
+
+
+async def make(connection: asyncpg.Connection) -> None:
+    """Make the table as it is now, unless it is there. Raises whatever the server raises."""
+    if not await connection.fetchval(_IS_MADE):
+        async with connection.transaction():
+            await connection.execute(_MAKE)
+
+
+async def let_use(connection: asyncpg.Connection, role: str) -> None:
+    """Make the table, and let this role read and write it. Raises whatever the server raises."""
+    await make(connection)
+    await connection.execute(_SERVE.format(role=role))
 
 
 class SharedLedger:
@@ -142,8 +163,7 @@ class SharedLedger:
         )
         try:
             if not self._is_made:
-                async with connection.transaction():
-                    await connection.execute(_MAKE)
+                await make(connection)
                 self._is_made = True
         except BaseException:
             connection.terminate()

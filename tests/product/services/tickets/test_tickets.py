@@ -11,7 +11,7 @@ from tests.events import REQUEST, delivered, told
 from tests.fakes import NOON, CountingIds, ManualClock
 from tests.seats import allocation
 
-from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.money import Money
@@ -108,7 +108,7 @@ class World:
             ids=CountingIds(),
             keys=self.keys,
             pages=Pages(),
-            seals_of=AesGcmSeals,
+            seals_of=AeadSeals,
             programme=self.concerts,
             opens_before=timedelta(hours=12),
             reentry=False,

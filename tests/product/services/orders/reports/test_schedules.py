@@ -10,7 +10,7 @@ from tests.fakes import SEALS, CountingIds, ManualClock
 from tests.patience import until
 from tests.seats import allocation
 
-from cludale.adapters.ciphers import AesGcmSeals
+from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.money import Money
@@ -105,7 +105,7 @@ class Programme:
 class Replicas:
     """Two replicas of the schedules over one store."""
 
-    def __init__(self, store: SqliteStore, seals: AesGcmSeals = SEALS) -> None:
+    def __init__(self, store: SqliteStore, seals: AeadSeals = SEALS) -> None:
         self.clock, self.post, self.store = ManualClock(utc("2027-01-10T12:00")), Post(), store
         ids = CountingIds()
         updates = Updates("orders", store, clock=self.clock, ids=ids)
@@ -263,9 +263,9 @@ async def test_there_may_be_so_many(here: Replicas, monkeypatch: pytest.MonkeyPa
 
 async def test_addresses_are_brought_under_another_master_key(here: Replicas) -> None:
     schedule = await here.add()
-    both = Replicas(here.store, AesGcmSeals("new", "master"))
+    both = Replicas(here.store, AeadSeals("new", "master"))
     assert await both.both[0].rewrap() == 1
-    alone = Replicas(here.store, AesGcmSeals("new"))
+    alone = Replicas(here.store, AeadSeals("new"))
     kept = await alone.both[0].one(schedule.id)
     assert alone.both[0].address(kept) == "b@example.org"
 

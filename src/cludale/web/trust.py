@@ -1,0 +1,18 @@
+"""Whom to trust at an address that says it itself: `https://127.0.0.1:8222?cacertfile=/data/nats/server.crt`.
+
+RabbitMQ's addresses name the file by that word, so the others here do, too. The file has the certificates that are
+trusted at that address; nobody else is.
+"""
+
+import ssl
+from urllib.parse import parse_qs, urlsplit
+
+
+def trust_named_in(url: str) -> ssl.SSLContext | None:
+    """Trust in those certificates alone; None if the address names none. Raises OSError, ssl.SSLError."""
+    named = parse_qs(urlsplit(url).query).get("cacertfile")
+    if named is None:
+        return None
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # looks at the name, too
+    trust.load_verify_locations(named[0])
+    return trust
