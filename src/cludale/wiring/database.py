@@ -8,7 +8,7 @@ from cludale.wiring.needs import without_asyncpg
 from cludale.wiring.stores import kinds_of
 
 SECONDS = 60.0
-"""How long one statement may take."""
+"""How long connecting, or one statement, may take: this is waited for."""
 
 
 class NotAllowed(Exception):
@@ -28,7 +28,9 @@ async def prepare_database(url: str) -> dict[str, str]:
         from cludale.adapters.simulated_payments.shared_ledger import let_use  # noqa: PLC0415 - and this
     except ModuleNotFoundError as missing:
         raise without_asyncpg(missing) from missing
-    connection = await connect(url, SessionLimits(statement=SECONDS, lock=SECONDS), name="cludale prepare")
+    connection = await connect(
+        url, SessionLimits(connect=SECONDS, statement=SECONDS, lock=SECONDS), name="cludale prepare"
+    )
     try:
         for service in NAMES:
             await prepare(connection, service, kinds_of([service]))

@@ -5,6 +5,7 @@ that of its own alone, so none can call as another. A certificate is good for a 
 themselves; the authority's is good for a year.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ _AUDIENCE: Final = "spiffe://localhost/ns/default/dapr-sentry"
 _SUBJECT: Final = "spiffe://public/ns/default/{app_id}"
 """What sentry and daprd call themselves where nobody says otherwise."""
 _SECRET_MODE = 0o600
+_LISTENS_SECONDS = 2
 
 
 class Sentry(Part):
@@ -102,5 +104,15 @@ class Sentry(Part):
         return Launch(argv)
 
     async def is_ready(self) -> bool:
-        """It signs."""
-        return await answers(f"{self.http_url}/healthz")
+        """It signs: it says that it is well a moment before it listens."""
+        return await answers(f"{self.http_url}/healthz") and await _listens(self.port)
+
+
+async def _listens(port: int) -> bool:
+    try:
+        async with asyncio.timeout(_LISTENS_SECONDS):
+            _, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:  # a TimeoutError is one
+        return False
+    writer.close()
+    return True
