@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, VersionConflict
+from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, Put, VersionConflict
 
 Row = tuple[object, ...]
 """id, version, body, and the values of the kind's indexed fields."""
