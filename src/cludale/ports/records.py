@@ -15,7 +15,7 @@ from cludale.kernel.events import Envelope
 IndexValue = str | int | None
 
 
-class Kind(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+class Kind(NamedTuple):
     """A kind of record: `Kind("orders", "order", ("concertId", "status"))`. Only `indexed` fields can be searched.
 
     A field whose value is None takes no room in its index, so an index on `dueAt` holds just what is due some day.

@@ -213,11 +213,11 @@ class Webhooks:
             sealed=self._seals.seal(pack(Private(secrets, asked.email)), id),
         )
         decide = lambda kept, now: Decision(kept) if kept else endpoints.create(new, by=by, now=now)  # noqa: E731
-        ((_, made),) = await self._updates.update([Change(ENDPOINTS, id, decide, Cause(), known=NEW)])
+        (updated,) = await self._updates.update([Change(ENDPOINTS, id, decide, Cause(), known=NEW)])
         self._directory.forget()
-        if made is None:
+        if updated.known is None:
             raise Busy("The webhooks are being changed by too many at once.")
-        return Made(made.state, secrets)
+        return Made(updated.known.state, secrets)
 
     async def _mine(self, organizer: str) -> Any:
         after: str | None = None
@@ -293,15 +293,15 @@ class Webhooks:
             return decide(kept, now)
 
         try:
-            ((_, changed),) = await self._updates.update([Change(ENDPOINTS, id, owned, Cause())])
+            (updated,) = await self._updates.update([Change(ENDPOINTS, id, owned, Cause())])
         except CannotOpen as error:
             _log.error("%s: set CLUDALE_PRIVACY_KEY, or CLUDALE_PRIVACY_KEY_TOO, to the key that it was under", error)
             raise Busy("The secrets of this webhook can't be read at the moment.") from error
         finally:
             self._directory.forget()
-        if changed is None:
+        if updated.known is None:
             raise Busy(f"The webhook {id!r} is being changed by too many at once.")
-        state: Endpoint = changed.state
+        state: Endpoint = updated.known.state
         return state
 
     async def ping(self, principal: Principal, id: str) -> Delivery:
