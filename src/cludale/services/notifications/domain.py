@@ -190,7 +190,7 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     A ticket's cancellation is another one than that of an order which was never paid: who was told that the payment
     failed, and paid after all, is told again.
     """
-    return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
+    return same_as(f"ticket-{kind}" if was_paid else kind, order_id)
 
 
 ToldOf = (
