@@ -101,7 +101,7 @@ def whole_second_after(moment: datetime, seconds: float) -> datetime:
     Holds end on whole seconds, so that a section can keep its holds as one count a second.
     """
     end = moment + timedelta(seconds=seconds)
-    return end if end.microsecond == 0 else end.replace(microsecond=0) + timedelta(seconds=1)
+    return end if end.microsecond == 0 else end + timedelta(microseconds=1_000_000 - end.microsecond)
 
 
 def epoch_second(moment: datetime) -> int:
