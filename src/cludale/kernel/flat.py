@@ -36,7 +36,8 @@ class FlatJson(Generic[S]):
 
     def encode(self, state: S) -> bytes:
         """`state` as JSON."""
-        return self.flatten(_encode(state))
+        body = _encode(state)
+        return body if self._opens is None else self.flatten(body)
 
     def flatten(self, body: bytes) -> bytes:
         """`body`, the JSON of a state or of what has one at its end, with the value's fields beside the others.

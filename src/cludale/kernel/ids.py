@@ -24,20 +24,19 @@ Id = Annotated[
     ),
 ]
 
-_VERSION_7 = 0x7 << 76
-_VARIANT = 0x2 << 62
+VARIANT = 0x2 << 62
+"""What the second half of a UUID has in its top two bits; the other 62 are random."""
 
 
 def time_ordered(prefix: str, *, milliseconds: int, random_bits: int) -> str:
     """`order-0199c0ffee…`: a UUIDv7 in hex. `random_bits` are 74 bits, fresh for each id."""
-    value = (
-        (milliseconds << 80)
-        | _VERSION_7
-        | ((random_bits >> 62 & 0xFFF) << 64)
-        | _VARIANT
-        | (random_bits & (1 << 62) - 1)
-    )
-    return f"{prefix}-{value:032x}"
+    begin = beginning(milliseconds=milliseconds, random_bits=random_bits >> 62 & 0xFFF)
+    return f"{prefix}-{begin}{VARIANT | random_bits & (1 << 62) - 1:016x}"
+
+
+def beginning(*, milliseconds: int, random_bits: int) -> str:
+    """The first half of a UUIDv7 in hex: its time, its version, and 12 random bits."""
+    return f"{milliseconds:012x}7{random_bits:03x}"
 
 
 def same_as(prefix: str, other: str) -> str:

@@ -89,7 +89,9 @@ def _may_have_a_leap_second(moment: datetime) -> bool:
 
 def rfc3339(moment: datetime) -> str:
     """`2026-11-22T19:30:00.000000Z`: fixed width, so that text order is time order."""
-    text: str = msgspec.to_builtins(moment.astimezone(UTC))  # a sixth of what strftime takes, and years keep 4 digits
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    text: str = msgspec.to_builtins(moment)  # a sixth of what strftime takes, and years keep 4 digits
     return text if len(text) == 27 else f"{text[:-1]}.000000Z"
 
 
@@ -99,7 +101,7 @@ def whole_second_after(moment: datetime, seconds: float) -> datetime:
     Holds end on whole seconds, so that a section can keep its holds as one count a second.
     """
     end = moment + timedelta(seconds=seconds)
-    return end if end.microsecond == 0 else end.replace(microsecond=0) + timedelta(seconds=1)
+    return end if end.microsecond == 0 else end + timedelta(microseconds=1_000_000 - end.microsecond)
 
 
 def epoch_second(moment: datetime) -> int:

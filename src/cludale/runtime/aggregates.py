@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -183,11 +183,9 @@ class ChangeResult(Enum):
     CONFLICT = "others were faster, over and over; nothing was written"
 
 
-class Updated(NamedTuple, Generic[S]):
-    """What came of a change, and the aggregate after it, as far as that is known."""
-
-    result: ChangeResult
-    known: Versioned[S] | None
+Updated = tuple[ChangeResult, Versioned[S] | None]
+"""What came of a change, and the aggregate after it, as far as that is known. A plain tuple, because there is one for
+each change there is."""
 
 
 def changed(updated: Sequence[Updated[S]]) -> list[Versioned[S]]:
@@ -195,7 +193,7 @@ def changed(updated: Sequence[Updated[S]]) -> list[Versioned[S]]:
     return [known for result, known in updated if result is ChangeResult.CHANGED and known is not None]
 
 
-_UNDONE: Updated[Any] = Updated(ChangeResult.CONFLICT, None)
+_UNDONE: Updated[Any] = (ChangeResult.CONFLICT, None)
 
 
 class Updates:
@@ -240,12 +238,12 @@ class Updates:
                 raise NotFound(store.kind.name, id)
             return decide(state, now)
 
-        (updated,) = await self.update((Change(store, id, decide_known, cause, beside=beside),))
-        if updated.result is ChangeResult.ANSWERED:
+        ((result, known),) = await self.update((Change(store, id, decide_known, cause, beside=beside),))
+        if result is ChangeResult.ANSWERED:
             raise AnsweredBefore
-        if updated.known is None:
+        if known is None:
             raise Busy(f"{store.kind.name.capitalize()} {id!r} is being changed by too many at once.")
-        state: S = updated.known.state
+        state: S = known.state
         return state
 
     async def handle(
@@ -316,11 +314,11 @@ class Work:
             try:
                 decision = change.decide(before, now)
             except TooEarly:
-                self.updated[i] = Updated(ChangeResult.TOO_EARLY, known)
+                self.updated[i] = (ChangeResult.TOO_EARLY, known)
                 continue
             is_changed = decision is not None and decision.state is not before
             if decision is None or not (is_changed or decision.events):
-                self.updated[i] = Updated(ChangeResult.UNCHANGED, known)  # now, or when it is asked again
+                self.updated[i] = (ChangeResult.UNCHANGED, known)  # now, or when it is asked again
                 continue
             version = known.version if known is not None else 0
             puts = [store.put(decision.state, version)] if is_changed else []
@@ -343,11 +341,11 @@ class Work:
         for (i, after), outcome in zip(self._tried, outcomes, strict=True):
             match outcome:
                 case Committed():
-                    self.updated[i] = Updated(ChangeResult.CHANGED, after)
+                    self.updated[i] = (ChangeResult.CHANGED, after)
                 case AlreadyHandled():
-                    self.updated[i] = Updated(ChangeResult.HANDLED, None)
+                    self.updated[i] = (ChangeResult.HANDLED, None)
                 case VersionConflict(ids) if self._changes[i].beside is not None and self._changes[i].id not in ids:
-                    self.updated[i] = Updated(ChangeResult.ANSWERED, None)
+                    self.updated[i] = (ChangeResult.ANSWERED, None)
                 case VersionConflict():
                     waiting.append(i)
         self._waiting = waiting

@@ -8,7 +8,7 @@ gathers meanwhile, so the busier it gets, the larger the batches. What is done i
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from cludale.kernel.refusals import Refusal
 from cludale.ports.records import StoreUnavailable
@@ -26,9 +26,8 @@ ENOUGH_ITEMS = 64
 """Batches larger than this hardly lower the cost of an item."""
 
 
-class _Call(NamedTuple, Generic[Item, Result]):
-    items: Sequence[Item]
-    answer: "asyncio.Future[Sequence[Result]]"
+_Call = tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]
+"""Items and the future of their results. A plain tuple, because there is one for each call there is."""
 
 
 class BatchingQueue(Generic[Key, Item, Result]):
@@ -73,7 +72,7 @@ class BatchingQueue(Generic[Key, Item, Result]):
 
     def waiting_for(self, key: Key) -> int:
         """Items of this key that wait for a batch."""
-        return sum(len(call.items) for call in self._lines.get(key, ()))
+        return sum(len(items) for items, _ in self._lines.get(key, ()))
 
     def submit(self, key: Key, items: Sequence[Item]) -> "asyncio.Future[Sequence[Result]]":
         """The results of `items`, in order, done in one batch; they wait for it from this call on, awaited or not. A
@@ -96,7 +95,7 @@ class BatchingQueue(Generic[Key, Item, Result]):
         if waiting is None:
             waiting = self._lines[key] = deque()
             self._busy[key] = 0
-        waiting.append(_Call(items, answer))
+        waiting.append((items, answer))
         self.waiting += size
         if self._busy[key] < self._at_once:
             # The task starts in the loop's next round, so what is submitted in this one joins the batch.
@@ -134,10 +133,10 @@ class BatchingQueue(Generic[Key, Item, Result]):
                     await asyncio.sleep(self._gather_seconds)
                 calls: list[_Call[Item, Result]] = []
                 items: list[Item] = []
-                while waiting and (not calls or len(items) + len(waiting[0].items) <= self._batch_limit):
+                while waiting and (not calls or len(items) + len(waiting[0][0]) <= self._batch_limit):
                     call = waiting.popleft()
                     calls.append(call)
-                    items += call.items
+                    items += call[0]
                 self.waiting -= len(items)
                 self._last_size = len(items)
                 await self._answer(key, calls, items)
@@ -168,7 +167,7 @@ class BatchingQueue(Generic[Key, Item, Result]):
                 try:
                     while alone:
                         call = alone.popleft()
-                        await self._answer(key, [call], call.items)
+                        await self._answer(key, [call], call[0])
                 finally:
                     _fail(alone, None)  # only if this task was cancelled is anybody left
         else:
@@ -180,15 +179,15 @@ class BatchingQueue(Generic[Key, Item, Result]):
                 at += size
 
     def _fail_waiting(self, waiting: deque[_Call[Item, Result]], error: Exception | None) -> None:
-        self.waiting -= sum(len(call.items) for call in waiting)
+        self.waiting -= sum(len(items) for items, _ in waiting)
         _fail(waiting, error)
         waiting.clear()
 
 
 def _fail(calls: Iterable[_Call[Item, Result]], error: Exception | None) -> None:
     """Raise this to the callers; None: they are cancelled."""
-    for call in calls:
+    for _, answer in calls:
         if error is None:
-            call.answer.cancel()
-        elif not call.answer.done():
-            call.answer.set_exception(error)
+            answer.cancel()
+        elif not answer.done():
+            answer.set_exception(error)

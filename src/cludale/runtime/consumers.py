@@ -24,7 +24,8 @@ class Consumers:
     def __init__(self, *, batch_limit: int, outcomes: HandlerOutcomes | None = None) -> None:
         self.outcomes = HandlerOutcomes() if outcomes is None else outcomes
         self.subscriptions: dict[str, Subscription] = {}
-        self._by_type: dict[str, list[str]] = {}
+        self.hearing: dict[str, list[str]] = {}
+        """By event type: the services that hear it."""
         self._queue: BatchingQueue[str, Delivery, Acknowledgement] = BatchingQueue(
             self._ask, of="deliveries", batch_limit=batch_limit, waiting_limit=WAITING_LIMIT
         )
@@ -36,11 +37,7 @@ class Consumers:
         for subscription in subscriptions:
             self.subscriptions[subscription.service] = subscription
             for name in subscription.event_types:
-                self._by_type.setdefault(name, []).append(subscription.service)
-
-    def hearing(self, event_type: str) -> Sequence[str]:
-        """The services that hear events of this type."""
-        return self._by_type.get(event_type, ())
+                self.hearing.setdefault(name, []).append(subscription.service)
 
     async def close(self) -> None:
         """Finish what waits; later deliveries raise StoreUnavailable."""

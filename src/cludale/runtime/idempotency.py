@@ -6,8 +6,7 @@ Where the effect is in the partition of the answer, both commit together (`once`
 is claimed first and the answer is kept afterwards (`once_across_partitions`): then the effect must be safe to repeat.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -92,7 +91,8 @@ class IdempotencyKeys:
         """
         at = Key(partition, from_key("answer", route, key))
         fingerprint = sha256(request).hexdigest()
-        with self._flight(at.id, key):
+        self._begin(at.id, key)
+        try:
             before = self._answer(await self._load(at), key, fingerprint)
             if before is not None:
                 return before
@@ -121,6 +121,8 @@ class IdempotencyKeys:
             if after is None:
                 raise IdempotencyKeyInFlight(key)
             return after
+        finally:
+            self._in_flight.discard(at.id)
 
     async def once_across_partitions(
         self,
@@ -139,7 +141,8 @@ class IdempotencyKeys:
         id = from_key("answer", route, key)
         at = Key(id, id)
         fingerprint = sha256(request).hexdigest()
-        with self._flight(id, key):
+        self._begin(id, key)
+        try:
             found = await self._load(at)
             before = self._answer(found, key, fingerprint)
             if before is not None:
@@ -166,16 +169,13 @@ class IdempotencyKeys:
             if after is None:
                 raise IdempotencyKeyInFlight(key)
             return after
+        finally:
+            self._in_flight.discard(id)
 
-    @contextmanager
-    def _flight(self, id: str, key: str) -> Iterator[None]:
+    def _begin(self, id: str, key: str) -> None:
         if id in self._in_flight:
             raise IdempotencyKeyInFlight(key)
         self._in_flight.add(id)
-        try:
-            yield
-        finally:
-            self._in_flight.discard(id)
 
     async def _load(self, at: Key) -> _Found:
         found = await self._records.get(self.kind, [at])

@@ -44,16 +44,16 @@ class HandlerOutcomes:
 
     def answered(self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]) -> None:
         """The handler's answers to these."""
-        handled: dict[str, int] = {}
-        for delivery, answer in zip(deliveries, answers, strict=True):
-            if delivery.attempt != 1:
-                continue
-            event_type = delivery.event.type
-            if answer is Acknowledgement.SUCCESS:  # nearly all: an enum's hash for each of them would cost more
-                handled[event_type] = handled.get(event_type, 0) + 1
-            else:
-                self.counts[service, event_type, _ANSWERED[answer]] += 1
-        for event_type, number in handled.items():
+        handled = [each.event.type for each in deliveries if each.attempt == 1]
+        if answers.count(Acknowledgement.SUCCESS) < len(deliveries):  # seldom
+            tried = [
+                (each.event.type, answer) for each, answer in zip(deliveries, answers, strict=True) if each.attempt == 1
+            ]
+            handled = [event_type for event_type, answer in tried if answer is Acknowledgement.SUCCESS]
+            for event_type, answer in tried:
+                if answer is not Acknowledgement.SUCCESS:
+                    self.counts[service, event_type, _ANSWERED[answer]] += 1
+        for event_type, number in Counter(handled).items():
             self.counts[service, event_type, Outcome.HANDLED] += number
         if self._now is not None:
             late = (self._now() - deliveries[0].event.time).total_seconds()

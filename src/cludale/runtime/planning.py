@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, Put, VersionConflict
+from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, VersionConflict
 
 Row = tuple[object, ...]
 """id, version, body, and the values of the kind's indexed fields."""
@@ -58,19 +58,16 @@ class Planner:
         Raises KeyError for a kind or event that the store doesn't know, ValueError for a wrong number of index values.
         """
         plan = Plan()
+        if not self._add_puts(plan, commits):
+            return None
+        handled = [entry for commit in commits for entry in commit.handled]
+        plan.handled = dict.fromkeys(handled)
+        if len(plan.handled) < len(handled):
+            return None
         topics, encode = self._topics, self._encode
-        for commit in commits:
-            if not self._add_puts(plan, commit.puts):
-                return None
-            handled = commit.handled
-            if handled:
-                size = len(plan.handled)
-                plan.handled.update(dict.fromkeys(handled))
-                if len(plan.handled) < size + len(handled):
-                    return None
-            for event in commit.events:
-                position += 1
-                plan.entries.append(Outgoing(position, topics[event.type], encode(event), event))
+        for event in [event for commit in commits for event in commit.events]:
+            position += 1
+            plan.entries.append(Outgoing(position, topics[event.type], encode(event), event))
         plan.outcomes = (COMMITTED,) * len(commits)
         return plan
 
@@ -101,11 +98,11 @@ class Planner:
         plan.failed = len(good) < len(commits)
         return plan
 
-    def _add_puts(self, plan: Plan, puts: Sequence[Put]) -> bool:
-        """False if one of them does not follow what the batch did before."""
+    def _add_puts(self, plan: Plan, commits: Sequence[Commit]) -> bool:
+        """False if one of their puts does not follow what the batch did before."""
         kind: Kind | None = None
         rows: Rows
-        for put in puts:
+        for put in [put for commit in commits for put in commit.puts]:
             if put.kind is not kind:
                 kind = put.kind
                 found = plan.rows.get(kind)

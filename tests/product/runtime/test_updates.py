@@ -179,7 +179,7 @@ class TestSteps:
             await write_beside(store, id, "x")
         found = await LEDGERS.load(store, ("a", "b"))
         settled = await self.apply(updates, (found["a"], Step("1")), (found["b"], Step("2")))
-        assert [each.known and each.known.state.notes for each in settled] == [("x", "1"), ("x", "2")]
+        assert [known and known.state.notes for _, known in settled] == [("x", "1"), ("x", "2")]
         assert [event.causationid for event in await written(store)] == ["e0", "e0"]
 
     async def test_a_step_without_an_effect_is_not_committed_and_yet_settled(
@@ -209,8 +209,8 @@ class TestSteps:
         await write_beside(store, "a", "x")
         known = await LEDGERS.one(store, "a")
         records.meddle = lambda: write_beside(store, "a", "beside")
-        (left,) = await self.apply(updates, (known, Step("1")))
-        assert left.known == Versioned(Ledger("a", ("x", "beside", "1")), 3)
+        ((_, left),) = await self.apply(updates, (known, Step("1")))
+        assert left == Versioned(Ledger("a", ("x", "beside", "1")), 3)
 
     async def test_a_step_that_another_made_needless_changes_nothing(
         self, updates: Updates, records: Meddled, store: SqliteStore
@@ -317,7 +317,7 @@ class TestTakenForNew:
             await write_beside(store, id, "x")
         read, known = Change(LEDGERS, "a", Step("1")), await LEDGERS.one(store, "b")
         updated = await updates.update([read, Change(LEDGERS, "b", Step("1"), known=known)])
-        assert [each.known and each.known.version for each in updated] == [2, 2]
+        assert [known and known.version for _, known in updated] == [2, 2]
         assert records.reads == records.commits - 1 == 1
 
 

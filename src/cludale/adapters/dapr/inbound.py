@@ -155,7 +155,7 @@ class Inbound:
                 _log.warning("an event that is none of ours goes to the dead letters: %s", malformed)
                 answers[at] = Acknowledgement.DROP
                 continue
-            hearing = self.consumers.hearing(event.type)
+            hearing = self.consumers.hearing.get(event.type, ())
             if hearing and not self._is_known(event.id, hearing) and not self._consumption.take():
                 answers[at] = Acknowledgement.RETRY
                 continue
@@ -254,11 +254,12 @@ class Inbound:
         except Malformed as malformed:
             return await self._bury(self._app_id, body, "?", f"sha256-{sha256(body).hexdigest()}", str(malformed), 1)
         answers = [
-            await self._try(_Case(0, service, Delivery(event, body))) for service in self.consumers.hearing(event.type)
+            await self._try(_Case(0, service, Delivery(event, body)))
+            for service in self.consumers.hearing.get(event.type, ())
         ]
         if Acknowledgement.RETRY in answers:
             return Acknowledgement.RETRY
-        for service in self.consumers.hearing(event.type):
+        for service in self.consumers.hearing.get(event.type, ()):
             self._tried.pop((service, event.id), None)
         return Acknowledgement.SUCCESS
 

@@ -7,7 +7,7 @@ goes to the dead letters.
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import msgspec
@@ -58,7 +58,8 @@ class EmbeddedBus:
 
     async def publish(self, batch: Sequence[Outgoing]) -> Sequence[bool]:
         """Deliver each entry to every service that hears it; returns when all have answered, or given up."""
-        heard: dict[str, list[Delivery]] = {}
+        heard: defaultdict[str, list[Delivery]] = defaultdict(list)
+        hearing = self._consumers.hearing
         for entry in batch:
             try:
                 event = entry.event or self._codec.decode(entry.body)
@@ -73,8 +74,8 @@ class EmbeddedBus:
                 )
                 continue
             delivery = Delivery(event, entry.body)
-            for service in self._consumers.hearing(event.type):
-                heard.setdefault(service, []).append(delivery)
+            for service in hearing.get(event.type, ()):
+                heard[service].append(delivery)
         await asyncio.gather(
             *(
                 self._deliver(service, deliveries[at : at + self._batch_limit])
@@ -105,6 +106,8 @@ class EmbeddedBus:
         self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]
     ) -> Sequence[Delivery]:
         """What has to be delivered again, after what is given up was buried."""
+        if answers.count(Acknowledgement.SUCCESS) == len(deliveries):
+            return ()
         left: list[Delivery] = []
         for delivery, answer in zip(deliveries, answers, strict=True):
             if answer is Acknowledgement.SUCCESS:

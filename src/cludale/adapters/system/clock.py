@@ -5,9 +5,8 @@ import random
 import time
 from datetime import UTC, datetime
 
-from cludale.kernel.ids import time_ordered
+from cludale.kernel.ids import VARIANT, beginning
 
-_RANDOM_BITS = 74
 _STEP_BITS = 32
 
 
@@ -35,17 +34,21 @@ class SystemIds:
         self._random = random.Random()  # noqa: S311 - ids name things, they don't protect them
         self._bits = self._random.getrandbits
         self._millisecond = 0
+        self._begin = ""
+        """The first half of all ids of this millisecond."""
         self._last = 0
+        """The second half of the last one."""
 
     def new(self, prefix: str) -> str:
         """A fresh id, `prefix-…`, later ids sorting after earlier ones."""
         now = time.time_ns() // 1_000_000
         if now > self._millisecond:
             self._millisecond = now
-            self._last = self._bits(_RANDOM_BITS - 1)  # the top bit stays free for stepping on
+            self._begin = beginning(milliseconds=now, random_bits=self._bits(12))
+            self._last = VARIANT | self._bits(61)  # the top one of the 62 stays free for stepping on
         else:
             self._last += 1 + self._bits(_STEP_BITS)
-        return time_ordered(prefix, milliseconds=self._millisecond, random_bits=self._last)
+        return f"{prefix}-{self._begin}{self._last:016x}"
 
     def jitter(self) -> float:
         """A random share in [0, 1)."""

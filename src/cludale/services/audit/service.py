@@ -243,7 +243,8 @@ class Audit:
         for at in order.waiting:
             if at not in kept.positions:
                 answers[at] = Acknowledgement.RETRY
-        await self._let_go([event for event, _, _ in batch if event in self._recent])
+        if self._head is None or self._head.head.waiting:
+            await self._let_go([event for event, _, _ in batch if event in self._recent])
         return answers
 
     async def _early(self, deliveries: Sequence[Delivery]) -> tuple[Order, "_Keeping"]:

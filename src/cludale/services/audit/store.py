@@ -75,7 +75,7 @@ class _Concert(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     organizer: str = DEFAULT_ORGANIZER
 
 
-class Arrived(NamedTuple):
+class Arrived(msgspec.Struct, frozen=True, gc=False):
     """An event as it is recorded, or kept until it can be."""
 
     id: str

@@ -276,8 +276,10 @@ class Chooser:
         for section, ids in by_section.items():
             held = await self._ask(room.concert, section, [wanted[i] for i in ids])
             for i, result in zip(ids, held, strict=True):
-                id = wanted[i].hold.reservation_id
-                results[i] = await unless_held(result, self._records, room.concert, section, id, self._clock.now())
+                results[i] = result
+                if isinstance(result, SeatsUnavailable):
+                    id, now = wanted[i].hold.reservation_id, self._clock.now()
+                    results[i] = await unless_held(result, self._records, room.concert, section, id, now)
         for i, each in wanted.items():
             if i not in results:
                 results[i] = Busy(f"Reservation {each.hold.reservation_id!r} is being made by too many at once.")
@@ -351,9 +353,7 @@ def too_many_wait(_: str) -> Busy:
 async def unless_held(
     result: Result, records: Records, concert: Concert, section: str, reservation_id: str, now: datetime
 ) -> Result:
-    """`result`, unless the section has no seats left because this very reservation has them."""
-    if not isinstance(result, SeatsUnavailable):
-        return result
+    """`result`, that the section has no seats left; unless that is because this very reservation has them."""
     partition = SectionKey(concert.id, section).partition
     found = await RESERVATIONS.load(records, (reservation_id,), partition=partition)
     return _held_before(found[reservation_id].state, concert, now) if reservation_id in found else result

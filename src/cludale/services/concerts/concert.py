@@ -78,7 +78,7 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     @property
     def zone(self) -> str | None:
         """Its time zone, if it is known."""
-        return self.more.zone
+        return None if self.particulars is UNSET else self.particulars.zone
 
     @property
     def status(self) -> ConcertStatus:

@@ -11,7 +11,7 @@ from cludale.kernel.events import Cause
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid, Refusal
-from cludale.ports.seats import BlockNotFound, HoldRequest, SeatsHeld, SectionNotFound
+from cludale.ports.seats import BlockNotFound, HoldRequest, SeatsHeld, SeatsUnavailable, SectionNotFound
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import Updates
 from cludale.runtime.batching import BatchingQueue
@@ -201,7 +201,10 @@ class Holding:
             raise
 
     async def _hold_in(self, asked: _Asked) -> Done:
-        """Hold seats in this section, or for None in the cheapest with room; raises what the result is else."""
+        """Hold seats in this section, or for None in the cheapest with room; raises what the result is else.
+
+        Where this section has none left, that may be because this very order has them.
+        """
         concert, command = asked.concert, asked.command
         queued = QueuedCommand(command, Cause(None, asked.request.traceparent))
         if asked.section is None:
@@ -209,15 +212,13 @@ class Holding:
             most = command.max_amount if command.terms is None else None
             result = await self._chooser.hold(Anywhere(concert, command, queued, most, asked.may_be_repeated))
         else:
-            result = await self._hold_there(concert, asked.section, queued, command.reservation_id)
+            (result,) = await self._command_queue.submit(SectionKey(concert.id, asked.section), (queued,))
+            if isinstance(result, SeatsUnavailable):
+                records, id, now = self._updates.records, command.reservation_id, self._updates.clock.now()
+                result = await unless_held(result, records, concert, asked.section, id, now)
         if not isinstance(result, Done):
             raise not_done(result)
         return result
-
-    async def _hold_there(self, concert: Concert, section: str, asked: QueuedCommand, id: str) -> Result:
-        """Hold seats in this section; where it has none left, the hold that this very order has there."""
-        (result,) = await self._command_queue.submit(SectionKey(concert.id, section), (asked,))
-        return await unless_held(result, self._updates.records, concert, section, id, self._updates.clock.now())
 
     def _reservation_id(self, request: HoldRequest) -> str:
         if not request.order_id:

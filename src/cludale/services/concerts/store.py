@@ -1,6 +1,7 @@
 """How concerts are stored: concerts, sections and reservations as records. The only place that knows the form."""
 
 import re
+from operator import attrgetter
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -74,7 +75,7 @@ SECTIONS = AggregateStore(
 RESERVATIONS = AggregateStore(
     Kind("concerts", "reservation", (DUE,), (DUE,)),
     Reservation,
-    identity=lambda reservation: reservation.id,
+    identity=attrgetter("id"),
     index=lambda r: (rfc3339(r.expires_at) if r.status is Status.HELD else None,),
 )
 """DUE is when a held one expires; nothing else is due."""

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation, OrderSeats, seats_line, seats_named
 from cludale.kernel.bills import Bill
@@ -190,7 +191,7 @@ def notification_id(kind: NotificationKind, order_id: str, *, was_paid: bool = F
     A ticket's cancellation is another one than that of an order which was never paid: who was told that the payment
     failed, and paid after all, is told again.
     """
-    return same_as(f"ticket-{kind.value}" if was_paid else kind.value, order_id)
+    return same_as(f"ticket-{kind}" if was_paid else kind, order_id)
 
 
 ToldOf = (
@@ -222,6 +223,8 @@ def is_told_with_cart(fact: object) -> bool:
 def id_for(fact: ToldOf) -> str:
     """The id of the notification that tells of this."""
     match fact:
+        case OrderPaid() | CartPaid():  # nearly all
+            id = notification_id(NotificationKind.CONFIRMATION, fact.order_id)
         case OrderMoved():
             id = f"{notification_id(NotificationKind.MOVED, fact.order_id)}.{fact.revision}"
         case OrderReseated():
@@ -234,8 +237,6 @@ def id_for(fact: ToldOf) -> str:
             id = notification_id(NotificationKind.OFFER, fact.order_id)
         case OrderCancelled():
             id = notification_id(NotificationKind.CANCELLATION, fact.order_id, was_paid=fact.was_paid)
-        case _:
-            id = notification_id(NotificationKind.CONFIRMATION, fact.order_id)
     return id
 
 
@@ -369,7 +370,7 @@ def _told(notification: Notification, *, reachable: bool) -> Decision[Notificati
 
 
 def _seats_said(seats: Allocation | OrderSeats) -> str | None:
-    return seats_line(seats_named(seats)) or None
+    return None if seats.numbered_seats is UNSET else seats_line(seats.numbered_seats) or None
 
 
 def _refunded(parts: Sequence[PartRefund]) -> Money | None:

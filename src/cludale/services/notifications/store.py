@@ -1,5 +1,7 @@
 """How notifications and receipts are stored. The only place that knows the form."""
 
+from operator import attrgetter
+
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
@@ -10,13 +12,13 @@ from cludale.services.notifications.webhooks import store as webhooks
 NOTIFICATIONS = AggregateStore(
     Kind("notifications", "notification", ("orderId", DUE), (DUE,)),
     Notification,
-    identity=lambda notification: notification.id,
+    identity=attrgetter("id"),
     index=lambda n: (n.order_id, rfc3339(n.due_at) if n.due_at else None),
-    cause=lambda n: n.cause,
+    cause=attrgetter("cause"),
 )
 """DUE is when a notification is to be sent, or sent again."""
 
-RECEIPTS = AggregateStore(Kind("notifications", "receipt"), Receipt, identity=lambda receipt: receipt.order_id)
+RECEIPTS = AggregateStore(Kind("notifications", "receipt"), Receipt, identity=attrgetter("order_id"))
 """Under the order's id; written once."""
 
 TEMPLATES = AggregateStore(

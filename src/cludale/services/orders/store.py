@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from operator import attrgetter
 from typing import NamedTuple
 
 from cludale.kernel.carts import line_id
@@ -21,8 +22,8 @@ from cludale.services.orders.privacy.domain import InvoicedEmail, Personal, Upke
 ORDERS = AggregateStore(
     Kind("orders", "order", ("concertId", "status", DUE), (DUE,)),
     Order,
-    identity=lambda order: order.id,
-    index=lambda o: (o.seats.concert_id, o.status.value, rfc3339(o.due_at) if o.due_at else None),
+    identity=attrgetter("id"),
+    index=lambda o: (o.seats.concert_id, str(o.status), rfc3339(o.due_at) if o.due_at else None),
     partition=lambda id: id.partition(".")[0],
     cause=lambda order: Cause(None, order.traceparent),
 )

@@ -66,9 +66,9 @@ async def place(
             )
         )
     done = await updates.update(changes)
-    if any(each.result is ChangeResult.CONFLICT for each in done):
+    if any(result is ChangeResult.CONFLICT for result, _ in done):
         raise Busy("These orders are being placed by too many at once.")
-    return [each.known.state if each.known is not None else None for each in done]
+    return [None if known is None else known.state for _, known in done]
 
 
 def _reserve(order: Order, held: SeatsHeld, stored: Order | None, now: datetime) -> Decision[Order]:

@@ -151,7 +151,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     @property
     def asks_provider(self) -> bool:
         """Does the provider take its money? Of what is free or paid at the box office it never hears."""
-        return self.till is None and not self.is_free
+        return self.till is None and self.amount.amount > 0
 
     @property
     def open_part(self) -> PartRefund | None:

@@ -116,10 +116,10 @@ class Reconciling(DuePolicy[Reconciliation]):
                 return Decision(stored)
             return Decision(reconciliation.begin(id, since=since, until=until, on_schedule=on_schedule, now=now))
 
-        (updated,) = await self._updates.update((Change(RECONCILIATIONS, id, decide, Cause()),))
-        if updated.known is None:
+        ((_, known),) = await self._updates.update((Change(RECONCILIATIONS, id, decide, Cause()),))
+        if known is None:
             raise Busy(f"Reconciliation {id!r} is being changed by too many at once.")
-        begun: Reconciliation = updated.known.state
+        begun: Reconciliation = known.state
         return begun
 
     # -- a turn ---------------------------------------------------------------------------------------------------
@@ -213,8 +213,8 @@ class Reconciling(DuePolicy[Reconciliation]):
             return
         cause = Cause()
         noted = await self._updates.update([Change(DIFFERENCES, each.id, _noting(each), cause) for each in found])
-        for each, updated in zip(found, noted, strict=True):
-            if updated.result is ChangeResult.CHANGED:
+        for each, (result, _) in zip(found, noted, strict=True):
+            if result is ChangeResult.CHANGED:
                 self.found[each.kind] += 1
                 _log.warning("payment %s: %s, %s under %s", each.payment_id, each.kind, each.amount, each.key)
         mends = [each for each in found if each.state is State.MENDING and each.payment_id is not None]

@@ -172,9 +172,9 @@ class Payments:
         def ask_now(payment: Payment | None, now: datetime) -> Decision[Payment] | None:
             return None if payment is None else Decision(domain.heard(payment, key, now=now))
 
-        (updated,) = await self._updates.update((Change(PAYMENTS, key.rpartition(".")[0], ask_now),))
+        ((_, known),) = await self._updates.update((Change(PAYMENTS, key.rpartition(".")[0], ask_now),))
         self.due.wake()
-        return updated.known is not None
+        return known is not None
 
     async def action(self, order_id: str) -> tuple[Payment, BuyerAction | None]:
         """This order's payment, and what its buyer's client needs to finish it. Raises NotFound, Busy."""

@@ -1,5 +1,7 @@
 """How payments are stored. The only place that knows the form."""
 
+from operator import attrgetter
+
 from cludale.kernel.carts import cart_of
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
@@ -12,9 +14,9 @@ from cludale.services.payments.reconciliation import Reconciliation
 PAYMENTS = AggregateStore(
     Kind("payments", "payment", ("orderId", DUE), (DUE,)),
     Payment,
-    identity=lambda payment: payment.id,
+    identity=attrgetter("id"),
     index=lambda p: (p.order_id, rfc3339(p.due_at) if p.due_at else None),
-    cause=lambda p: p.cause,
+    cause=attrgetter("cause"),
 )
 """DUE is when a payment has something left to do."""
 

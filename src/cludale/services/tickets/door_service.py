@@ -206,8 +206,8 @@ class Doors:
             changes.append(Change(TICKETS, order_id, decide, cause, known=known[order_id]))
         if not changes:
             return
-        for updated, ready in zip(await self._updates.update(changes), orders.values(), strict=True):
-            if updated.known is None:
+        for (_, after), ready in zip(await self._updates.update(changes), orders.values(), strict=True):
+            if after is None:
                 for each in ready:
                     said[each.at] = Busy("This ticket is being scanned in too many places at once.")
 
@@ -274,7 +274,7 @@ class Doors:
                 continue
             changes.append(Change(TICKETS, order_id, _Merging(scans, results), cause, known=tickets))
         updated = await self._updates.update(changes) if changes else []
-        after = [each.known.state for each in updated if each.known is not None]
+        after = [known.state for _, known in updated if known is not None]
         if len(after) < len(changes):
             raise Busy("Tickets among these scans are being changed by too many at once.")
         for order_id, scans in orders.items():

@@ -1,5 +1,7 @@
 """How tickets are stored. The only place that knows the form."""
 
+from operator import attrgetter
+
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
@@ -8,7 +10,7 @@ from cludale.services.tickets.domain import OrderTickets
 TICKETS = AggregateStore(
     Kind("tickets", "order_tickets", ("concertId",), may_lack=True),
     OrderTickets,
-    identity=lambda tickets: tickets.order_id,
+    identity=attrgetter("order_id"),
     index=lambda tickets: (tickets.concert_id,),
 )
 """The tickets of an order, under the order's id."""

@@ -120,8 +120,8 @@ def _(stack: ExitStack) -> None:
         commits = await work.draft()
         if commits:
             work.learn(await self.records.commit(commits))
-        done = Updated[Any](ChangeResult.HANDLED, None)
-        return [done if each.result is ChangeResult.CONFLICT else each for each in work.updated]
+        done = (ChangeResult.HANDLED, None)
+        return [done if each[0] is ChangeResult.CONFLICT else each for each in work.updated]
 
     swap(stack, aggregates.Updates, "update", wrong)
 

@@ -97,7 +97,7 @@ def _(stack: ExitStack) -> None:
         assert decision is not None
         task = asyncio.get_running_loop().create_task(right(self, changes))
         task.add_done_callback(lambda done: done.exception())
-        return [Updated(ChangeResult.CHANGED, Versioned(decision.state, 1))]
+        return [(ChangeResult.CHANGED, Versioned(decision.state, 1))]
 
     swap(stack, aggregates.Updates, "update", wrong)
 

@@ -213,11 +213,11 @@ class Webhooks:
             sealed=self._seals.seal(pack(Private(secrets, asked.email)), id),
         )
         decide = lambda kept, now: Decision(kept) if kept else endpoints.create(new, by=by, now=now)  # noqa: E731
-        (updated,) = await self._updates.update([Change(ENDPOINTS, id, decide, Cause(), known=NEW)])
+        ((_, made),) = await self._updates.update([Change(ENDPOINTS, id, decide, Cause(), known=NEW)])
         self._directory.forget()
-        if updated.known is None:
+        if made is None:
             raise Busy("The webhooks are being changed by too many at once.")
-        return Made(updated.known.state, secrets)
+        return Made(made.state, secrets)
 
     async def _mine(self, organizer: str) -> Any:
         after: str | None = None
@@ -293,15 +293,15 @@ class Webhooks:
             return decide(kept, now)
 
         try:
-            (updated,) = await self._updates.update([Change(ENDPOINTS, id, owned, Cause())])
+            ((_, changed),) = await self._updates.update([Change(ENDPOINTS, id, owned, Cause())])
         except CannotOpen as error:
             _log.error("%s: set CLUDALE_PRIVACY_KEY, or CLUDALE_PRIVACY_KEY_TOO, to the key that it was under", error)
             raise Busy("The secrets of this webhook can't be read at the moment.") from error
         finally:
             self._directory.forget()
-        if updated.known is None:
+        if changed is None:
             raise Busy(f"The webhook {id!r} is being changed by too many at once.")
-        state: Endpoint = updated.known.state
+        state: Endpoint = changed.state
         return state
 
     async def ping(self, principal: Principal, id: str) -> Delivery:

@@ -49,8 +49,8 @@ class Schedules:
         def decide(_: Schedule | None, __: datetime) -> Decision[Schedule]:
             return Decision(new)
 
-        (updated,) = await self._updates.update([Change(SCHEDULES, id, decide, Cause(), known=NEW)])
-        if updated.result is not ChangeResult.CHANGED:
+        ((result, _),) = await self._updates.update([Change(SCHEDULES, id, decide, Cause(), known=NEW)])
+        if result is not ChangeResult.CHANGED:
             raise Busy("The schedule could not be kept; ask again.")
         return new
 
