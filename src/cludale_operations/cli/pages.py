@@ -13,6 +13,10 @@ from cludale_operations.cli.screen import fail, say
 if TYPE_CHECKING:
     import socket
 
+YIELDS = 10
+"""By so much its priority is below that of what sells, as `nice` counts: on one machine, pages take what that leaves.
+Where nothing else wants the processor it makes no difference."""
+
 
 def pages(
     api: Annotated[
@@ -23,7 +27,8 @@ def pages(
     """Start the shop's pages alone, in the foreground, until Ctrl+C or SIGTERM.
 
     They reach the services through their API at --api only, keep nothing, and listen on CLUDALE_HOST and CLUDALE_PORT.
-    Rehearsals that the console starts run beside this process, where cludale_proof is installed.
+    Rehearsals that the console starts run beside this process, where cludale_proof is installed. Both have a lower
+    priority than what sells on the same machine.
     `cludale gateway --pages http://host:port` sends what is theirs to them.
     """
     import uvloop
@@ -37,6 +42,7 @@ def pages(
     try:
         Target.of(api)
         listener = listen(settings.host, settings.port)
+        os.nice(YIELDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, api, listener))
     except ValueError as error:
