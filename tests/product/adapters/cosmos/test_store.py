@@ -225,15 +225,24 @@ class TestLostAnswers:
     async def test_who_waits_for_others_is_told_in_time_that_nothing_was_sent(
         self, open_: Open, double: CosmosDouble
     ) -> None:
-        store = await open_(limits=HASTY._replace(concurrency=1))
-        double.delay = lambda kind: 5.0 if kind == "read" else 0.0
+        limits = HASTY._replace(concurrency=1, request_seconds=2.0)
+        store = await open_(limits=limits, lease_seconds=LONG)
+        arrived = asyncio.Event()
+
+        def slow_to_read(kind: str) -> float:
+            if kind != "read":
+                return 0.0
+            arrived.set()
+            return 10.0
+
+        double.delay = slow_to_read
         clock = asyncio.get_running_loop().time
         first = asyncio.create_task(store.get(ORDER, [key("a")]))
-        await asyncio.sleep(0.02)
+        await asyncio.wait_for(arrived.wait(), 10)
         began, double.is_recording = clock(), True
         with pytest.raises(StoreUnavailable, match=r"1 requests to Cosmos DB are under way.* was not sent"):
             await store.commit([of(order("b"))])
-        assert clock() - began < HASTY.request_seconds, "the wait is part of its time"
+        assert clock() - began < limits.request_seconds, "the wait is part of its time"
         assert not writes(double)
         assert store.gauges()["cludale_cosmos_crowded_out_total"] == 1
         with pytest.raises(StoreUnavailable):
