@@ -3,6 +3,7 @@
 Each picture has few colours, so it stays small. Looked at before a change is called done.
 """
 
+import asyncio
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -11,13 +12,16 @@ from typing import Any
 
 import httpx
 from playwright.sync_api import Page
-from tests.served import KEY, serve
+from tests.proof.pages.undelivered import bury
+from tests.served import KEY, Served, serve
 from tools.screens.browser import chromium
 from tools.screens.camera import Camera
 from tools.screens.console import LIVELY, Pace, console
 from tools.screens.desk import desk
 from tools.screens.door import door
 from tools.screens.office import office
+from tools.screens.rest import rest
+from tools.screens.rounds import Rounds
 from tools.screens.seats import seats, seats_at_the_desk
 
 from cludale.pages.shop.programme import FRESH_SECONDS
@@ -179,8 +183,9 @@ def elsewhere(camera: Camera) -> None:
     camera.take(page, "phone-paying-es")
 
 
-def every_state(camera: Camera, http: httpx.Client, pace: Pace) -> None:
-    """All pages in all states, of a new shop with the demo's concerts."""
+def every_state(camera: Rounds, served: Served, pace: Pace) -> None:
+    """All pages in all states, of a new shop with the demo's concerts and some dead letters."""
+    http = served.http
     now = datetime.now(UTC).replace(microsecond=0)
     concerts(http, now)
     shop(camera)
@@ -194,17 +199,16 @@ def every_state(camera: Camera, http: httpx.Client, pace: Pace) -> None:
     office(camera, http)
     seats_at_the_desk(camera, http)
     console(camera, http, pace)
+    rest(camera, served)
 
 
 def main(folder: Path) -> int:
     """Take all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as data,
-        serve(Path(data), settings=SETTINGS) as served,
-        chromium() as browser,
-    ):
-        every_state(Camera(browser, served.url, folder), served.http, LIVELY)
+    with tempfile.TemporaryDirectory() as data:
+        asyncio.run(bury(Path(data)))
+        with serve(Path(data), settings=SETTINGS) as served, chromium() as browser:
+            every_state(Rounds(browser, served.url, folder), served, LIVELY)
     return 0
 
 

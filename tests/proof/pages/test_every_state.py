@@ -1,4 +1,4 @@
-"""What axe says of every page in every state: those that `make screens` pictures, and all others."""
+"""What axe says of every page in every state, as `make screens` pictures them."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ from tests.oidc_provider import CLIENT, SECRET, running_provider
 from tests.parts import need
 from tests.proof.pages.inspector import Inspector
 from tests.proof.pages.undelivered import bury
-from tests.proof.pages.unpictured import unpictured
 from tests.served import Served, serve
 from tools.screens.__main__ import SETTINGS, every_state
 from tools.screens.console import Pace
@@ -35,8 +34,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_every_page_in_every_state_passes_axe_and_fits_a_phone(browser: Browser, served: Served) -> None:
     inspector = Inspector(browser, served.url)
-    every_state(inspector, served.http, BRISK)
-    unpictured(inspector, served)
+    every_state(inspector, served, BRISK)
     assert inspector.wrong == [], "\n".join(inspector.wrong)
     assert inspector.routes.pages - inspector.seen == set(), "axe looked at none of these"
 

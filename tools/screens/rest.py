@@ -1,14 +1,15 @@
-"""Pages and states of which `make screens` takes no picture."""
+"""All other pages, and what comes of each form that is sent with mistakes: as a browser without scripts sees them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page
-from tests.proof.pages.inspector import Inspector
 from tests.served import Served
 from tools.screens.desk import sign_in
 from tools.screens.door import phone
+from tools.screens.rounds import Rounds
 
 NONSENSE = """(form) => {
     for (const each of form.querySelectorAll("input:not([type=hidden]), textarea"))
@@ -19,39 +20,39 @@ NONSENSE = """(form) => {
 FORMS = "main form[method=post]"
 
 
-CONCERT = "unpictured"
+CONCERT = "the-rest"
 CHOOSE = "Choose these tickets"
 
 
-def unpictured(inspector: Inspector, served: Served) -> None:
-    """All of them, after those that are pictured."""
+def rest(camera: Rounds, served: Served) -> None:
+    """All of them, after those of which it tells more to see them by themselves."""
     served.concert(CONCERT, seats=50)
-    served.concert("unpictured-gone", seats=1)
-    _paid(served, "unpictured-gone", quantity=1)
+    served.concert("the-rest-gone", seats=1)
+    _paid(served, "the-rest-gone", quantity=1)
     _invoices(served, on=False)
     without_invoice = _paid(served)
     _invoices(served, on=True)
-    of_the_shop(inspector)
-    of_the_door(inspector, served)
-    of_the_staff(inspector, served, without_invoice)
+    of_the_shop(camera)
+    of_the_door(camera, served)
+    of_the_staff(camera, served, without_invoice)
 
 
-def of_the_shop(inspector: Inspector) -> None:
+def of_the_shop(camera: Rounds) -> None:
     """A cart and an order whose cards are declined, a ticket, the address of an invoice; each form with mistakes."""
-    page = inspector.visitor().new_page()
+    page = camera.visitor().new_page()
     cart = _buys(page, "Add to basket")
     order = _buys(page, CHOOSE)
     page.check("input[value=card-ok]")
     page.click(".state form.once button")
     page.wait_for_selector(".state[data-standing=paid]")
     ticket = f"/shop/tickets/ticket-{order.rpartition('/order-')[2]}.1"
-    _look_at(inspector, page, f"{order}/invoice-address", f"{ticket}/google")
+    _look_at(camera, page, f"{order}/invoice-address", f"{ticket}/google")
     page.goto(f"/shop/concerts/{CONCERT}")
     page.click("text=Add to basket")
     page.wait_for_url("**/shop/basket")
-    wait = "/shop/concerts/unpictured-gone/wait"
-    _send_each(inspector, page, "/shop/basket", f"{order}/invoice-address", ticket, wait, order, cart)
-    _send_each(inspector, page, _buys(page, CHOOSE))
+    wait = "/shop/concerts/the-rest-gone/wait"
+    _send_each(camera, page, "/shop/basket", f"{order}/invoice-address", ticket, wait, order, cart)
+    _send_each(camera, page, _buys(page, CHOOSE))
 
 
 def _buys(page: Page, by: str) -> str:
@@ -65,30 +66,30 @@ def _buys(page: Page, by: str) -> str:
     return urlsplit(page.url).path
 
 
-def of_the_door(inspector: Inspector, served: Served) -> None:
+def of_the_door(camera: Rounds, served: Served) -> None:
     """What a phone without scripts gets, and one that is not paired any more."""
-    page = phone(inspector, served.http, "east door")
-    _send_each(inspector, page, "/door")
-    _look_at(inspector, page, "/door/conflicts")
+    page = phone(camera, served.http, "east door")
+    _send_each(camera, page, "/door")
+    _look_at(camera, page, "/door/conflicts")
 
 
-def of_the_staff(inspector: Inspector, served: Served, order: str) -> None:
+def of_the_staff(camera: Rounds, served: Served, order: str) -> None:
     """The desk, the console and the office: signed out, each page, each form with mistakes, and what ends things."""
-    page = inspector.visitor().new_page()
-    _look_at(inspector, page, "/staff/sign-in/go", "/staff/sign-in/back", "/staff/orders", "/staff/sign-in")
-    _send_each(inspector, page, "/staff/sign-in")
+    page = camera.visitor().new_page()
+    _look_at(camera, page, "/staff/sign-in/go", "/staff/sign-in/back", "/staff/orders", "/staff/sign-in")
+    _send_each(camera, page, "/staff/sign-in")
     sign_in(page)
     served.http.post("/concerts/-/keys", json={"name": "a", "scopes": ["read"]}, headers=served.organizer)
     paths = [*_of_concerts_and_orders(served, order), *_of_the_office(served), *_of_the_console(served)]
     sessions = ("/staff/session", "/staff/sessions", "/staff/people")
-    _look_at(inspector, page, *paths, *sessions)
-    _rehearse(inspector, page)
-    _send_each(inspector, page, *paths)
-    _erase(inspector, page)
-    _send_each(inspector, page, *sessions)
+    _look_at(camera, page, *paths, *sessions)
+    _rehearse(camera, page)
+    _send_each(camera, page, *paths)
+    _erase(camera, page)
+    _send_each(camera, page, *sessions)
     _visit(page, "/staff")
     page.click("form.out button")
-    inspector.take(page, "signed out")
+    camera.take(page, "rest-signed-out")
 
 
 def _of_concerts_and_orders(served: Served, order_id: str) -> list[str]:
@@ -127,26 +128,26 @@ def _of_the_console(served: Served) -> list[str]:
     return ["/staff/console/chain", "/staff/console/letters", letter, "/staff/console/rehearsal"]
 
 
-def _rehearse(inspector: Inspector, page: Page) -> None:
+def _rehearse(camera: Rounds, page: Page) -> None:
     """One that is ended while it sells."""
     page.goto("/staff/console/rehearsal")
     page.fill("#buyers", "50000")
     page.click("text=Start the rehearsal")
     page.wait_for_selector("#end")
-    inspector.take(page, "a rehearsal under way")
+    camera.take(page, "rest-rehearsal-under-way")
     page.click("#end button")
-    inspector.take(page, "a rehearsal that was ended")
+    camera.take(page, "rest-rehearsal-ended")
 
 
-def _erase(inspector: Inspector, page: Page) -> None:
+def _erase(camera: Rounds, page: Page) -> None:
     """What is kept of a buyer is shown, and erased."""
     _visit(page, "/staff/privacy")
     page.fill("#email", "ada@example.com")
     page.click("text=Show what is kept")
     page.wait_for_selector("form[action='/staff/privacy/erase']")
-    inspector.take(page, "what is kept of a buyer")
+    camera.take(page, "rest-privacy-shown")
     page.click("form[action='/staff/privacy/erase'] button")
-    inspector.take(page, "erased?")
+    camera.take(page, "rest-privacy-erase")
 
 
 def _invoices(served: Served, *, on: bool) -> None:
@@ -174,20 +175,26 @@ def _visit(page: Page, path: str) -> None:
         page.goto(path)
 
 
-def _look_at(inspector: Inspector, page: Page, *paths: str) -> None:
+def _look_at(camera: Rounds, page: Page, *paths: str) -> None:
     for path in paths:
         page.goto(path)
-        inspector.take(page, path)
+        camera.take(page, _named(camera, "GET", path))
 
 
-def _send_each(inspector: Inspector, page: Page, *paths: str) -> None:
+def _send_each(camera: Rounds, page: Page, *paths: str) -> None:
     """Every form of these pages, full of nonsense, and look at what comes of it; forms alike are sent once."""
     for path in paths:
         _visit(page, path)
         for action in page.locator(FORMS).evaluate_all("(forms) => forms.map((each) => each.getAttribute('action'))"):
-            if inspector.routes.of("POST", (action or path).partition("?")[0]) in inspector.seen:
+            if camera.routes.of("POST", (action or path).partition("?")[0]) in camera.seen:
                 continue
             _visit(page, path)
             with page.expect_navigation():
                 page.locator(FORMS + (f"[action='{action}']" if action else ":not([action])")).first.evaluate(NONSENSE)
-            inspector.take(page, f"{path}, sent to {action}")
+            camera.take(page, _named(camera, "POST", action or path))
+
+
+def _named(camera: Rounds, method: str, target: str) -> str:
+    """What the picture is called: by its route, for ids are others each time."""
+    said = camera.routes.of(method, target.partition("?")[0]).lower().replace("post ", "sent ")
+    return "-".join(["rest", *re.findall("[a-z0-9]+", said.removeprefix("get "))])
