@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from cludale.kernel.algorithms import algorithm_of
 from cludale.ports.seals import AES, CHACHA
 from cludale.web.keyring import SHA2, SHA3
 
@@ -100,10 +101,9 @@ def check_algorithm(name: str, algorithm: str) -> None:
 
 def _for_algorithm(name: str, present: Pair, new: str, algorithm: str | None) -> str:
     """The secret, with its algorithm before it where that is not the usual one."""
-    usual, *others = ALGORITHMS.get(name, ("",))
-    named, colon, _ = present.secret.partition(":")
-    chosen = algorithm or (named if colon and named in others else usual)
-    return new if chosen == usual else f"{chosen}:{new}"
+    known = ALGORITHMS.get(name, ("",))
+    chosen = algorithm or algorithm_of(present.secret, known)
+    return new if chosen == known[0] else f"{chosen}:{new}"
 
 
 def described(name: str, pair: Pair) -> str:

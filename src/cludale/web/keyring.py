@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from cludale.kernel.algorithms import algorithm_of
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Principal, PrincipalKind
 from cludale.kernel.refusals import Busy
 from cludale.ports.keys import KeyListing, ListedKey
@@ -167,9 +168,8 @@ class KeyRing:
 
 
 def _keyed(pepper: bytes) -> hmac.HMAC:
-    named, colon, _ = pepper.partition(b":")
-    known = _HASHES.get(named.decode("ascii", "replace")) if colon else None
-    return hmac.new(pepper, digestmod=known or _HASHES[SHA2])
+    named = algorithm_of(pepper.decode("ascii", "replace"), tuple(_HASHES))
+    return hmac.new(pepper, digestmod=_HASHES[named])
 
 
 def _unstamped(session: str) -> str:

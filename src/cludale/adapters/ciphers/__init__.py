@@ -19,6 +19,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
+from cludale.kernel.algorithms import algorithm_of
 from cludale.ports.seals import AES, CHACHA, CannotOpen, Sealed
 
 NONCE_BYTES = 12
@@ -35,8 +36,7 @@ class _Master:
         def use(name: str) -> bytes:
             return hmac.digest(secret.encode(), f"cludale personal data: {name}".encode(), "sha256")
 
-        named, colon, _ = secret.partition(":")
-        self.cipher = _CIPHERS.get(named, AESGCM) if colon else AESGCM
+        self.cipher = _CIPHERS[algorithm_of(secret, tuple(_CIPHERS))]
         self.name = use("name").hex()[:8]
         self.wrapping = self.cipher(use("keys"))
         self._hashing = use("hashes")
