@@ -25,7 +25,7 @@ CHOOSE = "Choose these tickets"
 
 
 def rest(camera: Rounds, served: Served) -> None:
-    """All of them, after those of which it tells more to see them by themselves."""
+    """All of them. It comes last, so that a form that was sent for a picture of its own is not sent again."""
     served.concert(CONCERT, seats=50)
     served.concert("the-rest-gone", seats=1)
     _paid(served, "the-rest-gone", quantity=1)

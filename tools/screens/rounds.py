@@ -26,12 +26,12 @@ class Rounds(Camera):
 
     def take(self, page: Page, name: str) -> None:
         """The whole page."""
-        self.picture(page, name)
-        self.seen |= self._led.get(page, set())
-
-    def picture(self, page: Page, name: str) -> None:
-        """What is taken of it."""
         super().take(page, name)
+        self.saw(page)
+
+    def saw(self, page: Page) -> None:
+        """What led to this page needs no other look."""
+        self.seen |= self._led.get(page, set())
 
     def _note(self, response: Response) -> None:
         """Where a page came from; what was asked for on the way before a redirect led on."""

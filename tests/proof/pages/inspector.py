@@ -20,9 +20,10 @@ class Inspector(Rounds):
         super().__init__(browser, url, Path())
         self.wrong: list[str] = []
 
-    def picture(self, page: Page, name: str) -> None:
+    def take(self, page: Page, name: str) -> None:
         page.wait_for_load_state("load")
         self.wrong += [f"{name}: {each}" for each in (*violations(page), *_too_wide(page))]
+        self.saw(page)
 
 
 def _too_wide(page: Page) -> list[str]:
