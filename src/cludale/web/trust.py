@@ -5,7 +5,13 @@ trusted at that address; nobody else is.
 """
 
 import ssl
-from urllib.parse import parse_qs, urlsplit
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+
+def naming(certificate: Path) -> str:
+    """What an address ends with that says so."""
+    return f"?cacertfile={quote(str(certificate), safe='')}"
 
 
 def trust_named_in(url: str) -> ssl.SSLContext | None:

@@ -16,6 +16,8 @@ GOOD_FOR = dt.timedelta(days=3_650)
 """A new one is made at each start, so this is for a platform that is never stopped."""
 SKEW = dt.timedelta(days=1)
 _KEY_MODE = 0o600
+CERTIFICATE = "server.crt"
+"""The file in a server's folder that is to be trusted: its name is known before the first is made."""
 
 
 class Certificate(NamedTuple):
@@ -41,7 +43,7 @@ def make_certificate(folder: Path, name: str) -> Certificate:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
     )
-    files = Certificate(folder / "server.crt", folder / "server.key")
+    files = Certificate(folder / CERTIFICATE, folder / "server.key")
     pem = serialization.Encoding.PEM
     files.certificate.write_bytes(made.public_bytes(pem))
     files.key.unlink(missing_ok=True)

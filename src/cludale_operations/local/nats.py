@@ -6,10 +6,9 @@ import signal
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import quote
 
-from cludale.web.trust import trust_named_in
-from cludale_operations.local.certificate import Certificate, make_certificate
+from cludale.web.trust import naming, trust_named_in
+from cludale_operations.local.certificate import CERTIFICATE, Certificate, make_certificate
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.jetstream import BrokerRefused, jetstream, permissions_of
@@ -71,7 +70,7 @@ class Nats(Part):
 
     @property
     def _trusting(self) -> str:
-        return f"?cacertfile={quote(str(self.folder / 'server.crt'), safe='')}" if self._has_tls else ""
+        return naming(self.folder / CERTIFICATE) if self._has_tls else ""
 
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""

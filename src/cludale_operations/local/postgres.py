@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-from cludale_operations.local.certificate import make_certificate
+from cludale_operations.local.certificate import CERTIFICATE, make_certificate
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_port
 from cludale_operations.local.logins import USERS, Login, keep_login, kept_login, new_login
@@ -81,7 +81,7 @@ class Postgres(Part):
         address = f"postgresql://{login.user}:{login.password}@{LOOPBACK}:{self.port}/{database}"
         if not self._has_tls:
             return address
-        return f"{address}?sslmode=verify-full&sslrootcert={quote(str(self.folder / 'server.crt'), safe='')}"
+        return f"{address}?sslmode=verify-full&sslrootcert={quote(str(self.folder / CERTIFICATE), safe='')}"
 
     @property
     def _cluster(self) -> Path:

@@ -12,12 +12,11 @@ from collections.abc import Collection
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 from cludale.adapters.dapr.probing import PROBES
 from cludale.services import NAMES
-from cludale.web.trust import trust_named_in
-from cludale_operations.local.certificate import Certificate, make_certificate
+from cludale.web.trust import naming, trust_named_in
+from cludale_operations.local.certificate import CERTIFICATE, Certificate, make_certificate
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
@@ -76,7 +75,7 @@ class RabbitMq(Part):
 
     @property
     def _trusting(self) -> str:
-        return f"?cacertfile={quote(str(self.folder / 'server.crt'), safe='')}" if self._has_tls else ""
+        return naming(self.folder / CERTIFICATE) if self._has_tls else ""
 
     async def prepare(self) -> None:
         """Write the configuration; the password is made once."""
