@@ -6,7 +6,8 @@ Where the effect is in the partition of the answer, both commit together (`once`
 is claimed first and the answer is kept afterwards (`once_across_partitions`): then the effect must be safe to repeat.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -91,8 +92,7 @@ class IdempotencyKeys:
         """
         at = Key(partition, from_key("answer", route, key))
         fingerprint = sha256(request).hexdigest()
-        self._begin(at.id, key)
-        try:
+        with self._flight(at.id, key):
             before = self._answer(await self._load(at), key, fingerprint)
             if before is not None:
                 return before
@@ -121,8 +121,6 @@ class IdempotencyKeys:
             if after is None:
                 raise IdempotencyKeyInFlight(key)
             return after
-        finally:
-            self._in_flight.discard(at.id)
 
     async def once_across_partitions(
         self,
@@ -141,8 +139,7 @@ class IdempotencyKeys:
         id = from_key("answer", route, key)
         at = Key(id, id)
         fingerprint = sha256(request).hexdigest()
-        self._begin(id, key)
-        try:
+        with self._flight(id, key):
             found = await self._load(at)
             before = self._answer(found, key, fingerprint)
             if before is not None:
@@ -169,13 +166,16 @@ class IdempotencyKeys:
             if after is None:
                 raise IdempotencyKeyInFlight(key)
             return after
-        finally:
-            self._in_flight.discard(id)
 
-    def _begin(self, id: str, key: str) -> None:
+    @contextmanager
+    def _flight(self, id: str, key: str) -> Iterator[None]:
         if id in self._in_flight:
             raise IdempotencyKeyInFlight(key)
         self._in_flight.add(id)
+        try:
+            yield
+        finally:
+            self._in_flight.discard(id)
 
     async def _load(self, at: Key) -> _Found:
         found = await self._records.get(self.kind, [at])
