@@ -12,8 +12,10 @@ from cludale.adapters.sqlite.connection import NoRoom, connect_writer, understoo
 
 LOG_GROWTH = 8
 """At how many times its usual size the log is waited for: queries that read older states, or a slow disk."""
-READERS_SECONDS = 0.05
-"""How long that waits for queries. A backup or a check reads for minutes: the log grows then, and commits go on."""
+READERS_SECONDS = 1.0
+"""How long that waits for queries, which are short."""
+AGAIN_READERS_SECONDS = 0.05
+"""How long once that was in vain. A backup or a check reads for minutes: the log grows then, and commits go on."""
 AGAIN_SECONDS = 1.0
 """How often it is tried while the disk is full, at most: the log is read for nothing when there is no room."""
 
@@ -23,8 +25,8 @@ class Checkpoints:
 
     What was committed meanwhile is little, and is worked in between two commits: the log is then all worked in, so
     that the next commit writes it from its beginning again. A query that reads an older state keeps it from that;
-    when it has grown to LOG_GROWTH times its size, writing waits for such queries, READERS_SECONDS at most and the less
-    often the larger the log.
+    when it has grown to LOG_GROWTH times its size, writing waits for what is being worked in and for such queries, and
+    the less often the larger the log.
 
     After the disk was full the log is worked in before anything else is written, whatever its size, and then starts
     anew in its own room: else it takes all the room that comes, and the disk is full for good.
@@ -51,6 +53,8 @@ class Checkpoints:
         self._log_pages = 0
         self._began_at = 0
         """How large the log was when the pass began that is under way."""
+        self._in_vain = False
+        """Whether the last wait for queries ended before they did."""
         self._no_room: NoRoom | None = None
         """Why a commit could not be written, until the log is worked in."""
         self._tried_at = float("-inf")
@@ -85,18 +89,21 @@ class Checkpoints:
 
         Raises StoreUnavailable; StoreFailed when the disk fails. Of a pass beside the commits, too.
         """
+        grown = LOG_GROWTH * self._pages
         if self._passing is None:
             if self._log_pages >= self._next:
                 self._began_at = self._log_pages
                 self._passing = self._thread.submit(self._pass)
                 self._passing.add_done_callback(lambda _: self._on_passed())
-        elif self._passing.done() or self._log_pages >= LOG_GROWTH * self._began_at:
+        elif self._passing.done() or self._log_pages >= (2 * self._began_at if self._in_vain else grown):
             self._end(self._passing)
-            if self._log_pages < LOG_GROWTH * self._pages:
+            if self._log_pages < grown:
                 self._work_in_between(apsw.SQLITE_CHECKPOINT_PASSIVE)
             else:
                 self._next = self._log_pages + max(self._pages, self._log_pages // LOG_GROWTH)
-                self._writing.set_busy_timeout(int(READERS_SECONDS * 1_000))
+                seconds = AGAIN_READERS_SECONDS if self._in_vain else READERS_SECONDS
+                self._writing.set_busy_timeout(int(seconds * 1_000))
+                self._in_vain = True
                 try:
                     self._work_in_between(apsw.SQLITE_CHECKPOINT_RESTART)
                 finally:
@@ -112,6 +119,7 @@ class Checkpoints:
     def _work_in_between(self, mode: int) -> None:
         size, done = _work_in(self._writing, mode)
         self._no_room = None
+        self._in_vain = False
         self._next = self._pages + (size if done < size else 0)
 
     def close(self) -> None:
