@@ -12,10 +12,8 @@ from cludale.adapters.sqlite.connection import NoRoom, connect_writer, understoo
 
 LOG_GROWTH = 8
 """At how many times its usual size the log is waited for: queries that read older states, or a slow disk."""
-READERS_SECONDS = 1.0
-"""How long that waits for queries, which are short."""
-AGAIN_READERS_SECONDS = 0.05
-"""How long once that was in vain. A backup or a check reads for minutes: the log grows then, and commits go on."""
+READERS_SECONDS = 0.5
+"""How long that waits for queries, which are short. A backup or a check reads for minutes: it is waited for once."""
 AGAIN_SECONDS = 1.0
 """How often it is tried while the disk is full, at most: the log is read for nothing when there is no room."""
 
@@ -25,8 +23,8 @@ class Checkpoints:
 
     What was committed meanwhile is little, and is worked in between two commits: the log is then all worked in, so
     that the next commit writes it from its beginning again. A query that reads an older state keeps it from that;
-    when it has grown to LOG_GROWTH times its size, writing waits for what is being worked in and for such queries, and
-    the less often the larger the log.
+    when it has grown to LOG_GROWTH times its size, writing waits for what is being worked in and for such queries,
+    READERS_SECONDS at most. Whoever still reads then is not waited for again: the log grows, and commits go on.
 
     After the disk was full the log is worked in before anything else is written, whatever its size, and then starts
     anew in its own room: else it takes all the room that comes, and the disk is full for good.
@@ -53,13 +51,14 @@ class Checkpoints:
         self._log_pages = 0
         self._began_at = 0
         """How large the log was when the pass began that is under way."""
-        self._in_vain = False
-        """Whether the last wait for queries ended before they did."""
+        self._held_at: int | None = None
+        """How many pages were worked in when the last wait for queries was in vain: as long as no more are, it is for
+        the same one that was waited for."""
         self._no_room: NoRoom | None = None
         """Why a commit could not be written, until the log is worked in."""
         self._tried_at = float("-inf")
         self._on_passed = on_passed
-        self._passing: Future[None] | None = None
+        self._passing: Future[int] | None = None
         self._beside = connect_writer(path, busy_seconds=0.0, vfs=vfs)
         self._beside.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # it is never the last one to be closed
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-checkpoint")
@@ -95,31 +94,31 @@ class Checkpoints:
                 self._began_at = self._log_pages
                 self._passing = self._thread.submit(self._pass)
                 self._passing.add_done_callback(lambda _: self._on_passed())
-        elif self._passing.done() or self._log_pages >= (2 * self._began_at if self._in_vain else grown):
-            self._end(self._passing)
+        elif self._passing.done() or self._log_pages >= (grown if self._held_at is None else 2 * self._began_at):
+            worked_in = self._end(self._passing)
             if self._log_pages < grown:
                 self._work_in_between(apsw.SQLITE_CHECKPOINT_PASSIVE)
-            else:
-                self._next = self._log_pages + max(self._pages, self._log_pages // LOG_GROWTH)
-                seconds = AGAIN_READERS_SECONDS if self._in_vain else READERS_SECONDS
-                self._writing.set_busy_timeout(int(seconds * 1_000))
-                self._in_vain = True
+                return
+            self._next = self._log_pages + max(self._pages, self._log_pages // LOG_GROWTH)
+            if worked_in != self._held_at:
+                self._held_at = worked_in
+                self._writing.set_busy_timeout(int(READERS_SECONDS * 1_000))
                 try:
                     self._work_in_between(apsw.SQLITE_CHECKPOINT_RESTART)
                 finally:
                     self._writing.set_busy_timeout(int(self._busy_seconds * 1_000))
 
-    def _end(self, passing: Future[None]) -> None:
-        """Wait for the pass beside the commits."""
+    def _end(self, passing: Future[int]) -> int:
+        """Wait for the pass beside the commits; how many pages of the log are in the file."""
         self._passing = None
         # Until it is known how far the log was worked in, it is not looked at again before it has grown anew.
         self._next = self._log_pages + self._pages
-        passing.result()
+        return passing.result()
 
     def _work_in_between(self, mode: int) -> None:
         size, done = _work_in(self._writing, mode)
         self._no_room = None
-        self._in_vain = False
+        self._held_at = None
         self._next = self._pages + (size if done < size else 0)
 
     def close(self) -> None:
@@ -129,8 +128,8 @@ class Checkpoints:
         if self._passing is not None:
             self._passing.result()
 
-    def _pass(self) -> None:
-        _work_in(self._beside, apsw.SQLITE_CHECKPOINT_PASSIVE)
+    def _pass(self) -> int:
+        return _work_in(self._beside, apsw.SQLITE_CHECKPOINT_PASSIVE)[1]
 
     def _logged(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
         self._log_pages = pages
