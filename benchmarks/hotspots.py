@@ -1,10 +1,12 @@
 """Where the server spends its time under load: py-spy's samples, added up as text.
 
     python -m benchmarks.hotspots --load orders --connections 64 --count 20000 [--native] [--gil]
+    python -m benchmarks.hotspots --load contacts --gil --of web/access.py web/limits.py
 
 For each thread, in per cent of its samples: the functions by their own share, and by their share with all that they
 call. Waiting for the disk or for the interpreter lock counts as work unless `--gil` is given. Sampling slows the
-server; for rates see `python -m benchmarks`.
+server; for rates see `python -m benchmarks`. `--of` adds up what is spent in some files and in all that they call: what
+a part of the product costs an order, which no comparison of two commits tells where the parts came one by one.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -55,6 +58,17 @@ class Samples:
                 found[frame] += count
         return found
 
+    def within(self, files: Sequence[str]) -> Counter[str]:
+        """How often a function of each file was at work or waited for one that it had called; the first that called
+        counts, so that nothing counts twice. A file is named by a part of its path."""
+        found: Counter[str] = Counter(dict.fromkeys(files, 0))
+        for stacks in self.by_thread.values():
+            for frames, count in stacks.items():
+                first = next((file for frame in frames for file in files if file in frame), None)
+                if first is not None:
+                    found[first] += count
+        return found
+
 
 def record(server: Server, task: Orders | Reservations | Signs, *, rate: int, options: list[str]) -> tuple[str, str]:
     """Run the load with py-spy looking on: its raw output, and a line on what the load came to."""
@@ -95,6 +109,18 @@ def show(samples: Samples, *, top: int, console: Console) -> None:
         console.print(table)
 
 
+def show_shares(samples: Samples, files: Sequence[str], *, console: Console) -> None:
+    """What is spent in these files and what they call, in per cent of all samples of all threads."""
+    table = Table(title=f"of {samples.total} samples of all threads", title_justify="left")
+    for heading in ("with callees %", "file"):
+        table.add_column(heading, justify="right" if heading.endswith("%") else "left", overflow="fold")
+    found = samples.within(files)
+    for file, count in found.most_common():
+        table.add_row(f"{100 * count / samples.total:.2f}", file)
+    table.add_row(f"{100 * found.total() / samples.total:.2f}", "all of them")
+    console.print(table)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hotspots", description=__doc__.splitlines()[0])
@@ -108,6 +134,7 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=30, help="functions to list (30)")
     parser.add_argument("--native", action="store_true", help="see C functions too, which slows it more")
     parser.add_argument("--gil", action="store_true", help="only samples of threads that hold the interpreter lock")
+    parser.add_argument("--of", nargs="+", metavar="FILE", default=(), help="say what is spent in these files instead")
     options = parser.parse_args()
     console = Console(width=180)
     with Server() as server:
@@ -129,7 +156,10 @@ def main() -> None:
         flags = [flag for flag in ("native", "gil") if getattr(options, flag)]
         raw, came_to = record(server, task, rate=options.rate, options=[f"--{flag}" for flag in flags])
     console.print(f"{options.load} at {options.connections}: {came_to}")
-    show(Samples(raw), top=options.top, console=console)
+    if options.of:
+        show_shares(Samples(raw), options.of, console=console)
+    else:
+        show(Samples(raw), top=options.top, console=console)
 
 
 if __name__ == "__main__":
