@@ -34,6 +34,10 @@ COMMENT = b":\n\n"
 """Whoever is between keeps the connection open."""
 CHUNK_BYTES = 65_536
 """A larger part of a stream is sent in several."""
+TURNED_AWAY = frozenset((429, 503))
+PATIENCE_SECONDS = 1.0
+"""Who asks again sooner, and is turned away again, is not read for so long: else a thousand clients that ask again at
+once would have most of the server's time for being told to come later."""
 
 
 class _Asked(NamedTuple):
@@ -56,6 +60,7 @@ class Connection(asyncio.Protocol):
         "_feed",
         "_found",
         "_headers",
+        "_held",
         "_in_head",
         "_is_behind",
         "_is_draining",
@@ -66,6 +71,7 @@ class Connection(asyncio.Protocol):
         "_may_write",
         "_offers_upgrade",
         "_parser",
+        "_patient_at",
         "_peer",
         "_pump",
         "_read",
@@ -113,6 +119,10 @@ class Connection(asyncio.Protocol):
         """Has it not been sent the newest frame?"""
         self._is_draining = False
         self._is_paused = False
+        self._patient_at = 0.0
+        """Until when, by the loop's clock, it is too soon to ask again."""
+        self._held: asyncio.TimerHandle | None = None
+        """Ends the while in which nothing is read from who asked again too soon."""
         self._may_write: asyncio.Future[None] | None = None
         """Is done once the client takes something again; None while it does."""
 
@@ -135,6 +145,8 @@ class Connection(asyncio.Protocol):
         self._shared.went(self)
         self._waiting.clear()
         self._follow_no_more()
+        if self._held is not None:
+            self._held.cancel()
         if self._may_write is not None:
             self._may_write.cancel()
         if self._pump is not None:
@@ -331,7 +343,29 @@ class Connection(asyncio.Protocol):
             counted = (endpoint.method, endpoint.path, response.status)
             self._shared.kept.keep(self._whole, asked.headers, written, response, counted)
         self._whole = b""
+        if response.status in TURNED_AWAY and stays:
+            self._turned_away(asked, response)
         self._next(stays=stays)
+
+    def _turned_away(self, asked: _Asked, response: Response) -> None:
+        """Read nothing for a while from a client that does not wait when it is told to.
+
+        What it had sent before it was told is answered. A connection of a proxy, which names the client, is not held:
+        the next request on it is another one's.
+        """
+        is_told = any(name == "retry-after" for name, _ in response.headers)
+        if self._waiting or not is_told or b"x-forwarded-for" in asked.headers:
+            return
+        now = self._shared.loop.time()
+        if now < self._patient_at and self._held is None:
+            self._held = self._shared.loop.call_later(PATIENCE_SECONDS, self._read_on)
+            self._transport.pause_reading()
+        self._patient_at = now + PATIENCE_SECONDS
+
+    def _read_on(self) -> None:
+        self._held = None
+        if not self._is_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _stays(self, asked: _Asked) -> bool:
         """Does the connection go on after this response? When the server stops, after the last one it does not."""
@@ -352,7 +386,8 @@ class Connection(asyncio.Protocol):
         if not self._is_busy and not self._transport.is_closing():
             if self._is_paused:
                 self._is_paused = False
-                self._transport.resume_reading()
+                if self._held is None:
+                    self._transport.resume_reading()
             self._go_on()
 
     @property

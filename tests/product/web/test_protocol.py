@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from time import monotonic
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ from tests.patience import until
 from cludale.kernel.refusals import Busy
 from cludale.web.open_connections import ConnectionLimits, Connections
 from cludale.web.problems import Problems
+from cludale.web.protocol import PATIENCE_SECONDS
 from cludale.web.responses import Response, json_response
 from cludale.web.router import Endpoint, Router
 from cludale.web.routing import Handler, Request
@@ -160,6 +162,46 @@ async def test_what_comes_at_once_waits_its_turn_however_much_it_is(door: Door) 
     answer = await door.ask(_request("/orders") + _request("/full") * many + _request("/orders", b"{}", CLOSE))
     assert answer.count(b"HTTP/1.1 503 ") == many
     assert answer.count(b"HTTP/1.1 201 ") == 2
+
+
+async def _answers(door: Door, *requests: bytes) -> list[float]:
+    """When each of these was answered, in seconds since the first was sent: each is sent after the answer before it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    began, found = monotonic(), []
+    try:
+        for request in requests:
+            writer.write(request)
+            async with asyncio.timeout(5):
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+            found.append(monotonic() - began)
+    finally:
+        writer.close()
+    return found
+
+
+async def test_who_asks_again_too_soon_and_is_turned_away_again_is_not_read_for_a_while(door: Door) -> None:
+    first, second, third = await _answers(door, *[_request("/busy")] * 3)
+    assert second - first < PATIENCE_SECONDS / 2, "one may ask again once"
+    assert third - second >= 0.9 * PATIENCE_SECONDS
+
+
+async def test_who_was_turned_away_once_is_answered_at_once(door: Door) -> None:
+    refused, *others = await _answers(door, _request("/busy"), *[_request("/orders", b"{}")] * 3)
+    assert others[-1] - refused < PATIENCE_SECONDS
+
+
+async def test_the_connection_of_a_proxy_is_read_whoever_was_turned_away_on_it(door: Door) -> None:
+    request = b"POST /busy HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.1\r\ncontent-length: 0\r\n\r\n"
+    assert (await _answers(door, *[request] * 5))[-1] < PATIENCE_SECONDS
+
+
+async def test_what_was_sent_before_one_was_turned_away_is_answered(door: Door) -> None:
+    began = monotonic()
+    answer = await door.ask(_request("/busy") * 20 + _request("/orders", b"{}", CLOSE))
+    assert answer.count(b"HTTP/1.1 503 ") == 20
+    assert answer.count(b"HTTP/1.1 201 ") == 1
+    assert monotonic() - began < PATIENCE_SECONDS
 
 
 async def test_a_request_in_many_pieces_is_one_request(door: Door) -> None:
