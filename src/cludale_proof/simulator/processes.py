@@ -14,6 +14,7 @@ from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.inprocess.calls import InProcessCallOffs, InProcessClosing, InProcessEntrance, InProcessSales
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Handler, Subscription
@@ -30,7 +31,6 @@ from cludale.ports.ticket_keys import TicketKey
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
 from cludale.ports.wallets import NoWallets
 from cludale.runtime.admission import AdmissionControl
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
