@@ -17,6 +17,7 @@ import msgspec
 
 from cludale.adapters.cosmos.queries import Cursor
 from cludale.adapters.dapr.inbound import Inbound
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.mailbox import mailbox
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Invalid, NotFound
@@ -26,7 +27,6 @@ from cludale.kernel.wire import Malformed as MalformedEvent
 from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.keys import KeyListing, ListedKey
 from cludale.ports.records import UnusableCursor
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.cursors import Cursors
 from cludale.services import catalogue
 from cludale.services.concerts import api as concerts_api

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.decision import Decision
 from cludale.ports.clock import IdSource
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime.aggregates import AggregateStore, Change, ChangeResult, Updates, Versioned, changed
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.tasks import Tasks
 
 PAGE = 200

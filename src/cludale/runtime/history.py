@@ -98,7 +98,7 @@ class Histories:
 
     def start(self) -> None:
         """Begin with what is now."""
-        self._note()
+        self.note(self._last_step())
         self._tasks.start(self._run())
 
     async def stop(self) -> None:
@@ -110,11 +110,14 @@ class Histories:
             now = self._clock.now().timestamp()
             await self._clock.sleep(STEP_SECONDS - now % STEP_SECONDS + 0.01)
             try:
-                self._note()
+                self.note(self._last_step())
             except Exception as error:  # noqa: BLE001 - a figure that can't be had must not end the others
                 _log.warning("figures could not be noted: %s", error, exc_info=error)
 
-    def _note(self) -> None:
-        number = int(self._clock.now().timestamp()) // STEP_SECONDS - 1
+    def _last_step(self) -> int:
+        return int(self._clock.now().timestamp()) // STEP_SECONDS - 1
+
+    def note(self, number: int) -> None:
+        """Note what is now as the figures of this step."""
         for history, figures in self._of.values():
             history.note(number, figures())

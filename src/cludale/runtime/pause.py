@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from cludale.runtime.backoff import Backoff
+from cludale.kernel.backoff import Backoff
 
 
 class Pause:

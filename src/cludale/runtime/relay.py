@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from cludale.kernel.backoff import Backoff
 from cludale.ports.bus import EventBus
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.outbox import Outbox, Outgoing
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.recent import Recent
 from cludale.runtime.tasks import Tasks
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.events import Event, Topic
 from cludale.kernel.wire import Codec
@@ -29,7 +30,6 @@ from cludale.ports.ticket_pages import TicketPages
 from cludale.ports.wallets import Wallets
 from cludale.ports.webhooks import WebhookSender
 from cludale.runtime.admission import AdmissionControl
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.replay import Replay
 from cludale.runtime.sweeper import Sweep
 from cludale.web.access import Access

@@ -219,9 +219,14 @@ def route(
     return mark
 
 
-def routes_of(api: object, *, tag: str, access: Access) -> list[Route]:
-    """The routes that the methods of `api` are marked with, in their order."""
+def marked_routes(api: object) -> list[Route]:
+    """The routes that the methods of `api` are marked with, in their order; their handlers are functions yet."""
     marked = (vars(each).get("route") for each in vars(type(api)).values() if inspect.isfunction(each))
+    return [each for each in marked if each is not None]
+
+
+def routes_of(api: object, *, tag: str, access: Access) -> list[Route]:
+    """The routes of `api`, ready to be called."""
     return [
         replace(
             each,
@@ -230,6 +235,5 @@ def routes_of(api: object, *, tag: str, access: Access) -> list[Route]:
             access=access,
             tag=tag,
         )
-        for each in marked
-        if each is not None
+        for each in marked_routes(api)
     ]

@@ -19,11 +19,11 @@ from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.system.folders import FolderWatch
 from cludale.adapters.system.keys import UnusableKey, kept_key
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Cause
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
 from cludale.runtime.admission import AdmissionControl
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.history import Histories
 from cludale.runtime.outcomes import HandlerOutcomes

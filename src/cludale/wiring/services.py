@@ -41,6 +41,7 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
 from cludale.kernel import roles
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.carts import is_cart
 from cludale.kernel.wire import Codec
@@ -64,7 +65,6 @@ from cludale.ports.ticket_pages import TicketPages
 from cludale.ports.wallets import Wallets
 from cludale.ports.webhooks import WebhookSender
 from cludale.runtime.admission import AdmissionControl
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.split import SplitRecords
 from cludale.services import NAMES

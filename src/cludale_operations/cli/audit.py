@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from cludale.services import NAMES
 from cludale.wiring.settings import Settings
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Client, Json, Server, segment
 from cludale_operations.cli.screen import NO, as_moment, note, print_json, record, say, table
 
 app = typer.Typer(
@@ -33,31 +33,29 @@ def events(
     until: Time = None,
     latest: Annotated[bool, typer.Option("--latest", help="The latest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many at most.")] = 50,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List events in the order in which they were recorded."""
     wanted = {"type": type, "orderId": order, "concertId": concert, "since": since, "until": until}
     wanted["sort"] = "-time" if latest else None
-    with Client(url) as client:
-        found = client.items("/audit/events", wanted, limit=limit)
-        if json:  # one a line, as they come: there may be millions
-            for each in found:
-                say(msgspec.json.encode(each).decode())
-            return
-        table([_brief(each) for each in found], columns=_EVENTS, wide=("what",), as_json=False)
+    found = client.items("/audit/events", wanted, limit=limit)
+    if json:  # one a line, as they come: there may be millions
+        for each in found:
+            say(msgspec.json.encode(each).decode())
+        return
+    table([_brief(each) for each in found], columns=_EVENTS, wide=("what",), as_json=False)
 
 
 @app.command()
 def order(
     id: Annotated[str, typer.Argument(help="The order's id.")],
     *,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Tell an order's story: causes before effects."""
-    with Client(url) as client:
-        story = client.get(f"/audit/orders/{segment(id)}")["items"]
+    story = client.get(f"/audit/orders/{segment(id)}")["items"]
     if json:
         print_json(story)
     else:
@@ -74,14 +72,13 @@ def sale(
     concert: Annotated[str, typer.Argument(help="The concert's id.")],
     *,
     at: Annotated[str | None, typer.Option(help="The moment: 2027-06-05T19:30:00Z; without it, now.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Show a concert's sale as it stood: seats, orders and money, as the log tells them."""
-    with Client(url) as client:
-        # a large sale is read in parts, each of two seconds
-        while not (found := client.get(f"/audit/concerts/{segment(concert)}", {"at": at} if at else None))["complete"]:
-            note(f"{found['events']} events read …")
+    # a large sale is read in parts, each of two seconds
+    while not (found := client.get(f"/audit/concerts/{segment(concert)}", {"at": at} if at else None))["complete"]:
+        note(f"{found['events']} events read …")
     if json:
         print_json(found)
         return
@@ -227,12 +224,11 @@ def redeliver(
     event_ids: Annotated[list[str], typer.Argument(help="Ids of events.")],
     *,
     to: Annotated[list[str] | None, typer.Option(help="To this service; without it, to all that hear them.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Deliver events again. Services know what they have handled, so nothing is applied twice."""
-    with Client(url) as client:
-        answer = client.post("/audit/replay", {"eventIds": event_ids, "to": to or None})
+    answer = client.post("/audit/replay", {"eventIds": event_ids, "to": to or None})
     table(answer["items"], columns=("eventType", "eventId", "service", "answer"), as_json=json)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.screen import fail, record, table
 
 app = typer.Typer(no_args_is_help=True, help="Hold seats back for sponsors and others, list them, let them go.")
@@ -26,7 +26,7 @@ def add(
     hours_before: Annotated[float | None, typer.Option(min=0, help="Until so long before it begins.")] = None,
     few_left: Annotated[int | None, typer.Option(min=1, help="Sooner, once fewer seats than these are left.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency-Key: given twice, it is one block.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Hold seats back: nobody gets them but out of the block.
@@ -41,8 +41,7 @@ def add(
         "hoursBefore": hours_before,
         "fewLeft": few_left,
     }
-    with Client(url) as client:
-        record(client.post(f"/concerts/{segment(concert)}/blocks", body, key=key), as_json=json)
+    record(client.post(f"/concerts/{segment(concert)}/blocks", body, key=key), as_json=json)
 
 
 @app.command()
@@ -55,7 +54,7 @@ def change(
     ends_at: Annotated[str | None, typer.Option(help="Until when.")] = None,
     hours_before: Annotated[float | None, typer.Option(min=0, help="Until so long before it begins.")] = None,
     few_left: Annotated[str | None, typer.Option(help="Sooner, once so few are left; `none`: without that.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Give a block more or fewer seats, or another end."""
@@ -67,15 +66,13 @@ def change(
         body["fewLeft"] = None if few_left == _NOTHING else int(few_left)
     if len(body) == 1:
         fail("say what to change: --seats, --purpose, --ends-at, --hours-before or --few-left")
-    with Client(url) as client:
-        record(client.patch(f"/concerts/{segment(concert)}/blocks", body), as_json=json)
+    record(client.patch(f"/concerts/{segment(concert)}/blocks", body), as_json=json)
 
 
 @app.command()
-def release(concert: Concert, block: Block, *, url: Url = None, json: Json = False) -> None:
+def release(concert: Concert, block: Block, *, client: Server = OWN, json: Json = False) -> None:
     """Let a block's seats go: everybody can have those that are left."""
-    with Client(url) as client:
-        record(client.post(f"/concerts/{segment(concert)}/blocks/release", {"block": block}), as_json=json)
+    record(client.post(f"/concerts/{segment(concert)}/blocks/release", {"block": block}), as_json=json)
 
 
 @app.command("list")
@@ -84,10 +81,9 @@ def list_blocks(
     *,
     section: Annotated[str | None, typer.Option(help="Only of this section.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 200,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List a concert's blocks, with those that were let go."""
-    with Client(url) as client:
-        found = list(client.items(f"/concerts/{segment(concert)}/blocks", {"section": section}, limit=limit))
+    found = list(client.items(f"/concerts/{segment(concert)}/blocks", {"section": section}, limit=limit))
     table(found, columns=_COLUMNS, as_json=json)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from cludale_operations.cli import wanted
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.invoices import InvoiceTo, billing_address
 from cludale_operations.cli.screen import fail, record
 
@@ -36,7 +36,7 @@ def sell(
     phone: wanted.Phone = None,
     invoice_to: InvoiceTo = None,
     key: Annotated[str | None, typer.Option(help="Idempotency-Key: given twice, it is one sale.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Sell tickets, and wait until they are paid.
@@ -60,11 +60,10 @@ def sell(
         body["block"] = block
     if invoice_to:
         body["billingAddress"] = billing_address(invoice_to)
-    with Client(url) as client:
-        placed = client.post("/orders/box-office", body, key=key)
-        # With the order's own token: a seller's key need not have the scope `read`.
-        token, wait = placed["accessToken"], {"wait": str(PATIENCE_SECONDS)}
-        order = client.get(f"/orders/{segment(placed['id'])}", wait, token=token)
+    placed = client.post("/orders/box-office", body, key=key)
+    # With the order's own token: a seller's key need not have the scope `read`.
+    token, wait = placed["accessToken"], {"wait": str(PATIENCE_SECONDS)}
+    order = client.get(f"/orders/{segment(placed['id'])}", wait, token=token)
     record({**order, "accessToken": token}, as_json=json)
     if order["status"] != "Paid":
         fail(f"order {order['id']} is {order['status']} and not Paid: take no money, or look again")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.screen import record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Carts: several orders that were placed and charged together.")
@@ -17,12 +17,11 @@ def show(
     id: Id,
     *,
     wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for Paid or Cancelled at most.")] = 0,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Show a cart and its lines, each of which is an order."""
-    with Client(url) as client:
-        cart = client.get(f"/orders/carts/{segment(id)}", {"wait": f"{wait:.3f}"} if wait else None)
+    cart = client.get(f"/orders/carts/{segment(id)}", {"wait": f"{wait:.3f}"} if wait else None)
     if json:
         record(cart, as_json=True)
         return
@@ -34,10 +33,9 @@ def show(
 
 
 @app.command()
-def cancel(id: Id, *, url: Url = None, json: Json = False) -> None:
+def cancel(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """Cancel all of it as the organizer: seats and money go back. Cancelled again, it stays as it is."""
-    with Client(url) as client:
-        record(client.post(f"/orders/carts/{segment(id)}/cancel", None), as_json=json)
+    record(client.post(f"/orders/carts/{segment(id)}/cancel", None), as_json=json)
 
 
 @app.command()
@@ -46,10 +44,9 @@ def pay(
     *,
     method: Annotated[str, typer.Option(help="The payment provider's name for how it is paid.")] = "card-ok",
     key: Annotated[str | None, typer.Option(help="Idempotency-Key: given twice, it is one charge.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Charge all of it anew, in another way, after a charge that failed; while its seats are held."""
-    with Client(url) as client:
-        body = {"paymentMethod": method}
-        record(client.post(f"/orders/carts/{segment(id)}/payment", body, key=key), as_json=json)
+    body = {"paymentMethod": method}
+    record(client.post(f"/orders/carts/{segment(id)}/payment", body, key=key), as_json=json)

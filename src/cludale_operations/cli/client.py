@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from cludale_operations.offline_door.device import Reply
 
-Url = Annotated[
-    str | None,
-    typer.Option("--url", envvar="CLUDALE_URL", help="The server. Default: the one in the settings."),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 TIMEOUT_SECONDS = 30.0
@@ -54,13 +50,17 @@ class Client:
         except httpx.InvalidURL as error:
             fail(f"{self.url!r} is no address of a server: {error}. Write http://127.0.0.1:8080.")
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
+        self.close()
 
     def get(self, path: str, parameters: Parameters | None = None, *, token: str | None = None) -> Any:
         """The answer to GET, asked with an order's `token` if one is given; ends the program with one line if there is
@@ -215,6 +215,22 @@ class Client:
             name = str(content.get("type", "")).rpartition("/")[2] or answer.status_code
             fail(f"{name}: {content.get('detail', answer.text)}", NO)
         return content
+
+
+def _opened(context: typer.Context, url: str) -> Client:
+    """The way to the server that the option names, until the command ends."""
+    client = Client(url or None)
+    context.call_on_close(client.close)
+    return client
+
+
+_URL = {"envvar": "CLUDALE_URL", "help": "The server. Default: the one in the settings."}
+Url = Annotated[str | None, typer.Option("--url", **_URL)]
+Server = Annotated[
+    Client, typer.Option("--url", parser=str, callback=_opened, metavar="TEXT", show_default=False, **_URL)
+]
+OWN: Any = ""
+"""The default of `Server`."""
 
 
 def segment(id: str) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.concerts import price_of
 from cludale_operations.cli.screen import fail, record, table
 
@@ -26,7 +26,7 @@ def add(
     max_uses: Annotated[int | None, typer.Option(min=1, help="Orders that may use it.")] = None,
     max_tickets: Annotated[int | None, typer.Option(min=1, help="Tickets of all orders that use it.")] = None,
     ends_at: Annotated[str | None, typer.Option(help="Until when it is valid.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Make a code for a concert: with it tickets cost less, or a hidden category is sold.
@@ -42,8 +42,7 @@ def add(
         "maxTickets": max_tickets,
         "endsAt": ends_at,
     }
-    with Client(url) as client:
-        record(client.post(f"/concerts/{segment(concert)}/codes", body), as_json=json)
+    record(client.post(f"/concerts/{segment(concert)}/codes", body), as_json=json)
 
 
 @app.command()
@@ -54,7 +53,7 @@ def change(
     max_uses: Annotated[str | None, typer.Option(help="Orders that may use it; `none`: any number.")] = None,
     max_tickets: Annotated[str | None, typer.Option(help="Tickets of all of them; `none`: any number.")] = None,
     ends_at: Annotated[str | None, typer.Option(help="Until when it is valid; `none`: without an end.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Give a code other limits. To end it, give an `--ends-at` that is over."""
@@ -68,8 +67,7 @@ def change(
         body["endsAt"] = None if ends_at == _NOTHING else ends_at
     if len(body) == 1:
         fail("say what to change: --max-uses, --max-tickets or --ends-at")
-    with Client(url) as client:
-        record(client.patch(f"/concerts/{segment(concert)}/codes", body), as_json=json)
+    record(client.patch(f"/concerts/{segment(concert)}/codes", body), as_json=json)
 
 
 @app.command("list")
@@ -77,12 +75,11 @@ def list_codes(
     concert: Concert,
     *,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 50,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List a concert's codes, and how often they were used."""
-    with Client(url) as client:
-        found = list(client.items(f"/concerts/{segment(concert)}/codes", {}, limit=limit))
+    found = list(client.items(f"/concerts/{segment(concert)}/codes", {}, limit=limit))
     table(
         found,
         columns=("code", "percent", "amount", "unlocks", "uses", "maxUses", "tickets", "maxTickets", "endsAt"),

@@ -15,7 +15,7 @@ from cludale.kernel import dates
 from cludale.kernel.currencies import minor_digits
 from cludale.services.concerts.seating import pretix
 from cludale_operations.cli import moves, seatplan
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Client, Json, Server, segment
 from cludale_operations.cli.screen import note, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Put concerts on, find them, change them, call them off.")
@@ -133,7 +133,7 @@ def add(
     picture: Annotated[str | None, typer.Option(help="An https URL.")] = None,
     unlisted: Annotated[bool, typer.Option("--unlisted", help="To be found by its id only, not by a search.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="To be seen by its organizer only, and not on sale.")] = False,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Put a concert on.
@@ -142,37 +142,36 @@ def add(
     """
     if not section and seats is None:
         raise typer.BadParameter("give --seats, or a --section for each section")
-    with Client(url) as client:
-        concert = client.post(
-            "/concerts",
-            {
-                "id": id,
-                "artist": artist,
-                "date": date,
-                "venue": venue,
-                "totalSeats": seats,
-                "price": None if price is None else price_of(price),
-                "sections": [_section(each) for each in section] if section else None,
-                **({} if seat_plan is None else {"seatPlan": _seat_plan(seat_plan)}),
-                "onSaleAt": on_sale_at,
-                "offSaleAt": off_sale_at,
-                "zone": zone,
-                "title": title,
-                "place": place,
-                "doorsAt": doors_at,
-                "description": description,
-                "picture": picture,
-                "status": "draft" if draft else None,
-                "endsAt": ends_at,
-                "cancelUntil": cancel_until,
-                "maxPerOrder": max_per_order,
-                "maxPerBuyer": max_per_buyer,
-                "minPerOrder": min_per_order,
-                "offerMinutes": offer_minutes,
-                "pricing": _pricing(pricing),
-                "listed": False if unlisted else None,
-            },
-        )
+    concert = client.post(
+        "/concerts",
+        {
+            "id": id,
+            "artist": artist,
+            "date": date,
+            "venue": venue,
+            "totalSeats": seats,
+            "price": None if price is None else price_of(price),
+            "sections": [_section(each) for each in section] if section else None,
+            **({} if seat_plan is None else {"seatPlan": _seat_plan(seat_plan)}),
+            "onSaleAt": on_sale_at,
+            "offSaleAt": off_sale_at,
+            "zone": zone,
+            "title": title,
+            "place": place,
+            "doorsAt": doors_at,
+            "description": description,
+            "picture": picture,
+            "status": "draft" if draft else None,
+            "endsAt": ends_at,
+            "cancelUntil": cancel_until,
+            "maxPerOrder": max_per_order,
+            "maxPerBuyer": max_per_buyer,
+            "minPerOrder": min_per_order,
+            "offerMinutes": offer_minutes,
+            "pricing": _pricing(pricing),
+            "listed": False if unlisted else None,
+        },
+    )
     record(concert, as_json=json)
 
 
@@ -215,7 +214,7 @@ def change(
     seat_plan: Annotated[
         Path | None, typer.Option(help="The whole seating plan anew, JSON or CSV. Seats that somebody has stay.")
     ] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Change a concert. What is not named stays; `none` takes away what it need not have.
@@ -236,16 +235,15 @@ def change(
         body["offerMinutes"] = offer_minutes
     if pricing is not None:
         body["pricing"] = None if pricing == _NOTHING else _pricing(pricing)
-    with Client(url) as client:
-        concert, tag = client.tagged(f"/concerts/{segment(id)}")
-        sections = _changed_sections(concert, seats or [], price or [])
-        if sections:
-            body["sections"] = sections
-        if seat_plan is not None:
-            body["seatPlan"] = _seat_plan(seat_plan)
-        if not body:
-            raise typer.BadParameter("say what is to change")
-        record(client.patch(f"/concerts/{segment(id)}", body, tag=tag), as_json=json)
+    concert, tag = client.tagged(f"/concerts/{segment(id)}")
+    sections = _changed_sections(concert, seats or [], price or [])
+    if sections:
+        body["sections"] = sections
+    if seat_plan is not None:
+        body["seatPlan"] = _seat_plan(seat_plan)
+    if not body:
+        raise typer.BadParameter("say what is to change")
+    record(client.patch(f"/concerts/{segment(id)}", body, tag=tag), as_json=json)
 
 
 def _changed_sections(concert: dict[str, Any], seats: list[str], prices: list[str]) -> list[dict[str, Any]]:
@@ -270,11 +268,10 @@ def seat_plan_of(
     id: Id,
     to: Annotated[Path, typer.Argument(help="The new file: `.csv` or `.json`.")],
     *,
-    url: Url = None,
+    client: Server = OWN,
 ) -> None:
     """Write a concert's seating plan to a file, to be changed there: `cludale concerts change ID --seat-plan FILE`."""
-    with Client(url) as client:
-        plan = pretix.read(jsons.dumps(client.get(f"/concerts/{segment(id)}/seats/plan")).encode())
+    plan = pretix.read(jsons.dumps(client.get(f"/concerts/{segment(id)}/seats/plan")).encode())
     seatplan.keep(to, plan)
     say(f"{to} is written")
 
@@ -287,7 +284,7 @@ def quote(
     quantity: Annotated[int | None, typer.Option(min=1, help="How many, where there are no categories.")] = None,
     section: Annotated[str | None, typer.Option(help="Where; without it, where such an order gets seats.")] = None,
     code: Annotated[str | None, typer.Option(help="A discount code.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Show what an order costs now, with discount, fees and taxes. Nothing is held."""
@@ -296,8 +293,7 @@ def quote(
     body: dict[str, Any] = {"section": section, "code": code, "quantity": quantity}
     if tickets is not None:
         body["tickets"] = counts(tickets)
-    with Client(url) as client:
-        record(client.post(f"/concerts/{segment(id)}/quote", body), as_json=json)
+    record(client.post(f"/concerts/{segment(id)}/quote", body), as_json=json)
 
 
 @app.command()
@@ -312,14 +308,13 @@ def postpone(
         str | None, typer.Option(help="Until when buyers may cancel; without it, until the new date.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all buyers are told.")] = True,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Move a concert: its tickets stay valid, and each buyer is told once."""
     body = {"reason": reason, "date": date, "doorsAt": doors_at, "endsAt": ends_at, "cancelUntil": cancel_until}
-    with Client(url) as client:
-        concert = client.post(f"/concerts/{segment(id)}/postpone", body)
-        _follow(client, id, wait=wait, as_json=json, otherwise=concert)
+    concert = client.post(f"/concerts/{segment(id)}/postpone", body)
+    _follow(client, id, wait=wait, as_json=json, otherwise=concert)
 
 
 @app.command()
@@ -328,23 +323,21 @@ def cancel(
     *,
     reason: Annotated[str, typer.Option(help="What its buyers are told.")],
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all money is back.")] = True,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Call a concert off: nothing is sold any more, all money goes back, and each buyer is told once.
 
     It goes on though this command be ended; called again, it shows how far it is.
     """
-    with Client(url) as client:
-        concert = client.post(f"/concerts/{segment(id)}/cancel", {"reason": reason})
-        _follow(client, id, wait=wait, as_json=json, otherwise=concert)
+    concert = client.post(f"/concerts/{segment(id)}/cancel", {"reason": reason})
+    _follow(client, id, wait=wait, as_json=json, otherwise=concert)
 
 
 @app.command()
-def cancellation(id: Id, *, url: Url = None, json: Json = False) -> None:
+def cancellation(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """Show how far a concert that is called off, or was moved, has come with its orders."""
-    with Client(url) as client:
-        record(client.get(f"/concerts/{segment(id)}/cancellation"), as_json=json)
+    record(client.get(f"/concerts/{segment(id)}/cancellation"), as_json=json)
 
 
 _CHANGES = (
@@ -355,14 +348,13 @@ _CHANGES = (
 
 
 @app.command()
-def history(id: Id, *, url: Url = None, json: Json = False) -> None:
+def history(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """List what became of a concert: when, by which key, and what."""
-    with Client(url) as client:
-        found = [
-            entry
-            for kind in _CHANGES
-            for entry in client.items("/audit/events", {"concertId": id, "type": kind}, limit=100_000)
-        ]
+    found = [
+        entry
+        for kind in _CHANGES
+        for entry in client.items("/audit/events", {"concertId": id, "type": kind}, limit=100_000)
+    ]
     found.sort(key=lambda entry: int(entry["sequence"]))
     if json:
         print_json(found)
@@ -418,10 +410,9 @@ _ON_THE_CLOCKS = {"date": "--date", "doorsAt": "--doors-at", "endsAt": "--ends-a
 
 
 @app.command()
-def show(id: Id, *, url: Url = None, json: Json = False) -> None:
+def show(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """Show a concert: its sections, its prices, how many seats are left."""
-    with Client(url) as client:
-        concert = client.get(f"/concerts/{segment(id)}")
+    concert = client.get(f"/concerts/{segment(id)}")
     record(concert, as_json=json)
     changed = [
         name for name in _ON_THE_CLOCKS if concert[name] and dates.by_todays_rules(concert[name], concert["zone"])
@@ -444,13 +435,12 @@ def list_concerts(
     until: Annotated[str | None, typer.Option("--to", help="The last date.")] = None,
     sort: Annotated[str, typer.Option(help="date, -date or artist.")] = "date",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 50,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List concerts and how many seats are left."""
     wanted = {"artist": artist, "venue": venue, "from": since, "to": until, "sort": sort}
-    with Client(url) as client:
-        concerts = list(client.items("/concerts", wanted, limit=limit))
+    concerts = list(client.items("/concerts", wanted, limit=limit))
     counts = {"availableSeats": "left", "heldSeats": "held", "soldSeats": "sold", "totalSeats": "of"}
     table(
         concerts,
@@ -473,28 +463,25 @@ def block(
     seats: Seats,
     *,
     reason: Annotated[str, typer.Option(help="Why, in your own words.")],
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Let nobody have these seats; those that are sold or held are refused by name. Shows all that are blocked."""
-    with Client(url) as client:
-        answer = client.post(f"/concerts/{segment(id)}/seats/block", {"seats": seats, "reason": reason})
+    answer = client.post(f"/concerts/{segment(id)}/seats/block", {"seats": seats, "reason": reason})
     table(answer["items"], columns=_BLOCKED, as_json=json)
 
 
 @app.command()
-def unblock(id: Id, seats: Seats, *, url: Url = None, json: Json = False) -> None:
+def unblock(id: Id, seats: Seats, *, client: Server = OWN, json: Json = False) -> None:
     """Sell blocked seats again. Shows those that are blocked still."""
-    with Client(url) as client:
-        answer = client.post(f"/concerts/{segment(id)}/seats/unblock", {"seats": seats})
+    answer = client.post(f"/concerts/{segment(id)}/seats/unblock", {"seats": seats})
     table(answer["items"], columns=_BLOCKED, as_json=json)
 
 
 @app.command()
-def blocked(id: Id, *, url: Url = None, json: Json = False) -> None:
+def blocked(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """List the seats that are blocked, with the reasons."""
-    with Client(url) as client:
-        answer = client.get(f"/concerts/{segment(id)}/seats/blocked")
+    answer = client.get(f"/concerts/{segment(id)}/seats/blocked")
     table(answer["items"], columns=_BLOCKED, as_json=json)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url
+from cludale_operations.cli.client import OWN, Client, Json, Server
 from cludale_operations.cli.screen import NO, fail, note, print_json, record, say, table
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def list_letters(
     until: Annotated[str | None, typer.Option(help="Since before then.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="How many at most.")] = 50,
     service_bus: Bus = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List them, oldest first. Since when: a service says when it gave up, the broker when the event was published."""
@@ -67,7 +67,7 @@ def list_letters(
         _time("--since", since),
         _time("--until", until),
     )
-    with _opened(url, service_bus) as letters:
+    with _opened(client, service_bus) as letters:
         found = letters.oldest(wanted, limit + 1)
     table(found[:limit], columns=_COLUMNS, wide=("reason",), as_json=json)
     if len(found) > limit:
@@ -76,7 +76,7 @@ def list_letters(
 
 @app.command()
 def count(
-    *, service: Of = None, topic: Topic = None, service_bus: Bus = None, url: Url = None, json: Json = False
+    *, service: Of = None, topic: Topic = None, service_bus: Bus = None, client: Server = OWN, json: Json = False
 ) -> None:
     """Count those that wait, by where they stand, service, topic and reason, with the time of the oldest."""
     from cludale_operations.cli.letters import Wanted
@@ -85,7 +85,7 @@ def count(
     counts: Counter[tuple[str, ...]] = Counter()
     oldest: dict[tuple[str, ...], str] = {}
     is_cut = False
-    with _opened(url, service_bus) as letters:
+    with _opened(client, service_bus) as letters:
         for rows in letters.by_place(Wanted(_services(service), _topics(topic))):
             before = counts.total()
             for row in islice(rows, MOST_COUNTED):
@@ -103,9 +103,9 @@ def count(
 
 
 @app.command()
-def show(id: Id, *, service_bus: Bus = None, url: Url = None, json: Json = False) -> None:
+def show(id: Id, *, service_bus: Bus = None, client: Server = OWN, json: Json = False) -> None:
     """Show one of them, with the event as it came."""
-    with _opened(url, service_bus) as letters:
+    with _opened(client, service_bus) as letters:
         record(letters.find(id), as_json=json)
 
 
@@ -118,7 +118,7 @@ def retry(
     topic: Topic = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="With --all: how many at most.")] = MOST_RETRIED,
     service_bus: Bus = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Deliver them to their service again, which knows what it has handled: nothing is applied twice.
@@ -136,7 +136,7 @@ def retry(
         fail("name the letters to retry, or --all of them")
     retried = []
     why = ""
-    with _opened(url, service_bus) as letters:
+    with _opened(client, service_bus) as letters:
         if everything:
             # read to the end before anything is retried: what is taken is not in the next page any more
             chosen = letters.oldest(Wanted(_services(service), _topics(topic)), limit + 1)
@@ -166,7 +166,7 @@ def retry(
 
 
 @contextmanager
-def _opened(url: str | None, namespace: str | None) -> "Iterator[Letters]":
+def _opened(client: Client, namespace: str | None) -> "Iterator[Letters]":
     """The letters of the server, and of the broker where one is named, which may end the program with one line."""
     from cludale_operations.cli.letters import Letters
     from cludale_operations.dead_letters.broker import BrokerRefused
@@ -174,7 +174,6 @@ def _opened(url: str | None, namespace: str | None) -> "Iterator[Letters]":
 
     try:
         with ExitStack() as stack:
-            client = stack.enter_context(Client(url))
             yield Letters(client, stack.enter_context(service_bus(namespace)) if namespace else None)
     except BrokerRefused as refused:
         fail(f"Service Bus: {refused}")

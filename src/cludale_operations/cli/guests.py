@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Client, Json, Server, segment
 from cludale_operations.cli.screen import fail, record, say, table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add(
     email: Annotated[str | None, typer.Option(help="Where the tickets are sent, if anywhere.")] = None,
     section: Annotated[str | None, typer.Option(help="Where. Default: the cheapest with room.")] = None,
     block: Annotated[str | None, typer.Option(help="Out of this block of seats that are held back.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Put a guest on a concert's list: complimentary tickets in their name."""
@@ -39,8 +39,7 @@ def add(
     given: dict[str, object] = {"name": name, "tickets": count, "note": note, "email": email, "section": section}
     given |= {"block": block, "seats": seat or None}
     guest = {field: value for field, value in given.items() if value is not None}
-    with Client(url) as client:
-        _shown(client.post("/orders/guests", {"concertId": concert, "guests": [guest]}), as_json=json)
+    _shown(client.post("/orders/guests", {"concertId": concert, "guests": [guest]}), as_json=json)
 
 
 @app.command("import")
@@ -51,7 +50,7 @@ def import_guests(
     ],
     *,
     preview: Annotated[bool, typer.Option("--preview", help="Only say what would become of each.")] = False,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Put all guests of a file on a concert's list.
@@ -67,9 +66,8 @@ def import_guests(
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} can't be read: {error}")
-    with Client(url) as client:
-        body = {"concertId": concert, "csv": _with_ids(client, concert, text), "preview": preview}
-        found = client.post("/orders/guests", body)
+    body = {"concertId": concert, "csv": _with_ids(client, concert, text), "preview": preview}
+    found = client.post("/orders/guests", body)
     if preview and not json:
         table(found["items"], columns=("name", "tickets", "section", "note", "email", "outcome"), as_json=False)
     _shown(found, as_json=json)
@@ -122,12 +120,11 @@ def list_guests(
     *,
     search: Annotated[str | None, typer.Option(help="Only with this in name, note or e-mail address.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 1_000,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List a concert's guests."""
-    with Client(url) as client:
-        found = list(client.items("/orders/guests", {"concertId": concert, "search": search}, limit=limit))
+    found = list(client.items("/orders/guests", {"concertId": concert, "search": search}, limit=limit))
     table(found, columns=_COLUMNS, as_json=json)
 
 
@@ -135,9 +132,8 @@ def list_guests(
 def remove(
     id: Annotated[str, typer.Argument(help="The guest's id, as the list has it.")],
     *,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Take a guest off the list: their tickets are void."""
-    with Client(url) as client:
-        record(client.post(f"/orders/guests/{segment(id)}/remove", None), as_json=json)
+    record(client.post(f"/orders/guests/{segment(id)}/remove", None), as_json=json)

@@ -8,7 +8,7 @@ import typer
 
 from cludale.kernel.languages import LanguageCode
 from cludale.services.orders.events import InvoiceKind
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Client, Json, Server, segment
 from cludale_operations.cli.reports import Concert, To, format_of, save
 from cludale_operations.cli.screen import fail, record, say, table
 
@@ -51,7 +51,7 @@ def list_invoices(
     order: Annotated[str | None, typer.Option(help="Only of this order.")] = None,
     latest: Annotated[bool, typer.Option("--latest", help="The latest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List invoices and credit notes, as they were issued."""
@@ -62,17 +62,15 @@ def list_invoices(
         "orderId": order,
         "sort": "-issuedAt" if latest else "issuedAt",
     }
-    with Client(url) as client:
-        found = list(client.items("/orders/invoices", wanted, limit=limit))
+    found = list(client.items("/orders/invoices", wanted, limit=limit))
     columns = ("number", "kind", "date", "net", "tax", "total", "invoiceNumber", "orderId", "id")
     table(found, columns=columns, as_json=json)
 
 
 @app.command()
-def show(id: Invoice, *, url: Url = None, json: Json = False) -> None:
+def show(id: Invoice, *, client: Server = OWN, json: Json = False) -> None:
     """Show an invoice or a credit note, with its lines."""
-    with Client(url) as client:
-        found: dict[str, Any] = client.get(f"/orders/invoices/{segment(id)}")
+    found: dict[str, Any] = client.get(f"/orders/invoices/{segment(id)}")
     if json:
         record(found, as_json=True)
         return
@@ -87,12 +85,11 @@ def pdf(
         Path | None, typer.Option("--to", help="The file to write; ID.pdf without it.", dir_okay=False)
     ] = None,
     *,
-    url: Url = None,
+    client: Server = OWN,
 ) -> None:
     """Write an invoice or a credit note to a file, to print or to send."""
     file = to or Path(f"{segment(id)}.pdf")
-    with Client(url) as client:
-        content = client.download(f"/orders/invoices/{segment(id)}.pdf")
+    content = client.download(f"/orders/invoices/{segment(id)}.pdf")
     try:
         file.write_bytes(content)
     except OSError as error:
@@ -101,7 +98,7 @@ def pdf(
 
 
 @app.command()
-def export(to: To, *, year: Year = None, kind: Kind = None, concert: Concert = None, url: Url = None) -> None:
+def export(to: To, *, year: Year = None, kind: Kind = None, concert: Concert = None, client: Server = OWN) -> None:
     """Write all of them to a file, a row for each rate of tax, without who the buyers are."""
     wanted = {
         "year": year,
@@ -109,8 +106,7 @@ def export(to: To, *, year: Year = None, kind: Kind = None, concert: Concert = N
         "concertId": concert,
         "format": format_of(to),
     }
-    with Client(url) as client:
-        save(client, "/orders/invoices/export", wanted, to)
+    save(client, "/orders/invoices/export", wanted, to)
 
 
 @app.command()
@@ -120,7 +116,7 @@ def make(
     concert: Annotated[str | None, typer.Option(help="All paid orders of this concert.")] = None,
     since: Annotated[str | None, typer.Option(help="With --concert: placed at this time or later.")] = None,
     until: Annotated[str | None, typer.Option(help="With --concert: placed before this time.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Have orders invoiced that were paid before invoices were turned on.
@@ -133,12 +129,11 @@ def make(
     if concert is None and (since or until):
         fail("--since and --until go with --concert")
     counts = {"asked": 0, "had": 0, "nothing": 0}
-    with Client(url) as client:
-        for order in orders or _paid(client, concert, since, until):
-            found = client.post(f"/orders/{segment(order)}/invoices", None) if order else None
-            counts["nothing" if found is None else "had" if found["items"] else "asked"] += 1
-            if not json and sum(counts.values()) % SAID_EVERY == 0:
-                say(_progress(counts))
+    for order in orders or _paid(client, concert, since, until):
+        found = client.post(f"/orders/{segment(order)}/invoices", None) if order else None
+        counts["nothing" if found is None else "had" if found["items"] else "asked"] += 1
+        if not json and sum(counts.values()) % SAID_EVERY == 0:
+            say(_progress(counts))
     if json:
         record(counts, as_json=True)
     else:
@@ -167,15 +162,14 @@ def address(
     postcode: Annotated[str | None, typer.Option(help="The postcode, where there is one.")] = None,
     more: Annotated[str | None, typer.Option(help="What else stands there: a floor, a department.")] = None,
     vat_id: Annotated[str | None, typer.Option(help="The buyer's VAT id.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Say whom an order is invoiced to; an invoice that is made already has the address from then on."""
     given = {"name": name, "street": street, "more": more, "postcode": postcode, "place": place}
     given |= {"country": country.upper(), "vatId": vat_id}
     body = {"billingAddress": {field: value for field, value in given.items() if value}}
-    with Client(url) as client:
-        found = client.patch(f"/orders/{segment(order)}", body)
+    found = client.patch(f"/orders/{segment(order)}", body)
     record(found if json else {"id": found["id"], **found["billingAddress"]}, as_json=json)
 
 
@@ -195,7 +189,7 @@ def settings(
     language: Annotated[
         LanguageCode | None, typer.Option(help="Of buyers of whom it isn't known which they read.")
     ] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Show how invoices are made, or change what is given; the rest stays. '' takes a text away."""
@@ -212,13 +206,12 @@ def settings(
         "zone": zone,
         "language": None if language is None else language.value,
     }
-    with Client(url) as client:
-        known = client.get("/orders/invoices/settings")
-        changes = {field: value or None if isinstance(value, str) else value for field, value in given.items()
-                   if value is not None}  # fmt: skip
-        if changes:
-            kept = {field: known[field] for field in (*given, "revision")}
-            known = client.put("/orders/invoices/settings", {**kept, **changes})
+    known = client.get("/orders/invoices/settings")
+    changes = {field: value or None if isinstance(value, str) else value for field, value in given.items()
+               if value is not None}  # fmt: skip
+    if changes:
+        kept = {field: known[field] for field in (*given, "revision")}
+        known = client.put("/orders/invoices/settings", {**kept, **changes})
     record(known, as_json=json)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Scope
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.screen import print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Keys: make them, list them, end them, put new ones in their place.")
@@ -23,7 +23,7 @@ def create(
     organizer: Annotated[str, typer.Option(help="Whose concerts it is for.")] = DEFAULT_ORGANIZER,
     concert: Annotated[str | None, typer.Option(help="The one concert that it is for.")] = None,
     ends_at: Annotated[str | None, typer.Option(help="Until when it is good: 2027-06-06T00:00:00Z.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Make a key. It is shown once: nobody keeps it.
@@ -37,8 +37,7 @@ def create(
         "concertId": concert,
         "endsAt": ends_at,
     }
-    with Client(url) as client:
-        record(client.post("/concerts/-/keys", body), as_json=json)
+    record(client.post("/concerts/-/keys", body), as_json=json)
 
 
 @app.command()
@@ -48,7 +47,7 @@ def pair(
     *,
     minutes: Annotated[float, typer.Option(min=0.5, max=60, help="For how long the code is good.")] = 10,
     ends_at: Annotated[str | None, typer.Option(help="Until when the device's key is good.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Make a code that a door device swaps, once, for a key of its own.
@@ -56,20 +55,18 @@ def pair(
     `cludale keys pair "north door, phone 2" --concert concert-1`
     """
     body = {"name": name, "concertId": concert, "seconds": minutes * 60, "keyEndsAt": ends_at}
-    with Client(url) as client:
-        record(client.post("/concerts/-/door/codes", body), as_json=json)
+    record(client.post("/concerts/-/door/codes", body), as_json=json)
 
 
 @app.command("list")
 def list_keys(
     *,
     organizer: Annotated[str | None, typer.Option(help="Only this organizer's.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List keys, the newest first: what each opens, until when, and when it was used last."""
-    with Client(url) as client:
-        found = client.get("/concerts/-/keys", {"organizer": organizer})["items"]
+    found = client.get("/concerts/-/keys", {"organizer": organizer})["items"]
     if json:
         print_json(found)
         return
@@ -86,10 +83,9 @@ def list_keys(
 
 
 @app.command()
-def revoke(id: Id, *, url: Url = None, json: Json = False) -> None:
+def revoke(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """End a key: within a second it opens nothing."""
-    with Client(url) as client:
-        record(client.post(f"/concerts/-/keys/{segment(id)}/revoke", None), as_json=json)
+    record(client.post(f"/concerts/-/keys/{segment(id)}/revoke", None), as_json=json)
 
 
 @app.command()
@@ -97,9 +93,8 @@ def rotate(
     id: Id,
     *,
     overlap: Annotated[float, typer.Option(min=0, help="Seconds for which the old one is good, too.")] = 0,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Make a key for the same things in the place of another, which ends now, or once an overlap is over."""
-    with Client(url) as client:
-        record(client.post(f"/concerts/-/keys/{segment(id)}/rotate", {"overlapSeconds": overlap}), as_json=json)
+    record(client.post(f"/concerts/-/keys/{segment(id)}/rotate", {"overlapSeconds": overlap}), as_json=json)

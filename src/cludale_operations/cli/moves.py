@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Client, Json, Server, segment
 from cludale_operations.cli.screen import table
 
 Concert = Annotated[str, typer.Argument(help="The concert's id.")]
@@ -29,7 +29,7 @@ def move(
     ] = None,
     even_if_admitted: Admitted = False,
     key: Key = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Move an order to other seats of its section. Its tickets get new codes, and who has paid is told.
@@ -38,7 +38,7 @@ def move(
     """
     body: dict[str, Any] = {"order": order, "reason": reason, "evenIfAdmitted": even_if_admitted}
     body |= {name: ids for name, ids in (("seats", seat), ("to", to)) if ids}
-    _ask(concert, "move", body, key=key, url=url, json=json)
+    _ask(concert, "move", body, key=key, client=client, json=json)
 
 
 def swap(
@@ -51,7 +51,7 @@ def swap(
     their_seat: Annotated[list[str] | None, typer.Option(help="One of the other order's; without any, all.")] = None,
     even_if_admitted: Admitted = False,
     key: Key = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Have two orders swap seats of one section: as many of one as of the other; both do, or neither does.
@@ -61,12 +61,11 @@ def swap(
     first: dict[str, Any] = {"order": order} | ({"seats": seat} if seat else {})
     second: dict[str, Any] = {"order": other} | ({"seats": their_seat} if their_seat else {})
     body = {"first": first, "second": second, "reason": reason, "evenIfAdmitted": even_if_admitted}
-    _ask(concert, "swap", body, key=key, url=url, json=json)
+    _ask(concert, "swap", body, key=key, client=client, json=json)
 
 
-def _ask(concert: str, what: str, body: dict[str, Any], *, key: str | None, url: str | None, json: bool) -> None:
-    with Client(url) as client:
-        answer = client.post(f"/concerts/{segment(concert)}/seats/{what}", body, key=key)
+def _ask(concert: str, what: str, body: dict[str, Any], *, key: str | None, client: Client, json: bool) -> None:
+    answer = client.post(f"/concerts/{segment(concert)}/seats/{what}", body, key=key)
     orders = answer["orders"]
     if not json:
         orders = [each | {"seats": "; ".join(f"{s['row']} {s['number']}" for s in each["seats"])} for each in orders]

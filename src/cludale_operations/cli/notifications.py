@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cludale_operations.cli import bounces, templates
-from cludale_operations.cli.client import Client, Json, Url
+from cludale_operations.cli.client import OWN, Json, Server
 from cludale_operations.cli.screen import fail, print_json, record, say, table
 
 app = typer.Typer(
@@ -26,13 +26,12 @@ def list_notifications(
     status: Annotated[str | None, typer.Option(help="Only these: Pending, Sent, Logged, Failed or Bounced.")] = None,
     order: Annotated[str | None, typer.Option(help="Only of this order.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List them. `--status Failed` lists those that were given up."""
-    with Client(url) as client:
-        wanted = {"status": None if status is None else status.capitalize(), "orderId": order}
-        found = list(client.items("/notifications", wanted, limit=limit))
+    wanted = {"status": None if status is None else status.capitalize(), "orderId": order}
+    found = list(client.items("/notifications", wanted, limit=limit))
     table(found, columns=_COLUMNS, wide=("detail",), as_json=json)
 
 
@@ -41,7 +40,7 @@ def retry(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of notifications.")] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Send those again that were given up or came back, and try them for as long as new ones.
@@ -50,13 +49,12 @@ def retry(
     """
     if bool(ids) == everything:
         fail("name the notifications to send again, or --all of them")
-    with Client(url) as client:
-        chosen = ids or [each["id"] for each in client.items("/notifications", {"status": "Failed"}, limit=MOST)]
-        retried = [
-            each
-            for start in range(0, len(chosen), RETRY_AT_ONCE)
-            for each in client.post("/notifications/retry", {"ids": chosen[start : start + RETRY_AT_ONCE]})["items"]
-        ]
+    chosen = ids or [each["id"] for each in client.items("/notifications", {"status": "Failed"}, limit=MOST)]
+    retried = [
+        each
+        for start in range(0, len(chosen), RETRY_AT_ONCE)
+        for each in client.post("/notifications/retry", {"ids": chosen[start : start + RETRY_AT_ONCE]})["items"]
+    ]
     if json:
         print_json(retried)
     else:
@@ -68,11 +66,10 @@ def retry(
 def language(
     code: Annotated[str | None, typer.Argument(help="en, de, fr or es. Left out: say which it is.")] = None,
     *,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """The language of messages to buyers of whom it isn't known which they read."""
-    with Client(url) as client:
-        path = "/notifications/settings"
-        found = client.get(path) if code is None else client.post(path, {"language": code})
+    path = "/notifications/settings"
+    found = client.get(path) if code is None else client.post(path, {"language": code})
     record(found, as_json=json)

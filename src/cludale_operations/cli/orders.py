@@ -8,7 +8,7 @@ import typer
 
 from cludale.kernel.currencies import minor_digits
 from cludale_operations.cli import carts, wanted
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.concerts import counts, price_of
 from cludale_operations.cli.invoices import InvoiceTo, billing_address
 from cludale_operations.cli.reports import Concert, Section, Since, To, Until, format_of, save
@@ -42,7 +42,7 @@ def place(
     key: Annotated[
         str | None, typer.Option(help="Idempotency-Key: given twice, it is one order. Default: a new one.")
     ] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Place an order, as a buyer does.
@@ -63,16 +63,15 @@ def place(
         "billingAddress": billing_address(invoice_to) if invoice_to else None,
     }
     key = key or str(uuid4())
-    with Client(url) as client:
-        try:
-            placed = client.post("/orders", body, key=key)
-        except SystemExit as ended:
-            if ended.code == CANNOT:
-                note(f"Whether it was placed is not known. Sent again with --key {key}, it is one order.")
-            raise
-        token = placed["accessToken"]
-        if wait:
-            placed = client.get(f"/orders/{segment(placed['id'])}", {"wait": f"{wait:.3f}"}, token=token)
+    try:
+        placed = client.post("/orders", body, key=key)
+    except SystemExit as ended:
+        if ended.code == CANNOT:
+            note(f"Whether it was placed is not known. Sent again with --key {key}, it is one order.")
+        raise
+    token = placed["accessToken"]
+    if wait:
+        placed = client.get(f"/orders/{segment(placed['id'])}", {"wait": f"{wait:.3f}"}, token=token)
     record({**placed, "accessToken": token}, as_json=json)
 
 
@@ -81,14 +80,13 @@ def show(
     id: Id,
     *,
     wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for Paid or Cancelled at most.")] = 0,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Show an order, its payment and what the buyer was told."""
-    with Client(url) as client:
-        order = client.get(f"/orders/{segment(id)}", {"wait": f"{wait:.3f}"} if wait else None)
-        payments = list(client.items("/payments", {"orderId": id}, limit=10))
-        told = list(client.items("/notifications", {"orderId": id}, limit=10))
+    order = client.get(f"/orders/{segment(id)}", {"wait": f"{wait:.3f}"} if wait else None)
+    payments = list(client.items("/payments", {"orderId": id}, limit=10))
+    told = list(client.items("/notifications", {"orderId": id}, limit=10))
     if json:
         record({**order, "payments": payments, "notifications": told}, as_json=True)
         return
@@ -118,7 +116,7 @@ def list_orders(
     until: Annotated[str | None, typer.Option(help="Placed before this time.")] = None,
     latest_first: Annotated[bool, typer.Option("--latest-first", help="The latest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 50,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List orders, or search them."""
@@ -133,8 +131,7 @@ def list_orders(
         "until": until,
         "sort": "-createdAt" if latest_first else None,
     }
-    with Client(url) as client:
-        orders = list(client.items("/orders", wanted, limit=limit))
+    orders = list(client.items("/orders", wanted, limit=limit))
     table(
         orders if json else [{**order, "payment": (order.get("payment") or {}).get("status")} for order in orders],
         columns=(
@@ -166,7 +163,7 @@ def export(
     buyers: Annotated[
         bool, typer.Option("--buyers", help="With name, address and comment; for keys with the scope `privacy`.")
     ] = False,
-    url: Url = None,
+    client: Server = OWN,
 ) -> None:
     """Write orders to a CSV or XLSX file, as its name ends.
 
@@ -174,15 +171,13 @@ def export(
     """
     wanted = {"concertId": concert, "section": section, "status": status, "since": since, "until": until}
     path = "/orders/export/personal" if buyers else "/orders/export"
-    with Client(url) as client:
-        save(client, path, {**wanted, "columns": columns, "format": format_of(to)}, to)
+    save(client, path, {**wanted, "columns": columns, "format": format_of(to)}, to)
 
 
 @app.command()
-def cancel(id: Id, *, url: Url = None, json: Json = False) -> None:
+def cancel(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """Cancel an order as the organizer: its seats and its money go back. Cancelled again, it stays as it is."""
-    with Client(url) as client:
-        record(client.post(f"/orders/{segment(id)}/cancel", None), as_json=json)
+    record(client.post(f"/orders/{segment(id)}/cancel", None), as_json=json)
 
 
 @app.command()
@@ -196,24 +191,23 @@ def refund(
     amount: Annotated[str | None, typer.Option(help="Give money only, in the order's currency: 10.00.")] = None,
     reason: Annotated[str | None, typer.Option(help="Why; needed with --amount. Only organizers see it.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency-Key: given twice, it is one refund.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Give a part of a paid order back: some tickets and what was paid for them, or money only."""
     if (tickets is None) is (amount is None):
         fail("say either --tickets or --amount")
-    with Client(url) as client:
-        body: dict[str, Any] = {"reason": reason}
-        if tickets is not None and tickets.isdecimal():
-            body["quantity"] = int(tickets)
-        elif tickets is not None:
-            body["tickets"] = counts(tickets)
-        if amount is not None:
-            total = client.get(f"/orders/{segment(id)}")["total"]
-            if total is None:
-                fail(f"order {id} has no price yet, so it was not paid")
-            body["amount"] = {"amount": _minor_units(amount, total["currency"]), "currency": total["currency"]}
-        record(client.post(f"/orders/{segment(id)}/refunds", body, key=key), as_json=json)
+    body: dict[str, Any] = {"reason": reason}
+    if tickets is not None and tickets.isdecimal():
+        body["quantity"] = int(tickets)
+    elif tickets is not None:
+        body["tickets"] = counts(tickets)
+    if amount is not None:
+        total = client.get(f"/orders/{segment(id)}")["total"]
+        if total is None:
+            fail(f"order {id} has no price yet, so it was not paid")
+        body["amount"] = {"amount": _minor_units(amount, total["currency"]), "currency": total["currency"]}
+    record(client.post(f"/orders/{segment(id)}/refunds", body, key=key), as_json=json)
 
 
 def _minor_units(text: str, currency: str) -> int:
@@ -236,7 +230,7 @@ def change(
     email: Annotated[str | None, typer.Option(help="The buyer's e-mail address; empty takes it away.")] = None,
     phone: Annotated[str | None, typer.Option(help="The buyer's phone number; empty takes it away.")] = None,
     comment: Annotated[str | None, typer.Option(help="Your own note; empty takes it away.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Change the buyer's name or address, or your note on the order."""
@@ -244,12 +238,10 @@ def change(
     body = {field: value or None for field, value in given.items() if value is not None}
     if not body:
         fail("say what to change: --name, --email, --phone or --comment")
-    with Client(url) as client:
-        record(client.patch(f"/orders/{segment(id)}", body), as_json=json)
+    record(client.patch(f"/orders/{segment(id)}", body), as_json=json)
 
 
 @app.command()
-def resend(id: Id, *, url: Url = None, json: Json = False) -> None:
+def resend(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """Send the confirmation of a paid order again, to the address that it has now."""
-    with Client(url) as client:
-        record(client.post(f"/orders/{segment(id)}/resend", None), as_json=json)
+    record(client.post(f"/orders/{segment(id)}/resend", None), as_json=json)

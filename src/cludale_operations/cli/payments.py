@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Client, Json, Server, segment
 from cludale_operations.cli.screen import NO, fail, note, record, say, table
 
 app = typer.Typer(
@@ -34,23 +34,22 @@ def reconcile(
     ] = None,
     until: Annotated[str | None, typer.Option(help="And before this. Default: now.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until it is done, and say how far it is.")] = True,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Compare the provider's books with the payments. What is certainly the buyers' goes back by itself.
 
     The exit status is 1 if there is something for a person to settle.
     """
-    with Client(url) as client:
-        run = client.post("/payments/reconciliations", {"since": since, "until": until})
-        if not wait:
-            record(run, as_json=json)
-            return
-        run = _followed(client, run)
-        differences = [
-            *client.items("/payments/differences", {"foundBy": run["id"]}, limit=MOST),
-            *client.items("/payments/differences", {"status": "Open"}, limit=MOST),
-        ]
+    run = client.post("/payments/reconciliations", {"since": since, "until": until})
+    if not wait:
+        record(run, as_json=json)
+        return
+    run = _followed(client, run)
+    differences = [
+        *client.items("/payments/differences", {"foundBy": run["id"]}, limit=MOST),
+        *client.items("/payments/differences", {"status": "Open"}, limit=MOST),
+    ]
     found = list({each["id"]: each for each in differences}.values())
     to_settle = [each for each in found if each["status"] == "Open"]
     if json:
@@ -89,12 +88,11 @@ def _followed(client: Client, run: dict[str, Any]) -> dict[str, Any]:
 def reconciliations(
     *,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 20,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List the comparisons there were, the latest first."""
-    with Client(url) as client:
-        found = list(client.items("/payments/reconciliations", {}, limit=limit))
+    found = list(client.items("/payments/reconciliations", {}, limit=limit))
     columns = ("id", "status", "onSchedule", "startedAt", "finishedAt", "compared", "payments", "found")
     rows = [{**each, "found": sum(each["found"].values())} for each in found]
     table(found if json else rows, columns=columns, as_json=json)
@@ -105,13 +103,12 @@ def differences(
     *,
     status: Annotated[str | None, typer.Option(help="Only these: Open, Mending, Mended, Settling or Settled.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List what differs. `--status Open` lists what a person has to settle."""
-    with Client(url) as client:
-        wanted = {"status": None if status is None else status.capitalize()}
-        found = list(client.items("/payments/differences", wanted, limit=limit))
+    wanted = {"status": None if status is None else status.capitalize()}
+    found = list(client.items("/payments/differences", wanted, limit=limit))
     table(found, columns=_COLUMNS, wide=("note",), as_json=json)
 
 
@@ -126,13 +123,12 @@ def settle(
         bool, typer.Option("--leave", help="Leave it as it is: it was looked into, and is not shown again.")
     ] = False,
     note: Annotated[str, typer.Option(help="Why, for whoever looks later. Name no buyer.")] = "",
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Settle a difference that does not mend itself. It can be asked for again after trouble: money goes back once."""
     if give_back == leave:
         fail("say --give-back or --leave")
     settlement = Settlement.GIVE_BACK if give_back else Settlement.LEAVE
-    with Client(url) as client:
-        settled = client.post(f"/payments/differences/{segment(id)}/settle", {"settlement": settlement, "note": note})
+    settled = client.post(f"/payments/differences/{segment(id)}/settle", {"settlement": settlement, "note": note})
     record(settled, as_json=json)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import PAGE, Client, Json, Url
+from cludale_operations.cli.client import OWN, PAGE, Client, Json, Server
 from cludale_operations.cli.screen import NO, fail, print_json, say, table
 
 app = typer.Typer(no_args_is_help=True, help="What is kept of a buyer: export it, erase it.")
@@ -23,21 +23,20 @@ def export(
     *,
     user: UserId = None,
     email: Email = None,
-    url: Url = None,
+    client: Server = OWN,
 ) -> None:
     """Print all that is kept of a buyer, as JSON: orders with the address left there, payments, messages, the log.
 
     Wants a key with `privacy` and `read`. `cludale privacy export --email buyer@example.org > buyer.json`
     """
     whose = _whose(user, email)
-    with Client(url) as client:
-        orders = list(_pages(client, "/orders/-/buyers/export", whose))
-        for order in orders:
-            asked = {"orderId": order["orderId"]}
-            order["payments"] = list(client.items("/payments", asked, limit=PAGE))
-            order["notifications"] = list(client.items("/notifications", asked, limit=PAGE))
-            story = client.get_if_there(f"/audit/orders/{order['orderId']}")
-            order["log"] = [] if story is None else story["items"]
+    orders = list(_pages(client, "/orders/-/buyers/export", whose))
+    for order in orders:
+        asked = {"orderId": order["orderId"]}
+        order["payments"] = list(client.items("/payments", asked, limit=PAGE))
+        order["notifications"] = list(client.items("/notifications", asked, limit=PAGE))
+        story = client.get_if_there(f"/audit/orders/{order['orderId']}")
+        order["log"] = [] if story is None else story["items"]
     print_json({"orders": orders})
 
 
@@ -50,7 +49,7 @@ def erase(
         Path | None,
         typer.Option("--again", help="A file that `cludale privacy erasures` wrote: erase those orders' buyers again."),
     ] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Erase what a buyer left: the key under which it is kept is dropped. It can't be taken back.
@@ -58,33 +57,31 @@ def erase(
     Orders, payments and the log stay, with the `userId`; tickets stay valid; what is still to be told goes to nobody.
     With `--again`, after a restore: what had been erased since the backup was made. Exit status 1: there is nobody.
     """
-    with Client(url) as client:
-        if again is not None:
-            if user is not None or email is not None:
-                fail("--again names the orders itself: leave --user and --email out")
-            ids = _ids(again)
-            parts = [ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)]
-            found: list[dict[str, Any]] = []
-            for part in parts:
-                found += _pages(client, "/orders/-/buyers/erase", {"orderIds": part})
-                say(f"{min(len(ids), len(found))} of {len(ids)} orders")
-        else:
-            found = list(_pages(client, "/orders/-/buyers/erase", _whose(user, email)))
+    if again is not None:
+        if user is not None or email is not None:
+            fail("--again names the orders itself: leave --user and --email out")
+        ids = _ids(again)
+        parts = [ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)]
+        found: list[dict[str, Any]] = []
+        for part in parts:
+            found += _pages(client, "/orders/-/buyers/erase", {"orderIds": part})
+            say(f"{min(len(ids), len(found))} of {len(ids)} orders")
+    else:
+        found = list(_pages(client, "/orders/-/buyers/erase", _whose(user, email)))
     table(found, columns=("orderId", "concertId", "erasedAt", "reason"), as_json=json)
     if not found:
         fail("there is no such order, or it is of another organizer's concert", NO)
 
 
 @app.command()
-def erasures(*, url: Url = None) -> None:
+def erasures(*, client: Server = OWN) -> None:
     """Print the ids of all orders whose buyers were erased, one a line: keep it apart from the backups.
 
     It names no buyer. After a restore, `cludale privacy erase --again FILE` does again what the backup did not know.
     Wants a key with `read`.
     """
-    with Client(url) as client:
-        for event in client.items("/audit/events", {"type": "ContactErased"}, limit=100_000_000):
-            typer.echo(event["payload"]["orderId"])
+    for event in client.items("/audit/events", {"type": "ContactErased"}, limit=100_000_000):
+        typer.echo(event["payload"]["orderId"])
 
 
 def _whose(user: str | None, email: str | None) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Parameters, Url, segment
+from cludale_operations.cli.client import OWN, Client, Json, Parameters, Server, segment
 from cludale_operations.cli.screen import fail, note, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Add up what was sold, and have it sent by mail.")
@@ -35,7 +35,7 @@ def sales(
     since: Since = None,
     until: Until = None,
     to: File = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Add up orders, tickets and money, by concert, day, section, channel, category or code.
@@ -43,7 +43,7 @@ def sales(
     An order counts on the day on which it was placed, in its concert's time zone, with all that became of it since.
     """
     wanted = {"by": by, "concertId": concert, "section": section, "since": since, "until": until}
-    report = _report("sales", wanted, to, url)
+    report = _report("sales", wanted, to, client)
     if report is None:
         return
     if json:
@@ -64,25 +64,24 @@ def till(
     since: Since = None,
     until: Until = None,
     to: File = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Add up what was taken and given back at the box office, by concert, seller, day and method."""
     wanted = {"concertId": concert, "section": section, "since": since, "until": until}
-    report = _report("till", wanted, to, url)
+    report = _report("till", wanted, to, client)
     if report is None:
         return
     columns = ("concertId", "seller", "day", "method", "sales", "taken", "givenBack", "net")
     table(report["items"], columns=columns, as_json=json)
 
 
-def _report(name: str, wanted: Parameters, to: Path | None, url: str | None) -> Any:
+def _report(name: str, wanted: Parameters, to: Path | None, client: Client) -> Any:
     """The report; None if it was written to a file instead."""
-    with Client(url) as client:
-        if to is None:
-            return client.long(f"/orders/reports/{name}", wanted)
-        save(client, f"/orders/reports/{name}", {**wanted, "format": format_of(to)}, to)
-        return None
+    if to is None:
+        return client.long(f"/orders/reports/{name}", wanted)
+    save(client, f"/orders/reports/{name}", {**wanted, "format": format_of(to)}, to)
+    return None
 
 
 def _table(rows: list[dict[str, Any]], named: list[str]) -> None:
@@ -146,7 +145,7 @@ def schedule(
         str | None, typer.Option(help="Of sales: concert, day, section, channel, category, code; several with commas.")
     ] = None,
     columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Have a report sent by mail, each day, week or month. Never with what says who the buyers are."""
@@ -164,8 +163,7 @@ def schedule(
         "by": _listed(by),
         "columns": _listed(columns),
     }
-    with Client(url) as client:
-        record(client.post("/orders/reports/schedules", body), as_json=json)
+    record(client.post("/orders/reports/schedules", body), as_json=json)
 
 
 def _listed(text: str | None) -> list[str] | None:
@@ -173,10 +171,9 @@ def _listed(text: str | None) -> list[str] | None:
 
 
 @app.command()
-def schedules(*, url: Url = None, json: Json = False) -> None:
+def schedules(*, client: Server = OWN, json: Json = False) -> None:
     """List what is sent by mail, to whom, when next, and what went wrong last."""
-    with Client(url) as client:
-        found = client.get("/orders/reports/schedules")["items"]
+    found = client.get("/orders/reports/schedules")["items"]
     columns = (
         "id",
         "report",
@@ -196,8 +193,7 @@ def schedules(*, url: Url = None, json: Json = False) -> None:
 
 @app.command()
 def unschedule(
-    id: Annotated[str, typer.Argument(help="The schedule's id.")], *, url: Url = None, json: Json = False
+    id: Annotated[str, typer.Argument(help="The schedule's id.")], *, client: Server = OWN, json: Json = False
 ) -> None:
     """Send a report no more; its links lead nowhere, and its address is erased."""
-    with Client(url) as client:
-        record(client.post(f"/orders/reports/schedules/{segment(id)}/end", None), as_json=json)
+    record(client.post(f"/orders/reports/schedules/{segment(id)}/end", None), as_json=json)

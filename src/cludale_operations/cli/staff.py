@@ -4,17 +4,16 @@ from typing import Annotated
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.screen import print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Staff: who has signed in, with which roles; sign somebody out.")
 
 
 @app.command("list")
-def list_staff(*, url: Url = None, json: Json = False) -> None:
+def list_staff(*, client: Server = OWN, json: Json = False) -> None:
     """List who has signed in within 90 days, who did so last first."""
-    with Client(url) as client:
-        found = client.get("/concerts/-/staff")["items"]
+    found = client.get("/concerts/-/staff")["items"]
     if json:
         print_json(found)
         return
@@ -34,12 +33,11 @@ def list_staff(*, url: Url = None, json: Json = False) -> None:
 def end(
     id: Annotated[str, typer.Argument(help="Whose sessions: the id that `cludale staff list` shows.")],
     *,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Sign somebody out everywhere: within a second their sessions open nothing.
 
     Who still has their role, or their key, may sign in again: take that away first.
     """
-    with Client(url) as client:
-        record(client.post(f"/concerts/-/staff/{segment(id)}/end", None), as_json=json)
+    record(client.post(f"/concerts/-/staff/{segment(id)}/end", None), as_json=json)

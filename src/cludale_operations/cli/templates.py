@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.screen import fail, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Templates of messages: list, show, preview, store, reset.")
@@ -19,10 +19,9 @@ _Subject = Annotated[str | None, typer.Option(help="The subject's template itsel
 
 
 @app.command("list")
-def list_templates(*, url: Url = None, json: Json = False) -> None:
+def list_templates(*, client: Server = OWN, json: Json = False) -> None:
     """Each kind of message in each language, and what of it is your own."""
-    with Client(url) as client:
-        found = client.get(_PATH)["items"]
+    found = client.get(_PATH)["items"]
     table(found, columns=("id", "own", "revision", "changedAt", "changedBy"), as_json=json)
 
 
@@ -31,12 +30,11 @@ def show(
     template: Which,
     *,
     part: Annotated[str | None, typer.Option(help="Print this alone: subject, text or html.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """What it is made from, and what can be named in it. `--part html > mine.html` to begin with."""
-    with Client(url) as client:
-        found = client.get(f"{_PATH}/{segment(template)}")
+    found = client.get(f"{_PATH}/{segment(template)}")
     if part is None:
         record(found, as_json=json)
     elif part in PARTS:
@@ -52,7 +50,7 @@ def store(
     subject: _Subject = None,
     text: _File = None,
     html: _File = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Have these messages made from your own parts from now on; a part that is left out stays as it is.
@@ -62,18 +60,16 @@ def store(
     given = _given(subject, text, html)
     if not given:
         fail("give --subject, --text or --html; `reset` has the platform's again")
-    with Client(url) as client:
-        before = client.get(f"{_PATH}/{segment(template)}")
-        kept = {part: before[part] for part in before["own"]}
-        body = {**kept, **given, "revision": before["revision"]}
-        _told(client.post(f"{_PATH}/{segment(template)}", body), as_json=json)
+    before = client.get(f"{_PATH}/{segment(template)}")
+    kept = {part: before[part] for part in before["own"]}
+    body = {**kept, **given, "revision": before["revision"]}
+    _told(client.post(f"{_PATH}/{segment(template)}", body), as_json=json)
 
 
 @app.command()
-def reset(template: Which, *, url: Url = None, json: Json = False) -> None:
+def reset(template: Which, *, client: Server = OWN, json: Json = False) -> None:
     """Have these messages made from the platform's template again. Yours is dropped."""
-    with Client(url) as client:
-        _told(client.post(f"{_PATH}/{segment(template)}/reset", None), as_json=json)
+    _told(client.post(f"{_PATH}/{segment(template)}/reset", None), as_json=json)
 
 
 @app.command()
@@ -86,12 +82,11 @@ def preview(
     out: Annotated[
         Path | None, typer.Option(file_okay=False, help="A folder for message.txt and message.html, made if need be.")
     ] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Show a message, made with these parts, for an order that there is not. Nothing is stored or sent."""
-    with Client(url) as client:
-        made = client.post(f"{_PATH}/{segment(template)}/preview", _given(subject, text, html))
+    made = client.post(f"{_PATH}/{segment(template)}/preview", _given(subject, text, html))
     if json:
         print_json(made)
     elif out is None:

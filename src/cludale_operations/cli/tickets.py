@@ -16,7 +16,7 @@ from cludale.services.tickets.codes import key_of
 from cludale.services.tickets.events import UndoReason
 from cludale.wiring.keys import ticket_keys
 from cludale.wiring.settings import Settings
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.offline_door import conflict
 from cludale_operations.cli.screen import fail, note, record, say, table
 
@@ -29,10 +29,9 @@ Ticket = Annotated[str, typer.Argument(help="The ticket's id.")]
 
 
 @app.command("list")
-def list_tickets(order: Order, *, url: Url = None, json: Json = False) -> None:
+def list_tickets(order: Order, *, client: Server = OWN, json: Json = False) -> None:
     """List an order's tickets."""
-    with Client(url) as client:
-        found = client.get("/tickets", {"order": order})["items"]
+    found = client.get("/tickets", {"order": order})["items"]
     table(
         found,
         columns=("id", "number", "quantity", "section", "status", "transferred", "holder", "admittedAt"),
@@ -45,11 +44,10 @@ def print_tickets(
     id: Annotated[str, typer.Argument(help="A ticket's id, or an order's for all of its tickets.")],
     to: Annotated[Path, typer.Option("--to", help="The file to write.", dir_okay=False)] = Path("tickets.pdf"),
     *,
-    url: Url = None,
+    client: Server = OWN,
 ) -> None:
     """Write tickets to a PDF file."""
-    with Client(url) as client:
-        to.write_bytes(client.download(f"/tickets/{segment(id)}.pdf"))
+    to.write_bytes(client.download(f"/tickets/{segment(id)}.pdf"))
     say(f"written to {to}")
 
 
@@ -58,12 +56,11 @@ def transfer(
     id: Ticket,
     *,
     holder: Annotated[str | None, typer.Option(help="The new holder's name.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Give a ticket to somebody else: a new code, and the one before is void. Shows the new holder's token, once."""
-    with Client(url) as client:
-        record(client.post(f"/tickets/{segment(id)}/transfer", {"holder": holder}), as_json=json)
+    record(client.post(f"/tickets/{segment(id)}/transfer", {"holder": holder}), as_json=json)
 
 
 @app.command()
@@ -71,21 +68,19 @@ def undo(
     id: Ticket,
     reason: Annotated[UndoReason, typer.Option(help="Why it did not count.")] = UndoReason.MISTAKE,
     *,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Undo a ticket's last admission: its code lets in again."""
-    with Client(url) as client:
-        record(client.post(f"/tickets/{segment(id)}/undo", {"reason": reason.value}), as_json=json)
+    record(client.post(f"/tickets/{segment(id)}/undo", {"reason": reason.value}), as_json=json)
 
 
 @app.command()
 def counts(
-    concert: Annotated[str, typer.Argument(help="The concert's id.")], *, url: Url = None, json: Json = False
+    concert: Annotated[str, typer.Argument(help="The concert's id.")], *, client: Server = OWN, json: Json = False
 ) -> None:
     """Count who came and left, by door and minute."""
-    with Client(url) as client:
-        found = client.get("/tickets/admissions", {"concertId": concert})
+    found = client.get("/tickets/admissions", {"concertId": concert})
     if json:
         record(found, as_json=True)
         return
@@ -95,11 +90,10 @@ def counts(
 
 @app.command()
 def conflicts(
-    concert: Annotated[str, typer.Argument(help="The concert's id.")], *, url: Url = None, json: Json = False
+    concert: Annotated[str, typer.Argument(help="The concert's id.")], *, client: Server = OWN, json: Json = False
 ) -> None:
     """List whom doors without network let in that should not have been: double entries with both places and times."""
-    with Client(url) as client:
-        found = client.get("/tickets/admissions/conflicts", {"concertId": concert})["items"]
+    found = client.get("/tickets/admissions/conflicts", {"concertId": concert})["items"]
     if json:
         record(found, as_json=True)
         return
@@ -113,16 +107,15 @@ def inside(
     concert: Annotated[str, typer.Argument(help="The concert's id.")],
     to: Annotated[Path | None, typer.Option("--to", help="Write them to this CSV file.", dir_okay=False)] = None,
     *,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Say who is inside now, by section: the evacuation list. No names."""
-    with Client(url) as client:
-        if to is not None:
-            to.write_bytes(client.download(f"/tickets/inside.csv?concertId={segment(concert)}"))
-            say(f"written to {to}")
-            return
-        found = client.get("/tickets/inside", {"concertId": concert})
+    if to is not None:
+        to.write_bytes(client.download(f"/tickets/inside.csv?concertId={segment(concert)}"))
+        say(f"written to {to}")
+        return
+    found = client.get("/tickets/inside", {"concertId": concert})
     if json:
         record(found, as_json=True)
         return

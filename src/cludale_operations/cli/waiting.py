@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.screen import record, table
 
 app = typer.Typer(no_args_is_help=True, help="See who waits for seats of a concert, and take an order off the list.")
@@ -16,19 +16,17 @@ def list_waiting(
     *,
     section: Annotated[str | None, typer.Option(help="Only of this section.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 1_000,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List who waits, section by section, the first first."""
-    with Client(url) as client:
-        found = list(client.items(f"/concerts/{segment(concert)}/waiting-list", {"section": section}, limit=limit))
+    found = list(client.items(f"/concerts/{segment(concert)}/waiting-list", {"section": section}, limit=limit))
     table(found, columns=("orderId", "section", "position", "quantity", "joinedAt"), as_json=json)
 
 
 @app.command()
 def remove(
-    order: Annotated[str, typer.Argument(help="The order that waits.")], *, url: Url = None, json: Json = False
+    order: Annotated[str, typer.Argument(help="The order that waits.")], *, client: Server = OWN, json: Json = False
 ) -> None:
     """Take an order off the list: it is cancelled, and its buyer is told."""
-    with Client(url) as client:
-        record(client.post(f"/orders/{segment(order)}/cancel", None), as_json=json)
+    record(client.post(f"/orders/{segment(order)}/cancel", None), as_json=json)

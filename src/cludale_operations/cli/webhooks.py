@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cludale_operations.cli.client import Client, Json, Url, segment
+from cludale_operations.cli.client import OWN, Client, Json, Server, segment
 from cludale_operations.cli.screen import fail, note, print_json, record, say, table
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def create(
     sign: Annotated[
         list[str] | None, typer.Option(help="v1 (HMAC, the default), v1a (Ed25519); give both for both.")
     ] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Make a webhook. Its secret is shown once.
@@ -51,15 +51,13 @@ def create(
         "email": email,
         "signatures": sign or ["v1"],
     }
-    with Client(url) as client:
-        record(client.post(PATH, body), as_json=json)
+    record(client.post(PATH, body), as_json=json)
 
 
 @app.command("list")
-def list_webhooks(*, url: Url = None, json: Json = False) -> None:
+def list_webhooks(*, client: Server = OWN, json: Json = False) -> None:
     """List webhooks, the newest first: where they go, what they are told, whether they work."""
-    with Client(url) as client:
-        found = client.get(PATH)["items"]
+    found = client.get(PATH)["items"]
     if json:
         print_json(found)
         return
@@ -69,17 +67,15 @@ def list_webhooks(*, url: Url = None, json: Json = False) -> None:
 
 
 @app.command()
-def show(id: Id, *, url: Url = None, json: Json = False) -> None:
+def show(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """Show a webhook."""
-    with Client(url) as client:
-        record(client.get(f"{PATH}/{segment(id)}"), as_json=json)
+    record(client.get(f"{PATH}/{segment(id)}"), as_json=json)
 
 
 @app.command()
-def events(*, url: Url = None, json: Json = False) -> None:
+def events(*, client: Server = OWN, json: Json = False) -> None:
     """List the types of events that a webhook can be told of."""
-    with Client(url) as client:
-        table(client.get("/notifications/webhook-event-types")["items"], columns=("type", "about"), as_json=json)
+    table(client.get("/notifications/webhook-event-types")["items"], columns=("type", "about"), as_json=json)
 
 
 @app.command()
@@ -93,7 +89,7 @@ def change(
     about: Annotated[str | None, typer.Option(help="A note for yourself; an empty one takes it away.")] = None,
     email: Annotated[str | None, typer.Option(help="Who is told; an empty one: nobody.")] = None,
     on: Annotated[bool | None, typer.Option("--on/--off", help="Switch it on or off.")] = None,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Change a webhook, or switch it on or off. While it is off, nothing is kept for it."""
@@ -111,8 +107,7 @@ def change(
         body["on"] = on
     if not body:
         fail("nothing is to be changed: see --help")
-    with Client(url) as client:
-        record(client.patch(f"{PATH}/{segment(id)}", body), as_json=json)
+    record(client.patch(f"{PATH}/{segment(id)}", body), as_json=json)
 
 
 @app.command()
@@ -122,26 +117,23 @@ def rotate(
     overlap: Annotated[
         float, typer.Option(min=0, help="Seconds for which deliveries are signed with the old secrets, too.")
     ] = 86_400.0,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Give a webhook new secrets. The new one is shown once."""
-    with Client(url) as client:
-        record(client.post(f"{PATH}/{segment(id)}/rotate", {"overlapSeconds": overlap}), as_json=json)
+    record(client.post(f"{PATH}/{segment(id)}/rotate", {"overlapSeconds": overlap}), as_json=json)
 
 
 @app.command()
-def ping(id: Id, *, url: Url = None, json: Json = False) -> None:
+def ping(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     """Send a webhook a test. What came of it: `cludale webhooks deliveries`."""
-    with Client(url) as client:
-        record(client.post(f"{PATH}/{segment(id)}/ping", None), as_json=json)
+    record(client.post(f"{PATH}/{segment(id)}/ping", None), as_json=json)
 
 
 @app.command()
-def delete(id: Id, *, url: Url = None) -> None:
+def delete(id: Id, *, client: Server = OWN) -> None:
     """Delete a webhook, with its address and its secrets. What is still to be delivered to it fails."""
-    with Client(url) as client:
-        client.delete(f"{PATH}/{segment(id)}")
+    client.delete(f"{PATH}/{segment(id)}")
     say(f"{id} is deleted.")
 
 
@@ -151,23 +143,21 @@ def deliveries(
     webhook: Annotated[str | None, typer.Option(help="Only to this webhook.")] = None,
     status: Annotated[str | None, typer.Option(help="Only these: Pending, Delivered or Failed.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """List deliveries, the newest first. `--status Failed` lists those that were given up."""
     wanted = {"webhookId": webhook, "status": None if status is None else status.capitalize()}
-    with Client(url) as client:
-        found = list(client.items(DELIVERIES, wanted, limit=limit))
+    found = list(client.items(DELIVERIES, wanted, limit=limit))
     table(found, columns=_DELIVERIES, wide=("detail",), as_json=json)
 
 
 @app.command()
 def delivery(
-    id: Annotated[str, typer.Argument(help="The delivery's id.")], *, url: Url = None, json: Json = False
+    id: Annotated[str, typer.Argument(help="The delivery's id.")], *, client: Server = OWN, json: Json = False
 ) -> None:
     """Show a delivery, with the body that is posted."""
-    with Client(url) as client:
-        record(client.get(f"{DELIVERIES}/{segment(id)}"), as_json=json)
+    record(client.get(f"{DELIVERIES}/{segment(id)}"), as_json=json)
 
 
 @app.command()
@@ -176,24 +166,21 @@ def resend(
     *,
     webhook: Annotated[str | None, typer.Option(help="With --all: those to this webhook.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
-    url: Url = None,
+    client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Send deliveries again, under the ids that they had, and try them for as long as new ones."""
     if bool(ids) == everything or (ids and webhook):
         fail("name the deliveries to send again, or --all that failed, perhaps of one --webhook")
-    with Client(url) as client:
-        if ids:
-            sent = [
-                each
-                for start in range(0, len(ids), AT_ONCE)
-                for each in client.post(f"{DELIVERIES}/resend", {"ids": ids[start : start + AT_ONCE]})["items"]
-            ]
-        else:
-            hooks = (
-                [webhook] if webhook else [each["id"] for each in client.get(PATH)["items"] if each["status"] == "on"]
-            )
-            sent = [each for hook in hooks for each in _all_failed(client, hook)]
+    if ids:
+        sent = [
+            each
+            for start in range(0, len(ids), AT_ONCE)
+            for each in client.post(f"{DELIVERIES}/resend", {"ids": ids[start : start + AT_ONCE]})["items"]
+        ]
+    else:
+        hooks = [webhook] if webhook else [each["id"] for each in client.get(PATH)["items"] if each["status"] == "on"]
+        sent = [each for hook in hooks for each in _all_failed(client, hook)]
     if json:
         print_json(sent)
     else:

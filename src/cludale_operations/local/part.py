@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from cludale.runtime.backoff import Backoff
+from cludale.kernel.backoff import Backoff
 from cludale_operations.local.tether import tethered
 
 LOG_LINES_SHOWN = 8

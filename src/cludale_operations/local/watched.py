@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
-from cludale.runtime.backoff import Backoff
+from cludale.kernel.backoff import Backoff
 from cludale_operations.local.find import MissingProgram
 from cludale_operations.local.part import Part, PartFailed, how
 

@@ -6,7 +6,7 @@ clock. One program at a time has it.
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -54,12 +54,12 @@ class Waiting(NamedTuple):
 class Journal:
     """The file at `path`. Threads may share it."""
 
-    def __init__(self, path: Path, door: str) -> None:
+    def __init__(self, path: Path, door: str, *, connect: Callable[..., sqlite3.Connection] = sqlite3.connect) -> None:
         """Raises JournalInUse, OSError, sqlite3.Error."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
+        self._db = connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")

@@ -101,20 +101,21 @@ class Course:
         if scene.has_webhooks:
             await world.receivers.come(self._ask_webhooks)
         for concert in (*scene.concerts, AFTERWARDS):
-            told = await world.door.schedule("organizer", concert)
+            told = await world.door.ask("organizer", "POST", "/concerts", concert)
             if told.status != 201:
                 raise Broken([f"a concert could not be scheduled: {told}"])
         if scene.limits.invoice_look_seconds is not None:
-            await world.door.say_invoicing(INVOICES)
+            await world.door.ask("organizer", "PUT", "/orders/invoices/settings", INVOICES)
         world.chaos.active = True
         storms = Storms(world.loop, world.chaos, scene, world.machines, world.people, world.poison)
         storms.gather()
         for code in scene.codes:
-            await world.door.make_code(code.concert_id, code.wanted)
+            path = "/concerts/{concert_id}/codes"
+            await world.door.ask("organizer", "POST", path, code.wanted, of=code.concert_id)
         world.people.come(list(scene.plans))
         world.people.organize(scene.deeds)
-        Sponsors(world.door, world.chaos).all_come(scene.sponsors, world.people.begin)
-        Waiters(world.door, world.chaos).all_come(scene.waiters, world.people.begin)
+        Sponsors(world.door).all_come(scene.sponsors, world.people.begin)
+        Waiters(world.door).all_come(scene.waiters, world.people.begin)
         if scene.is_reconciled:
             self._reconcile_now_and_then()
         if scene.has_webhooks:

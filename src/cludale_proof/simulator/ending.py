@@ -23,6 +23,7 @@ from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.api import PlaceOrder
 from cludale.services.orders.store import ORDERS, PERSONAL
+from cludale.services.tickets.door_api import OfConcert
 from cludale_proof.simulator.client import PATIENCE_SECONDS, RequestOutcome, SimulatedClient
 from cludale_proof.simulator.clock import MORNING, MachineClock
 from cludale_proof.simulator.faults import Fault
@@ -67,18 +68,14 @@ class Ending:
     async def _buys(self, door: SimulatedClient, user_id: str) -> str | None:
         """Why one who orders now gets no ticket; None if they get one."""
         wanted = PlaceOrder(concert_id="concert-afterwards", user_id=user_id, quantity=1)
-        told = await door.place("late buyer", wanted, None)
-        if told.status not in (201, 202) or told.answer is None:
+        told = await door.ask("late buyer", "POST", "/orders", wanted)
+        if told.status not in (201, 202):
             return f"an order is answered {told.status}, {_body(told)}"
-        order_id = msgspec.json.decode(told.answer.body)["id"]
+        order_id = told.json["id"]
         for _ in range(LATE_LOOKS):
             told = await door.show("late buyer", order_id, wait_seconds=PATIENCE_SECONDS - 1)
-            if (
-                told.answer is not None
-                and b'"Pending"' not in told.answer.body
-                and b'"Reserved"' not in told.answer.body
-            ):
-                return None if b'"Paid"' in told.answer.body else f"an order comes to {_body(told)}"
+            if told.body and b'"Pending"' not in told.body and b'"Reserved"' not in told.body:
+                return None if b'"Paid"' in told.body else f"an order comes to {_body(told)}"
         return f"an order does not come to its end, after {LATE_LOOKS} answers to who waits for it: {_body(told)}"
 
     async def settle(self) -> None:
@@ -153,11 +150,12 @@ class Ending:
         doors = world.people.offline_doors
         told = {}
         for concert_id in {entry.concert_id for device in doors.devices for entry in device.entries}:
-            seen = await world.door.conflicts("organizer", concert_id)
-            if seen.answer is None or seen.status != 200:
+            of = OfConcert(concert_id=concert_id)
+            seen = await world.door.ask("organizer", "GET", "/tickets/admissions/conflicts", query=of)
+            if seen.status != 200:
                 world.fail([f"the conflicts of {concert_id} are answered {seen.status}"])
                 return
-            told[concert_id] = msgspec.json.decode(seen.answer.body)["items"]
+            told[concert_id] = seen.json["items"]
         if wrong := doors.wrong(told, exact=not world.chaos.fired.keys() & _CLOCKS):
             world.fail(wrong)
 
@@ -280,4 +278,4 @@ class Ending:
 
 
 def _body(told: RequestOutcome) -> str:
-    return "with nothing" if told.answer is None else bytes(told.answer.body).decode()
+    return "with nothing" if told.answer is None else told.body.decode()

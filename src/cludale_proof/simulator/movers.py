@@ -13,7 +13,7 @@ from msgspec import UNSET
 from cludale.kernel.allocation import Allocation, seats_named
 from cludale.kernel.events import Envelope
 from cludale.services.concerts.seat_moves.api import MoveSeatsRequest, SwappedSeats, SwapSeatsRequest
-from cludale_proof.simulator.client import SimulatedClient
+from cludale_proof.simulator.client import RequestOutcome, SimulatedClient
 from cludale_proof.simulator.faults import Chaos
 
 _WORTH_A_MOVE: Mapping[str, float] = {
@@ -74,21 +74,18 @@ class Movers:
         choose, key = self._choices, f"move-{self._moves}"
         self._moves += 1
         number = choose.randint(1, seats.quantity)
-        before = await self._door.code("guest", order_id, number) if is_issued else None
+        before = await self._door.code(order_id, number) if is_issued else None
         others = [each for each in self._known[seats.concert_id, seats.section] if each != order_id]
-        act: Callable[[], Awaitable[bool]]
+        act: Callable[[], Awaitable[RequestOutcome]]
         if others and choose.random() < 0.4:
             act = partial(self._swapped, key, order_id, seats, choose.choice(others))
         else:
             act = partial(self._moved, key, self._wanted(order_id, seats), seats.concert_id)
-        for attempt in range(4):
-            if await act():
-                break
-            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        await self._door.insist(act, attempts=4)
         if before is None:
             return
         await asyncio.sleep(choose.choice((0.0, 0.5, 2.0)))
-        after = await self._door.code("guest", order_id, number)
+        after = await self._door.code(order_id, number)
         await self._enter("guest", before, "north")
         if after is not None:
             await self._enter("guest", after, "south")
@@ -106,10 +103,11 @@ class Movers:
             even_if_admitted=choose.random() < 0.3,
         )
 
-    async def _moved(self, key: str, wanted: MoveSeatsRequest, concert_id: str) -> bool:
-        return (await self._door.move_seats(concert_id, wanted, key)).is_final
+    async def _moved(self, key: str, wanted: MoveSeatsRequest, concert_id: str) -> RequestOutcome:
+        path = "/concerts/{concert_id}/seats/move"
+        return await self._door.ask("organizer", "POST", path, wanted, key, of=concert_id)
 
-    async def _swapped(self, key: str, order_id: str, seats: Allocation, other_id: str) -> bool:
+    async def _swapped(self, key: str, order_id: str, seats: Allocation, other_id: str) -> RequestOutcome:
         other = self._known[seats.concert_id, seats.section][other_id]
         one, two = [[seat.id for seat in seats_named(each)] for each in (seats, other)]
         is_all = len(one) == len(two)
@@ -118,4 +116,5 @@ class Movers:
             second=SwappedSeats(order=other_id, seats=UNSET if is_all else two[:1]),
             reason="as they asked",
         )
-        return (await self._door.swap_seats(seats.concert_id, wanted, key)).is_final
+        path = "/concerts/{concert_id}/seats/swap"
+        return await self._door.ask("organizer", "POST", path, wanted, key, of=seats.concert_id)

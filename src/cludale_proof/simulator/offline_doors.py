@@ -17,6 +17,7 @@ from cludale.services.tickets.door import Result
 from cludale.services.tickets.door_api import MergeScans, ToldScan
 from cludale.services.tickets.events import Direction, UndoReason
 from cludale.services.tickets.offline import Anchor, Reading
+from cludale_proof.simulator.client import RequestOutcome
 from cludale_proof.simulator.clock import MORNING
 from cludale_proof.simulator.faults import Chaos, Fault, Situation
 
@@ -27,19 +28,12 @@ TOLERANCE_SECONDS = 20.0
 """A device's clock is put right by an answer that may have been on its way for so long."""
 
 
-class Outcome(NamedTuple):
-    """What came back; `body` None: nothing did."""
-
-    status: int | None
-    body: bytes | None
-
-
 class Network(NamedTuple):
     """The devices' way to the platform."""
 
-    snapshot: Callable[[str, str], Awaitable[Outcome]]
+    snapshot: Callable[[str, str], Awaitable[RequestOutcome]]
     """Who asks, and of which concert."""
-    merge: Callable[[str, MergeScans], Awaitable[Outcome]]
+    merge: Callable[[str, MergeScans], Awaitable[RequestOutcome]]
     keys: Mapping[str, bytes]
     now: Callable[[], float]
 
@@ -85,7 +79,7 @@ class Device:
         if concert_id in self._snapshots and self._chaos.choices.random() < 0.8:
             return True
         told = await self._network.snapshot(self.name, concert_id)
-        if told.status == 200 and told.body is not None:
+        if told.status == 200:
             shot = offline.read_snapshot(told.body, self._network.keys, concert_id=concert_id)
             self._snapshots[concert_id] = shot
             await self._look_at_the_clock()
@@ -94,8 +88,8 @@ class Device:
     async def _look_at_the_clock(self) -> None:
         before = self._reading()
         told = await self._network.merge(self.name, MergeScans(device=self.name, clock=before.clock, scans=[]))
-        if told.status == 200 and told.body is not None:
-            said = msgspec.json.decode(told.body)
+        if told.status == 200:
+            said = told.json
             self._anchors.append(Anchor(before, before.clock + timedelta(milliseconds=said["offsetMilliseconds"])))
 
     def enter(self, concert_id: str, code: str) -> None:
@@ -147,8 +141,8 @@ class Device:
             if told.status == 409:  # the platform says that our clock is ahead
                 del self._anchors[:-1]
                 self._told.difference_update(scan.sequence for scan in batch)
-            if told.status == 200 and told.body is not None:
-                for each in msgspec.json.decode(told.body)["scans"]:
+            if told.status == 200:
+                for each in told.json["scans"]:
                     if each["result"] in ("recorded", "known"):
                         self._waiting.pop(each["sequence"], None)
         return not self._waiting

@@ -1,9 +1,9 @@
 """Buyers and the organizer: what they want, when they lose patience, and what they saw of the answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -16,18 +16,21 @@ from cludale.services.concerts.api import Reserve
 from cludale.services.concerts.changes.api import CancelConcert, ChangeConcert, ChangeConcertSection, PostponeConcert
 from cludale.services.concerts.codes.api import ChangeCode
 from cludale.services.concerts.events import ConcertStatus
+from cludale.services.concerts.seat_plans.api import BlockSeatsRequest, UnblockSeatsRequest
 from cludale.services.orders.aftersale.api import AmendOrder, RefundPart
-from cludale.services.orders.api import PayAgain, PlaceOrder
+from cludale.services.orders.api import PayAgain, PlaceOrder, ShowOrder
 from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale.services.orders.carts.api import PlaceCart
 from cludale.services.orders.events import CancelReason, OrderPaid
 from cludale.services.payments.api import ChargeOrder
 from cludale.services.tickets.codes import public_bytes
-from cludale.services.tickets.door_api import ScanCode
+from cludale.services.tickets.domain import ticket_id
+from cludale.services.tickets.door_api import OfConcert, ScanCode
+from cludale.services.tickets.transfer_api import Transfer
 from cludale_proof.simulator.client import RequestOutcome, SimulatedClient
 from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT
-from cludale_proof.simulator.offline_doors import Network, OfflineDoors, Outcome
+from cludale_proof.simulator.offline_doors import Network, OfflineDoors
 from cludale_proof.simulator.processes import TICKET_KEYS
 
 if TYPE_CHECKING:
@@ -78,8 +81,10 @@ class People:
         self._scans = 0
         self.offline_doors = OfflineDoors(
             Network(
-                lambda who, concert_id: _outcome(door.snapshot(who, concert_id)),
-                lambda who, wanted: _outcome(door.merge(who, wanted)),
+                lambda who, concert_id: door.ask(
+                    who, "GET", "/tickets/snapshot", query=OfConcert(concert_id=concert_id)
+                ),
+                lambda who, wanted: door.ask(who, "POST", "/tickets/admissions/merge", wanted),
                 {key.id: public_bytes(key.seed) for key in TICKET_KEYS.all()},
                 lambda: asyncio.get_running_loop().time(),
             ),
@@ -100,42 +105,41 @@ class People:
 
     async def _do(self, deed: "Deed") -> None:
         await asyncio.sleep(deed.at)
-        for attempt in range(6):
-            if deed.kind == "code":
-                wanted = ChangeCode(code=deed.section, max_uses=deed.number)
-                told = await self._door.change_code(deed.concert_id, wanted)
-            else:
-                told = await self._try(deed)
-            if told.is_final and told.status != 412:
-                return
-            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        await self._door.insist(
+            lambda: self._try(deed), attempts=6, until=lambda told: told.is_final and told.status != 412
+        )
 
     async def _try(self, deed: "Deed") -> RequestOutcome:  # noqa: PLR0911 - one for each kind
-        door, id = self._door, deed.concert_id
-        if deed.kind == "cancel":
-            return await door.call_off(id, CancelConcert(reason="The singer is ill"))
-        if deed.kind == "postpone":
-            if deed.number:
-                return await door.postpone(id, PostponeConcert(reason="A storm", date="2027-07-05"))
-            return await door.postpone(id, PostponeConcert(reason="A storm", cancel_until="2027-01-07T00:00:00Z"))
-        if deed.kind in ("block", "unblock"):
-            return await door.block(id, [deed.section], is_blocked=deed.kind == "block")
-        seen = await door.concert(id)
+        seats, storm = [deed.section], "A storm"
+        match deed.kind:
+            case "code":
+                wanted = ChangeCode(code=deed.section, max_uses=deed.number)
+                return await self._organize("PATCH", "/codes", deed, wanted)
+            case "cancel":
+                return await self._organize("POST", "/cancel", deed, CancelConcert(reason="The singer is ill"))
+            case "postpone" if deed.number:
+                return await self._organize("POST", "/postpone", deed, PostponeConcert(reason=storm, date="2027-07-05"))
+            case "postpone":
+                until = PostponeConcert(reason=storm, cancel_until="2027-01-07T00:00:00Z")
+                return await self._organize("POST", "/postpone", deed, until)
+            case "block":
+                block = BlockSeatsRequest(seats=seats, reason="Mixing desk")
+                return await self._organize("POST", "/seats/block", deed, block)
+            case "unblock":
+                return await self._organize("POST", "/seats/unblock", deed, UnblockSeatsRequest(seats=seats))
+        seen = await self._organize("GET", "", deed)
         if seen.answer is None or seen.status != 200:
             return seen
         tag = dict(seen.answer.headers)["etag"]
-        if deed.kind == "details":
-            return await door.change(id, ChangeConcert(title="Another name", status=ConcertStatus.LISTED), tag)
-        if deed.kind == "plan":
-            return await door.change(id, ChangeConcert(seat_plan=deed.section), tag)
-        sections = msgspec.json.decode(seen.answer.body)["sections"]
-        (section,) = [each for each in sections if each["id"] == deed.section]
-        if deed.kind == "seats":
-            seats = max(0, section["totalSeats"] + deed.number)
-            wanted = ChangeConcertSection(id=deed.section, total_seats=seats)
-        else:
-            wanted = ChangeConcertSection(id=deed.section, price=Money(deed.number, "EUR"))
-        return await door.change(id, ChangeConcert(sections=[wanted]), tag)
+        return await self._organize("PATCH", "", deed, _change(deed, seen.json["sections"]), if_match=tag)
+
+    async def _organize(
+        self, method: str, path: str, deed: "Deed", wanted: msgspec.Struct | None = None, *, if_match: str | None = None
+    ) -> RequestOutcome:
+        """Ask for something about the deed's concert; `path` is what follows that."""
+        return await self._door.ask(
+            "organizer", method, "/concerts/{concert_id}" + path, wanted, of=deed.concert_id, if_match=if_match
+        )
 
     def begin(self, doing: Awaitable[None]) -> None:
         """Somebody begins to do something."""
@@ -155,8 +159,7 @@ class People:
         await asyncio.sleep(plan.at)
         for _ in range(plan.visits):
             told = await self._order(who, plan)
-            said = told.answer.body if told.answer is not None else b""
-            if not chaos.active or not any(reason in said for reason in _PERHAPS_LATER):
+            if not chaos.active or not any(reason in told.body for reason in _PERHAPS_LATER):
                 break
             await asyncio.sleep(chaos.between(0.2, self._hold_seconds))
 
@@ -195,26 +198,26 @@ class People:
     async def _follow(self, who: str, cart_id: str, plan: Plan) -> None:
         """Look at a cart and change one's mind, as with an order."""
         if plan.looks:
-            await self._door.show_cart(who, cart_id, wait_seconds=self._chaos.choices.choice((0.0, 2.0, 5.0)))
+            query = ShowOrder(wait=self._chaos.choices.choice((0.0, 2.0, 5.0)))
+            await self._door.ask(who, "GET", "/orders/carts/{cart_id}", of=cart_id, query=query)
         if plan.cancel_after is not None:
             await asyncio.sleep(plan.cancel_after)
             await self._cancel_cart(who, cart_id)
 
     async def _cancel_cart(self, who: str, cart_id: str) -> None:
-        for attempt in range(4):
-            if (await self._door.cancel_cart(who, cart_id)).is_final:
-                break
-            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        await self._door.insist(
+            lambda: self._door.ask(who, "POST", "/orders/carts/{cart_id}/cancel", of=cart_id), attempts=4
+        )
 
     async def _ask_once(self, who: str, plan: Plan) -> None:
         await self._placed(who, plan)
 
     async def _placed(self, who: str, plan: Plan) -> RequestOutcome:
         if plan.cart is not None:
-            return await self._door.fill(who, plan.cart, plan.key)
+            return await self._door.ask(who, "POST", "/orders/carts", plan.cart, plan.key)
         if plan.sold is not None:
-            return await self._door.sell(who, plan.sold, plan.key)
-        return await self._door.place(who, plan.wanted, plan.key)
+            return await self._door.ask(who, "POST", "/orders/box-office", plan.sold, plan.key)
+        return await self._door.ask(who, "POST", "/orders", plan.wanted, plan.key)
 
     async def _reuse(self, who: str, plan: Plan) -> None:
         """The key of a request with another body."""
@@ -226,12 +229,7 @@ class People:
         await self._placed(who, plan._replace(wanted=wanted, sold=sold, cart=cart))
 
     async def _cancel(self, who: str, order_id: str, reason: CancelReason) -> None:
-        told = RequestOutcome(None)
-        for attempt in range(4):
-            told = await self._door.cancel(who, order_id, reason)
-            if told.is_final:
-                break
-            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        told = await self._door.insist(lambda: self._door.cancel(who, order_id, reason), attempts=4)
         cart_id = cart_of(order_id)
         if cart_id is not None and _is_of_cart(told):
             await self._cancel_cart(who, cart_id)
@@ -303,16 +301,16 @@ class People:
         self._charges += 1
         key = f"refund-{self._charges}"
         for attempt in range(4):
-            told = await self._door.refund_part("organizer", order_id, wanted, key)
+            told = await self._door.ask("organizer", "POST", "/orders/{order_id}/refunds", wanted, key, of=order_id)
             if told.is_final:
                 return
             await asyncio.sleep(0.5 * 2**attempt)
 
     async def _amend(self, order_id: str, wanted: AmendOrder) -> None:
-        await self._door.amend("organizer", order_id, wanted)
+        await self._door.ask("organizer", "PATCH", "/orders/{order_id}", wanted, of=order_id)
 
     async def _resend(self, order_id: str) -> None:
-        await self._door.resend("organizer", order_id)
+        await self._door.ask("organizer", "POST", "/orders/{order_id}/resend", of=order_id)
 
     def later(self, wait: float, doing: Callable[[], Coroutine[None, None, None]]) -> None:
         """Somebody does something outside, after so many seconds."""
@@ -335,12 +333,11 @@ class People:
         key = f"pay-{self._charges}" if chaos.choices.random() < 0.7 else None
         wanted = PayAgain(payment_method="card-ok" if chaos.choices.random() < 0.7 else "card-declined")
         for attempt in range(4):
-            told = await self._door.pay_again("buyer", order_id, wanted, key)
+            told = await self._door.ask("buyer", "POST", "/orders/{order_id}/payment", wanted, key, of=order_id)
             if (cart_id := cart_of(order_id)) is not None and _is_of_cart(told):
-                told = await self._door.pay_cart_again("buyer", cart_id, wanted, key)
-            if told.status == 202 or (
-                told.is_final and b"charge-open" not in (told.answer.body if told.answer else b"")
-            ):
+                path = "/orders/carts/{cart_id}/payment"
+                told = await self._door.ask("buyer", "POST", path, wanted, key, of=cart_id)
+            if told.status == 202 or (told.is_final and b"charge-open" not in told.body):
                 return
             if key is not None and told.is_final:
                 key = f"{key}-{attempt}"
@@ -348,7 +345,7 @@ class People:
 
     async def _enter_twice(self, order_id: str, number: int) -> None:
         """The same code at two doors."""
-        code = await self._door.code("guest", order_id, number)
+        code = await self._door.code(order_id, number)
         if code is not None:
             self.begin(self._enter("guest", code, "north"))
             self.begin(self._enter("guest's friend", code, "south"))
@@ -356,14 +353,20 @@ class People:
     async def _enter_offline(self, order_id: str, seats: Allocation) -> None:
         """Some of an order's codes at two doors without network."""
         among = range(1, min(seats.quantity, 3) + 1)
-        codes = [await self._door.code("guest", order_id, number) for number in among]
+        codes = [await self._door.code(order_id, number) for number in among]
         await self.offline_doors.shown(seats.concert_id, [code for code in codes if code is not None])
 
     async def _enter_transferred(self, order_id: str, number: int) -> None:
         """The code of before and the new one."""
-        before = await self._door.code("guest", order_id, number)
-        told = await self._door.transfer("guest", order_id, number)
-        after = await self._door.code("guest", order_id, number)
+        before = await self._door.code(order_id, number)
+        told = await self._door.ask(
+            "guest",
+            "POST",
+            "/tickets/{ticket_id}/transfer",
+            Transfer(holder="Somebody else"),
+            of=ticket_id(order_id, number),
+        )
+        after = await self._door.code(order_id, number)
         if told.status == 200 and before is not None and after is not None:
             self.begin(self._enter("guest", before, "north"))
             self.begin(self._enter("guest's friend", after, "south"))
@@ -376,28 +379,26 @@ class People:
         chaos = self._chaos
         self._scans += 1
         wanted = ScanCode(code=code, door=at, scan_id=f"scan-{self._scans}")
-        for attempt in range(4):
-            told = await self._door.scan(who, wanted)
-            if told.is_final and not chaos.strikes(Fault.SCANNED_AGAIN, who, wanted.scan_id or ""):
-                return
-            await asyncio.sleep(chaos.some(0.3 * 2**attempt))
+        await self._door.insist(
+            lambda: self._door.ask(who, "POST", "/tickets/admissions", wanted),
+            attempts=4,
+            until=lambda told: told.is_final and not chaos.strikes(Fault.SCANNED_AGAIN, who, wanted.scan_id or ""),
+        )
 
     async def _charge(self, order_id: str) -> None:
         self._charges += 1
         key = f"charge-{self._charges}" if self._chaos.choices.random() < 0.7 else None
         method = "card-ok" if self._chaos.choices.random() < 0.8 else None
         wanted = ChargeOrder(order_id=order_id, method=method)
-        for attempt in range(3):
-            told = await self._door.charge("organizer", wanted, key)
-            if told.is_final:
-                return
-            await asyncio.sleep(self._chaos.some(0.5 * 2**attempt))
+        await self._door.insist(
+            lambda: self._door.ask("organizer", "POST", "/payments", wanted, key), attempts=3, wait_seconds=0.5
+        )
 
     async def hold_without_order(self, concert_id: str, wanted: Reserve, key: str | None) -> None:
         """Hold seats for nobody in particular; with a key, ask twice."""
         who = "organizer"
         for attempt in range(3):
-            told = await self._door.reserve(who, concert_id, wanted, key)
+            told = await self._door.ask(who, "POST", "/concerts/{concert_id}/reserve", wanted, key, of=concert_id)
             if told.is_final and attempt:
                 return
             if key is None and told.status != 503:
@@ -411,17 +412,22 @@ _WORST = frozenset(
 """After any of these a cancellation meets something that is under way."""
 
 
-async def _outcome(asking: Awaitable[RequestOutcome]) -> Outcome:
-    told = await asking
-    return Outcome(told.status, None if told.answer is None else told.answer.body)
+def _change(deed: "Deed", sections: Sequence[Mapping[str, Any]]) -> ChangeConcert:
+    """What a deed makes of a concert with these sections."""
+    if deed.kind == "details":
+        return ChangeConcert(title="Another name", status=ConcertStatus.LISTED)
+    if deed.kind == "plan":
+        return ChangeConcert(seat_plan=deed.section)
+    if deed.kind == "seats":
+        (section,) = [each for each in sections if each["id"] == deed.section]
+        seats = max(0, section["totalSeats"] + deed.number)
+        return ChangeConcert(sections=[ChangeConcertSection(id=deed.section, total_seats=seats)])
+    return ChangeConcert(sections=[ChangeConcertSection(id=deed.section, price=Money(deed.number, "EUR"))])
 
 
 def _is_of_cart(told: RequestOutcome) -> bool:
-    return told.status == 409 and told.answer is not None and b"part-of-cart" in told.answer.body
+    return told.status == 409 and b"part-of-cart" in told.body
 
 
 def _id_of(told: RequestOutcome) -> str | None:
-    if told.answer is None or told.status not in (201, 202):
-        return None
-    found: str = msgspec.json.decode(told.answer.body)["id"]
-    return found
+    return told.json["id"] if told.status in (201, 202) else None

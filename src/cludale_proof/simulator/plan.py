@@ -9,10 +9,10 @@ from typing import NamedTuple
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.money import Money
 from cludale.kernel.tills import TillMethod
 from cludale.kernel.times import parse_time, rfc3339
-from cludale.runtime.backoff import Backoff
 from cludale.services import NAMES
 from cludale.services.concerts.scheduling import ScheduleConcert, SectionRequest
 from cludale.services.orders.api import PlaceOrder

@@ -8,19 +8,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.inprocess.calls import InProcessCallOffs, InProcessClosing, InProcessEntrance, InProcessSales
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.wire import Codec
-from cludale.ports.bus import EventBus, Handler, Subscription
+from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Handler, Subscription
 from cludale.ports.calling_off import Progress
 from cludale.ports.contacts import ContactsUnreachable
 from cludale.ports.entrance import EntranceUnreachable
 from cludale.ports.invoice_pages import InvoicePage
+from cludale.ports.issuer import SignInPolicy
 from cludale.ports.outbox import Outgoing
 from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import StoreUnavailable
@@ -29,37 +31,21 @@ from cludale.ports.ticket_keys import TicketKey
 from cludale.ports.ticket_pages import PagesBusy, TicketPage
 from cludale.ports.wallets import NoWallets
 from cludale.runtime.admission import AdmissionControl
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.relay import Relay
 from cludale.runtime.sweeper import Sweep, Sweeper
 from cludale.services.catalogue import SERVICES
-from cludale.services.concerts.api import ConcertsApi
-from cludale.services.concerts.blocks.api import BlocksApi
-from cludale.services.concerts.changes.api import ChangesApi
-from cludale.services.concerts.codes.api import CodesApi
-from cludale.services.concerts.seat_moves.api import SeatMovesApi
-from cludale.services.concerts.seat_plans.api import SeatsApi
 from cludale.services.concerts.service import Concerts
 from cludale.services.manifest import Policies
 from cludale.services.notifications.webhooks import store as webhook_store
-from cludale.services.orders.aftersale.api import AftersaleApi
-from cludale.services.orders.api import OrdersApi
-from cludale.services.orders.box_office_api import BoxOfficeApi
-from cludale.services.orders.carts.api import CartsApi
-from cludale.services.orders.invoices.settings_api import InvoicingApi
-from cludale.services.orders.manifest import MANIFEST as ORDERS_MANIFEST
 from cludale.services.orders.service import Orders
-from cludale.services.payments.api import PaymentsApi
 from cludale.services.payments.service import Payments
-from cludale.services.tickets.api import TicketsApi
 from cludale.services.tickets.codes import key_of
-from cludale.services.tickets.door_api import DoorApi
-from cludale.services.tickets.manifest import MANIFEST as TICKETS_MANIFEST
 from cludale.services.tickets.service import Tickets
-from cludale.services.tickets.transfer_api import TransferApi
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
+from cludale.web.responses import Response, Stream
+from cludale.web.routing import marked_routes
 from cludale_proof.simulator.clock import MachineClock, SimulatedIds
 from cludale_proof.simulator.delivery import Broker, BrokerClient, FaultyHandler, ToldBus
 from cludale_proof.simulator.faults import Chaos, Fault
@@ -235,6 +221,7 @@ class Process(Owner):
         self.ids = SimulatedIds(self.clock, around.chaos.choices)
         self.access = Access(organizer_key="organizer", token_key="token")  # noqa: S106 - nothing real hangs on it
         self.built: dict[str, Any] = {}
+        self._handlers: dict[str, Mapping[tuple[str, str], Callable[..., Awaitable[Response | Stream]]]] = {}
         self.handlers: dict[str, Handler] = {}
         self.sweeps: dict[str, Sweep] = {}
         self._stops: list[Callable[[], Awaitable[None]]] = []
@@ -254,7 +241,6 @@ class Process(Owner):
         self.policies: Policies = replace(limits, partitions_apart=machine.disk.apart)
         self._lay_ways()
         self._build_services()
-        self._serve()
         self._deliver()
         self.sweeper = Sweeper(self.sweeps, every_seconds=limits.sweep_seconds, clock=self.clock)
 
@@ -273,57 +259,41 @@ class Process(Owner):
                 if running.sweep is not None:
                     self.sweeps[manifest.name] = self._watched(f"sweeping {manifest.name}", running.sweep)
 
-    def _serve(self) -> None:
-        """The API of each, as far as somebody here asks for it."""
-        ownership = Ownership(self.programme, self.access.has_one_organizer)
-        if "concerts" in self.built:
-            self._serve_concerts(self.built["concerts"])
-        if "orders" in self.built:
-            self._serve_orders(self.built["orders"], ownership)
-        if "payments" in self.built:
-            self.payments: Payments = self.built["payments"]
-            self.payments_api = PaymentsApi(self.payments, self.store, ownership, methods=Gateway.methods)
-        if "tickets" in self.built:
-            self._serve_tickets(self.built["tickets"], ownership)
+    def handler(self, method: str, path: str) -> Callable[..., Awaitable[Response | Stream]]:
+        """What answers this route here. A service's routes are made when one is first asked for.
 
-    def _serve_concerts(self, concerts: Concerts) -> None:
-        self.concerts = concerts
-        self.concerts_api = ConcertsApi(concerts, self.store, self.access)
-        self.changes_api = ChangesApi(concerts)
-        self.seats_api = SeatsApi(concerts, concerts.clock)
-        self.codes_api = CodesApi(concerts)
-        self.blocks_api = BlocksApi(concerts, self.store)
-        self.seat_moves_api = SeatMovesApi(concerts, self.store)
+        Raises KeyError where its service has no such route.
+        """
+        service = path.split("/", 2)[1]
+        if service not in self._handlers:
+            (manifest,) = (each for each in SERVICES if each.name == service)
+            made = manifest.api(self.built[service], self)
+            self._handlers[service] = {
+                (route.method, route.path): route.handle.__get__(api)
+                for api in (made if isinstance(made, tuple) else (made,))
+                for route in marked_routes(api)
+            }
+        return self._handlers[service][method, path]
 
-    def _serve_orders(self, orders: Orders, ownership: Ownership) -> None:
-        self.orders = orders
-        self.orders_api = OrdersApi(
-            orders,
-            self.store,
-            self.access,
-            ownership,
-            methods=Gateway.methods,
-            partitions_apart=self.machine.disk.apart,
-        )
-        if orders.invoicing is not None:
-            self.invoicing_api = InvoicingApi(orders.invoicing)
-        self.aftersale_api = AftersaleApi(orders, self.orders_api, self.store, ORDERS_MANIFEST.statuses)
-        self.box_office_api = BoxOfficeApi(self.orders_api, ownership)
-        self.carts_api = CartsApi(
-            orders,
-            self.orders_api,
-            self.store,
-            ORDERS_MANIFEST.statuses,
-            self.access,
-            ownership,
-            methods=Gateway.methods,
-        )
+    @property
+    def concerts(self) -> Concerts:
+        """Where its machine has that service, as the next three."""
+        return cast("Concerts", self.built["concerts"])
 
-    def _serve_tickets(self, tickets: Tickets, ownership: Ownership) -> None:
-        self.tickets = tickets
-        self.tickets_api = TicketsApi(tickets, self.access, ownership)
-        self.transfer_api = TransferApi(tickets, self.tickets_api, self.access, self.store, TICKETS_MANIFEST.statuses)
-        self.door_api = DoorApi(tickets.doors, ownership)
+    @property
+    def orders(self) -> Orders:
+        """That service."""
+        return cast("Orders", self.built["orders"])
+
+    @property
+    def payments(self) -> Payments:
+        """That service."""
+        return cast("Payments", self.built["payments"])
+
+    @property
+    def tickets(self) -> Tickets:
+        """That service."""
+        return cast("Tickets", self.built["tickets"])
 
     def _deliver(self) -> None:
         """What takes events away from here, and what takes them in."""
@@ -420,6 +390,17 @@ class Process(Owner):
         self.webhooks = around.receivers
         self.random_bytes = Random(f"webhooks of {name}").randbytes  # noqa: S311 - no secret is real
         self.wallets = NoWallets()
+        self._lay_ways_in()
+
+    def _lay_ways_in(self) -> None:
+        """What the routes are made from beside the services (`HttpParts`)."""
+        self.codec = self._around.codec
+        self.ownership = Ownership(self.programme, self.access.has_one_organizer)
+        self.payment_methods = Gateway.methods
+        self.issuer = None
+        self.sign_in = SignInPolicy()
+        self.address = None
+        self.reachable = self._around.hears
 
     async def _admitted(self, order_id: str) -> frozenset[int]:
         """As tickets has it, wherever that is."""
@@ -438,6 +419,10 @@ class Process(Owner):
     def records(self, _: str) -> FaultyStore:
         """The one store of the process."""
         return self.store
+
+    async def deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
+        """To a service here."""
+        return await self.handlers[service](deliveries)
 
     def order_link(self, order_id: str) -> str:
         """Nobody follows it."""

@@ -15,7 +15,8 @@ from cludale.services.concerts.scheduling import ScheduleConcert
 from cludale.services.orders.box_office_api import SellAtBoxOffice
 from cludale_proof.simulator.client import RequestOutcome, SimulatedClient
 from cludale_proof.simulator.clock import MORNING
-from cludale_proof.simulator.faults import Chaos
+
+_BLOCKS = "/concerts/{concert_id}/blocks"
 
 
 class Sponsor(NamedTuple):
@@ -57,9 +58,8 @@ def sponsors_of(choices: random.Random, concerts: Sequence[ScheduleConcert], spa
 class Sponsors:
     """Those who hold seats back and sell out of blocks."""
 
-    def __init__(self, door: SimulatedClient, chaos: Chaos) -> None:
+    def __init__(self, door: SimulatedClient) -> None:
         self._door = door
-        self._chaos = chaos
 
     def all_come(self, sponsors: Sequence[Sponsor], begin: Callable[[Awaitable[None]], None]) -> None:
         """Let them come, each at their time."""
@@ -69,17 +69,10 @@ class Sponsors:
     async def come(self, sponsor: Sponsor) -> None:
         """One of them, from the beginning to the end."""
         await asyncio.sleep(sponsor.at)
-        block: str | None = None
-        for attempt in range(5):
-            told = await self._door.hold_back(sponsor.concert_id, sponsor.wanted, sponsor.key)
-            if told.answer is not None and told.status == 201:
-                block = msgspec.json.decode(told.answer.body)["id"]
-                break
-            if told.is_final:
-                return
-            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
-        if block is None:
+        told = await self._ask(sponsor, "POST", _BLOCKS, sponsor.wanted, sponsor.key, attempts=5)
+        if told.status != 201:
             return
+        block: str = told.json["id"]
         doing = [self._sell(sponsor, block, *sale, number) for number, sale in enumerate(sponsor.sales)]
         if sponsor.changed is not None:
             doing.append(self._change(sponsor, block, *sponsor.changed))
@@ -99,26 +92,29 @@ class Sponsors:
             block=block,
             user_id="sponsor",
         )
-        for attempt in range(4):
-            told = await self._door.sell("sponsor", wanted, f"{sponsor.key}-{number}")
-            if told.is_final:
-                return
-            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        key = f"{sponsor.key}-{number}"
+        await self._door.insist(
+            lambda: self._door.ask("sponsor", "POST", "/orders/box-office", wanted, key), attempts=4
+        )
 
     async def _change(self, sponsor: Sponsor, block: str, after: float, seats: int) -> None:
         await asyncio.sleep(after)
-        wanted = ChangeBlockOf(block=block, seats=seats)
-        for attempt in range(3):
-            told = await self._door.change_block(sponsor.concert_id, wanted)
-            if told.is_final:
-                return
-            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        await self._ask(sponsor, "PATCH", _BLOCKS, ChangeBlockOf(block=block, seats=seats), attempts=3)
 
     async def _release(self, sponsor: Sponsor, block: str, after: float) -> None:
         await asyncio.sleep(after)
-        told = RequestOutcome(None)
-        for attempt in range(4):
-            told = await self._door.release_block(sponsor.concert_id, ReleaseBlock(block=block))
-            if told.is_final:
-                return
-            await asyncio.sleep(self._chaos.some(0.3 * 2**attempt))
+        await self._ask(sponsor, "POST", f"{_BLOCKS}/release", ReleaseBlock(block=block), attempts=4)
+
+    async def _ask(
+        self,
+        sponsor: Sponsor,
+        method: str,
+        path: str,
+        wanted: msgspec.Struct,
+        key: str | None = None,
+        *,
+        attempts: int,
+    ) -> RequestOutcome:
+        return await self._door.insist(
+            lambda: self._door.ask("organizer", method, path, wanted, key, of=sponsor.concert_id), attempts=attempts
+        )

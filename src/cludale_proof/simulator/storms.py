@@ -164,7 +164,7 @@ class Storms:
     async def _deliver(self, service: str, deliveries: Sequence[Delivery]) -> Sequence[Acknowledgement]:
         process = self._find(service)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await call(process, lambda: process.handlers[service](deliveries))
+            return await call(process, lambda: process.deliver(service, deliveries))
 
     def _find(self, service: str) -> Process:
         return find_running(self._machines, service, self._chaos.choices.randrange)

@@ -5,7 +5,6 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from cludale.services.concerts.codes.api import CreateCode
@@ -13,7 +12,6 @@ from cludale.services.concerts.scheduling import ScheduleConcert
 from cludale.services.orders.api import PayAgain, PlaceOrder
 from cludale.services.orders.events import CancelReason
 from cludale_proof.simulator.client import SimulatedClient
-from cludale_proof.simulator.faults import Chaos
 from cludale_proof.simulator.pricing import NewCode
 
 
@@ -78,9 +76,8 @@ def with_codes(
 class Waiters:
     """All who wait."""
 
-    def __init__(self, door: SimulatedClient, chaos: Chaos) -> None:
+    def __init__(self, door: SimulatedClient) -> None:
         self._door = door
-        self._chaos = chaos
 
     def all_come(self, waiters: Sequence[Waiter], begin: Callable[[Awaitable[None]], None]) -> None:
         """Let them come, each at their time."""
@@ -101,26 +98,20 @@ class Waiters:
             if await self._taken(waiter, order_id):
                 return
         await asyncio.sleep(max(0.0, begun + waiter.leaves_after - asyncio.get_running_loop().time()))
-        for attempt in range(12):  # nobody waits for ever: what is not over then is found to be under way
-            told = await self._door.cancel("waiter", order_id, CancelReason.BUYER)
-            if told.is_final:
-                return
-            await asyncio.sleep(self._chaos.some(0.3 * 2 ** min(attempt, 4)))
+        # Nobody waits for ever: what is not over then is found to be under way.
+        await self._door.insist(lambda: self._door.cancel("waiter", order_id, CancelReason.BUYER), attempts=12)
 
     async def _join(self, waiter: Waiter) -> str | None:
-        for attempt in range(8):
-            told = await self._door.place("waiter", waiter.wanted, waiter.key)
-            if told.answer is not None and told.status in (201, 202):
-                id: str = msgspec.json.decode(told.answer.body)["id"]
-                return id
-            if told.is_final:
-                return None
-            await asyncio.sleep(self._chaos.some(0.3 * 2 ** min(attempt, 4)))
-        return None
+        told = await self._door.insist(
+            lambda: self._door.ask("waiter", "POST", "/orders", waiter.wanted, waiter.key), attempts=8
+        )
+        return told.json["id"] if told.status in (201, 202) else None
 
     async def _taken(self, waiter: Waiter, order_id: str) -> bool:
         """Was something offered, and taken? Then payment and sale go their way."""
         if not waiter.takes:
             return False
-        told = await self._door.pay_again("waiter", order_id, PayAgain(payment_method="card-ok"), None)
+        told = await self._door.ask(
+            "waiter", "POST", "/orders/{order_id}/payment", PayAgain(payment_method="card-ok"), of=order_id
+        )
         return told.status == 202

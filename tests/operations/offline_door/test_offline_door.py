@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -91,8 +92,14 @@ def test_what_the_journal_has_is_there_when_it_is_opened_again_and_has_one_progr
 
 
 def test_a_journal_whose_disk_was_full_goes_on_once_there_is_room(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j.db", "north")
-    database = journal._db  # noqa: SLF001 - the limit is SQLite's, of this connection alone
+    opened: list[sqlite3.Connection] = []
+
+    def connect(path: Path, **how: Any) -> sqlite3.Connection:
+        opened.append(sqlite3.connect(path, **how))
+        return opened[0]
+
+    journal = Journal(tmp_path / "j.db", "north", connect=connect)
+    (database,) = opened  # the limit is SQLite's, of this connection alone
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count = {pages}")
     for _ in range(2):

@@ -13,9 +13,9 @@ from tests.product.contracts.samples import CODEC
 
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.ports.bus import EventBus, Subscription
 from cludale.runtime import dead_letters
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale_operations.local.daprd import Broker
 from cludale_operations.local.nats import Nats

@@ -13,11 +13,11 @@ from tests.patience import until
 from tests.product.runtime.ledgers import CODEC, Meddled
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.decision import Decision
 from cludale.kernel.times import rfc3339
 from cludale.ports.records import Commit, Kind, StoreUnavailable
 from cludale.runtime.aggregates import AggregateStore, Updates
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Do, DuePolicy, DueWork, PutOff, Step
 
 LEASE_SECONDS = 30

@@ -10,10 +10,10 @@ from tests.patience import until
 from tests.product.runtime.ledgers import CODEC, LEDGERS, Written
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Cause, envelop
 from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import Commit, StoreUnavailable
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.relay import Relay
 
 BACKOFF = Backoff(0.1, 1.0)

@@ -8,13 +8,13 @@ import pytest
 from tests.product.contracts.samples import CODEC, NOTE, key, noted, of
 
 from cludale.adapters.dapr.inbound import Inbound
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.money import Money
 from cludale.ports.bus import Acknowledgement, Delivery, Handler, Subscription
 from cludale.ports.outbox import Outgoing
 from cludale.ports.payment_gateway import Declined
 from cludale.ports.programme import ProgrammeUnreachable
 from cludale.ports.records import Put, StoreUnavailable
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import KINDS as LETTER_KINDS
 from cludale.runtime.dead_letters import DeadLetters
 from cludale_proof.simulator.clock import MachineClock, SimulatedIds

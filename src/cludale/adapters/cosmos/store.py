@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -81,18 +81,19 @@ class CosmosStore:
         may_create: bool | None = None,
         limits: AccountLimits | None = None,
         lease_seconds: float = LEASE_SECONDS,
+        microseconds: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
         """The store in `container`; nothing is opened before `start`. Call on the event loop.
 
         `credential` is the account's key or an identity, which is closed with the store. `has_outbox` says that
         what is committed here has events, `may_create` whether a missing container is made: without it, if the
-        credential is the account's key.
+        credential is the account's key; `microseconds` is the wall clock.
         """
         self._may_create = isinstance(credential, str) if may_create is None else may_create
         self._account = Account(endpoint, credential, database, container, limits or AccountLimits())
         self._codec = codec
         self._replica = secrets.token_hex(6)
-        self._stamps = Stamps(secrets.randbits(16), lambda: time.time_ns() // 1_000)
+        self._stamps = Stamps(secrets.randbits(16), microseconds)
         self.pulse = Pulse()
         self._leases = Leases(self._account, self._replica, lease_seconds=lease_seconds, pulse=self.pulse)
         self._has_outbox = has_outbox

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec, Malformed
 from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.clock import IdSource
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.consumers import Consumers
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.runtime.outcomes import HandlerOutcomes

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import asyncpg
 from asyncpg import exceptions
 
+from cludale.kernel.backoff import Backoff
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from cludale.adapters.postgres.migrations import migrate
 from cludale.adapters.postgres.replica import RENEW_SECONDS, STRUCK_OFF_SECONDS
 from cludale.adapters.postgres.schema import checked_schema, tables_of
 from cludale.adapters.postgres.writer import SESSION, Writer
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.group_commit import GroupCommit
 from cludale.runtime.planning import Plan
 

@@ -1,23 +1,16 @@
-"""What the console's pages have in common: who may see them, their frame, and pages that go on by themselves."""
+"""What the console's pages have in common: pages that go on by themselves."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 from cludale.pages.api import Allowance, Refused, Unreachable
-from cludale.pages.site import Site
 from cludale.pages.staff.signing import Forbidden, SignedOut, Staff
-from cludale.web.responses import Response, Stream, event
+from cludale.web.responses import Stream, event
 
 LONGEST_STREAM_SECONDS = 3_600.0
 """After that the browser asks again, and it is looked anew who asks."""
 
 Render = Callable[[], Awaitable[bytes | None]]
-
-
-def shown(site: Site, staff: Staff, template: str, *, status: int = 200, **values: Any) -> Response:
-    """A page of the console."""
-    return site.private(staff.visit, template, status=status, staff=staff, own=staff.session, **values)
 
 
 def pause_seconds(every_seconds: float, allowance: Allowance | None, *, cost: int) -> float:

@@ -8,47 +8,33 @@ import time
 
 from cludale.pages import forms
 from cludale.pages.api import path
-from cludale.pages.console import asking
 from cludale.pages.console.views import Chain, Checked
-from cludale.pages.site import NO_STORE, SECURITY, Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import NO_STORE, SECURITY, checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import HTML, Response
-from cludale.web.routing import Route
 
 PART_SECONDS = 0.7
 """How long one page of a check takes: then it shows how far it is."""
 
 
-class ChainPages:
+class ChainPages(StaffPages):
     """The chain's state, and its check."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/console/chain", self._show),
-            page("POST", "/staff/console/chain", self._begin),
-            page("POST", "/staff/console/chain/part", self._part),
-        ]
-
+    @page("GET", "/staff/console/chain", "operate")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("operate")
         return self._page(staff, await _state(staff), None)
 
+    @page("POST", "/staff/console/chain", "operate")
     async def _begin(self, staff: Staff) -> Response:
         """A part of the check, and how far it is then; with scripts the rest comes by itself."""
-        staff.need("operate")
         fields = forms.read(staff.visit.request)
         found = await self._checked(staff, fields.get("after") or None)
         return self._page(staff, await _state(staff), found)
 
+    @page("POST", "/staff/console/chain/part", "operate")
     async def _part(self, staff: Staff) -> Response:
         """The same as a piece of the page."""
-        staff.need("operate")
         found = await self._checked(staff, forms.read(staff.visit.request).get("after") or None)
         csrf = forms.token(self._site.form_seed(staff.visit)[0])
         html = self._site.html(staff.visit, "console/check.html", check=found, csrf=csrf)
@@ -64,7 +50,7 @@ class ChainPages:
             after = found.next
 
     def _page(self, staff: Staff, chain: Chain, check: Checked | None) -> Response:
-        return asking.shown(self._site, staff, "console/chain.html", chain=chain, check=check)
+        return staff.shown("console/chain.html", chain=chain, check=check)
 
 
 async def _state(staff: Staff) -> Chain:

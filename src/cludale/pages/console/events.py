@@ -3,38 +3,24 @@
 from cludale.pages.api import path
 from cludale.pages.console import asking
 from cludale.pages.console.views import Entries, Entry
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response, Stream
-from cludale.web.routing import Route
 
 SHOWN = 30
 LOOK_SECONDS = 1.0
 
 
-class EventPages:
+class EventPages(StaffPages):
     """The page, what of it changes, and what came before."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/console/events", self._whole),
-            page("GET", "/staff/console/events-now", self._live, carries_on=False),
-        ]
-
+    @page("GET", "/staff/console/events", "operate")
     async def _whole(self, staff: Staff) -> Response:
-        staff.need("operate")
         query = staff.visit.query
         after = query.get("after") or None
         page = await self._page(staff, after)
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "console/events.html",
             events=page.items,
             is_first=after is None,
@@ -46,8 +32,8 @@ class EventPages:
             else path(type=_asked(staff, "type") or None, concert=_asked(staff, "concert") or None, after=page.next),
         )
 
+    @page("GET", "/staff/console/events-now", "operate", carries_on=False)
     async def _live(self, staff: Staff) -> Stream:
-        staff.need("operate")
         newest = 0
 
         async def frame() -> bytes | None:

@@ -5,12 +5,11 @@ from typing import NamedTuple
 
 from cludale.pages import forms
 from cludale.pages.api import Refused, Unreachable, path
-from cludale.pages.console import asking
 from cludale.pages.console.views import AllRetried, Letter, Letters, Retried
 from cludale.pages.site import Missing, Site, checked
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 SHOWN = 25
 OF_EACH = 10
@@ -29,34 +28,22 @@ class Of(NamedTuple):
     answers: bool
 
 
-class LetterPages:
+class LetterPages(StaffPages):
     """The pages of the dead letters."""
 
     def __init__(self, site: Site, signing: Signing, services: Sequence[str]) -> None:
         self._services = services
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
 
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/console/letters", self._list),
-            page("GET", "/staff/console/letters/{letter_id}", self._show),
-            page("POST", "/staff/console/letters", self._retry),
-        ]
-
+    @page("GET", "/staff/console/letters", "operate")
     async def _list(self, staff: Staff) -> Response:
-        staff.need("operate")
         query = staff.visit.query
         service, after = query.get("service", ""), query.get("after") or None
         state = query.get("state", "Waiting")
         if service in self._services:
             return await self._of_one(staff, service, state, after)
         found = [await self._of(staff, each, state) for each in self._services]
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "console/letters.html",
             all=found,
             services=self._services,
@@ -70,9 +57,7 @@ class LetterPages:
         asked = path(service, "-", "dead-letters", state=_state(state), limit=SHOWN, after=after)
         found = checked(await staff.ask("GET", asked)).read(Letters)
         onward = None if found.next is None else path(service=service, state=state, after=found.next)
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "console/letters.html",
             all=[Of(service, found.items, more=False, answers=True)],
             services=self._services,
@@ -90,18 +75,18 @@ class LetterPages:
             return Of(service, [], more=False, answers=False)
         return Of(service, found.items, more=found.next is not None, answers=True)
 
+    @page("GET", "/staff/console/letters/{letter_id}", "operate")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("operate")
         service = staff.visit.query.get("service", "")
         if service not in self._services:
             raise Missing
         asked = path(service, "-", "dead-letters", staff.visit.segment)
         letter = checked(await staff.ask("GET", asked)).read(Letter)
-        return asking.shown(self._site, staff, "console/letter.html", letter=letter, service=service)
+        return staff.shown("console/letter.html", letter=letter, service=service)
 
+    @page("POST", "/staff/console/letters", "operate")
     async def _retry(self, staff: Staff) -> Response:
         """One that the form names, or all that wait with its service."""
-        staff.need("operate")
         fields = forms.read(staff.visit.request)
         service, id = fields.get("service", ""), fields.get("id", "")
         if service not in self._services:
@@ -118,9 +103,7 @@ class LetterPages:
             answer = await staff.ask("POST", path(service, "-", "dead-letters", "retry"), {"ids": ids})
             retried = checked(answer).read(AllRetried).items
         taken = [each for each in retried if each.state == "Delivered"]
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "console/retried.html",
             service=service,
             retried=retried,

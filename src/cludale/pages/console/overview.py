@@ -9,9 +9,9 @@ from cludale.pages.console import asking
 from cludale.pages.console.figures import Overview, overview
 from cludale.pages.console.views import Figures, Letters
 from cludale.pages.site import Site
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response, Stream
-from cludale.web.routing import Route
 
 LOOK_SECONDS = 5.0
 KNOWN_SECONDS = 60.0
@@ -35,29 +35,20 @@ class Processes:
         return [figures for (name, _), (_, figures) in self._seen.items() if name == service]
 
 
-class OverviewPages:
+class OverviewPages(StaffPages):
     """The page, and what of it changes."""
 
     def __init__(self, site: Site, signing: Signing, services: Sequence[str]) -> None:
         self._services = services
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
         self._processes = Processes()
 
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/console", self._whole),
-            page("GET", "/staff/console/figures", self._live, carries_on=False),
-        ]
-
+    @page("GET", "/staff/console", "operate")
     async def _whole(self, staff: Staff) -> Response:
-        staff.need("operate")
-        return asking.shown(self._site, staff, "console/overview.html", now=await self._look(staff))
+        return staff.shown("console/overview.html", now=await self._look(staff))
 
+    @page("GET", "/staff/console/figures", "operate", carries_on=False)
     async def _live(self, staff: Staff) -> Stream:
-        staff.need("operate")
 
         async def frame() -> bytes:
             return self._site.html(staff.visit, "console/figures.html", now=await self._look(staff))

@@ -7,9 +7,9 @@ import msgspec
 from cludale.pages import forms
 from cludale.pages.console import asking
 from cludale.pages.site import Missing, Site
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response, Stream
-from cludale.web.routing import Route
 
 MOST_BUYERS = 50_000
 MOST_SEATS = 50_000
@@ -123,32 +123,19 @@ class Rehearsals(Protocol):
         ...
 
 
-class RehearsalPages:
+class RehearsalPages(StaffPages):
     """The page, and what of it changes."""
 
     def __init__(self, site: Site, signing: Signing, rehearsals: Rehearsals | None) -> None:
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
         self._rehearsals = rehearsals
 
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/console/rehearsal", self._show),
-            page("POST", "/staff/console/rehearsal", self._start),
-            page("POST", "/staff/console/rehearsal/end", self._end),
-            page("GET", "/staff/console/rehearsal-now", self._live, carries_on=False),
-        ]
-
+    @page("GET", "/staff/console/rehearsal", "operate")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("operate")
         return self._page(staff, {}, {})
 
     def _page(self, staff: Staff, fields: dict[str, str], wrong: dict[str, str], *, status: int = 200) -> Response:
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "console/rehearsal.html",
             status=status,
             can=self._rehearsals is not None,
@@ -160,8 +147,8 @@ class RehearsalPages:
             most_buyers=MOST_BUYERS,
         )
 
+    @page("POST", "/staff/console/rehearsal", "operate")
     async def _start(self, staff: Staff) -> Response:
-        staff.need("operate")
         fields = forms.read(staff.visit.request)
         if self._rehearsals is None:
             raise Missing
@@ -170,17 +157,17 @@ class RehearsalPages:
             return self._page(staff, fields, wrong, status=422)
         if not self._rehearsals.start(asked):
             return self._page(staff, fields, {"": "busy"}, status=409)
-        return self._site.see(staff.visit, "/staff/console/rehearsal")
+        return staff.see("/staff/console/rehearsal")
 
+    @page("POST", "/staff/console/rehearsal/end", "operate")
     async def _end(self, staff: Staff) -> Response:
-        staff.need("operate")
         forms.read(staff.visit.request)
         if self._rehearsals is not None:
             self._rehearsals.stop()
-        return self._site.see(staff.visit, "/staff/console/rehearsal")
+        return staff.see("/staff/console/rehearsal")
 
+    @page("GET", "/staff/console/rehearsal-now", "operate", carries_on=False)
     async def _live(self, staff: Staff) -> Stream:
-        staff.need("operate")
         shown: State | None = None
 
         async def frame() -> bytes | None:

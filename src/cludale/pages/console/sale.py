@@ -4,39 +4,27 @@ from datetime import datetime, timedelta
 
 from cludale.kernel.times import rfc3339
 from cludale.pages.api import path
-from cludale.pages.console import asking, then
+from cludale.pages.console import then
 from cludale.pages.console.views import Concerts, Sale
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 CHOICES = 100
 
 
-class SalePages:
+class SalePages(StaffPages):
     """The choice of a concert, and its sale at a moment."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/console/sale", self._whole),
-            page("GET", "/staff/console/sale/then", self._part, carries_on=False),
-        ]
-
+    @page("GET", "/staff/console/sale", "operate")
     async def _whole(self, staff: Staff) -> Response:
-        staff.need("operate")
         asked = path("concerts", sort="-date", limit=CHOICES)
         concerts = checked(await staff.ask("GET", asked)).read(Concerts).items
         return await self._shown(staff, "console/sale.html", concerts=concerts)
 
+    @page("GET", "/staff/console/sale/then", "operate", carries_on=False)
     async def _part(self, staff: Staff) -> Response:
-        staff.need("operate")
         return await self._shown(staff, "console/then.html")
 
     async def _shown(self, staff: Staff, template: str, **values: object) -> Response:
@@ -58,9 +46,7 @@ class SalePages:
                 sale = checked(answer).read(Sale)
         before, after = (None, None) if sale is None else then.nearby(sale.curve, sale.at)
         second = timedelta(seconds=1)  # a moment stands for the end of its second
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             template,
             status=422 if wrong == "time" else 404 if wrong else 200,
             concert=concert,

@@ -12,59 +12,37 @@ from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, concert_form
 from cludale.pages.desk.asking import SURE
 from cludale.pages.desk.views import Order
-from cludale.pages.site import Site
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 CONTACT = ("name", "email", "phone", "comment")
 
 
-class Aftersale:
+class Aftersale(StaffPages):
     """The forms of an order."""
-
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page, one = self._signing.route, "/staff/orders/{order_id}"
-        return [
-            page("GET", f"{one}/cancel", self._ask_cancel),
-            page("POST", f"{one}/cancel", self._cancel),
-            page("GET", f"{one}/refund", self._show_refund),
-            page("POST", f"{one}/refund", self._refund),
-            page("GET", f"{one}/amend", self._show_amend),
-            page("POST", f"{one}/amend", self._amend),
-            page("GET", f"{one}/billing", self._show_billing),
-            page("POST", f"{one}/billing", self._bill_to),
-            page("POST", f"{one}/invoice", self._invoice),
-            page("GET", f"{one}/resend", self._ask_resend),
-            page("POST", f"{one}/resend", self._resend),
-        ]
 
     # The whole order
 
+    @page("GET", "/staff/orders/{order_id}/cancel", "refund")
     async def _ask_cancel(self, staff: Staff) -> Response:
-        staff.need("refund")
         order = await asking.order(staff, staff.visit.segment)
         return self._confirm(staff, order, "cancel", {}, (*_about(order), *_money("goes-back", order.rest)))
 
+    @page("POST", "/staff/orders/{order_id}/cancel", "refund")
     async def _cancel(self, staff: Staff) -> Response:
-        return await self._do(staff, "refund", "cancel", self._ask_cancel)
+        return await self._do(staff, "cancel", self._ask_cancel)
 
     # A part
 
+    @page("GET", "/staff/orders/{order_id}/refund", "refund")
     async def _show_refund(self, staff: Staff) -> Response:
-        staff.need("refund")
         return self._refunding(staff, await asking.order(staff, staff.visit.segment), {})
 
     def _refunding(
         self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
     ) -> Response:
         return asking.form(
-            self._site,
             staff,
             "desk/refund.html",
             fields,
@@ -74,9 +52,9 @@ class Aftersale:
             lines=() if order.bill is None or len(order.bill.lines) < 2 else order.bill.lines,
         )
 
+    @page("POST", "/staff/orders/{order_id}/refund", "refund")
     async def _refund(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("refund")
         order = await asking.order(staff, staff.visit.segment)
         body, wrong = part_of(order, fields)
         if wrong:
@@ -95,23 +73,23 @@ class Aftersale:
         sent = await asking.send(staff, "POST", refunds, body, sure=fields[SURE], at=_at_fields)
         if sent.wrong:
             return self._refunding(staff, order, fields, sent.wrong)
-        return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=refund")
+        return staff.see(f"/staff/orders/{order.id}?done=refund")
 
     # Who the buyer is
 
+    @page("GET", "/staff/orders/{order_id}/amend", "sell")
     async def _show_amend(self, staff: Staff) -> Response:
-        staff.need("sell")
         order = await asking.order(staff, staff.visit.segment)
         return self._amending(staff, order, {name: getattr(order, name) or "" for name in CONTACT})
 
     def _amending(
         self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
     ) -> Response:
-        return asking.form(self._site, staff, "desk/amend.html", fields, wrong, order=order)
+        return asking.form(staff, "desk/amend.html", fields, wrong, order=order)
 
+    @page("POST", "/staff/orders/{order_id}/amend", "sell")
     async def _amend(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("sell")
         order = await asking.order(staff, staff.visit.segment)
         changed = {
             name: fields[name] or None
@@ -119,19 +97,19 @@ class Aftersale:
             if name in fields and fields[name] != (getattr(order, name) or "")
         }
         if not changed:
-            return self._site.see(staff.visit, f"/staff/orders/{order.id}")
+            return staff.see(f"/staff/orders/{order.id}")
         if SURE not in fields:
             rows = [*_about(order), *((name, value or "-") for name, value in changed.items())]
             return self._confirm(staff, order, "amend", fields, rows)
         sent = await asking.send(staff, "PATCH", path("orders", order.id), changed)
         if sent.wrong:
             return self._amending(staff, order, fields, sent.wrong)
-        return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=amend")
+        return staff.see(f"/staff/orders/{order.id}?done=amend")
 
     # Its invoice
 
+    @page("GET", "/staff/orders/{order_id}/billing", "sell")
     async def _show_billing(self, staff: Staff) -> Response:
-        staff.need("sell")
         order = await asking.order(staff, staff.visit.segment)
         return self._billing(staff, order, {} if order.billing_address is None else order.billing_address.fields)
 
@@ -139,12 +117,12 @@ class Aftersale:
         self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
     ) -> Response:
         among = billing.countries(staff.visit.language.code)
-        return asking.form(self._site, staff, "desk/billing.html", fields, wrong, order=order, countries=among)
+        return asking.form(staff, "desk/billing.html", fields, wrong, order=order, countries=among)
 
+    @page("POST", "/staff/orders/{order_id}/billing", "sell")
     async def _bill_to(self, staff: Staff) -> Response:
         """The postal address that its invoice has from then on."""
         fields = forms.read(staff.visit.request)
-        staff.need("sell")
         order = await asking.order(staff, staff.visit.segment)
         body, wrong = ({"billingAddress": None}, {}) if "remove" in fields else billing.body_of(fields)
         if wrong:
@@ -152,47 +130,45 @@ class Aftersale:
         sent = await asking.send(staff, "PATCH", path("orders", order.id), body, at=billing.at_fields)
         if sent.wrong:
             return self._billing(staff, order, fields, sent.wrong)
-        return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=amend")
+        return staff.see(f"/staff/orders/{order.id}?done=amend")
 
+    @page("POST", "/staff/orders/{order_id}/invoice", "sell")
     async def _invoice(self, staff: Staff) -> Response:
         """One for an order that was paid before there were any; again it changes nothing."""
         forms.read(staff.visit.request)
-        staff.need("sell")
         id = staff.visit.segment
         sent = await asking.send(staff, "POST", path("orders", id, "invoices"))
         if sent.wrong:
-            return self._site.see(staff.visit, f"/staff/orders/{id}?failed={sent.answer.problem.name}")
-        return self._site.see(staff.visit, f"/staff/orders/{id}?done=invoice")
+            return staff.see(f"/staff/orders/{id}?failed={sent.answer.problem.name}")
+        return staff.see(f"/staff/orders/{id}?done=invoice")
 
     # The confirmation
 
+    @page("GET", "/staff/orders/{order_id}/resend", "sell")
     async def _ask_resend(self, staff: Staff) -> Response:
-        staff.need("sell")
         order = await asking.order(staff, staff.visit.segment)
         return self._confirm(staff, order, "resend", {}, (*_about(order), ("email", order.email or "-")))
 
+    @page("POST", "/staff/orders/{order_id}/resend", "sell")
     async def _resend(self, staff: Staff) -> Response:
-        return await self._do(staff, "sell", "resend", self._ask_resend)
+        return await self._do(staff, "resend", self._ask_resend)
 
     # What they have in common
 
     def _confirm(self, staff: Staff, order: Order, what: str, fields: Mapping[str, str], rows: Any) -> Response:
         at = f"/staff/orders/{order.id}"
-        return asking.confirm(
-            self._site, staff, what, fields, rows=rows, back=f"{at}/{what}" if fields else at, tickets=order.held
-        )
+        return asking.confirm(staff, what, fields, rows=rows, back=f"{at}/{what}" if fields else at, tickets=order.held)
 
-    async def _do(self, staff: Staff, scope: str, what: str, ask: Callable[[Staff], Awaitable[Response]]) -> Response:
+    async def _do(self, staff: Staff, what: str, ask: Callable[[Staff], Awaitable[Response]]) -> Response:
         """What needs no more than to be meant."""
         fields = forms.read(staff.visit.request)
-        staff.need(scope)
         if SURE not in fields:
             return await ask(staff)
         id = staff.visit.segment
         sent = await asking.send(staff, "POST", path("orders", id, what), sure=fields[SURE], refused=(409, 429))
         if sent.wrong:
-            return self._site.see(staff.visit, f"/staff/orders/{id}?failed={sent.answer.problem.name}")
-        return self._site.see(staff.visit, f"/staff/orders/{id}?done={what}")
+            return staff.see(f"/staff/orders/{id}?failed={sent.answer.problem.name}")
+        return staff.see(f"/staff/orders/{id}?done={what}")
 
 
 def part_of(order: Order, fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

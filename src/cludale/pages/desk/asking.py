@@ -12,7 +12,7 @@ from cludale.pages import forms
 from cludale.pages.api import Answer, Problem, path
 from cludale.pages.desk.views import Concert, Order
 from cludale.pages.forms import FIELD
-from cludale.pages.site import Missing, Site, checked
+from cludale.pages.site import Missing, checked
 from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
 
@@ -62,18 +62,12 @@ async def order(staff: Staff, id: str) -> Order:
     return checked(await staff.ask("GET", path("orders", id))).read(Order)
 
 
-def shown(site: Site, staff: Staff, template: str, *, status: int = 200, **values: Any) -> Response:
-    """A page of the desk."""
-    return site.private(staff.visit, template, status=status, staff=staff, own=staff.session, **values)
-
-
 def large(staff: Staff) -> dict[str, str]:
     """The fields of a form that has a row for each section. Raises FormRefused."""
     return forms.read(staff.visit.request, most=LARGE_FIELDS, most_bytes=LARGE_BYTES)
 
 
 def form(
-    site: Site,
     staff: Staff,
     template: str,
     fields: Mapping[str, str],
@@ -84,7 +78,7 @@ def form(
 ) -> Response:
     """A form: for the first time, or again with what is wrong with it; `is_late`: somebody else was faster."""
     status = LATE if is_late else 422 if wrong else 200
-    return shown(site, staff, template, status=status, fields=fields, wrong=wrong, is_late=is_late, **values)
+    return staff.shown(template, status=status, fields=fields, wrong=wrong, is_late=is_late, **values)
 
 
 class Sent(NamedTuple):
@@ -124,7 +118,6 @@ async def send(
 
 
 def confirm(
-    site: Site,
     staff: Staff,
     what: str,
     fields: Mapping[str, str],
@@ -139,7 +132,7 @@ def confirm(
     """
     kept = {name: value for name, value in fields.items() if name not in (SURE, FIELD)}
     sure = secrets.token_urlsafe(18)
-    return shown(site, staff, "desk/confirm.html", what=what, fields=kept, sure=sure, rows=rows, back=back, **values)
+    return staff.shown("desk/confirm.html", what=what, fields=kept, sure=sure, rows=rows, back=back, **values)
 
 
 def count(fields: Mapping[str, str], name: str, wrong: dict[str, str], *, most_digits: int = 6) -> int:

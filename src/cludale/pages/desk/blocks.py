@@ -8,30 +8,17 @@ from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking, views
 from cludale.pages.desk.views import Concert
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 
-class Blocks:
+class Blocks(StaffPages):
     """The page of a concert's blocks."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Its routes."""
-        page, one = self._signing.route, "/staff/concerts/{concert_id}"
-        return [
-            page("GET", f"{one}/blocks", self._list),
-            page("POST", f"{one}/blocks", self._make),
-            page("POST", f"{one}/block", self._change),
-        ]
-
+    @page("GET", "/staff/concerts/{concert_id}/blocks", "read")
     async def _list(self, staff: Staff) -> Response:
-        staff.need("read")
         return await self._shown(staff, (await asking.concert(staff, staff.visit.segment)).concert)
 
     async def _shown(
@@ -40,7 +27,6 @@ class Blocks:
         asked = path("concerts", concert.id, "blocks", after=staff.visit.query.get("after"), limit=100)
         found = checked(await staff.ask("GET", asked)).read(views.Blocks)
         return asking.form(
-            self._site,
             staff,
             "desk/blocks.html",
             fields,
@@ -52,20 +38,20 @@ class Blocks:
             names={each.id: each.name or each.id for each in concert.sections},
         )
 
+    @page("POST", "/staff/concerts/{concert_id}/blocks", "catalogue")
     async def _make(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         body, wrong = wanted(fields)
         if not wrong:
             wrong = await _sent(staff, "POST", path("concerts", concert.id, "blocks"), body)
         if not wrong:
-            return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/blocks")
+            return staff.see(f"/staff/concerts/{concert.id}/blocks")
         return await self._shown(staff, concert, fields=fields, wrong=wrong)
 
+    @page("POST", "/staff/concerts/{concert_id}/block", "catalogue")
     async def _change(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         at, block = path("concerts", concert.id, "blocks"), fields.get("block", "")
         if "release" in fields:
@@ -76,7 +62,7 @@ class Blocks:
             if not wrong:
                 wrong = await _sent(staff, "PATCH", at, {"block": block, "seats": seats})
         if not wrong:
-            return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/blocks")
+            return staff.see(f"/staff/concerts/{concert.id}/blocks")
         return await self._shown(staff, concert, wrong={"": next(iter(wrong.values()))})
 
 

@@ -20,9 +20,9 @@ from cludale.pages.desk.typed_seats import SeatReader, body_of
 from cludale.pages.desk.views import Concert
 from cludale.pages.numbered import Numbered
 from cludale.pages.site import NO_STORE, SECURITY, Missing, Site, checked
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 METHODS = ("cash", "terminal", "complimentary")
 PAID_SECONDS = 5
@@ -61,26 +61,15 @@ class Sold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     access_token: str = ""
 
 
-class BoxOffice:
+class BoxOffice(StaffPages):
     """The page of the box office."""
 
     def __init__(self, site: Site, signing: Signing, seats: SeatReader) -> None:
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
         self._seats = seats
 
-    def routes(self) -> list[Route]:
-        """Its routes."""
-        page, one = self._signing.route, "/staff/concerts/{concert_id}/box-office"
-        return [
-            page("GET", one, self._show),
-            page("POST", one, self._sell),
-            page("POST", "/staff/box-office/tickets", self._print),
-            page("GET", "/staff/orders/{order_id}/tickets", self._print_known),
-        ]
-
+    @page("GET", "/staff/concerts/{concert_id}/box-office", "sell")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("sell")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         return await self._form(staff, concert, {"method": "cash"}, {})
 
@@ -89,7 +78,6 @@ class BoxOffice:
     ) -> Response:
         numbered = await self._seats.of(staff, concert)
         return asking.form(
-            self._site,
             staff,
             "desk/box-office.html",
             fields,
@@ -108,9 +96,9 @@ class BoxOffice:
         is_offered = answer.status == 200 and answer.read(Offered).invoices
         return billing.countries(staff.visit.language.code) if is_offered else ()
 
+    @page("POST", "/staff/concerts/{concert_id}/box-office", "sell")
     async def _sell(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("sell")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         numbered = await self._seats.of(staff, concert) if fields.get("seats") else None
         body, wrong = sale(concert, fields, numbered)
@@ -132,9 +120,7 @@ class BoxOffice:
         answer = await self._site.ask(staff.visit, "GET", at, token=placed.access_token)
         order = answer.read(Sold) if answer.status == 200 else placed
         token, is_free = placed.access_token, body["method"] == "complimentary"
-        return asking.shown(
-            self._site, staff, "desk/sold.html", concert=concert, order=order, token=token, is_free=is_free
-        )
+        return staff.shown("desk/sold.html", concert=concert, order=order, token=token, is_free=is_free)
 
     async def _ask(
         self, staff: Staff, concert: Concert, fields: Mapping[str, str], body: Mapping[str, Any]
@@ -160,21 +146,19 @@ class BoxOffice:
         if billed := body.get("billingAddress"):
             rows.append(("billed-to", ", ".join(billed.values())))
         back = f"/staff/concerts/{concert.id}/box-office"
-        return asking.confirm(
-            self._site, staff, "sell", kept, rows=rows, back=back, bill=bill, total_unknown=is_unknown
-        )
+        return asking.confirm(staff, "sell", kept, rows=rows, back=back, bill=bill, total_unknown=is_unknown)
 
     # Printed
 
+    @page("POST", "/staff/box-office/tickets", "sell")
     async def _print(self, staff: Staff) -> Response:
         """With the order's own token."""
         fields = forms.read(staff.visit.request)
-        staff.need("sell")
         return await self._tickets(staff, fields.get("order", ""), token=fields.get("token", ""))
 
+    @page("GET", "/staff/orders/{order_id}/tickets", "read")
     async def _print_known(self, staff: Staff) -> Response:
         """With the right to read it."""
-        staff.need("read")
         return await self._tickets(staff, staff.visit.segment, token=staff.token)
 
     async def _tickets(self, staff: Staff, order: str, *, token: str) -> Response:

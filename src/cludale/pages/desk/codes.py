@@ -7,32 +7,19 @@ from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, concert_form, views
 from cludale.pages.desk.views import Concert
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 LIMITS = ("maxUses", "maxTickets")
 
 
-class Codes:
+class Codes(StaffPages):
     """The page of a concert's codes."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Its routes."""
-        page, one = self._signing.route, "/staff/concerts/{concert_id}"
-        return [
-            page("GET", f"{one}/codes", self._list),
-            page("POST", f"{one}/codes", self._make),
-            page("POST", f"{one}/code-limits", self._change),
-        ]
-
+    @page("GET", "/staff/concerts/{concert_id}/codes", "read")
     async def _list(self, staff: Staff) -> Response:
-        staff.need("read")
         return await self._shown(staff, (await asking.concert(staff, staff.visit.segment)).concert)
 
     async def _shown(
@@ -43,7 +30,6 @@ class Codes:
         found = answer.read(views.Codes)
         hidden = [each for each in (concert.pricing or {}).get("categories", ()) if each.get("hidden")]
         return asking.form(
-            self._site,
             staff,
             "desk/codes.html",
             fields,
@@ -55,28 +41,28 @@ class Codes:
             currency=concert.sections[0].price.currency if concert.sections else "EUR",
         )
 
+    @page("POST", "/staff/concerts/{concert_id}/codes", "catalogue")
     async def _make(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         body, wrong = terms(concert, fields)
         if not wrong:
             sent = await asking.send(staff, "POST", path("concerts", concert.id, "codes"), body, at=_at_fields)
             if not sent.wrong:
-                return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/codes")
+                return staff.see(f"/staff/concerts/{concert.id}/codes")
             wrong = dict(sent.wrong)
         return await self._shown(staff, concert, fields=fields, wrong=wrong)
 
+    @page("POST", "/staff/concerts/{concert_id}/code-limits", "catalogue")
     async def _change(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         wrong: dict[str, str] = {}
         body = {"code": fields.get("code", ""), **_limits(fields, wrong), "endsAt": fields.get("endsAt") or None}
         if not wrong:
             wrong = dict((await asking.send(staff, "PATCH", path("concerts", concert.id, "codes"), body)).wrong)
             if not wrong:
-                return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/codes")
+                return staff.see(f"/staff/concerts/{concert.id}/codes")
         return await self._shown(staff, concert, wrong={"": next(iter(wrong.values()))})
 
 

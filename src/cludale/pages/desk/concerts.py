@@ -12,9 +12,9 @@ from cludale.pages.desk.takings import Takings
 from cludale.pages.desk.views import Concert, Found, Progress, Report
 from cludale.pages.shop import button
 from cludale.pages.site import Site, checked
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 ENOUGH = 20
 """Concerts on a page, at least, where there are so many."""
@@ -23,33 +23,22 @@ MOST_PAGES = 8
 """Of the API's: among others' concerts one's own may be far apart."""
 
 
-class Concerts:
+class Concerts(StaffPages):
     """The list and the page of a concert."""
 
     def __init__(self, site: Site, signing: Signing, takings: Takings) -> None:
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
         self._takings = takings
 
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff", self._list),
-            page("GET", "/staff/concerts/{concert_id}", self._show),
-            page("GET", "/staff/concerts/{concert_id}/figures", self._figures, carries_on=False),
-        ]
-
+    @page("GET", "/staff")
     async def _list(self, staff: Staff) -> Response:
         if not staff.may("read", "catalogue"):
-            return self._site.see(staff.visit, "/staff/session")
+            return staff.see("/staff/session")
         visit = staff.visit
         artist, is_past = visit.query.get("artist", "")[:200].strip(), visit.query.get("when") == "past"
         concerts, following = await self._own(staff, artist, visit.query.get("after"), is_past=is_past)
         report = await self._takings.get(staff, "concert") if staff.may("read") and concerts else None
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "desk/concerts.html",
             concerts=concerts,
             money=by_concert(report),
@@ -81,11 +70,10 @@ class Concerts:
                 break
         return found, after
 
+    @page("GET", "/staff/concerts/{concert_id}")
     async def _show(self, staff: Staff) -> Response:
         concert, tag = await asking.concert(staff, staff.visit.segment)
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "desk/concert.html",
             concert=concert,
             tag=tag,
@@ -100,11 +88,12 @@ class Concerts:
             **await self._sold(staff, concert),
         )
 
+    @page("GET", "/staff/concerts/{concert_id}/figures", carries_on=False)
     async def _figures(self, staff: Staff) -> Response:
         concert, _ = await asking.concert(staff, staff.visit.segment)
         progress = await self._progress(staff, concert)
         sold = await self._sold(staff, concert)
-        return asking.shown(self._site, staff, "desk/figures.html", concert=concert, progress=progress, **sold)
+        return staff.shown("desk/figures.html", concert=concert, progress=progress, **sold)
 
     async def _sold(self, staff: Staff, concert: Concert) -> dict[str, Any]:
         if not staff.may("read"):

@@ -1,12 +1,11 @@
 """Orders and sales as files for a spreadsheet, through the session of who asks: the API itself takes no cookie."""
 
 from cludale.pages.api import path
-from cludale.pages.desk import asking
 from cludale.pages.desk.orders import STATUSES
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response, Stream
-from cludale.web.routing import Route
 
 FILES = {
     "orders": ("orders", "export"),
@@ -22,26 +21,15 @@ FORMATS = {
 }
 
 
-class Exports:
+class Exports(StaffPages):
     """The page of the exports, and their files."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [page("GET", "/staff/exports", self._show), page("GET", "/staff/exports/file", self._file)]
-
+    @page("GET", "/staff/exports", "read")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("read")
         return self._page(staff)
 
     def _page(self, staff: Staff, wrong: str = "") -> Response:
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "desk/exports.html",
             status=422 if wrong else 200,
             fields=staff.visit.query,
@@ -49,6 +37,7 @@ class Exports:
             statuses=STATUSES,
         )
 
+    @page("GET", "/staff/exports/file")
     async def _file(self, staff: Staff) -> Response | Stream:
         query = staff.visit.query
         what, format = query.get("what", "orders"), query.get("format", "csv")

@@ -19,9 +19,9 @@ from cludale.pages.desk.views import Concert
 from cludale.pages.guest_files import NamedFile, has_seats, with_ids
 from cludale.pages.seat_names import NoSuchSeats
 from cludale.pages.site import Site, checked
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 PAGE = 25
 MOST_BYTES = 700_000
@@ -78,37 +78,25 @@ class Came(NamedTuple):
     last_at: datetime | None
 
 
-class GuestPages:
+class GuestPages(StaffPages):
     """The pages of guest lists."""
 
     def __init__(self, site: Site, signing: Signing, seats: SeatReader) -> None:
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
         self._seats = seats
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page, one = self._signing.route, "/staff/concerts/{concert_id}/guests"
-        return [
-            page("GET", one, self._show),
-            page("POST", one, self._find),
-            page("POST", f"{one}-new", self._add),
-            page("POST", f"{one}-file", self._take_file, most_bytes=MOST_BYTES),
-            page("GET", "/staff/guests/{order_id}/remove", self._ask_remove),
-            page("POST", "/staff/guests/{order_id}/remove", self._remove),
-        ]
 
     # Who is on it
 
+    @page("GET", "/staff/concerts/{concert_id}/guests")
     async def _show(self, staff: Staff) -> Response:
         if not staff.may("read"):
             staff.need("sell")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         return await self._page(staff, concert, {}, after=staff.visit.query.get("after"))
 
+    @page("POST", "/staff/concerts/{concert_id}/guests", "read")
     async def _find(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("read")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         after = fields.get("after") or None
         return await self._page(staff, concert, {}, search=fields.get("search", "")[:200], after=after)
@@ -133,7 +121,6 @@ class GuestPages:
             came = dict(zip(ids, await asyncio.gather(*(self._came(staff, id) for id in ids)), strict=True))
         numbered = await self._seats.of(staff, concert) if staff.may("sell") else None
         return asking.form(
-            self._site,
             staff,
             "desk/guests.html",
             fields,
@@ -159,9 +146,9 @@ class GuestPages:
 
     # Put on
 
+    @page("POST", "/staff/concerts/{concert_id}/guests-new", "sell")
     async def _add(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("sell")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         wrong: dict[str, str] = {} if fields.get("name") else {"name": "needed"}
         guest: dict[str, Any] = {name: fields[name] for name in _FIELDS if fields.get(name)}
@@ -178,10 +165,10 @@ class GuestPages:
             return await self._page(staff, concert, fields, sent.wrong)
         return await self._page(staff, concert, {}, came_of=sent.answer.read(Added))
 
+    @page("POST", "/staff/concerts/{concert_id}/guests-file", "sell", most_bytes=MOST_BYTES)
     async def _take_file(self, staff: Staff) -> Response:
         """A file is shown with what would become of each of its guests; sent on from there, they are put on."""
         fields, files = forms.read_files(staff.visit.request, most_bytes=MOST_BYTES)
-        staff.need("sell")
         concert, _ = await asking.concert(staff, staff.visit.segment)
         text, wrong = _text(fields, files)
         if wrong:
@@ -198,9 +185,7 @@ class GuestPages:
         found = sent.answer.read(Added)
         if is_sure:
             return await self._page(staff, concert, {}, came_of=found)
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "desk/guests-file.html",
             concert=concert,
             found=found,
@@ -215,21 +200,21 @@ class GuestPages:
 
     # Taken off
 
+    @page("GET", "/staff/guests/{order_id}/remove", "sell")
     async def _ask_remove(self, staff: Staff) -> Response:
-        staff.need("sell")
         order = await asking.order(staff, staff.visit.segment)
         rows = (("name", order.name or "-"), ("tickets", str(order.held)))
         fields, back = {"concert": order.concert_id}, f"/staff/concerts/{order.concert_id}/guests"
-        return asking.confirm(self._site, staff, "remove-guest", fields, rows=rows, back=back)
+        return asking.confirm(staff, "remove-guest", fields, rows=rows, back=back)
 
+    @page("POST", "/staff/guests/{order_id}/remove", "sell")
     async def _remove(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("sell")
         if SURE not in fields:
             return await self._ask_remove(staff)
         checked(await staff.ask("POST", path(*_GUESTS, staff.visit.segment, "remove")))
         concert = fields.get("concert", "")
-        return self._site.see(staff.visit, f"{path('staff', 'concerts', concert, 'guests', gone=1)}")
+        return staff.see(f"{path('staff', 'concerts', concert, 'guests', gone=1)}")
 
 
 def seats_short(concert: Concert, guests: Sequence[Guest], taken: Sequence[str] = ()) -> dict[int, str]:

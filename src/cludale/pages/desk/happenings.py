@@ -8,10 +8,10 @@ from cludale.kernel.times import parse_date, rfc3339
 from cludale.pages.api import path
 from cludale.pages.desk import asking, story
 from cludale.pages.desk.views import Concert, Happening, Happenings
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 KINDS: Mapping[str, Sequence[str]] = {
     "sold": ("SeatsSold", "SeatsReturned", "SeatsReleased"),
@@ -26,19 +26,11 @@ PAGE, ENOUGH, MOST_PAGES = 100, 50, 6
 """Events of the API's pages, so many that are shown at least if there are, and pages that one request looks through."""
 
 
-class HappeningPages:
+class HappeningPages(StaffPages):
     """The page of the events behind a concert's figures."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Its route."""
-        return [self._signing.route("GET", "/staff/concerts/{concert_id}/events", self._show)]
-
+    @page("GET", "/staff/concerts/{concert_id}/events", "read")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("read")
         query = staff.visit.query
         concert, _ = await asking.concert(staff, staff.visit.segment)
         kind = query["kind"] if query.get("kind") in KINDS else "all"
@@ -49,9 +41,7 @@ class HappeningPages:
         asked = {"type": type, "concertId": concert.id, "since": since, "until": until}
         found, following = await self._found(staff, asked, section, query.get("after"))
         here = {"kind": kind, "type": type, "section": section or None, "day": day if since else None}
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "desk/events.html",
             concert=concert,
             kind=kind,

@@ -11,10 +11,10 @@ from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking, price_form
 from cludale.pages.desk.zones import ZONES
-from cludale.pages.site import NO_STORE, SECURITY, Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import NO_STORE, SECURITY, checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 AT, SETTINGS_AT = "/staff/invoices", "/staff/invoice-settings"
 KINDS = ("invoice", "credit-note")
@@ -71,25 +71,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return {**fields, "taxPercent": percent, "revision": str(self.revision), **({"on": "1"} if self.on else {})}
 
 
-class InvoicePages:
+class InvoicePages(StaffPages):
     """The pages of invoices."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", AT, self._list),
-            page("GET", f"{AT}/{{invoice_id}}", self._print),
-            page("GET", SETTINGS_AT, self._settings),
-            page("POST", SETTINGS_AT, self._say),
-        ]
-
+    @page("GET", AT, "read")
     async def _list(self, staff: Staff) -> Response:
-        staff.need("read")
         query = staff.visit.query
         wrong: dict[str, str] = {}
         year = asking.count(query, "year", wrong, most_digits=4) or None
@@ -101,7 +87,6 @@ class InvoicePages:
             sorted_so = path(*_INVOICES, **asked, sort="-issuedAt", after=query.get("after"), limit=PAGE)
             found = checked(await staff.ask("GET", sorted_so)).read(Invoices)
         return asking.form(
-            self._site,
             staff,
             "desk/invoices.html",
             query,
@@ -114,8 +99,8 @@ class InvoicePages:
             following=found.next and path(**here, after=found.next),
         )
 
+    @page("GET", f"{AT}/{{invoice_id}}", "read")
     async def _print(self, staff: Staff) -> Response:
-        staff.need("read")
         id = staff.visit.segment
         answer = checked(await staff.ask("GET", f"{path(*_INVOICES, id)}.pdf"))
         named = ("content-disposition", f'attachment; filename="{id}.pdf"')
@@ -126,8 +111,8 @@ class InvoicePages:
     async def _said(self, staff: Staff) -> Settings:
         return checked(await staff.ask("GET", path(*_INVOICES, "settings"))).read(Settings)
 
+    @page("GET", SETTINGS_AT, "catalogue")
     async def _settings(self, staff: Staff) -> Response:
-        staff.need("catalogue")
         if not staff.may("read"):
             staff.need("read")
         return self._saying(staff, (await self._said(staff)).fields, {})
@@ -137,7 +122,6 @@ class InvoicePages:
     ) -> Response:
         done = staff.visit.query.get("done", "")
         return asking.form(
-            self._site,
             staff,
             "desk/invoice-settings.html",
             fields,
@@ -148,9 +132,9 @@ class InvoicePages:
             done=done,
         )
 
+    @page("POST", SETTINGS_AT, "catalogue")
     async def _say(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         body, wrong = settings(fields)
         if wrong:
             return self._saying(staff, fields, wrong)
@@ -160,7 +144,7 @@ class InvoicePages:
             return self._saying(staff, {**fields, "revision": str(now.revision)}, {}, is_late=True)
         if sent.wrong:
             return self._saying(staff, fields, sent.wrong)
-        return self._site.see(staff.visit, f"{SETTINGS_AT}?done=1")
+        return staff.see(f"{SETTINGS_AT}?done=1")
 
 
 def settings(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -17,9 +17,9 @@ from cludale.pages.desk.views import Order
 from cludale.pages.numbered import MOST_TYPED
 from cludale.pages.seat_names import Fault
 from cludale.pages.site import Missing, Site
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 _AT = {"first.order": "", "first.seats": "seats", "second.order": "other", "second.seats": "theirs"}
 """Where a swap's refusals stand in the form."""
@@ -28,25 +28,19 @@ MEANT = "meant"
 """The field of the second form that has what the API is to be told."""
 
 
-class Moving:
+class Moving(StaffPages):
     """The form by which seats are moved."""
 
     def __init__(self, site: Site, signing: Signing, seats: SeatReader) -> None:
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
         self._seats = seats
 
-    def routes(self) -> list[Route]:
-        """Its routes."""
-        page, at = self._signing.route, "/staff/orders/{order_id}/move"
-        return [page("GET", at, self._show), page("POST", at, self._move)]
-
+    @page("GET", "/staff/orders/{order_id}/move", "sell")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("sell")
         return self._form(staff, await self._order(staff), {})
 
     def _form(self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: Mapping[str, str] = {}) -> Response:
-        return asking.form(self._site, staff, "desk/move.html", fields, wrong, order=order, most=MOST_TYPED)
+        return asking.form(staff, "desk/move.html", fields, wrong, order=order, most=MOST_TYPED)
 
     async def _order(self, staff: Staff) -> Order:
         """The order, if its seats have numbers. Raises Missing."""
@@ -55,9 +49,9 @@ class Moving:
             raise Missing
         return order
 
+    @page("POST", "/staff/orders/{order_id}/move", "sell")
     async def _move(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("sell")
         order = await self._order(staff)
         # Sent twice it says the same twice, though the order has other seats by then: names are looked up once.
         body = _meant(fields)
@@ -70,13 +64,13 @@ class Moving:
             rows = [("order", order.id), *((name, fields[name]) for name in names if fields.get(name))]
             kept = {**fields, MEANT: msgspec.json.encode(body).decode()}
             at = f"/staff/orders/{order.id}/move"
-            return asking.confirm(self._site, staff, "move", kept, rows=rows, back=at)
+            return asking.confirm(staff, "move", kept, rows=rows, back=at)
         what = "swap" if "second" in body else "move"
         at = path("concerts", order.concert_id, "seats", what)
         sent = await asking.send(staff, "POST", at, body, sure=fields[SURE], at=_at_fields)
         if sent.wrong:
             return self._form(staff, order, fields, sent.wrong)
-        return self._site.see(staff.visit, f"/staff/orders/{order.id}?done=move")
+        return staff.see(f"/staff/orders/{order.id}?done=move")
 
     async def _body(
         self, staff: Staff, order: Order, fields: Mapping[str, str], wrong: dict[str, str]

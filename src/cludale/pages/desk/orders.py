@@ -14,10 +14,10 @@ from cludale.pages.api import path
 from cludale.pages.desk import asking, story
 from cludale.pages.desk.invoices import Invoices
 from cludale.pages.desk.views import Cart, Concert, Order, Orders, Story
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 STATUSES = ("Pending", "Reserved", "Paid", "Cancelled")
 PAGE = 50
@@ -37,35 +37,23 @@ class _Asked(NamedTuple):
     wrong: Mapping[str, str]
 
 
-class OrderPages:
+class OrderPages(StaffPages):
     """The search, and the page of an order."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/orders", self._find),
-            page("POST", "/staff/orders", self._find_by_form),
-            page("GET", "/staff/orders/{order_id}", self._show),
-        ]
-
+    @page("GET", "/staff/orders", "read")
     async def _find(self, staff: Staff) -> Response:
         fields = {name: staff.visit.query.get(name, "") for name in FIELDS if name not in PRIVATE}
         return await self._found(staff, fields, staff.visit.query.get("after"))
 
+    @page("POST", "/staff/orders", "read")
     async def _find_by_form(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
         if not any(fields.get(name) for name in PRIVATE):
             asked = {name: fields.get(name) or None for name in (*FIELDS, "after")}
-            return self._site.see(staff.visit, f"/staff/orders{path(**asked)}")
+            return staff.see(f"/staff/orders{path(**asked)}")
         return await self._found(staff, fields, fields.get("after") or None)
 
     async def _found(self, staff: Staff, fields: Mapping[str, str], after: str | None) -> Response:
-        staff.need("read")
         asked, wrong = _asked(fields)
         found: list[Order] = []
         following: str | None = None
@@ -82,9 +70,7 @@ class OrderPages:
                 if following is None or len(found) >= PAGE // 2:
                     break
         following = None if wrong else following
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "desk/orders.html",
             status=422 if wrong else 200,
             orders=found,
@@ -98,17 +84,15 @@ class OrderPages:
             onward=path(**{**{n: fields.get(n) or None for n in FIELDS if n not in PRIVATE}, "after": following}),
         )
 
+    @page("GET", "/staff/orders/{order_id}", "read")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("read")
         order = await asking.order(staff, staff.visit.segment)
         told = await staff.ask("GET", path("audit", "orders", order.id))
         events = told.read(Story).items if told.status == 200 else ()
         answer = await staff.ask("GET", path("concerts", order.concert_id))
         concert = answer.read(Concert) if answer.status == 200 else None
         billed = await staff.ask("GET", path("orders", order.id, "invoices"))
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             "desk/order.html",
             order=order,
             concert="" if concert is None else concert.name,

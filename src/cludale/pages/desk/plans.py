@@ -10,10 +10,9 @@ from cludale.pages.desk.concert_form import FIRST_ROWS, MORE_ROWS, MOST_ROWS, Ro
 from cludale.pages.desk.seat_plans import rows_with
 from cludale.pages.desk.views import Concert
 from cludale.pages.desk.zones import ZONES
-from cludale.pages.site import Site
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 NEXT: Mapping[str, Sequence[str]] = {
     "draft": ("draft", "listed", "unlisted"),
@@ -24,38 +23,13 @@ NEXT: Mapping[str, Sequence[str]] = {
 """What a status may be changed to in the form; moving and calling off have pages of their own."""
 
 
-class Plans:
+class Plans(StaffPages):
     """The forms of a concert."""
-
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page, one = self._signing.route, "/staff/concerts/{concert_id}"
-        return [
-            page("GET", "/staff/new-concert", self._new),
-            page("POST", "/staff/new-concert", self._make, most_bytes=asking.LARGE_BYTES),
-            page("GET", f"{one}/change", self._show_change),
-            page("POST", f"{one}/change", self._change, most_bytes=asking.LARGE_BYTES),
-            page("GET", f"{one}/seats", self._show_seats),
-            page("POST", f"{one}/seats", self._change_seats, most_bytes=asking.LARGE_BYTES),
-            page("GET", f"{one}/postpone", self._show_postpone),
-            page("POST", f"{one}/postpone", self._postpone),
-            page("GET", f"{one}/call-off", self._show_call_off),
-            page("POST", f"{one}/call-off", self._call_off),
-        ]
-
-    async def _seen(self, staff: Staff, scope: str) -> Seen:
-        """The concert that the page is about, for who has this scope. Raises Forbidden, Missing."""
-        staff.need(scope)
-        return await asking.concert(staff, staff.visit.segment)
 
     # Made and copied
 
+    @page("GET", "/staff/new-concert", "catalogue")
     async def _new(self, staff: Staff) -> Response:
-        staff.need("catalogue")
         like = staff.visit.query.get("like")
         if like is None:
             fields = {"status": "draft", "currency": "EUR", "zone": staff.visit.query.get("zone", "")}
@@ -71,7 +45,6 @@ class Plans:
     ) -> Response:
         sure = fields.get(SURE) or forms.new_seed()
         return asking.form(
-            self._site,
             staff,
             "desk/new.html",
             fields,
@@ -83,9 +56,9 @@ class Plans:
             concert=None,
         )
 
+    @page("POST", "/staff/new-concert", "catalogue", most_bytes=asking.LARGE_BYTES)
     async def _make(self, staff: Staff) -> Response:
         fields = asking.large(staff)
-        staff.need("catalogue")
         rows = concert_form.rows(fields)
         if "more" in fields:
             return self._making(staff, fields, [*rows, *[Row("", "", "", "")] * MORE_ROWS][:MOST_ROWS])
@@ -104,12 +77,13 @@ class Plans:
             if sent.answer.problem.name == "idempotency-key-reused":  # it is another concert by now: another decision
                 fields = {**fields, SURE: ""}
             return self._making(staff, fields, rows, sent.wrong)
-        return self._site.see(staff.visit, f"/staff/concerts/{sent.answer.read(Concert).id}")
+        return staff.see(f"/staff/concerts/{sent.answer.read(Concert).id}")
 
     # Changed
 
+    @page("GET", "/staff/concerts/{concert_id}/change", "catalogue")
     async def _show_change(self, staff: Staff) -> Response:
-        seen = await self._seen(staff, "catalogue")
+        seen = await asking.concert(staff, staff.visit.segment)
         return self._changing(staff, seen, concert_form.shown(seen.concert))
 
     def _changing(
@@ -123,7 +97,6 @@ class Plans:
     ) -> Response:
         """`other`: what somebody else has changed meanwhile, or may have."""
         return asking.form(
-            self._site,
             staff,
             "desk/change.html",
             {**concert_form.shown(seen.concert), **fields},
@@ -136,8 +109,9 @@ class Plans:
             statuses=NEXT.get(seen.concert.status, (seen.concert.status,)),
         )
 
+    @page("POST", "/staff/concerts/{concert_id}/change", "catalogue", most_bytes=asking.LARGE_BYTES)
     async def _change(self, staff: Staff) -> Response:
-        fields, seen = asking.large(staff), await self._seen(staff, "catalogue")
+        fields, seen = asking.large(staff), await asking.concert(staff, staff.visit.segment)
         concert = seen.concert
         if fields.get("tag") != seen.tag:
             return self._changing(staff, seen, fields, other=concert_form.differing(concert, fields))
@@ -152,12 +126,13 @@ class Plans:
                 return self._changing(staff, seen, fields, other=concert_form.differing(seen.concert, fields))
             if sent.wrong:
                 return self._changing(staff, seen, fields, wrong=sent.wrong)
-        return self._site.see(staff.visit, f"/staff/concerts/{concert.id}")
+        return staff.see(f"/staff/concerts/{concert.id}")
 
     # Seats and prices
 
+    @page("GET", "/staff/concerts/{concert_id}/seats", "catalogue")
     async def _show_seats(self, staff: Staff) -> Response:
-        return self._seats(staff, await self._seen(staff, "catalogue"), {})
+        return self._seats(staff, await asking.concert(staff, staff.visit.segment), {})
 
     def _seats(
         self,
@@ -177,7 +152,6 @@ class Plans:
             for i, each in enumerate(seen.concert.sections)
         ]
         return asking.form(
-            self._site,
             staff,
             "desk/seats.html",
             fields,
@@ -188,8 +162,9 @@ class Plans:
             rows=rows,
         )
 
+    @page("POST", "/staff/concerts/{concert_id}/seats", "catalogue", most_bytes=asking.LARGE_BYTES)
     async def _change_seats(self, staff: Staff) -> Response:
-        fields, seen = asking.large(staff), await self._seen(staff, "catalogue")
+        fields, seen = asking.large(staff), await asking.concert(staff, staff.visit.segment)
         if fields.get("tag") != seen.tag:
             return self._seats(staff, seen, fields, is_late=True)
         try:
@@ -213,12 +188,13 @@ class Plans:
                 seen = await asking.concert(staff, seen.concert.id)
                 why = {} if sent.is_late else sent.wrong
                 return self._seats(staff, seen, fields, wrong=why, is_late=sent.is_late)
-        return self._site.see(staff.visit, f"/staff/concerts/{seen.concert.id}")
+        return staff.see(f"/staff/concerts/{seen.concert.id}")
 
     # Moved
 
+    @page("GET", "/staff/concerts/{concert_id}/postpone", "catalogue")
     async def _show_postpone(self, staff: Staff) -> Response:
-        return self._postponing(staff, await self._seen(staff, "catalogue"), {})
+        return self._postponing(staff, await asking.concert(staff, staff.visit.segment), {})
 
     def _postponing(
         self,
@@ -230,7 +206,6 @@ class Plans:
         is_late: bool = False,
     ) -> Response:
         return asking.form(
-            self._site,
             staff,
             "desk/postpone.html",
             fields,
@@ -240,8 +215,9 @@ class Plans:
             tag=seen.tag,
         )
 
+    @page("POST", "/staff/concerts/{concert_id}/postpone", "catalogue")
     async def _postpone(self, staff: Staff) -> Response:
-        fields, seen = asking.large(staff), await self._seen(staff, "catalogue")
+        fields, seen = asking.large(staff), await asking.concert(staff, staff.visit.segment)
         concert = seen.concert
         if fields.get("tag") != seen.tag:  # a form that is sent twice moves it once
             return self._postponing(staff, seen, fields, is_late=True)
@@ -255,37 +231,39 @@ class Plans:
             day = (f"{fields.get('date', '')} {fields.get('date-time', '')}").strip()
             rows = (("concert", concert.name), ("date", day or "-"), ("reason", fields["reason"]))
             return asking.confirm(
-                self._site, staff, "postpone", fields, rows=rows, back=f"{at}/postpone", tickets=concert.sold_seats
+                staff, "postpone", fields, rows=rows, back=f"{at}/postpone", tickets=concert.sold_seats
             )
         sent = await asking.send(staff, "POST", path("concerts", concert.id, "postpone"), body)
         if sent.wrong:
             return self._postponing(staff, seen, fields, wrong=sent.wrong)
-        return self._site.see(staff.visit, at)
+        return staff.see(at)
 
     # Called off
 
+    @page("GET", "/staff/concerts/{concert_id}/call-off", "refund")
     async def _show_call_off(self, staff: Staff) -> Response:
-        return self._calling_off(staff, (await self._seen(staff, "refund")).concert, {})
+        return self._calling_off(staff, (await asking.concert(staff, staff.visit.segment)).concert, {})
 
     def _calling_off(
         self, staff: Staff, concert: Concert, fields: Mapping[str, str], wrong: Mapping[str, str] = {}
     ) -> Response:
-        return asking.form(self._site, staff, "desk/call-off.html", fields, wrong, concert=concert)
+        return asking.form(staff, "desk/call-off.html", fields, wrong, concert=concert)
 
+    @page("POST", "/staff/concerts/{concert_id}/call-off", "refund")
     async def _call_off(self, staff: Staff) -> Response:
-        fields, (concert, _) = asking.large(staff), await self._seen(staff, "refund")
+        fields, (concert, _) = asking.large(staff), await asking.concert(staff, staff.visit.segment)
         at = f"/staff/concerts/{concert.id}"
         if not fields.get("reason"):
             return self._calling_off(staff, concert, fields, {"reason": "needed"})
         if SURE not in fields:
             rows = (("concert", concert.name), ("date", concert.date[:10]), ("reason", fields["reason"]))
             return asking.confirm(
-                self._site, staff, "call-off", fields, rows=rows, back=f"{at}/call-off", tickets=concert.sold_seats
+                staff, "call-off", fields, rows=rows, back=f"{at}/call-off", tickets=concert.sold_seats
             )
         sent = await asking.send(staff, "POST", path("concerts", concert.id, "cancel"), {"reason": fields["reason"]})
         if sent.wrong:
             return self._calling_off(staff, concert, fields, sent.wrong)
-        return self._site.see(staff.visit, at)
+        return staff.see(at)
 
 
 def _at_fields(numbers: Sequence[int] = ()) -> Callable[[Problem], Mapping[str, str]]:

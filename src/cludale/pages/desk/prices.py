@@ -7,26 +7,16 @@ from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, price_form
 from cludale.pages.desk.asking import Seen
 from cludale.pages.desk.concert_form import Wrong
-from cludale.pages.site import Site
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 
-class Prices:
+class Prices(StaffPages):
     """The page of a price list."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Its routes."""
-        page, one = self._signing.route, "/staff/concerts/{concert_id}/prices"
-        return [page("GET", one, self._show), page("POST", one, self._change, most_bytes=price_form.MOST_BYTES)]
-
+    @page("GET", "/staff/concerts/{concert_id}/prices", "catalogue")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("catalogue")
         seen = await asking.concert(staff, staff.visit.segment)
         return self._form(staff, seen, price_form.shown(seen.concert))
 
@@ -42,7 +32,6 @@ class Prices:
     ) -> Response:
         rows = price_form.rows(fields, more=more)
         return asking.form(
-            self._site,
             staff,
             "desk/prices.html",
             fields,
@@ -55,9 +44,9 @@ class Prices:
             categories=[(row["id"], row["name"]) for row in rows[price_form.CATEGORY] if row["name"]],
         )
 
+    @page("POST", "/staff/concerts/{concert_id}/prices", "catalogue", most_bytes=price_form.MOST_BYTES)
     async def _change(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request, most=price_form.MOST_FIELDS, most_bytes=price_form.MOST_BYTES)
-        staff.need("catalogue")
         seen = await asking.concert(staff, staff.visit.segment)
         if fields.get("more") in price_form.KINDS:
             return self._form(staff, Seen(seen.concert, fields.get("tag", "")), fields, more=fields["more"])
@@ -80,7 +69,7 @@ class Prices:
                 return self._form(staff, await asking.concert(staff, seen.concert.id), fields, is_late=True)
             if sent.wrong:
                 return self._form(staff, seen, fields, sent.wrong)
-        return self._site.see(staff.visit, f"/staff/concerts/{seen.concert.id}")
+        return staff.see(f"/staff/concerts/{seen.concert.id}")
 
 
 def _at_fields(problem: Problem, told: price_form.Told) -> dict[str, str]:

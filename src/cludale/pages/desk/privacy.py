@@ -13,10 +13,10 @@ from cludale.pages import forms
 from cludale.pages.api import path
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 PAGE, MOST_PAGES = 200, 20
 """Orders of the API's pages, and how many of these one request reads; then the person is asked to go on."""
@@ -45,46 +45,33 @@ class Found(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
-class Privacy:
+class Privacy(StaffPages):
     """The page of privacy requests."""
 
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Its routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/privacy", self._show),
-            page("POST", "/staff/privacy", self._find),
-            page("POST", "/staff/privacy/erase", self._erase),
-        ]
-
+    @page("GET", "/staff/privacy", "privacy")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("privacy")
         return self._page(staff, {})
 
     def _page(self, staff: Staff, fields: Mapping[str, str], *, status: int = 200, **values: Any) -> Response:
         shown = {"kept": None, "erased": None, "is_all": True, "wrong": {}, **values}
-        return asking.shown(self._site, staff, "desk/privacy.html", status=status, fields=fields, **shown)
+        return staff.shown("desk/privacy.html", status=status, fields=fields, **shown)
 
+    @page("POST", "/staff/privacy", "privacy")
     async def _find(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("privacy")
         kept, is_all, wrong = await self._of(staff, "export", fields)
         return self._page(staff, fields, status=422 if wrong else 200, kept=kept, is_all=is_all, wrong=wrong)
 
+    @page("POST", "/staff/privacy/erase", "privacy")
     async def _erase(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("privacy")
         if SURE not in fields:
             kept, _, wrong = await self._of(staff, "export", fields)
             if wrong:
                 return self._page(staff, fields, status=422, wrong=wrong)
             whom = fields.get("email") or fields.get("user", "")
             rows = (("buyer", whom), ("orders", str(len(kept))))
-            return asking.confirm(self._site, staff, "erase", fields, rows=rows, back="/staff/privacy", tickets=0)
+            return asking.confirm(staff, "erase", fields, rows=rows, back="/staff/privacy", tickets=0)
         erased, is_all, wrong = await self._of(staff, "erase", fields)
         return self._page(staff, {}, status=422 if wrong else 200, erased=erased, is_all=is_all, wrong=wrong)
 

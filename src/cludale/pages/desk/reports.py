@@ -12,10 +12,10 @@ from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
 from cludale.pages.desk.zones import ZONES
-from cludale.pages.site import Missing, Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import Missing, checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 AT = "/staff/reports"
 REPORTS, EVERY, COVERS, FORMATS = (
@@ -75,34 +75,18 @@ class Tills(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     items: tuple[Till, ...]
 
 
-class ReportPages:
+class ReportPages(StaffPages):
     """The pages of reports."""
-
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page = self._signing.route
-        return [
-            page("GET", AT, self._show),
-            page("POST", AT, self._make),
-            page("GET", f"{AT}/{{schedule_id}}/end", self._ask_end),
-            page("POST", f"{AT}/{{schedule_id}}/end", self._end),
-            page("GET", "/staff/tills", self._tills),
-        ]
 
     # By mail
 
+    @page("GET", AT, "read")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("read")
         first = {**FIRST, "concert": staff.visit.query.get("concert") or staff.session.concert_id or ""}
         return await self._page(staff, first, {})
 
     async def _page(self, staff: Staff, fields: Mapping[str, str], wrong: Mapping[str, str]) -> Response:
         return asking.form(
-            self._site,
             staff,
             "desk/reports.html",
             fields,
@@ -119,9 +103,9 @@ class ReportPages:
     async def _all(self, staff: Staff) -> tuple[Schedule, ...]:
         return checked(await staff.ask("GET", path(*_SCHEDULES))).read(Schedules).items
 
+    @page("POST", AT, "read")
     async def _make(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("read")
         body, wrong = schedule(fields)
         wrong |= await asking.no_concert(staff, fields.get("concert", ""))
         if not wrong:
@@ -129,33 +113,33 @@ class ReportPages:
             wrong = dict(sent.wrong)
         if wrong:
             return await self._page(staff, fields, wrong)
-        return self._site.see(staff.visit, f"{AT}?done=made")
+        return staff.see(f"{AT}?done=made")
 
+    @page("GET", f"{AT}/{{schedule_id}}/end", "read")
     async def _ask_end(self, staff: Staff) -> Response:
-        staff.need("read")
         found = next((each for each in await self._all(staff) if each.id == staff.visit.segment), None)
         if found is None:
             raise Missing
         rows = (("email", found.to or "-"), ("concert", found.concert_id or "-"))
-        return asking.confirm(self._site, staff, "end-schedule", {}, rows=rows, back=AT)
+        return asking.confirm(staff, "end-schedule", {}, rows=rows, back=AT)
 
+    @page("POST", f"{AT}/{{schedule_id}}/end", "read")
     async def _end(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("read")
         if SURE not in fields:
             return await self._ask_end(staff)
         checked(await staff.ask("POST", path(*_SCHEDULES, staff.visit.segment, "end")))
-        return self._site.see(staff.visit, f"{AT}?done=ended")
+        return staff.see(f"{AT}?done=ended")
 
     # Tills
 
+    @page("GET", "/staff/tills", "read")
     async def _tills(self, staff: Staff) -> Response:
-        staff.need("read")
         concert = staff.visit.query.get("concert", "")
         found = checked(await staff.ask("GET", path("orders", "reports", "till", concertId=concert or None))).read(
             Tills
         )
-        return asking.shown(self._site, staff, "desk/tills.html", tills=found, concert=concert)
+        return staff.shown("desk/tills.html", tills=found, concert=concert)
 
 
 def schedule(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

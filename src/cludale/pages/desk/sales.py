@@ -7,37 +7,28 @@ from cludale.pages.desk import asking, curve
 from cludale.pages.desk.takings import Takings
 from cludale.pages.desk.views import Concert, Found
 from cludale.pages.site import Missing, Site, checked
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 SHOWN_DAYS = 60
 """Days that the table has; the last ones."""
 CHOICES = 50
 
 
-class SalesPages:
+class SalesPages(StaffPages):
     """The page of a concert's sales."""
 
     def __init__(self, site: Site, signing: Signing, takings: Takings) -> None:
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
         self._takings = takings
 
-    def routes(self) -> list[Route]:
-        """Its routes."""
-        page = self._signing.route
-        return [
-            page("GET", "/staff/concerts/{concert_id}/sales", self._whole),
-            page("GET", "/staff/concerts/{concert_id}/sales-now", self._part, carries_on=False),
-        ]
-
+    @page("GET", "/staff/concerts/{concert_id}/sales", "read")
     async def _whole(self, staff: Staff) -> Response:
-        staff.need("read")
         return await self._shown(staff, "desk/sales.html", others=await self._others(staff))
 
+    @page("GET", "/staff/concerts/{concert_id}/sales-now", "read", carries_on=False)
     async def _part(self, staff: Staff) -> Response:
-        staff.need("read")
         return await self._shown(staff, "desk/selling.html")
 
     async def _shown(self, staff: Staff, template: str, **values: Any) -> Response:
@@ -54,9 +45,7 @@ class SalesPages:
         compared = None if other is None else await self._takings.get(staff, "day", concert_id=other.id)
         own = curve.days(() if by_day is None else by_day.items)
         others = curve.days(() if compared is None else compared.items)
-        return asking.shown(
-            self._site,
-            staff,
+        return staff.shown(
             template,
             concert=concert,
             other=other,

@@ -15,10 +15,10 @@ from cludale.pages.desk.asking import SURE, Seen
 from cludale.pages.desk.concert_form import Row
 from cludale.pages.shop.halls import Plan
 from cludale.pages.site import SECURITY, Missing, Site, checked
+from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
 from cludale.runtime.recent import Recent
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 MOST_BYTES = 8 * 1024 * 1024
 """Of a form with a plan."""
@@ -58,44 +58,32 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     categories: tuple[Category, ...]
 
 
-class SeatPlanPages:
+class SeatPlanPages(StaffPages):
     """The pages of plans."""
 
     def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
+        super().__init__(site, signing)
         self._pictures: Recent[str, bytes] = Recent(PICTURES_KEPT)
 
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page, one = self._signing.route, "/staff/concerts/{concert_id}/seat-plan"
-        return [
-            page("GET", "/staff/new-seat-plan", self._new),
-            page("POST", "/staff/new-seat-plan", self._look_at_new, most_bytes=MOST_BYTES),
-            page("GET", "/staff/seat-plan-map", self._map),
-            page("GET", one, self._show),
-            page("POST", one, self._change, most_bytes=MOST_BYTES),
-        ]
-
+    @page("GET", "/staff/new-seat-plan", "catalogue")
     async def _new(self, staff: Staff) -> Response:
-        staff.need("catalogue")
         return self._page(staff)
 
+    @page("POST", "/staff/new-seat-plan", "catalogue", most_bytes=MOST_BYTES)
     async def _look_at_new(self, staff: Staff) -> Response:
         fields, files = forms.read_files(staff.visit.request, most_bytes=MOST_BYTES)
-        staff.need("catalogue")
         found, faults = await self._checked(staff, fields, files)
         return self._page(staff, fields=fields, plan=found, faults=faults, is_new=found is not None)
 
+    @page("GET", "/staff/concerts/{concert_id}/seat-plan", "catalogue")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("catalogue")
         seen = await asking.concert(staff, staff.visit.segment)
         return self._page(staff, seen=seen, plan=await self._of(staff, seen.concert.seat_plan))
 
+    @page("POST", "/staff/concerts/{concert_id}/seat-plan", "catalogue", most_bytes=MOST_BYTES)
     async def _change(self, staff: Staff) -> Response:
         """A plan is shown first, with what would become of the hall; sent on from there, it is the concert's."""
         fields, files = forms.read_files(staff.visit.request, most_bytes=MOST_BYTES)
-        staff.need("catalogue")
         seen = await asking.concert(staff, staff.visit.segment)
         concert = seen.concert
         if SURE not in fields:
@@ -121,7 +109,7 @@ class SeatPlanPages:
                 kept=kept if isinstance(kept, list) else [],
                 faults=list(sent.wrong.values()),
             )
-        return self._site.see(staff.visit, f"/staff/concerts/{concert.id}/seat-plan")
+        return staff.see(f"/staff/concerts/{concert.id}/seat-plan")
 
     def _page(
         self,
@@ -136,7 +124,6 @@ class SeatPlanPages:
         is_late: bool = False,
     ) -> Response:
         return asking.form(
-            self._site,
             staff,
             "desk/seat-plan.html",
             fields,
@@ -176,9 +163,9 @@ class SeatPlanPages:
             return None, list(_faults(answer.problem).values())
         return checked(answer).read(Checked), []
 
+    @page("GET", "/staff/seat-plan-map", "catalogue")
     async def _map(self, staff: Staff) -> Response:
         """The picture of a plan, which never changes under its digest."""
-        staff.need("catalogue")
         digest = staff.visit.query.get("digest", "")
         if not digest.isalnum():
             raise Missing

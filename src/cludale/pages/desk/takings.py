@@ -4,7 +4,6 @@ A report reads all orders of an organizer, so a page waits for it a moment only;
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +11,8 @@ from cludale.pages.api import Refused, Unreachable, path
 from cludale.pages.desk.views import Report
 from cludale.pages.site import checked
 from cludale.pages.staff.signing import Staff
+from cludale.runtime.recent import Recent
+from cludale.runtime.shared import Shared
 
 FRESH_SECONDS = 4.0
 PATIENCE_SECONDS = 3.0
@@ -30,8 +31,8 @@ class Takings:
         """`clock`: seconds that never go back."""
         self._clock = clock
         self._patience = patience_seconds
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
-        self._asking: dict[tuple[str, str], asyncio.Task[Report]] = {}
+        self._kept: Recent[tuple[str, str], _Kept] = Recent(KEPT)
+        self._asking: Shared[tuple[str, str], Report] = Shared()
 
     async def get(self, staff: Staff, by: str, *, concert_id: str | None = None) -> Report | None:
         """Sales by these dimensions; None while they are added up. Raises Refused, Forbidden, SignedOut."""
@@ -40,36 +41,21 @@ class Takings:
         kept = self._kept.get(key)
         if kept is not None and self._clock() - kept.at < FRESH_SECONDS:
             return kept.report
-        task = self._asking.get(key)
-        if task is None:
-            task = self._asking[key] = asyncio.get_running_loop().create_task(self._ask(staff, asked, key))
-            task.add_done_callback(lambda done: self._over(key, done))
-        done, _ = await asyncio.wait({task}, timeout=self._patience)
-        if not done:
-            return None if kept is None else kept.report
         try:
-            return task.result()
-        except Unreachable:  # it may well take longer than any answer should
-            return None if kept is None else kept.report
+            async with asyncio.timeout(self._patience):
+                return await self._asking.get(key, lambda: self._ask(staff, asked, key))
+        except (TimeoutError, Unreachable):  # it may well take longer than any answer should
+            pass
         except Refused as refused:
             if refused.problem.status not in (429, 503):
                 raise
-            return None if kept is None else kept.report
+        return None if kept is None else kept.report
 
     def stop(self) -> None:
         """Ask for nothing any more."""
-        for task in self._asking.values():
-            task.cancel()
+        self._asking.stop()
 
     async def _ask(self, staff: Staff, asked: str, key: tuple[str, str]) -> Report:
         report = checked(await staff.ask("GET", asked)).read(Report)
-        self._kept[key] = _Kept(self._clock(), report)
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        self._kept.remember({key: _Kept(self._clock(), report)})
         return report
-
-    def _over(self, key: tuple[str, str], task: "asyncio.Task[Report]") -> None:
-        self._asking.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # whoever still waits is told; nobody need be

@@ -13,10 +13,10 @@ from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking
 from cludale.pages.desk.asking import SURE
-from cludale.pages.site import Site, checked
-from cludale.pages.staff.signing import Signing, Staff
+from cludale.pages.site import checked
+from cludale.pages.staff.pages import StaffPages, page
+from cludale.pages.staff.signing import Staff
 from cludale.web.responses import Response
-from cludale.web.routing import Route
 
 AT, DELIVERIES = "/staff/webhooks", "/staff/webhook-deliveries"
 STATUSES = ("Pending", "Delivered", "Failed")
@@ -96,40 +96,19 @@ class Resent(msgspec.Struct, frozen=True):
     more: bool
 
 
-class WebhookPages:
+class WebhookPages(StaffPages):
     """The pages of webhooks and of what they are told."""
-
-    def __init__(self, site: Site, signing: Signing) -> None:
-        self._site = site
-        self._signing = signing
-
-    def routes(self) -> list[Route]:
-        """Their routes."""
-        page, one = self._signing.route, f"{AT}/{{webhook_id}}"
-        return [
-            page("GET", AT, self._list),
-            page("POST", AT, self._make),
-            page("GET", one, self._show),
-            page("POST", f"{one}/change", self._change),
-            page("POST", f"{one}/rotate", self._rotate),
-            page("POST", f"{one}/ping", self._ping),
-            page("POST", f"{one}/resend", self._resend),
-            page("GET", f"{one}/end", self._ask_end),
-            page("POST", f"{one}/end", self._end),
-            page("GET", f"{DELIVERIES}/{{delivery_id}}", self._delivery),
-        ]
 
     # All of them
 
+    @page("GET", AT, "read")
     async def _list(self, staff: Staff) -> Response:
-        staff.need("read")
         return await self._listed(staff, {})
 
     async def _listed(self, staff: Staff, fields: Mapping[str, str], wrong: Mapping[str, str] = {}) -> Response:
         found = checked(await staff.ask("GET", path(*_HOOKS))).read(Webhooks)
         gone = staff.visit.query.get("gone", "")
         return asking.form(
-            self._site,
             staff,
             "desk/webhooks.html",
             fields or {"concert": staff.session.concert_id or "", "sign-v1": "1"},
@@ -139,9 +118,9 @@ class WebhookPages:
             gone=gone,
         )
 
+    @page("POST", AT, "catalogue")
     async def _make(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         signatures = [scheme for scheme in ("v1", "v1a") if f"sign-{scheme}" in fields]
         wanted = {name: value for name, value in _wanted(fields).items() if value is not None}
         body = {**wanted, "url": fields.get("url", ""), **({"signatures": signatures} if signatures else {})}
@@ -159,8 +138,8 @@ class WebhookPages:
 
     # One
 
+    @page("GET", f"{AT}/{{webhook_id}}", "read")
     async def _show(self, staff: Staff) -> Response:
-        staff.need("read")
         return await self._shown(staff, await self._one(staff))
 
     async def _one(self, staff: Staff) -> Webhook:
@@ -174,7 +153,6 @@ class WebhookPages:
         asked = path(*_DELIVERIES, webhookId=hook.id, status=status, after=query.get("after"), limit=25)
         found = checked(await staff.ask("GET", asked)).read(Deliveries)
         return asking.form(
-            self._site,
             staff,
             "desk/webhook.html",
             _fields(hook) if fields is None else fields,
@@ -191,9 +169,9 @@ class WebhookPages:
             count=query.get("n", ""),
         )
 
+    @page("POST", f"{AT}/{{webhook_id}}/change", "catalogue")
     async def _change(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         hook = await self._one(staff)
         if "on" in fields:
             body: dict[str, Any] = {"on": fields["on"] == "1"}
@@ -211,9 +189,9 @@ class WebhookPages:
             return await self._shown(staff, hook, {**_fields(hook), **fields}, wrong)
         return self._back(staff, hook.id, "change")
 
+    @page("POST", f"{AT}/{{webhook_id}}/rotate", "catalogue")
     async def _rotate(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         overlap = fields.get("overlap", "")
         body = {"overlapSeconds": int(overlap) if overlap in OVERLAPS else int(OVERLAPS[2])}
         sent = await asking.send(staff, "POST", path(*_HOOKS, staff.visit.segment, "rotate"), body)
@@ -221,18 +199,18 @@ class WebhookPages:
             return await self._shown(staff, await self._one(staff), wrong=sent.wrong)
         return await self._shown(staff, sent.answer.read(Webhook))
 
+    @page("POST", f"{AT}/{{webhook_id}}/ping", "catalogue")
     async def _ping(self, staff: Staff) -> Response:
         forms.read(staff.visit.request)
-        staff.need("catalogue")
         sent = await asking.send(staff, "POST", path(*_HOOKS, staff.visit.segment, "ping"))
         if sent.wrong:
             return await self._shown(staff, await self._one(staff), wrong=sent.wrong)
         return self._back(staff, staff.visit.segment, "ping")
 
+    @page("POST", f"{AT}/{{webhook_id}}/resend", "sell")
     async def _resend(self, staff: Staff) -> Response:
         """One delivery that the form names, or as many that failed as the API sends again at once."""
         fields = forms.read(staff.visit.request)
-        staff.need("sell")
         id, asked = staff.visit.segment, fields.get("delivery")
         body = {"ids": [asked]} if asked else {"webhookId": id}
         sent = await asking.send(staff, "POST", path(*_DELIVERIES, "resend"), body)
@@ -242,32 +220,32 @@ class WebhookPages:
         return self._back(staff, id, "more" if resent.more else "resend", n=len(resent.items))
 
     def _back(self, staff: Staff, id: str, done: str, **values: Any) -> Response:
-        return self._site.see(staff.visit, path("staff", "webhooks", id, done=done, **values))
+        return staff.see(path("staff", "webhooks", id, done=done, **values))
 
     # Its end
 
+    @page("GET", f"{AT}/{{webhook_id}}/end", "catalogue")
     async def _ask_end(self, staff: Staff) -> Response:
-        staff.need("catalogue")
         hook = await self._one(staff)
         rows = (("webhook", hook.url), ("comment", hook.about or "-"))
-        return asking.confirm(self._site, staff, "end-webhook", {}, rows=rows, back=f"{AT}/{hook.id}")
+        return asking.confirm(staff, "end-webhook", {}, rows=rows, back=f"{AT}/{hook.id}")
 
+    @page("POST", f"{AT}/{{webhook_id}}/end", "catalogue")
     async def _end(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        staff.need("catalogue")
         if SURE not in fields:
             return await self._ask_end(staff)
         answer = await staff.ask("DELETE", path(*_HOOKS, staff.visit.segment))
         if answer.status != 404:  # sent twice, it is gone
             checked(answer)
-        return self._site.see(staff.visit, f"{AT}?gone=1")
+        return staff.see(f"{AT}?gone=1")
 
     # What it was told
 
+    @page("GET", f"{DELIVERIES}/{{delivery_id}}", "read")
     async def _delivery(self, staff: Staff) -> Response:
-        staff.need("read")
         found = checked(await staff.ask("GET", path(*_DELIVERIES, staff.visit.segment))).read(Delivery)
-        return asking.shown(self._site, staff, "desk/webhook-delivery.html", delivery=found, text=_pretty(found.body))
+        return staff.shown("desk/webhook-delivery.html", delivery=found, text=_pretty(found.body))
 
 
 def _wanted(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -16,12 +16,11 @@ from cludale.pages.api import Answer, Problem, Refused, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.availability import Sale, sale
 from cludale.pages.shop.buying import (
-    IN_FLIGHT_SECONDS,
-    IN_FLIGHT_TRIES,
     METHODS,
     Wanted,
     addressed,
     named_of,
+    sent_once,
     who_of,
     wrong_of,
 )
@@ -138,7 +137,7 @@ class BasketPages:
         return await self._refused(visit, known, fields, answer.problem)
 
     async def _order(self, visit: Visit, basket: Basket, rows: Sequence[Row], fields: Mapping[str, str]) -> Answer:
-        """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
+        """What the API says."""
         own = memory.once(visit, basket.key)
         body: dict[str, object] = {
             "userId": own.user_id,
@@ -148,13 +147,7 @@ class BasketPages:
             **billing.wanted_of(fields)[0],
         }
         body |= who_of(fields)
-        once = {"idempotency-key": own.key, "accept-language": visit.language.code}
-        for _ in range(IN_FLIGHT_TRIES):
-            answer = await self._site.ask(visit, "POST", "/orders/carts", body, headers=once)
-            if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
-                break
-            await asyncio.sleep(IN_FLIGHT_SECONDS)
-        return answer
+        return await sent_once(self._site, visit, "/orders/carts", body, own.key)
 
     async def _refused(self, visit: Visit, basket: Basket, fields: Mapping[str, str], problem: Problem) -> Response:
         """The basket again, with why nothing was bought, at the line that it is about. What was typed stays."""

@@ -149,7 +149,7 @@ class Buying:
     async def _order(
         self, visit: Visit, concert: Concert, wanted: Wanted, fields: Mapping[str, str], key: str
     ) -> Answer:
-        """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
+        """What the API says."""
         own = memory.once(visit, key)
         body: dict[str, object] = {
             "concertId": concert.id,
@@ -166,14 +166,7 @@ class Buying:
         elif (total := forms.whole(fields.get("total", ""), most_digits=15)) is not None:
             body["maxTotal"] = {"amount": total, "currency": price.currency}
         body |= who_of(fields)
-        # A header, for whoever changes the language in between sends the same order.
-        once = {"idempotency-key": own.key, "accept-language": visit.language.code}
-        for _ in range(IN_FLIGHT_TRIES):
-            answer = await self._site.ask(visit, "POST", "/orders", body, headers=once)
-            if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
-                break
-            await asyncio.sleep(IN_FLIGHT_SECONDS)
-        return answer
+        return await sent_once(self._site, visit, "/orders", body, own.key)
 
     async def _refused(
         self, visit: Visit, concert: Concert, wanted: Wanted, key: str, fields: Mapping[str, str], answer: Answer
@@ -345,6 +338,18 @@ def _unlocked(wanted: Wanted, quote: Quote | None) -> dict[str, str]:
     if quote is None or quote.unlocked is None or quote.unlocked in wanted.tickets:
         return {}
     return wanted._replace(tickets={quote.unlocked: wanted.quantity}).fields
+
+
+async def sent_once(site: Site, visit: Visit, path: str, body: Mapping[str, object], key: str) -> Answer:
+    """What the API says; while the same form is under way from elsewhere, its answer is waited for."""
+    # A header, for whoever changes the language in between sends the same order.
+    once = {"idempotency-key": key, "accept-language": visit.language.code}
+    for _ in range(IN_FLIGHT_TRIES):
+        answer = await site.ask(visit, "POST", path, body, headers=once)
+        if answer.status != HTTPStatus.CONFLICT or answer.problem.name != "idempotency-key-in-flight":
+            break
+        await asyncio.sleep(IN_FLIGHT_SECONDS)
+    return answer
 
 
 def who_of(fields: Mapping[str, str]) -> dict[str, str]:

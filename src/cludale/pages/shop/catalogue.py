@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import date
 from math import inf
@@ -20,6 +19,7 @@ from cludale.pages.shop.shelf import Shelf
 from cludale.pages.shop.structured import music_event, sitemap
 from cludale.pages.shop.views import Concert, Summary
 from cludale.pages.site import GZIP, SECURITY, VARY, Missing, Site, Visit, with_language
+from cludale.runtime.recent import Recent
 from cludale.web.responses import HTML, Response, Stream, json_response
 from cludale.web.routing import Request, Route
 
@@ -53,7 +53,7 @@ class Catalogue:
         self._monotonic = clock
         self._lists = Shelf(clock)
         self._concerts = Shelf(clock)
-        self._pages: OrderedDict[tuple[str, ...], tuple[tuple[int, Sale], Response]] = OrderedDict()
+        self._pages: Recent[tuple[str, ...], tuple[tuple[int, Sale], Response]] = Recent(KEPT_PAGES)
 
     def routes(self) -> list[Route]:
         """Its routes."""
@@ -146,10 +146,7 @@ class Catalogue:
             else Response(200, html, HTML, headers)
         )
         if is_shared:
-            self._pages[key] = (version, response)
-            self._pages.move_to_end(key)
-            while len(self._pages) > KEPT_PAGES:
-                self._pages.popitem(last=False)
+            self._pages.remember({key: (version, response)})
         return self._site.with_choice(visit, response)
 
     async def _events(self, visit: Visit) -> Stream:

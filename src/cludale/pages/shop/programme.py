@@ -3,8 +3,6 @@
 One answer at a time is under way for each question; all who ask meanwhile share it.
 """
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -13,11 +11,13 @@ import msgspec
 from cludale.pages.api import Api, Refused, path
 from cludale.pages.shop.views import Concert, Found, FreeSeats
 from cludale.pages.site import Missing, checked
+from cludale.runtime.recent import Recent
+from cludale.runtime.shared import Shared
 from cludale.web.responses import Source
 
 FRESH_SECONDS = 1.0
 KEPT = 512
-"""Answers kept of each kind; the one that was not asked for the longest goes first."""
+"""Answers kept of each kind, those that came last."""
 
 T = TypeVar("T")
 
@@ -30,7 +30,9 @@ class Kept(NamedTuple, Generic[T]):
     at: float
     body: bytes
     source: Source
-    """Is over once there is another answer: a page that was made of it does not outlive that."""
+    """Is over once there is another answer: a page that was made of it does not outlive that. Of an answer that is no
+    longer kept nothing is told, and a page of it ends as it is fresh no more.
+    """
 
     @property
     def until(self) -> float:
@@ -46,8 +48,8 @@ class Fresh(Generic[T]):
         self._api = api
         self._type: Any = type
         self._clock = clock
-        self._kept: OrderedDict[str, Kept[T]] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[Kept[T]]] = {}
+        self._kept: Recent[str, Kept[T]] = Recent(KEPT)
+        self._asking: Shared[str, Kept[T]] = Shared()
         self._versions = 0
 
     def now(self, path: str, *, within_seconds: float = FRESH_SECONDS) -> Kept[T] | None:
@@ -58,13 +60,7 @@ class Fresh(Generic[T]):
     async def get(self, path: str, *, within_seconds: float = FRESH_SECONDS) -> Kept[T]:
         """The answer, no older than this. Raises Missing, Refused, Unreachable."""
         kept = self.now(path, within_seconds=within_seconds)
-        if kept is not None:
-            return kept
-        asking = self._asking.get(path)
-        if asking is None:
-            asking = self._asking[path] = asyncio.get_running_loop().create_task(self._ask(path))
-            asking.add_done_callback(lambda _: self._asking.pop(path, None))
-        return await asyncio.shield(asking)
+        return await self._asking.get(path, lambda: self._ask(path)) if kept is None else kept
 
     async def _ask(self, path: str) -> Kept[T]:
         at = self._clock()
@@ -77,10 +73,7 @@ class Fresh(Generic[T]):
             if before is not None:
                 before.source.is_over = True
             kept = Kept(checked(answer).read(self._type), self._versions, at, answer.body, Source())
-        self._kept[path] = kept
-        self._kept.move_to_end(path)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)[1].source.is_over = True
+        self._kept.remember({path: kept})
         return kept
 
 

@@ -22,6 +22,7 @@ from cludale.pages.shop.seat_map import NoSuchZone, hall_of
 from cludale.pages.shop.views import Concert, FreeSeats, Section
 from cludale.pages.site import GZIP, SECURITY, Missing, Site, Visit, checked
 from cludale.runtime.recent import Recent
+from cludale.runtime.shared import Shared
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route
 
@@ -39,7 +40,7 @@ class Halls:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._kept: Recent[tuple[str, str], Hall] = Recent(HALLS_KEPT)
-        self._reading: dict[tuple[str, str], asyncio.Task[Hall]] = {}
+        self._reading: Shared[tuple[str, str], Hall] = Shared()
 
     async def of(self, concert: Concert, section: Section) -> Hall:
         """The seats of this section. Raises Missing, if they have no numbers; Refused, Unreachable."""
@@ -47,13 +48,7 @@ class Halls:
             raise Missing
         key = concert.seat_plan, section.zone
         hall = self._kept.get(key)
-        if hall is not None:
-            return hall
-        reading = self._reading.get(key)
-        if reading is None:
-            reading = self._reading[key] = asyncio.get_running_loop().create_task(self._read(concert.id, *key))
-            reading.add_done_callback(lambda _: self._reading.pop(key, None))
-        return await asyncio.shield(reading)
+        return hall or await self._reading.get(key, lambda: self._read(concert.id, *key))
 
     async def _read(self, concert_id: str, digest: str, zone: str) -> Hall:
         answer = checked(await self._site.api.ask("GET", path("concerts", concert_id, "seats", "plan", digest=digest)))

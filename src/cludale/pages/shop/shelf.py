@@ -4,9 +4,9 @@ Only requests without cookies are answered from here: whoever has a language tha
 answered by the page itself.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 
+from cludale.runtime.recent import Recent
 from cludale.web.responses import Response, Source
 from cludale.web.routing import Request
 
@@ -15,12 +15,12 @@ _Key = tuple[str | bytes | None, ...]
 
 
 class Shelf:
-    """Those of one route; the one that was not asked for the longest goes first."""
+    """Those of one route that were made last."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: seconds that never go back."""
         self._clock = clock
-        self._kept: OrderedDict[_Key, Response] = OrderedDict()
+        self._kept: Recent[_Key, Response] = Recent(MOST)
 
     def ready(self, request: Request) -> Response | None:
         """The answer, if there is one that holds."""
@@ -35,11 +35,8 @@ class Shelf:
         """
         if b"cookie" in request.headers or response.status != 200 or dict(response.headers).get("set-cookie"):
             return response
-        key = _key(request)
-        kept = self._kept[key] = response._replace(same_until=until, source=source)
-        self._kept.move_to_end(key)
-        while len(self._kept) > MOST:
-            self._kept.popitem(last=False)
+        kept = response._replace(same_until=until, source=source)
+        self._kept.remember({_key(request): kept})
         return kept
 
 

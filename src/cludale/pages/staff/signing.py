@@ -6,7 +6,7 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from cludale.pages import forms
@@ -63,6 +63,14 @@ class Staff:
         got = await self._site.api.file(path, headers=own, caller=self.visit.request)
         return got if isinstance(got, Stream) else _let_in(got)
 
+    def shown(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page of theirs."""
+        return self._site.private(self.visit, template, status=status, staff=self, own=self.session, **values)
+
+    def see(self, path: str) -> Response:
+        """Go on there, by GET."""
+        return self._site.see(self.visit, path)
+
     def need(self, scope: str) -> None:
         """Raises Forbidden for a session that has not this scope."""
         if scope not in self.session.scopes:
@@ -88,6 +96,19 @@ class Forbidden(Exception):
 Page = Callable[[Staff], Awaitable[Response | Stream]]
 
 
+class StaffRoute(NamedTuple):
+    """What a page for who is signed in says of itself."""
+
+    method: str
+    path: str
+    scope: str | None
+    """What a session has to have for it."""
+    carries_on: bool
+    """Does asking for it keep the session alive? Not where nobody need be there."""
+    most_bytes: int | None
+    """Of a large form."""
+
+
 class Signing:
     """The pages of sign-in, and the door to all others."""
 
@@ -104,17 +125,14 @@ class Signing:
             self._site.route("POST", "/staff/sign-out", self._sign_out),
         ]
 
-    def route(
-        self, method: str, path: str, page: Page, *, carries_on: bool = True, most_bytes: int | None = None
-    ) -> Route:
-        """A page for who is signed in. Its answer carries the session on, unless nobody need be there to ask for it;
-        others are sent to sign in, and who may not see it is told so.
-        """
+    def route(self, marked: StaffRoute, page: Page) -> Route:
+        """A page for who is signed in. Others are sent to sign in, and who may not see it is told so."""
+        method, path, scope, carries_on, most_bytes = marked
 
         async def shown(visit: Visit) -> Response | Stream:
             try:
                 staff = await self._staff(visit)
-                response = await self._allowed(staff, page)
+                response = await self._allowed(staff, scope, page)
             except SignedOut:
                 onward = f"?next={quote(path, safe='')}" if method == "GET" and "{" not in path else ""
                 return self._site.see(visit, SIGN_IN + onward, headers=cookies.cleared(visit))
@@ -124,13 +142,13 @@ class Signing:
 
         return self._site.route(method, path, shown, most_bytes=most_bytes)
 
-    async def _allowed(self, staff: Staff, page: Page) -> Response | Stream:
+    async def _allowed(self, staff: Staff, scope: str | None, page: Page) -> Response | Stream:
         try:
+            if scope is not None:
+                staff.need(scope)
             return await page(staff)
         except Forbidden as forbidden:
-            return self._site.private(
-                staff.visit, "staff/forbidden.html", status=403, staff=staff, own=staff.session, scope=forbidden.scope
-            )
+            return staff.shown("staff/forbidden.html", status=403, scope=forbidden.scope)
 
     async def _staff(self, visit: Visit) -> Staff:
         token = cookies.token(visit)

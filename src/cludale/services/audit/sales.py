@@ -1,7 +1,6 @@
 """Sales as the log tells them: read once for each concert that somebody looks at, and from then on only what is new."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 
@@ -9,12 +8,13 @@ import msgspec
 
 from cludale.kernel.refusals import NotFound
 from cludale.ports.records import Records
+from cludale.runtime.recent import Recent
 from cludale.services.audit import store
 from cludale.services.audit.sale import Happened, Sale, SaleThen
 from cludale.services.audit.store import ENTRY, Filter
 
-KEPT = 4
-"""Concerts whose sales are kept in memory: some 100 bytes an order."""
+KEPT = 2
+"""Concerts whose sales are kept in memory, or twice as many: some 100 bytes an order."""
 PAGE = 500
 READ_SECONDS = 2.0
 """How long one question reads on; the next goes on from there."""
@@ -38,14 +38,12 @@ class Sales:
         """`clock`: seconds that never go back."""
         self._records = records
         self._clock = clock
-        self._kept: OrderedDict[str, _Reading] = OrderedDict()
+        self._kept: Recent[str, _Reading] = Recent(KEPT)
 
     async def at(self, concert_id: str, moment: datetime) -> SaleThen:
         """The sale as it stood at that moment. Raises NotFound for a concert of which nothing is told."""
-        reading = self._kept.setdefault(concert_id, _Reading())
-        self._kept.move_to_end(concert_id)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        reading = self._kept.get(concert_id) or _Reading()
+        self._kept.remember({concert_id: reading})
         async with reading.one_at_a_time:
             complete = await self._read_on(concert_id, reading)
         if not reading.sale.events:

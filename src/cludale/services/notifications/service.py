@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.languages import DEFAULT
@@ -20,7 +21,6 @@ from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.programme import Programme
 from cludale.ports.records import Query, Records
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, changed
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater, DueWork, PutOff
 from cludale.services.concerts.events import SeatsOffered
 from cludale.services.notifications import domain

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Refusal
 from cludale.kernel.times import rfc3339
@@ -18,7 +19,6 @@ from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import Records
 from cludale.ports.sales import Outlook, Sales, SalesUnreachable
 from cludale.runtime.aggregates import Change, Updates, Versioned
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import Step
 from cludale.runtime.recent import Recent
 from cludale.services.orders import domain, lost_events

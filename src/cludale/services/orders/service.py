@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.buyers import BuyerHash, BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
@@ -24,7 +25,6 @@ from cludale.ports.seals import Seals
 from cludale.ports.seats import InLine, Seats, SeatsHeld, SeatsUnreachable
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import NEW, AnsweredBefore, Change, ChangeResult, Decide, Handler, TooEarly, Updates
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import DueWork, PutOff
 from cludale.services.concerts.events import (
     ConcertCancelled,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import UNSET
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Event
 from cludale.kernel.tills import Till
@@ -343,9 +344,8 @@ def attempted(
             return Decision(msgspec.structs.replace(tried, due_at=min(retry_at, tried.expires_at)))
 
 
-WAIT_SECONDS = 5.0
-LONGEST_WAIT_SECONDS = 60.0
-"""Between two questions about a charge that waits for the buyer or a bank: the first wait, and the longest."""
+WAITS = Backoff(5.0, 60.0)
+"""Between two questions about a charge that waits for the buyer or a bank."""
 
 
 def waits(payment: Payment, reference: str | None, *, now: datetime) -> Payment:
@@ -358,7 +358,7 @@ def waits(payment: Payment, reference: str | None, *, now: datetime) -> Payment:
     told = msgspec.structs.replace(payment, reference=reference or payment.reference, waits=payment.waits + 1)
     if told.closing is not None:
         return told
-    ask_at = now + timedelta(seconds=min(LONGEST_WAIT_SECONDS, WAIT_SECONDS * 2.0 ** min(payment.waits, 10)))
+    ask_at = now + timedelta(seconds=WAITS.seconds(payment.waits + 1))
     return msgspec.structs.replace(told, due_at=min(ask_at, told.expires_at))
 
 

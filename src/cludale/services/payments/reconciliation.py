@@ -11,9 +11,10 @@ from enum import StrEnum
 import msgspec
 from msgspec.structs import replace
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.ids import from_key
 
-LONGEST_WAIT = timedelta(minutes=5)
+WAITS = Backoff(1.0, 300.0)
 """Before a provider is asked again that gives no answer."""
 
 
@@ -96,5 +97,5 @@ def put_off(state: Reconciliation, why: str, *, now: datetime) -> Reconciliation
     """No answer: go on later, from where it was written down last."""
     if state.finished_at is not None:
         return state
-    wait = min(LONGEST_WAIT, timedelta(seconds=2.0 ** min(state.tries, 10)))
+    wait = timedelta(seconds=WAITS.seconds(state.tries + 1))
     return replace(state, due_at=now + wait, tries=state.tries + 1, trouble=why)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.carts import cart_of
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
@@ -21,7 +22,6 @@ from cludale.ports.payment_gateway import BuyerAction, GatewayTrouble, PaymentGa
 from cludale.ports.records import Query, Records
 from cludale.ports.sales import Outlook, Sales, SalesUnreachable
 from cludale.runtime.aggregates import Change, TooEarly, Updates, Versioned
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater, DueWork, PutOff, Step
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import (

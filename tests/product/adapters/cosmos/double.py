@@ -93,7 +93,9 @@ class Collection:
         found = self._hashes.get(partition)
         if found is None:
             key = PartitionKey(self.path, kind="Hash", version=2)
-            found = self._hashes[partition] = str(key._get_effective_partition_key_string([partition]))
+            found = self._hashes[partition] = str(
+                key._get_effective_partition_key_string([partition])  # noqa: SLF001 - as the service reckons it
+            )
         return found
 
     def range_of(self, id: str) -> _Range:
@@ -190,9 +192,7 @@ class CosmosDouble:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
-        assert site._server is not None
-        sockets = site._server.sockets  # type: ignore[attr-defined]
-        self.endpoint = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/"
+        self.endpoint = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
         return self
 
     async def stop(self) -> None:

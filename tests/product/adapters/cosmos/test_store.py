@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from tests.product.adapters.cosmos.double import KEY, CosmosDouble, running_double
@@ -37,10 +38,17 @@ async def open_(double: CosmosDouble) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def open_one(
-            *, limits: AccountLimits = QUICK, credential: str = KEY, lease_seconds: float = LEASE
+            *, limits: AccountLimits = QUICK, credential: str = KEY, lease_seconds: float = LEASE, **more: Any
         ) -> CosmosStore:
             store = CosmosStore(
-                double.endpoint, credential, CODEC, CONTAINER, database="d", limits=limits, lease_seconds=lease_seconds
+                double.endpoint,
+                credential,
+                CODEC,
+                CONTAINER,
+                database="d",
+                limits=limits,
+                lease_seconds=lease_seconds,
+                **more,
             )
             stack.push_async_callback(store.close)
             await store.start()
@@ -295,11 +303,9 @@ class TestReplicas:
             map(str, [COMMITTED, AlreadyHandled(frozenset({"e"}))])
         )
 
-    async def test_records_come_in_the_order_of_what_they_build_on_whatever_the_clocks_say(
-        self, store: CosmosStore, open_: Open
-    ) -> None:
-        other = await open_()
-        store._stamps._microseconds = lambda: 2_000_000_000_000_000  # a clock that is decades ahead
+    async def test_records_come_in_the_order_of_what_they_build_on_whatever_the_clocks_say(self, open_: Open) -> None:
+        decades_ahead = 2_000_000_000_000_000
+        store, other = await open_(microseconds=lambda: decades_ahead), await open_()
         for n, replica in enumerate([store, other] * 3):
             await replica.get(ORDER, [key("head")])
             assert list(await replica.commit([of(order(f"entry-{n}"), order("head", n))])) == [COMMITTED]
@@ -314,28 +320,29 @@ class TestReplicas:
         assert ids(list(await other.pending(0, 10))) == ["theirs"]
 
     async def test_what_a_dead_replica_left_is_published_by_another(self, store: CosmosStore, open_: Open) -> None:
-        dead = await open_()
+        dead = await open_(lease_seconds=LONG)  # it renews its lease so seldom that the others give it up
         await dead.commit([of(events=(noted("left"),))])
-        await dead._leases._tasks.stop()
         await until_pending(store, ["left"])
 
     async def test_of_several_only_one_takes_a_dead_replicas_events_over(self, store: CosmosStore, open_: Open) -> None:
-        dead, third = await open_(), await open_()
+        dead, third = await open_(lease_seconds=LONG), await open_()
         await dead.commit([of(events=(noted("left"),))])
-        await dead._leases._tasks.stop()
+
+        async def publishing() -> int:
+            return sum([ids(list(await each.pending(0, 10))) == ["left"] for each in (store, third)])
+
         async with asyncio.timeout(5):
-            while not any(dead._replica in each._leases.held for each in (store, third)):  # noqa: ASYNC110
+            while not await publishing():  # noqa: ASYNC110 - as in until()
                 await asyncio.sleep(0.02)
         for _ in range(10):
             await asyncio.sleep(0.05)
-            assert sum(dead._replica in each._leases.held for each in (store, third)) == 1
+            assert await publishing() == 1
 
     async def test_a_replica_that_was_only_slow_takes_its_events_back(self, store: CosmosStore, open_: Open) -> None:
-        slow = await open_()
+        slow = await open_(lease_seconds=LONG)
         await slow.commit([of(events=(noted("left"),))])
-        await slow._leases._tasks.stop()
         await until_pending(store, ["left"])
-        await slow._leases.start()
+        await slow.probe()  # which renews its lease
         await until_pending(store, [])
         assert ids(list(await slow.pending(0, 10))) == ["left"]
 

@@ -18,10 +18,10 @@ from cludale.adapters.dapr.publisher import Publisher
 from cludale.adapters.dapr.routes import AppToken, sidecar_routes
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Subscription
 from cludale.runtime import dead_letters
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 from cludale.web.access import Access
 from cludale.web.app import WebApp

@@ -15,10 +15,10 @@ from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.dapr.publisher import Publisher
 from cludale.adapters.dapr.sidecar import Sidecar, SidecarAway
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Cause, envelop
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.runtime import dead_letters
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 
 PAID = envelop(PaymentNoted(order_id="order-1"), id="event-2", source="payments", time=NOON, cause=Cause())

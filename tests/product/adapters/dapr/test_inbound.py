@@ -16,11 +16,11 @@ from tests.product.contracts.test_event_bus import Service
 from cludale.adapters.dapr.consumption import Consumption
 from cludale.adapters.dapr.inbound import Inbound
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Cause, envelop
 from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime import dead_letters
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 
 ATTEMPTS = 4

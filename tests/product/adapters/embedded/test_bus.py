@@ -12,11 +12,11 @@ from tests.product.runtime.ledgers import CODEC, Meddled, asked
 
 from cludale.adapters.embedded.bus import EmbeddedBus
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.ports.bus import Acknowledgement, Delivery, Subscription
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import StoreUnavailable
 from cludale.runtime import dead_letters
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.dead_letters import DeadLetters
 
 ATTEMPTS = 4

@@ -9,10 +9,11 @@ import asyncpg
 import pytest
 from tests.parts import need
 from tests.patience import until
-from tests.product.adapters.postgres.wire import die, wire
+from tests.product.adapters.postgres.wire import wire
 from tests.product.contracts.samples import CODEC, KINDS, NOTE, ORDER, key, noted, of, order
 
 from cludale.adapters.postgres import PostgresStore, replica
+from cludale.adapters.postgres import store as store_module
 from cludale.adapters.postgres.connection import SessionLimits, plainly, understanding
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import (
@@ -154,28 +155,29 @@ class TestReplicas:
         assert await other.pending(0, 10) == []
 
     async def test_what_a_dead_one_left_is_taken_over_when_its_lease_has_run_out(
-        self, open_store: Open, monkeypatch: pytest.MonkeyPatch
+        self, open_store: Open, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(replica, "LEASE_SECONDS", 0.6)
-        one, other = await open_store(renew_seconds=0.1), await open_store(renew_seconds=0.1)
-        heard = heard_by(other)
-        await one.commit([of(events=(noted("e1"),))])
-        await asyncio.sleep(1.5)
-        assert heard == []  # it lives, and renews its lease
-        await die(one)
+        async with wire(database_url) as through:
+            one, other = await open_store(through.url, renew_seconds=0.1), await open_store(renew_seconds=0.1)
+            heard = heard_by(other)
+            await one.commit([of(events=(noted("e1"),))])
+            await asyncio.sleep(1.5)
+            assert heard == []  # it lives, and renews its lease
         await until(lambda: heard == ["e1"])
         third = await open_store(renew_seconds=0.1)
         assert await third.pending(0, 10) == []
 
     async def test_of_two_that_want_to_take_over_each_event_goes_to_one(
-        self, open_store: Open, monkeypatch: pytest.MonkeyPatch
+        self, open_store: Open, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(replica, "LEASE_SECONDS", 0.6)
         monkeypatch.setattr(replica, "TAKE_LIMIT", 7)
-        one, *others = [await open_store(renew_seconds=0.1) for _ in range(4)]
+        others = [await open_store(renew_seconds=0.1) for _ in range(3)]
         heard = [heard_by(store) for store in others]
-        await one.commit([of(events=tuple(noted(f"e{n:03}") for n in range(100)))])
-        await die(one)
+        async with wire(database_url) as through:
+            one = await open_store(through.url, renew_seconds=0.1)
+            await one.commit([of(events=tuple(noted(f"e{n:03}") for n in range(100)))])
         await until(lambda: sum(map(len, heard)) >= 100)
         await asyncio.sleep(0.3)
         assert sorted(heard[0] + heard[1] + heard[2]) == [f"e{n:03}" for n in range(100)]
@@ -194,15 +196,18 @@ class TestReplicas:
         assert heard[1] == ["e2"]
         assert await slow.pending(0, 0) == []
 
-    async def test_events_are_counted_whoever_committed_them(self, open_store: Open, database_url: str) -> None:
+    async def test_events_are_counted_whoever_committed_them(
+        self, open_store: Open, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_module, "STRUCK_OFF_SECONDS", 0.1)  # tidied often; what is struck off stays
         one = await open_store()
         await one.commit([of(events=(noted("e1"), noted("e2")))])
         await one.commit([of(order("a", 7), events=(noted("never"),))])
         one.delivered([entry.position for entry in await one.pending(0, 10)])
         await one.close()
-        two = await open_store()
+        two = await open_store(renew_seconds=0.01)
         await two.commit([of(events=(noted("e3"),))])
-        await two._writer.tidy()
+        await asyncio.sleep(0.2)
         (row,) = await query(database_url, "SELECT sum(events) AS events, count(*) AS replicas FROM orders.replica")
         assert (row["events"], row["replicas"]) == (3, 2)
 
@@ -358,11 +363,17 @@ class TestTrouble:
         database = database_url.rsplit("/", 1)[1]
         await query(database_url, f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET synchronous_commit = off")
         store = await open_store()
-        await store.commit([of(order("a"))])
-        connection, _ = await store._writer._connected()
-        assert await connection.fetchval("SHOW synchronous_commit") == "on"
-        assert await connection.fetchval("SHOW statement_timeout") == "10s"
-        assert await connection.fetchval("SHOW lock_timeout") == "5s"
+        await query(database_url, "CREATE TABLE orders.seen (durable text, statement text, lock text)")
+        await query(
+            database_url,
+            "CREATE FUNCTION orders.see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO orders.seen VALUES ("
+            "current_setting('synchronous_commit'), current_setting('statement_timeout'), "
+            "current_setting('lock_timeout')); RETURN NULL; END $$",
+        )
+        await query(database_url, "CREATE TRIGGER see AFTER INSERT ON orders.outbox EXECUTE FUNCTION orders.see()")
+        await store.commit([of(order("a"), events=(noted("e1"),))])
+        (seen,) = await query(database_url, "SELECT * FROM orders.seen")
+        assert tuple(seen) == ("on", "10s", "5s")
 
 
 class TestServerThatIsKilled:

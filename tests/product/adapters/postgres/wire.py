@@ -1,11 +1,9 @@
-"""A TCP proxy before the server, and ways in which a replica loses it."""
+"""A TCP proxy before the server, by which a replica loses it."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
-
-from cludale.adapters.postgres import PostgresStore
 
 
 class Wire:
@@ -35,6 +33,7 @@ class Wire:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
     async def stop(self) -> None:
+        """Break all connections, and take no more: to the server, who comes through here is dead."""
         assert self._server is not None
         self._server.close()
         self.cut()
@@ -89,18 +88,3 @@ async def wire(url: str) -> AsyncIterator[Wire]:
         yield opened
     finally:
         await opened.stop()
-
-
-async def die(store: PostgresStore) -> None:
-    """As if the process were killed: nothing is written any more, nothing said."""
-
-    async def dead(*_: object) -> None:
-        raise ConnectionError("dead")
-
-    if store._tending is not None:
-        store._tending.cancel()
-    store._writer._connect = dead
-    store._writer._drop()
-    for line in store._lines:
-        line._connect = dead
-        line.drop()

@@ -8,13 +8,13 @@ import pytest
 from tests.fakes import CountingIds, ManualClock
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Event
 from cludale.kernel.wire import Codec
 from cludale.ports.contacts import Contact, ContactsUnreachable
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.records import Query, Records
-from cludale.runtime.backoff import Backoff
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.events import NotificationSent

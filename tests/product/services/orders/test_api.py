@@ -10,13 +10,13 @@ from tests.fakes import NOON, SEALS, CountingIds, ManualClock
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
 from cludale.ports.seats import HoldRequest, SeatsHeld
-from cludale.runtime.backoff import Backoff
 from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
 from cludale.services.orders.privacy.domain import unpacked
 from cludale.services.orders.service import Orders

@@ -10,10 +10,10 @@ from tests.product.services.orders.test_service import REQUEST, Seats, place, re
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import Allocation
+from cludale.kernel.backoff import Backoff
 from cludale.ports.bus import Acknowledgement
 from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStanding, ChargeState, ChargesUnreachable
 from cludale.ports.sales import Outlook, SaleOutlook, SalesUnreachable
-from cludale.runtime.backoff import Backoff
 from cludale.services.orders import comparison as comparison_module
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.events import CancelReason

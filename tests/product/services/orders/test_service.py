@@ -15,6 +15,7 @@ from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import OrderSeats
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
@@ -37,7 +38,6 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.runtime.aggregates import AnsweredBefore
-from cludale.runtime.backoff import Backoff
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.order import (

@@ -13,6 +13,7 @@ from tests.patience import until
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
@@ -29,7 +30,6 @@ from cludale.ports.payment_gateway import (
 )
 from cludale.ports.sales import Outlook, SaleOutlook
 from cludale.runtime.aggregates import Change, Updates
-from cludale.runtime.backoff import Backoff
 from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.services.orders.events import PartRefund
 from cludale.services.payments import differences

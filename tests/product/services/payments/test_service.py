@@ -16,6 +16,7 @@ from cludale.adapters.simulated_payments import LedgerRow, SimulatedProvider, re
 from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock
 from cludale.kernel.allocation import Allocation, OrderSeats
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
@@ -34,7 +35,6 @@ from cludale.ports.payment_gateway import (
 )
 from cludale.ports.records import Query, Records
 from cludale.ports.sales import Outlook, SaleOutlook, Sales, SalesUnreachable, SeatsGone
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import CallLater
 from cludale.services.concerts.events import SaleRefused
 from cludale.services.orders.events import CancelReason, OrderCancelled, TicketReserved
@@ -330,7 +330,7 @@ class TestCharging:
         waits = iter((0.4, 0.7, 0.1))
 
         class Scripted(Backoff):
-            def seconds(self, attempt: int, jitter: float) -> float:
+            def seconds(self, attempt: int, jitter: float = 0.0) -> float:
                 return next(waits)
 
         payments = new_payments(store, SystemClock(), ids, script, backoff=Scripted(1, 8))

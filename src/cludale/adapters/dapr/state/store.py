@@ -16,6 +16,7 @@ from cludale.adapters.dapr.state.api import Conflict, Held, StateApi, TooLarge, 
 from cludale.adapters.dapr.state.dialects import DIALECTS, Dialect, StateType
 from cludale.adapters.dapr.state.documents import End, Mark, Node, Record, handled_key, node_key, record_key, tree_key
 from cludale.adapters.dapr.state.index import FANOUT, Entry, Question, Walk, zone_of_entries, zone_of_zones
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import (
@@ -31,7 +32,6 @@ from cludale.ports.records import (
     Stored,
     StoreUnavailable,
 )
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.group_commit import GATHER_SECONDS
 from cludale.runtime.planning import Planner, Row

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cludale.kernel import carts as ids
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.carts import MOST_LINES, line_id
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Event
@@ -23,7 +24,7 @@ from cludale.services.orders import domain
 from cludale.services.orders.events import CancelReason, CartLine, CartPaid, CartReserved
 from cludale.services.orders.order import Order, OrderRequest, PaymentStatus, Status
 
-LONGEST_WAIT = timedelta(hours=1)
+LONGEST_WAIT_SECONDS = 3_600.0
 """Between two looks at a cart that has not come to its end."""
 
 
@@ -237,8 +238,8 @@ def _is_unheard(order: Order) -> bool:
 
 
 def _later(cart: Cart, now: datetime, wait: timedelta) -> Cart:
-    later = min(wait * 2.0 ** min(cart.looks, 10), LONGEST_WAIT)
-    return replace(cart, due_at=now + later, looks=cart.looks + 1)
+    later = Backoff(wait.total_seconds(), LONGEST_WAIT_SECONDS).seconds(cart.looks + 1)
+    return replace(cart, due_at=now + timedelta(seconds=later), looks=cart.looks + 1)
 
 
 def take_up(cart: Cart, *, now: datetime, until: datetime) -> Cart:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.decision import Decision
 from cludale.ports.calling_off import JobStatus, Progress
 from cludale.services.concerts.events import ConcertCancelled, ConcertPostponed
@@ -24,10 +25,10 @@ LIVE = (Status.PAID, Status.RESERVED, Status.PENDING)
 MOVED = (Status.PAID, Status.RESERVED)
 SLOW = timedelta(minutes=1)
 """A refund that takes longer is shown as failed, and goes on being tried."""
-LONGEST_WAIT = timedelta(minutes=1)
-"""Between two looks at what is left, once that is slow."""
-SOON = timedelta(seconds=2)
-"""Between two looks before."""
+WAITS = Backoff(0.25, 2.0)
+"""Between two looks at what is left."""
+WAITS_WHILE_SLOW = Backoff(0.25, 60.0)
+"""Once that is slow."""
 IN_FLIGHT = timedelta(seconds=2)
 """How long a replica of concerts may go on giving out seats on the terms of before, and more."""
 
@@ -216,7 +217,7 @@ def _looked_again(job: Job, *, now: datetime, watch: timedelta) -> Job:
 
 def _wait(job: Job, now: datetime) -> timedelta:
     is_slow = job.through_at is not None and now - job.through_at > SLOW
-    return min(LONGEST_WAIT if is_slow else SOON, timedelta(seconds=0.25 * 2 ** min(job.checks, 10)))
+    return timedelta(seconds=(WAITS_WHILE_SLOW if is_slow else WAITS).seconds(job.checks + 1))
 
 
 def _is_refunded(order: Order) -> bool:

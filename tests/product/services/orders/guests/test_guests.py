@@ -11,12 +11,12 @@ from tests.fakes import NOON, SEALS, CountingIds, ManualClock
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Commit, Outcome, Query, StoreUnavailable
 from cludale.ports.seats import HoldRequest, LineRefused, SeatsHeld, SeatsUnavailable
-from cludale.runtime.backoff import Backoff
 from cludale.services.orders.guests.domain import MOST_GUESTS, GuestsRefused, Line, check_seats, from_csv
 from cludale.services.orders.guests.service import GuestLists
 from cludale.services.orders.service import Orders

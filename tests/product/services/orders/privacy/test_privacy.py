@@ -14,6 +14,7 @@ from tests.product.services.orders.test_service import REQUEST, Seats
 
 from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.sqlite import SqliteStore
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.buyers import BuyerHash
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
@@ -23,7 +24,6 @@ from cludale.ports.records import Commit, Kind, Put, Query
 from cludale.ports.seals import CannotOpen, Seals
 from cludale.ports.seats import HoldRequest, SeatsHeld, SeatsUnreachable
 from cludale.runtime.aggregates import AnsweredBefore, Updates
-from cludale.runtime.backoff import Backoff
 from cludale.services.orders import domain
 from cludale.services.orders.aftersale.domain import Amendment, BuyerErased, RefundWish
 from cludale.services.orders.events import ErasureReason, Party

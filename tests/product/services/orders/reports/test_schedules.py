@@ -13,13 +13,13 @@ from tests.seats import allocation
 from cludale.adapters.ciphers import AeadSeals
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import OrderSeats
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import NotFound
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Commit
 from cludale.runtime.aggregates import Updates
-from cludale.runtime.backoff import Backoff
 from cludale.runtime.due import PutOff
 from cludale.services.orders.order import Order, OrderPayment, PaymentStatus, Status
 from cludale.services.orders.privacy.service import Privacy

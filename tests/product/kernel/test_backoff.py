@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cludale.runtime.backoff import Backoff
+from cludale.kernel.backoff import Backoff
 
 BACKOFF = Backoff(first_seconds=0.2, max_seconds=10)
 
