@@ -66,7 +66,10 @@ class AggregateStore(Generic[S]):
     ) -> None:
         """`cause`: what causes the next change of an aggregate, where whoever changes it does not say."""
         self.kind = kind
-        self._json = FlatJson(type_)
+        json = FlatJson(type_)
+        self.decode = json.decode
+        """The state that a stored body holds."""
+        self._encode = json.encode
         self.id_of = identity
         self._index = index
         self.partition = partition
@@ -77,7 +80,7 @@ class AggregateStore(Generic[S]):
     ) -> dict[str, Versioned[S]]:
         """Those of the aggregates that exist, by id; all of one `partition`, if it does not follow from the id."""
         keys = [Key(self.partition(id) if partition is None else partition, id) for id in ids]
-        decode = self._json.decode
+        decode = self.decode
         loaded: dict[str, Versioned[S]] = {}
         for id, stored in (await records.get(self.kind, keys)).items():
             loaded[id] = Versioned(decode(stored.body), stored.version)
@@ -95,17 +98,13 @@ class AggregateStore(Generic[S]):
         page = await records.find(self.kind, query)
         return [Versioned(self.decode(stored.body), stored.version) for stored in page.items], page
 
-    def decode(self, body: bytes) -> S:
-        """The state that a stored body holds."""
-        return self._json.decode(body)
-
     def due(self, *, until: datetime, limit: int) -> Query:
         """What has to be done before `until`, the earliest first, for a kind with the index DUE."""
         return Query(within=(Range(DUE, None, rfc3339(until)),), order_by=DUE, limit=limit)
 
     def put(self, state: S, expected: int) -> Put:
         """Write `state` over version `expected`."""
-        return Put(self.kind, self.id_of(state), self._json.encode(state), expected, self._index(state))
+        return Put(self.kind, self.id_of(state), self._encode(state), expected, self._index(state))
 
 
 CONFLICT_RETRIES = 8
