@@ -55,7 +55,8 @@ class Planner:
     def hopeful(self, commits: Sequence[Commit], position: int) -> Plan | None:
         """The plan if all goes well; None if it is plain already that a commit fails. Events go past `position`.
 
-        Raises KeyError for a kind or event that the store doesn't know, ValueError for a wrong number of index values.
+        Raises KeyError for a kind or event that the store doesn't know; ValueError for a wrong number of index values,
+        and for changing what is written once.
         """
         plan = Plan()
         if not self._add_puts(plan, commits):
@@ -109,11 +110,14 @@ class Planner:
                 rows = plan.rows[kind] = Rows() if found is None else found
                 fresh, changed, bases = rows.fresh, rows.changed, rows.bases
                 width = self._widths[kind]
+                is_append_only = kind.is_append_only
             key, body, expected = put.id, put.body, put.expected
             rows.size += len(body)
             row = (key, expected + 1, body, *put.index)
             if len(row) != width:
                 raise ValueError(f"{key!r}: {len(put.index)} index values for the fields {kind.indexed}")
+            if is_append_only and expected:
+                raise ValueError(f"{key!r} can't be changed: records of {kind.service}/{kind.name} are written once")
             into = fresh if key in fresh else changed
             held = into.get(key)
             if held is not None:
