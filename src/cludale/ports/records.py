@@ -28,6 +28,8 @@ class Kind(NamedTuple):
     """Those of them by which queries sort, or ask for a range."""
     may_lack: bool = False
     """Stores of earlier releases have no such records: whoever only reads one finds none."""
+    is_append_only: bool = False
+    """Records are written once and never changed, and have a value in each of `sorted_by`. Many may share a row."""
 
 
 class Key(NamedTuple):

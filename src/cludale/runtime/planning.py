@@ -59,7 +59,8 @@ class Planner:
     def hopeful(self, commits: Sequence[Commit], position: int) -> Plan | None:
         """The plan if all goes well; None if it is plain already that a commit fails. Events go past `position`.
 
-        Raises KeyError for a kind or event that the store doesn't know, ValueError for a wrong number of index values.
+        Raises KeyError for a kind or event that the store doesn't know; ValueError for a wrong number of index values,
+        and for changing what is written once.
         """
         plan = Plan()
         if not self._add_puts(plan, commits):
@@ -113,8 +114,10 @@ class Planner:
                 rows = plan.rows[kind] = Rows() if found is None else found
                 fresh, changed, bases = rows.fresh, rows.changed, rows.bases
             key, expected = put.id, put.expected
-            row = (key, expected + 1, put.body) + put.index
+            row = (key, expected + 1, put.body) + put.index  # noqa: RUF005 - a star makes a list first
             if expected:
+                if kind.is_append_only:
+                    raise ValueError(f"{key!r} can't be changed: {kind.service}/{kind.name} is written once")
                 into = fresh if key in fresh else changed
                 held = into.get(key)
                 if held is None:

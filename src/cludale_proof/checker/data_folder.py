@@ -4,6 +4,7 @@ The files may be in use: the store is read in one transaction, so as it was at o
 """
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +18,12 @@ from cludale_proof.checker.snapshot import Row
 STORE: Final = "cludale.db"
 LEDGER: Final = "simulated-provider.db"
 _APPLICATION_ID: Final = 0x436C7564
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 _BUSY_SECONDS: Final = 10.0
 _events: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 """A row of the outbox: topic and body of each event of a batch."""
+_entries: Final = msgspec.msgpack.Decoder(list[tuple[Any, ...]])
+"""A row of the log: id, version and body of each entry, and what it is found by."""
 _TABLES: Final = {kind: kind.value.replace("/", "_") for kind in Kind}
 
 
@@ -55,6 +58,8 @@ class DataFolder:
         if (application, version) != (_APPLICATION_ID, _SCHEMA_VERSION):
             raise Unopenable(f"{self._store_path} is no store of Cludale's that this program knows")
         self._tables = {name for (name,) in found}
+        if f"{_TABLES[Kind.AUDIT_ENTRY]}_before" in self._tables:
+            raise Unopenable(f"{self._store_path} is being brought up to date; a server goes on with that")
 
     def __enter__(self) -> Self:
         return self
@@ -67,8 +72,21 @@ class DataFolder:
         table = _TABLES[kind]
         if table not in self._tables:
             return
+        if kind is Kind.AUDIT_ENTRY:
+            yield from self._log(table)
+            return
         for id, version, body in self._select(f"SELECT id, version, body FROM {table} ORDER BY n"):  # noqa: S608 - our own
             yield Row(id, version, body.encode() if isinstance(body, str) else body)
+
+    def _log(self, table: str) -> Iterator[Row]:
+        """Entries share rows, in their order."""
+        for n, is_packed, body in self._select(f"SELECT n, is_packed, body FROM {table} ORDER BY n"):  # noqa: S608 - our own
+            try:
+                entries = _entries.decode(zlib.decompress(body) if is_packed else body)
+            except (zlib.error, msgspec.MsgspecError) as error:
+                raise Unopenable(f"{self._store_path}: the log is damaged before entry {n}: {error}") from error
+            for id, version, entry, *_ in entries:
+                yield Row(id, version, entry)
 
     def outbox(self) -> Iterator[Body]:
         """The events that wait in the outbox."""

@@ -1,13 +1,15 @@
 """What runs over a restored store is asked over HTTP: whether its log is whole, and whether it has the noted head."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-import apsw
 import pytest
 from tests.served import KEY, Served, serve
+from tests.stored_log import replacing, spoil
 
 from cludale.wiring.stores import STORE
 from cludale_operations.release.driver import Address, PlatformFailed
@@ -54,10 +56,8 @@ def test_a_log_that_was_spoilt_is_said_to_be_broken(tmp_path: Path) -> None:
         end = time.monotonic() + 20
         while log_of(address, KEY).events == 0 and time.monotonic() < end:
             time.sleep(0.05)
-    store = apsw.Connection(str(tmp_path / STORE))
-    store.execute("UPDATE audit_event SET body = replace(body, 'The Paper Lanterns', 'The Paper Tigers')")
-    assert store.total_changes() > 0
-    store.close()
+    with closing(sqlite3.connect(tmp_path / STORE)) as store, store:
+        spoil(store, replacing("The Paper Lanterns", "The Paper Tigers"))
     with serve(tmp_path) as platform:
         found = verified(Address(platform.url, {}), KEY, datetime.now(UTC), None)
     assert not found.log.is_whole

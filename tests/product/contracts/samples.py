@@ -11,7 +11,8 @@ from cludale.ports.records import Commit, Handled, IndexValue, Key, Kind, Put, R
 ORDER = Kind("orders", "order", ("concertId", "status", "dueAt"))
 PAYMENT = Kind("payments", "payment", ("orderId",))
 NOTE = Kind("orders", "note")
-KINDS = (ORDER, PAYMENT, NOTE)
+LINE = Kind("audit", "line", ("concertId", "status", "dueAt"), ("dueAt",), is_append_only=True)
+KINDS = (ORDER, PAYMENT, NOTE, LINE)
 
 PARTITION = "concert-1"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -54,6 +55,11 @@ class Place(Protocol):
 def order(id: str, expected: int = 0, body: bytes = b"{}", **index: IndexValue) -> Put:
     """A write of an order; `index` by field."""
     return Put(ORDER, id, body, expected, tuple(index.get(field) for field in ORDER.indexed))
+
+
+def line(id: str, body: bytes = b"{}", *, due_at: str = "2026", **index: IndexValue) -> Put:
+    """A record that is written once; `index` by field."""
+    return Put(LINE, id, body, 0, (index.get("concertId"), index.get("status"), due_at))
 
 
 def of(*puts: Put, events: tuple[Envelope, ...] = (), handled: tuple[tuple[str, str], ...] = ()) -> Commit:

@@ -8,7 +8,20 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
-from tests.product.contracts.samples import NOTE, ORDER, PARTITION, PAYMENT, Place, Store, key, noted, of, order
+from tests.product.contracts.samples import (
+    LINE,
+    NOTE,
+    ORDER,
+    PARTITION,
+    PAYMENT,
+    Place,
+    Store,
+    key,
+    line,
+    noted,
+    of,
+    order,
+)
 
 from cludale.ports.records import (
     COMMITTED,
@@ -56,6 +69,83 @@ async def refused_for_its_size(store: Store, commit: Commit) -> None:
     with pytest.raises(CommitTooLarge):
         await store.commit([of(order("beside")), commit])
     assert await store.get(ORDER, [key("a"), key("beside")]) == {}
+
+
+class TestAppendOnly:
+    """Records that are written once. There are enough of them here to be packed, where a store does that."""
+
+    async def filled(self, store: Store) -> None:
+        """150 of them in commits of many sizes, each due a minute after the one before, but for every tenth."""
+        at = 0
+        for size in (1, 2, 3, 60, 1, 20, 1, 40, 22):
+            some = range(at, at + size)
+            at += size
+            await fill(
+                store,
+                [
+                    line(
+                        f"{n:03}",
+                        f"body {n}".encode(),
+                        due_at=f"{n - 30 if n % 10 == 0 else n:03}",
+                        concertId=f"c{n % 3}",
+                        status="odd" if n % 2 else None,
+                    )
+                    for n in some
+                ],
+            )
+
+    async def test_each_is_found_by_its_id(self, place: Place) -> None:
+        store = await place.open()
+        await self.filled(store)
+        asked = [key(id) for id in ("000", "003", "077", "149", "150")]
+        expected = {each.id: Stored(each.id, 1, f"body {int(each.id)}".encode()) for each in asked[:-1]}
+        assert await store.get(LINE, asked) == expected
+        await store.close()
+        store = await place.open()
+        assert await store.get(LINE, asked) == expected
+        await store.close()
+
+    async def test_none_is_written_twice(self, store: Store) -> None:
+        await self.filled(store)
+        outcomes = await store.commit([of(line("new")), of(line("077"), line("newer")), of(line("newest"))])
+        assert list(outcomes) == [COMMITTED, VersionConflict(frozenset({"077"})), COMMITTED]
+        assert sorted(await store.get(LINE, [key("new"), key("newer"), key("newest")])) == ["new", "newest"]
+        assert (await ids(store, Query(limit=40), LINE))[150:] == ["new", "newest"]
+
+    @pytest.mark.parametrize("limit", [7, 64, 200])
+    async def test_they_come_in_the_order_in_which_they_were_written(self, store: Store, limit: int) -> None:
+        await self.filled(store)
+        written = [f"{n:03}" for n in range(150)]
+        assert await ids(store, Query(limit=limit), LINE) == written
+        assert await ids(store, Query(limit=limit, descending=True), LINE) == written[::-1]
+
+    @pytest.mark.parametrize("limit", [7, 200])
+    @pytest.mark.parametrize("descending", [False, True])
+    async def test_they_are_found_by_their_fields(self, store: Store, limit: int, descending: bool) -> None:
+        await self.filled(store)
+        odd = [f"{n:03}" for n in range(1, 150, 6)]
+        query = Query(equal={"concertId": "c1", "status": "odd"}, limit=limit, descending=descending)
+        assert await ids(store, query, LINE) == (odd[::-1] if descending else odd)
+        even = [f"{n:03}" for n in range(0, 150, 6)]
+        query = Query(equal={"concertId": "c0", "status": None}, limit=limit, descending=descending)
+        assert await ids(store, query, LINE) == (even[::-1] if descending else even)
+        assert await ids(store, Query(equal={"concertId": "c9"}), LINE) == []
+
+    @pytest.mark.parametrize("limit", [7, 200])
+    @pytest.mark.parametrize("descending", [False, True])
+    async def test_they_come_by_a_field_that_sorts(self, store: Store, limit: int, descending: bool) -> None:
+        await self.filled(store)
+        due = sorted((n - 30 if n % 10 == 0 else n, n) for n in range(30, 150))
+        expected = [f"{n:03}" for at, n in due if 20 <= at < 110 and n % 3 == 0]
+        query = Query(
+            equal={"concertId": "c0"},
+            within=[Range("dueAt", "020", "110")],
+            order_by="dueAt",
+            limit=limit,
+            descending=descending,
+        )
+        found = [id for id in await ids(store, query, LINE) if int(id) >= 30]
+        assert found == (expected[::-1] if descending else expected)
 
 
 class TestCommit:

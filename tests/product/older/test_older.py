@@ -25,6 +25,7 @@ from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.store import PAYMENTS
+from cludale.wiring.offline import new_store
 from cludale_operations.cli import offline
 from cludale_proof.checker import DataFolder, check
 from cludale_proof.simulator.memory import Disk, MemoryStore
@@ -54,11 +55,18 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(DATA, tmp_path / "data"))
 
 
-async def test_its_log_is_replayed_to_the_states_that_it_had(folder: Path) -> None:
+@pytest.fixture
+async def opened(folder: Path) -> Path:
+    """The same as this version keeps it."""
+    await new_store(folder / "cludale.db").close()
+    return folder
+
+
+async def test_its_log_is_replayed_to_the_states_that_it_had(opened: Path) -> None:
     rebuild = Rebuild(OldLog(), REPLAYS, MemoryStore(Disk(KINDS, CODEC)))
     await rebuild.run()
     assert rebuild.events == len(LOG)
-    live = SqliteReader(folder / "cludale.db", KINDS)
+    live = SqliteReader(opened / "cludale.db", KINDS)
     try:
         assert await rebuild.compare(cast("Records", live), settle_rounds=1, settle_seconds=0) == []
     finally:
@@ -74,9 +82,9 @@ def test_an_event_is_written_as_it_was_so_that_the_version_before_could_read_it(
 
 @pytest.mark.parametrize("store", STORES, ids=[store.kind.name for store in STORES])
 async def test_a_record_is_written_as_it_was_so_that_the_version_before_could_read_it(
-    store: AggregateStore[Any], folder: Path
+    store: AggregateStore[Any], opened: Path
 ) -> None:
-    live = SqliteReader(folder / "cludale.db", KINDS)
+    live = SqliteReader(opened / "cludale.db", KINDS)
     try:
         stored = (await live.find(store.kind, Query(limit=100))).items
     finally:

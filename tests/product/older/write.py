@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.proof.journeys.box_office import BoxOffice
 from tests.proof.journeys.conftest import running
+from tests.stored_log import BODY, entries_in
 
 LEDGER = "simulated-provider.db"
 STORE = "cludale.db"
@@ -88,9 +89,7 @@ def main(to: Path) -> None:
                 store.execute("PRAGMA page_size = 1024")  # for the repository's sake: most tables have a few rows
                 store.execute("VACUUM")
             shutil.copy(folder / name, to / name)
-        with closing(sqlite3.connect(to / STORE)) as store:
-            bodies = [json.loads(body) for (body,) in store.execute("SELECT body FROM audit_event ORDER BY rowid")]
-        bodies.sort(key=lambda entry: entry["sequence"])
+        bodies = [json.loads(entry[BODY]) for entry in entries_in(to / STORE)]
         lines = [json.dumps(entry["event"], ensure_ascii=False, separators=(",", ":")) for entry in bodies]
         (to / "log.jsonl").write_text("\n".join(lines) + "\n")
 

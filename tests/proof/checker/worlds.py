@@ -4,6 +4,7 @@ Each step is committed as a service would commit it. A watched world tells a Saf
 """
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
@@ -624,7 +625,7 @@ class World:
         snapshot = self.snapshot()
         with closing(sqlite3.connect(folder / "cludale.db")) as store, store:
             store.execute("PRAGMA application_id = 1131181412")
-            store.execute("PRAGMA user_version = 2")
+            store.execute("PRAGMA user_version = 3")
             store.execute("CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, events INTEGER, body BLOB)")
             batch = msgspec.msgpack.encode([("topic", encoded(event)) for event in self.outbox])
             store.execute("INSERT INTO outbox VALUES (?, ?, ?)", (self.committed, len(self.outbox), batch))
@@ -632,6 +633,11 @@ class World:
                 store.execute("DELETE FROM outbox")
             for kind, rows in snapshot.records.items():
                 table = kind.replace("/", "_")
+                if kind == "audit/event":
+                    log = msgspec.msgpack.encode([(row.id, row.version, encoded(row.body)) for row in rows])
+                    store.execute(f"CREATE TABLE {table}(n INTEGER PRIMARY KEY, is_packed INTEGER, body BLOB)")
+                    store.execute(f"INSERT INTO {table} VALUES (?, 1, ?)", (len(rows), zlib.compress(log)))
+                    continue
                 store.execute(f"CREATE TABLE {table}(n INTEGER PRIMARY KEY, id TEXT, version INTEGER, body BLOB)")
                 store.executemany(
                     f"INSERT INTO {table}(id, version, body) VALUES (?, ?, ?)",

@@ -9,6 +9,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from tests import stored_log
+
 from cludale_proof.checker import DataFolder, Observation, Report, Violation, check
 from cludale_proof.checker.database import Database
 
@@ -102,7 +104,7 @@ def orders_of(folder: Path, concert: str) -> str:
 
 def events(folder: Path) -> Counter[str]:
     """How many events of each type the log has."""
-    return Counter(type for (type,) in rows(folder, "SELECT type FROM audit_event"))
+    return Counter(each[stored_log.TYPE] for each in stored_log.entries_in(folder / "cludale.db"))
 
 
 def _becomes_empty(folder: Path, sql: str) -> bool:

@@ -6,17 +6,22 @@ what describes them, and their bodies end to end. No writing, no threads.
 # ruff: noqa: S608 - names of tables and columns were checked by schema.Table, values are always bound
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import apsw
 import msgspec
 
 from cludale.adapters.sqlite.outbox import unpacked
-from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, chunks
+from cludale.adapters.sqlite.packed_queries import find as find_packed
+from cludale.adapters.sqlite.packed_queries import stored
+from cludale.adapters.sqlite.packed_table import PackedTable
+from cludale.adapters.sqlite.places import PlaceOfRow, cursors
+from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, Tables
+from cludale.adapters.sqlite.statements import chunks
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import IndexValue, Kind, Page, Query, Stored
 from cludale.runtime.conditions import Test, conditions_of
-from cludale.runtime.cursors import Cursors, Place, Value, question_of
+from cludale.runtime.cursors import question_of
 
 _OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK = 50_000
 
@@ -36,19 +41,10 @@ _described = msgspec.json.Decoder(list[tuple[str, int, int]])
 _ranked = msgspec.json.Decoder(list[_Ranked])
 
 
-class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    question: str
-    n: Place
-    value: Value = None
-
-
-_cursors = Cursors(_Cursor)
-
-
 class Reader:
     """Reads over one connection, from one thread at a time."""
 
-    def __init__(self, connection: apsw.Connection, tables: Mapping[Kind, Table]) -> None:
+    def __init__(self, connection: apsw.Connection, tables: Tables) -> None:
         self._connection = connection
         self._tables = tables
 
@@ -58,8 +54,11 @@ class Reader:
 
     def get(self, kind: Kind, ids: Sequence[str]) -> dict[str, Stored]:
         """Those of the records that exist."""
+        table = self._tables[kind]
+        if isinstance(table, PackedTable):
+            return {each.id: each for each in map(stored, table.get(self._connection.execute, ids))}
         found: dict[str, Stored] = {}
-        for sql, ids_of_chunk in chunks(self._tables[kind].read, ids, 1):
+        for sql, ids_of_chunk in chunks(table.read, ids, 1):
             described, bodies = self._row(sql, ids_of_chunk)
             at = 0
             for identity, version, size in _described.decode(described):
@@ -83,12 +82,15 @@ class Reader:
             lambda: time.monotonic() > deadline, _OPERATIONS_BETWEEN_LOOKS_AT_THE_CLOCK
         )
         try:
-            return self._find(kind, query)
+            table = self._tables[kind]
+            if isinstance(table, PackedTable):
+                return find_packed(self._connection, table, query, deadline)
+            return self._find(table, query)
         finally:
             self._connection.set_progress_handler(None)
 
-    def _find(self, kind: Kind, query: Query) -> Page:
-        question = Question(self._tables[kind], query)
+    def _find(self, table: Table, query: Query) -> Page:
+        question = Question(table, query)
         cursor = question.cursor()
         wanted = query.limit + 1
         ranked: list[_Ranked] = []
@@ -133,15 +135,15 @@ class Question:
         self.has_valueless_part = asked.has_valueless_part
         self._asked = question_of(table.kind, query)
 
-    def cursor(self) -> _Cursor | None:
+    def cursor(self) -> PlaceOfRow | None:
         """Where the page before ended. Raises UnusableCursor."""
-        return _cursors.read(self._query.after, self._asked)
+        return cursors.read(self._query.after, self._asked)
 
     def next(self, n: int, value: IndexValue) -> str:
         """The cursor past this record."""
-        return _cursors.write(_Cursor(self._asked, n, value))
+        return cursors.write(PlaceOfRow(self._asked, n, value))
 
-    def valued_part(self, cursor: _Cursor | None, limit: int) -> tuple[str, Sequence[object]]:
+    def valued_part(self, cursor: PlaceOfRow | None, limit: int) -> tuple[str, Sequence[object]]:
         """All matches, or with `order_by` those that have a value there."""
         way, past = ("DESC", "<") if self._query.descending else ("ASC", ">")
         if self._order is None:
@@ -152,7 +154,7 @@ class Question:
             more.append((f"({self._order}, n) {past} (?, ?)", (cursor.value, cursor.n)))
         return self._select(self._order, more, f"{self._order} {way}, n {way}", limit)
 
-    def valueless_part(self, cursor: _Cursor | None, limit: int) -> tuple[str, Sequence[object]]:
+    def valueless_part(self, cursor: PlaceOfRow | None, limit: int) -> tuple[str, Sequence[object]]:
         """Those that have no value in `order_by`."""
         way, past = ("DESC", "<") if self._query.descending else ("ASC", ">")
         more: list[tuple[str, Sequence[IndexValue]]] = [(f"{self._order} IS NULL", ())]

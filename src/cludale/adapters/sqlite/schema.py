@@ -1,89 +1,52 @@
 """The tables and the text of every statement that writes or looks up. No connection handling, no planning.
 
 A kind is a table: `n` is the order in which records came, `body` a blob (a text would be checked and copied at
-each turn), an indexed field a column with an index that leaves NULL out. Statements exist for 1, 2, 4 … 128 rows:
-one step through SQLite for many rows, because each step gives the GIL up and has to win it back.
+each turn), an indexed field a column with an index that leaves NULL out. Kinds whose records are written once have
+tables of another form (`packed_table`).
 """
 # ruff: noqa: S608 - names of tables and columns are checked against _NAME, values are always bound
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import apsw
 
 from cludale.adapters.sqlite import migrations
+from cludale.adapters.sqlite.packed_table import Execute, PackedTable
+from cludale.adapters.sqlite.statements import Statement, chunks, insert, sized
+from cludale.adapters.sqlite.statements import rows as places
 from cludale.ports.records import Kind, SchemaRefused
+from cludale.runtime.planning import Rows
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x436C7564  # "Clud"
-CHUNK_ROWS = 128
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _OWN_COLUMNS = ("n", "id", "version", "body")
-
-Sized = tuple[str, ...]
-"""One statement's text for 1, 2, 4 … CHUNK_ROWS rows."""
-Statement = tuple[str, Sequence[object]]
-"""Its text, and what is bound in it."""
-
-
-def sized(text: Callable[[int], str]) -> Sized:
-    """The statement for each chunk size."""
-    return tuple(text(1 << power) for power in range(CHUNK_ROWS.bit_length()))
-
-
-def chunks(statements: Sized, values: Sequence[object], width: int) -> Iterator[Statement]:
-    """Statements and their bindings that bring in all rows of `values` (flat, `width` a row), in order.
-
-    The last chunk is filled up with rows of NULL, which every statement passes over: a step for nothing costs more
-    than rows for nothing.
-    """
-    full = CHUNK_ROWS * width
-    for at in range(0, len(values), full):
-        chunk = list(values[at : at + full])
-        power = (len(chunk) // width - 1).bit_length()
-        chunk += [None] * ((width << power) - len(chunk))
-        yield statements[power], chunk
-
-
-def _rows(width: int, count: int) -> str:
-    row = f"({','.join('?' * width)})"
-    return ",".join([row] * count)
-
-
-def _insert(table: str, columns: Sequence[str], count: int) -> str:
-    rows = _rows(len(columns), count)
-    # A statement that fails has its transaction rolled back. ABORT, the default, would copy every page first, so as
-    # to take back that statement alone.
-    return f"INSERT OR FAIL INTO {table}({','.join(columns)}) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
 
 
 class Table:
     """Where a kind is kept."""
 
     def __init__(self, kind: Kind) -> None:
-        for name in (kind.service, kind.name, *kind.indexed):
-            if not _NAME.match(name):
-                raise ValueError(f"{name!r} in {kind} can't name a table or column")
-        folded = [field.casefold() for field in kind.indexed]
-        if len(set(folded)) < len(folded) or set(folded) & set(_OWN_COLUMNS):
-            raise ValueError(f"{kind} declares an indexed field twice, or one named {', '.join(_OWN_COLUMNS)}")
         self.kind = kind
         self.name = f"{kind.service}_{kind.name}"
+        self.names = (self.name,)
         columns = ("id", "version", "body", *(f'"{field}"' for field in kind.indexed))
         self.width = len(columns)
         changed = ",".join(f"{column}=excluded.{column}" for column in columns[1:])
-        self.insert = sized(lambda count: _insert(self.name, columns, count))
-        self.update = sized(
-            lambda count: f"{_insert(self.name, columns, count)} ON CONFLICT(id) DO UPDATE SET {changed}"
+        self._insert = sized(lambda count: insert(self.name, columns, count))
+        self._update = sized(
+            lambda count: f"{insert(self.name, columns, count)} ON CONFLICT(id) DO UPDATE SET {changed}"
         )
-        self.differs = sized(
+        self._differs = sized(
             lambda count: (
-                f"SELECT 1 FROM (VALUES {_rows(2, count)}) AS wanted LEFT JOIN {self.name} AS held "
+                f"SELECT 1 FROM (VALUES {places(2, count)}) AS wanted LEFT JOIN {self.name} AS held "
                 "ON held.id = column1 WHERE column1 IS NOT NULL AND held.version IS NOT column2 LIMIT 1"
             )
         )
-        self.versions = sized(
+        self._versions = sized(
             lambda count: f"SELECT id, version FROM {self.name} WHERE id IN ({','.join('?' * count)})"
         )
         self.read = sized(
@@ -93,6 +56,22 @@ class Table:
                 f"FROM {self.name} WHERE id IN ({','.join('?' * count)})"
             )
         )
+
+    def conditions(self, rows: Rows) -> Iterator[Statement]:
+        """Each finds a row if a record is not at the version that these stand on."""
+        return chunks(self._differs, rows.bases, 2)
+
+    def changes(self, _: Execute, rows: Rows) -> Iterator[Statement]:
+        """What writes these records."""
+        if rows.fresh:
+            yield from chunks(self._insert, list(chain.from_iterable(rows.fresh.values())), self.width)
+        if rows.changed:
+            yield from chunks(self._update, list(chain.from_iterable(rows.changed.values())), self.width)
+
+    def held(self, execute: Execute, ids: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Those of the ids that exist, each with its version."""
+        for sql, some in chunks(self._versions, list(ids), 1):
+            yield from execute(sql, some)
 
     def exists(self, connection: apsw.Connection) -> bool:
         """Is the table there? Raises SchemaRefused if it is there with other columns."""
@@ -118,9 +97,9 @@ class Table:
             )
 
 
-INBOX_INSERT = sized(lambda count: _insert("inbox", ("consumer", "event_id"), count))
+INBOX_INSERT = sized(lambda count: insert("inbox", ("consumer", "event_id"), count))
 INBOX_FIND = sized(
-    lambda count: f"SELECT consumer, event_id FROM inbox WHERE (consumer, event_id) IN (VALUES {_rows(2, count)})"
+    lambda count: f"SELECT consumer, event_id FROM inbox WHERE (consumer, event_id) IN (VALUES {places(2, count)})"
 )
 OUTBOX_INSERT = "INSERT INTO outbox(position, events, body) VALUES (?, ?, ?)"
 OUTBOX_DELETE = sized(lambda count: f"DELETE FROM outbox WHERE position IN ({','.join('?' * count)})")
@@ -129,24 +108,39 @@ OUTBOX_PENDING = "SELECT position, body FROM outbox WHERE position > ? ORDER BY 
 OUTBOX_LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
 
 
-def tables_of(kinds: Iterable[Kind]) -> Mapping[Kind, Table]:
+Tables = Mapping[Kind, Table | PackedTable]
+
+
+def tables_of(kinds: Iterable[Kind]) -> Tables:
     """A table for each kind. Raises ValueError for names that can't be."""
-    tables = {kind: Table(kind) for kind in kinds}
-    if len({table.name.casefold() for table in tables.values()}) < len(tables):
+    tables = {kind: _table_of(kind) for kind in kinds}
+    names = [name.casefold() for table in tables.values() for name in table.names]
+    if len(set(names)) < len(names):
         raise ValueError("two kinds would share a table")
     return tables
+
+
+def _table_of(kind: Kind) -> Table | PackedTable:
+    for name in (kind.service, kind.name, *kind.indexed):
+        if not _NAME.match(name):
+            raise ValueError(f"{name!r} in {kind} can't name a table or column")
+    folded = [field.casefold() for field in kind.indexed]
+    if len(set(folded)) < len(folded) or set(folded) & set(_OWN_COLUMNS):
+        raise ValueError(f"{kind} declares an indexed field twice, or one named {', '.join(_OWN_COLUMNS)}")
+    return PackedTable(kind) if kind.is_append_only else Table(kind)
 
 
 def check(connection: apsw.Connection, path: Path) -> bool:
     """Is this a store of ours (True), or new (False)? Raises SchemaRefused for anything else."""
     version = connection.pragma("user_version")
-    if version == SCHEMA_VERSION and connection.pragma("application_id") == APPLICATION_ID:
+    is_ours = connection.pragma("application_id") == APPLICATION_ID
+    if is_ours and version == SCHEMA_VERSION:
         return True
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
         return False
-    if _is_of_version_1(connection):
+    if is_ours and 0 < version < SCHEMA_VERSION:
         raise SchemaRefused(
-            f"{path} has schema version 1; a server of this version brings it up to date when it starts"
+            f"{path} has schema version {version}; a server of this version brings it up to date when it starts"
         )
     raise SchemaRefused(
         f"{path} has schema version {version}, this program knows version {SCHEMA_VERSION}; "
@@ -154,10 +148,12 @@ def check(connection: apsw.Connection, path: Path) -> bool:
     )
 
 
-def check_tables(connection: apsw.Connection, path: Path, tables: Mapping[Kind, Table]) -> frozenset[Kind]:
+def check_tables(connection: apsw.Connection, path: Path, tables: Tables) -> frozenset[Kind]:
     """Can these kinds be read from the file? Returns those that it lacks and may lack. Raises SchemaRefused."""
     if not check(connection, path):
         raise SchemaRefused(f"{path} is empty; a server makes a store of it")
+    if any(migrations.is_unfinished(connection, table) for table in tables.values()):
+        raise SchemaRefused(f"{path} is being brought up to date; a server of this version goes on with that")
     lacked = frozenset(kind for kind, table in tables.items() if not table.exists(connection))
     missing = [table.name for kind, table in tables.items() if kind in lacked and not kind.may_lack]
     if missing:
@@ -165,25 +161,26 @@ def check_tables(connection: apsw.Connection, path: Path, tables: Mapping[Kind, 
     return lacked
 
 
-def prepare(connection: apsw.Connection, path: Path, tables: Iterable[Table]) -> None:
-    """Make the file a store with these tables, in one transaction. Raises SchemaRefused."""
+def prepare(connection: apsw.Connection, path: Path, tables: Iterable[Table | PackedTable]) -> None:
+    """Make the file a store with these tables. Raises SchemaRefused.
+
+    That is one transaction. What is long, and may end at any moment and go on with the next start, comes after it.
+    """
+    tables = tuple(tables)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _is_of_version_1(connection):
-            migrations.from_version_1(connection)
+        if connection.pragma("application_id") == APPLICATION_ID:
+            migrations.begin(connection, tables)
         _create(connection, new=not check(connection, path), tables=tables)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # a disk that is full has ended it already
             connection.execute("ROLLBACK")
         raise
+    migrations.go_on(connection, tables)
 
 
-def _is_of_version_1(connection: apsw.Connection) -> bool:
-    return (connection.pragma("user_version"), connection.pragma("application_id")) == (1, APPLICATION_ID)
-
-
-def _create(connection: apsw.Connection, *, new: bool, tables: Iterable[Table]) -> None:
+def _create(connection: apsw.Connection, *, new: bool, tables: Iterable[Table | PackedTable]) -> None:
     if new:
         connection.pragma("user_version", SCHEMA_VERSION)
         connection.pragma("application_id", APPLICATION_ID)

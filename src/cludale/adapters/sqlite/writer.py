@@ -11,7 +11,8 @@ import apsw
 from cludale.adapters.sqlite import outbox, schema
 from cludale.adapters.sqlite.checkpoints import Checkpoints
 from cludale.adapters.sqlite.connection import NoRoom, StoreFailed, connect_writer, understood
-from cludale.adapters.sqlite.schema import Statement, Table, chunks
+from cludale.adapters.sqlite.schema import Tables
+from cludale.adapters.sqlite.statements import Statement, chunks
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner
 
@@ -27,7 +28,7 @@ class Writer:
     def __init__(
         self,
         path: Path,
-        tables: Mapping[Kind, Table],
+        tables: Tables,
         planner: Planner,
         *,
         busy_seconds: float,
@@ -186,17 +187,12 @@ class Writer:
     def _conditions(self, plan: Plan) -> Iterator[Statement]:
         """Each finds a row if a record is not at the version that the plan stands on."""
         for kind, rows in plan.rows.items():
-            if rows.bases:
-                yield from chunks(self._tables[kind].differs, rows.bases, 2)
+            yield from self._tables[kind].conditions(rows)
 
     def _changes(self, plan: Plan, delivered: Sequence[int]) -> Iterator[Statement]:
         """What the plan writes, in order, and the rows that leave the outbox."""
         for kind, rows in plan.rows.items():
-            table = self._tables[kind]
-            if rows.fresh:
-                yield from chunks(table.insert, list(chain.from_iterable(rows.fresh.values())), table.width)
-            if rows.changed:
-                yield from chunks(table.update, list(chain.from_iterable(rows.changed.values())), table.width)
+            yield from self._tables[kind].changes(self._connection.execute, rows)
         if plan.handled:
             yield from chunks(schema.INBOX_INSERT, list(chain.from_iterable(plan.handled)), 2)
         if plan.entries:
@@ -219,8 +215,7 @@ class Writer:
         return {
             (kind, identity): version
             for kind, of_kind in ids.items()
-            for sql, some in chunks(self._tables[kind].versions, list(of_kind), 1)
-            for identity, version in self._connection.execute(sql, some)
+            for identity, version in self._tables[kind].held(self._connection.execute, of_kind)
         }
 
     def _handled(self, commits: Sequence[Commit]) -> set[Handled]:

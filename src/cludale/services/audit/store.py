@@ -13,7 +13,7 @@ from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import IndexValue, Kind, Put, Query, Range, Stored
 from cludale.services.audit.domain import Head, Link, StoryEntry
 
-ENTRY = Kind("audit", "event", ("type", "orderId", "concertId", "time"), ("time",))
+ENTRY = Kind("audit", "event", ("type", "orderId", "concertId", "time"), ("time",), is_append_only=True)
 """Entries come in the order of the chain, so the order in which the records came is that of their numbers."""
 
 HEAD = Kind("audit", "head")

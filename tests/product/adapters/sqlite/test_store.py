@@ -21,7 +21,7 @@ from cludale.adapters.sqlite import SqliteReader, SqliteStore, StoreFailed, Stor
 from cludale.adapters.sqlite.checkpoints import AGAIN_SECONDS, LOG_GROWTH, READERS_SECONDS
 from cludale.adapters.sqlite.connection import NoRoom, connect_writer
 from cludale.adapters.sqlite.queries import Question
-from cludale.adapters.sqlite.schema import tables_of
+from cludale.adapters.sqlite.schema import Table
 from cludale.adapters.sqlite.writer import Writer
 from cludale.ports.records import (
     COMMITTED,
@@ -238,7 +238,7 @@ class TestSchema:
         connection = apsw.Connection(str(path))
         connection.pragma("user_version", 99)
         connection.close()
-        with pytest.raises(SchemaRefused, match="schema version 99, this program knows version 2"):
+        with pytest.raises(SchemaRefused, match="schema version 99, this program knows version 3"):
             SqliteStore(path, KINDS, CODEC)
         with pytest.raises(SchemaRefused, match="schema version 99"):
             SqliteReader(path, KINDS)
@@ -591,7 +591,7 @@ class TestReading:
     async def test_a_page_is_found_by_an_index_and_not_sorted(self, store: SqliteStore, path: Path) -> None:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         plans: list[str] = []
-        table = tables_of([ORDER])[ORDER]
+        table = Table(ORDER)
         for query in (
             Query(equal={"concertId": "c"}),
             Query(order_by="dueAt"),

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from tests.fakes import NOON, ManualClock
 from tests.product.services.audit.samples import CODEC, delivered, paid, placed, reserved, told
+from tests.stored_log import replacing, spoil
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Envelope
@@ -59,9 +61,8 @@ async def test_an_entry_that_is_no_event_any_more_is_named(path: Path) -> None:
     store = SqliteStore(path, KINDS, CODEC)
     await Audit(store, ManualClock()).handle(LIFE)
     await store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE audit_event SET body = replace(body, 'OrderPaid', 'OrderPayed') WHERE id = 'e3'")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        spoil(connection, replacing("OrderPaid", "OrderPayed", id="e3"))
     store = SqliteStore(path, KINDS, CODEC)
     with pytest.raises(UnreadableEntry, match="e3"):
         await read(AuditLog(store, CODEC))
@@ -76,11 +77,8 @@ async def test_a_repeated_sequence_number_is_called_that(
     store = SqliteStore(path, KINDS, CODEC)
     await Audit(store, ManualClock()).handle(LIFE)
     await store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute(
-            "UPDATE audit_event SET body = replace(body, '\"sequence\":3', '\"sequence\":2') WHERE id = 'e3'"
-        )
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        spoil(connection, replacing('"sequence":3', '"sequence":2', id="e3"))
     store = SqliteStore(path, KINDS, CODEC)
     with pytest.raises(RepeatedNumber, match="sequence number repeated: it is a second entry 2"):
         await read(AuditLog(store, CODEC))

@@ -2,11 +2,15 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests import stored_log
 from tests.fakes import ManualClock
 from tests.product.services.audit.samples import CODEC, delivered, placed
+from tests.stored_log import BODY, ID, replacing
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.refusals import Invalid
@@ -44,13 +48,34 @@ async def verified(path: Path) -> Verdict:
         await store.close()
 
 
-async def verdict_after(path: Path, *statements: str) -> Verdict:
+async def verdict_after(
+    path: Path, change: Callable[[list[stored_log.Entry]], object] | None, statement: str | None = None
+) -> Verdict:
+    """What is said of a log of which these entries were changed, and something else."""
     await recorded(path)
-    with sqlite3.connect(path) as connection:
-        for statement in statements:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        if change is not None:
+            stored_log.spoil(connection, change)
+        if statement is not None:
             assert connection.execute(statement).rowcount > 0, statement
-    connection.close()
     return await verified(path)
+
+
+def without(*ids: str) -> Callable[[list[stored_log.Entry]], None]:
+    def change(found: list[stored_log.Entry]) -> None:
+        found[:] = [each for each in found if each[ID] not in ids]
+
+    return change
+
+
+def with_body_of(source: str, target: str) -> Callable[[list[stored_log.Entry]], None]:
+    def change(found: list[stored_log.Entry]) -> None:
+        (body,) = [each[BODY] for each in found if each[ID] == source]
+        for each in found:
+            if each[ID] == target:
+                each[BODY] = body
+
+    return change
 
 
 async def test_an_untouched_log_verifies_and_says_how_far_it_is(audit: Audit) -> None:
@@ -85,11 +110,8 @@ async def test_a_check_in_parts_finds_what_was_changed_before_it_came_there(
 ) -> None:
     monkeypatch.setattr(service, "PART_PAGES", 1)
     await recorded(path)
-    with sqlite3.connect(path) as connection:
-        connection.execute(
-            "UPDATE audit_event SET body = replace(body, '\"quantity\":2', '\"quantity\":1') WHERE id = 'e07'"
-        )
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        stored_log.spoil(connection, replacing('"quantity":2', '"quantity":1', id="e07"))
     store = SqliteStore(path, KINDS, CODEC)
     audit = Audit(store, ManualClock())
     first = await audit.check(None)
@@ -102,10 +124,7 @@ async def test_a_check_in_parts_finds_what_was_changed_before_it_came_there(
 
 
 async def test_a_changed_event_is_found(path: Path) -> None:
-    verdict = await verdict_after(
-        path,
-        "UPDATE audit_event SET body = replace(body, '\"quantity\":2', '\"quantity\":1') WHERE id = 'e07'",
-    )
+    verdict = await verdict_after(path, replacing('"quantity":2', '"quantity":1', id="e07"))
     assert not verdict.ok
     assert verdict.events == 6
     assert verdict.broken is not None
@@ -115,7 +134,7 @@ async def test_a_changed_event_is_found(path: Path) -> None:
 
 @pytest.mark.parametrize("gone", [1, 5, 6, 11])
 async def test_a_missing_entry_is_found(path: Path, gone: int) -> None:
-    verdict = await verdict_after(path, f"DELETE FROM audit_event WHERE id = '{entry(gone)}'")
+    verdict = await verdict_after(path, without(entry(gone)))
     assert not verdict.ok
     assert verdict.broken is not None
     assert (verdict.broken.sequence, verdict.broken.what) == (gone, f"missing: the next entry is {gone + 1}")
@@ -123,7 +142,7 @@ async def test_a_missing_entry_is_found(path: Path, gone: int) -> None:
 
 @pytest.mark.parametrize("kept", [0, 4, 5, 10, 11])
 async def test_a_log_cut_short_is_found(path: Path, kept: int) -> None:
-    verdict = await verdict_after(path, f"DELETE FROM audit_event WHERE id > '{entry(kept)}'")
+    verdict = await verdict_after(path, without(*(entry(number) for number in range(kept + 1, ENTRIES + 1))))
     assert not verdict.ok
     assert verdict.broken is not None
     assert verdict.broken.sequence == kept + 1
@@ -133,7 +152,7 @@ async def test_a_log_cut_short_is_found(path: Path, kept: int) -> None:
 async def test_a_log_cut_short_with_a_forged_head_is_found(path: Path) -> None:
     verdict = await verdict_after(
         path,
-        "DELETE FROM audit_event WHERE id > 'e08'",
+        without("e09", "e10", "e11", "e12"),
         "UPDATE audit_head SET body = replace(body, '\"sequence\":12', '\"sequence\":8')",
     )
     assert verdict.broken is not None
@@ -141,21 +160,16 @@ async def test_a_log_cut_short_with_a_forged_head_is_found(path: Path) -> None:
 
 
 async def test_swapped_entries_are_found(path: Path) -> None:
-    verdict = await verdict_after(
-        path,
-        "UPDATE audit_event SET n = 100 WHERE id = 'e03'",
-        "UPDATE audit_event SET n = 3 WHERE id = 'e04'",
-        "UPDATE audit_event SET n = 4 WHERE id = 'e03'",
-    )
+    def swapped(found: list[stored_log.Entry]) -> None:
+        found[2], found[3] = found[3], found[2]
+
+    verdict = await verdict_after(path, swapped)
     assert verdict.broken is not None
     assert (verdict.broken.sequence, verdict.broken.what) == (3, "missing: the next entry is 4")
 
 
 async def test_events_swapped_between_entries_are_found(path: Path) -> None:
-    verdict = await verdict_after(
-        path,
-        "UPDATE audit_event SET body = (SELECT body FROM audit_event WHERE id = 'e05') WHERE id = 'e06'",
-    )
+    verdict = await verdict_after(path, with_body_of("e05", "e06"))
     assert verdict.broken is not None
     assert (verdict.broken.sequence, verdict.broken.what) == (
         6,
@@ -164,20 +178,26 @@ async def test_events_swapped_between_entries_are_found(path: Path) -> None:
 
 
 async def test_an_entry_under_another_id_is_found(path: Path) -> None:
-    verdict = await verdict_after(path, "UPDATE audit_event SET id = 'e99' WHERE id = 'e06'")
+    def renamed(found: list[stored_log.Entry]) -> None:
+        found[5][ID] = "e99"
+
+    verdict = await verdict_after(path, renamed)
     assert verdict.broken is not None
     assert (verdict.broken.sequence, verdict.broken.what) == (6, "the entry e99 holds another event, e06")
 
 
 async def test_an_unreadable_entry_is_found(path: Path) -> None:
-    verdict = await verdict_after(path, "UPDATE audit_event SET body = CAST('{\"seq' AS BLOB) WHERE id = 'e06'")
+    def cut_off(found: list[stored_log.Entry]) -> None:
+        found[5][BODY] = b'{"seq'
+
+    verdict = await verdict_after(path, cut_off)
     assert verdict.broken is not None
     assert verdict.broken.sequence == 6
     assert verdict.broken.what.startswith("unreadable")
 
 
 async def test_an_entry_past_the_head_is_found(path: Path) -> None:
-    verdict = await verdict_after(path, "DELETE FROM audit_head")
+    verdict = await verdict_after(path, None, "DELETE FROM audit_head")
     assert verdict.broken is not None
     assert verdict.broken.what == "past the head stands entry 12"
 
@@ -215,8 +235,5 @@ async def test_what_is_no_hash_is_refused(audit: Audit, head: str) -> None:
 
 
 async def test_an_entry_that_was_put_in_twice_has_a_repeated_number(path: Path) -> None:
-    verdict = await verdict_after(
-        path,
-        "UPDATE audit_event SET body = (SELECT body FROM audit_event WHERE id = 'e05') WHERE id = 'e06'",
-    )
+    verdict = await verdict_after(path, with_body_of("e05", "e06"))
     assert verdict.broken == Broken(6, "sequence number repeated: here stands a second entry 5")

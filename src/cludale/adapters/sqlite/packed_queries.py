@@ -1,0 +1,158 @@
+"""Pages of a query over a packed table: the rows that may have matches come from SQLite, which of their records do,
+is looked at here. No writing, no threads.
+"""
+# ruff: noqa: S608 - names of tables and columns were checked by schema, values are always bound
+
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+import apsw
+
+from cludale.adapters.sqlite.packed_table import PackedTable
+from cludale.adapters.sqlite.places import PlaceOfRow, cursors
+from cludale.ports.records import IndexValue, Page, Query, Stored
+from cludale.runtime.conditions import Condition, Test, conditions_of
+from cludale.runtime.cursors import question_of
+from cludale.runtime.planning import Row
+
+_Ranked = tuple[tuple[bool, IndexValue], int, Row]
+"""What sorts (see `_comparable`), number, record."""
+_NOTHING = (False, 0)
+
+
+def find(connection: apsw.Connection, table: PackedTable, query: Query, deadline: float) -> Page:
+    """A page. Raises UnusableCursor, ValueError for what is not indexed, apsw.InterruptError past the deadline."""
+    search = _Search(connection, table, query, deadline)
+    connection.execute("BEGIN")  # rows are packed anew beside this
+    try:
+        ranked = search.ranked(query.limit + 1)
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+    items = [stored(row) for _, _, row in ranked[: query.limit]]
+    if len(ranked) <= query.limit:
+        return Page(items, None)
+    (_, value), n, _ = ranked[query.limit - 1]
+    return Page(items, cursors.write(PlaceOfRow(search.question, n, None if query.order_by is None else value)))
+
+
+def stored(row: Row) -> Stored:
+    """A record as it was committed."""
+    return Stored(*row[:3])  # type: ignore[arg-type] # id, version, body
+
+
+class _Search:
+    def __init__(self, connection: apsw.Connection, table: PackedTable, query: Query, deadline: float) -> None:
+        self._connection = connection
+        self._table = table
+        self._query = query
+        if query.order_by is not None and query.order_by not in table.kind.sorted_by:
+            raise ValueError(f"{query.order_by!r} is no field by which {table.kind} is sorted")
+        self._deadline = deadline
+        self._conditions = conditions_of(table.kind, query).all
+        self.question = question_of(table.kind, query)
+        self._past = cursors.read(query.after, self.question)
+        self._by = None if query.order_by is None else table.column(query.order_by)
+
+    def ranked(self, wanted: int) -> Sequence[_Ranked]:
+        """The first so many matches past the cursor."""
+        found: list[_Ranked] = []
+        for n, bound in self._rows():
+            if time.monotonic() > self._deadline:
+                raise apsw.InterruptError("interrupted")
+            if len(found) >= wanted and self._sure(found, bound) >= wanted:
+                break
+            found += self._matches(n)
+            found.sort(key=_place, reverse=self._query.descending)
+        return found[:wanted]
+
+    def _sure(self, found: Sequence[_Ranked], bound: IndexValue) -> int:
+        """How many of these, which are in order, come before all that a row from this bound on can have."""
+        if self._by is None:
+            return len(found)
+        if self._query.descending:
+            return next((at for at, each in enumerate(found) if each[0] <= _comparable(bound)), len(found))
+        return bisect_left(found, _comparable(bound), key=lambda each: each[0])
+
+    def _matches(self, n: int) -> Iterator[_Ranked]:
+        last, rows = self._table.row(self._connection.execute, n)
+        for number, row in enumerate(rows, last - len(rows) + 1):
+            if all(self._holds(condition, row) for condition in self._conditions):
+                sorts = _NOTHING if self._by is None else _comparable(row[self._by])
+                if self._follows(sorts, number):
+                    yield sorts, number, row
+
+    def _holds(self, condition: Condition, row: Row) -> bool:
+        field, test, wanted = condition
+        value = row[self._table.column(field)]
+        match test:
+            case Test.ABSENT:
+                return value is None
+            case Test.PRESENT:
+                return value is not None
+            case Test.EQUAL:
+                return value == wanted
+            case Test.CONTAINS:
+                return isinstance(value, str) and str(wanted) in value
+            case Test.FROM:
+                return value is not None and _comparable(value) >= _comparable(wanted)
+            case Test.BEFORE:
+                return value is not None and _comparable(value) < _comparable(wanted)
+
+    def _follows(self, sorts: tuple[bool, object], n: int) -> bool:
+        past = self._past
+        if past is None:
+            return True
+        before = (_NOTHING if self._by is None else _comparable(past.value), past.n)
+        return (sorts, n) < before if self._query.descending else (sorts, n) > before
+
+    def _rows(self) -> Iterator[tuple[int, IndexValue]]:
+        """Rows that may have matches past the cursor, in order, and where the values that sort begin in each."""
+        name, query, past = self._table.name, self._query, self._past
+        way = "DESC" if query.descending else "ASC"
+        conditions, bindings = ["TRUE"], list[object]()
+        valued = [each for each in self._conditions if each.test is Test.EQUAL and self._table.is_valued(each.field)]
+        if valued:
+            parts = f"SELECT n FROM {name}_value WHERE field = ? AND value = ?"
+            alternatives = " INTERSECT ".join([parts] * len(valued))
+            conditions.append(f"n IN ({alternatives} UNION SELECT n FROM {name} WHERE NOT is_packed)")
+            bindings += [each for test in valued for each in (self._table.number(test.field), test.value)]
+        for field, test, value in self._conditions:
+            if field in self._table.kind.sorted_by and test in _BOUNDS:
+                conditions.append(_BOUNDS[test].format(field))
+                bindings.append(value)
+        if query.order_by is None:
+            sorts, bound = "n", "NULL"
+            if past is not None:
+                end = f"n <= (SELECT min(n) FROM {name} WHERE n >= ?)" if query.descending else "n > ?"
+                conditions.append(end)
+                bindings.append(past.n)
+        else:
+            sorts = bound = f'"{query.order_by}_{"most" if query.descending else "least"}"'
+            conditions.append(f"{bound} IS NOT NULL")
+            if past is not None:
+                test = Test.BEFORE if query.descending else Test.FROM
+                conditions.append(_REACHES[test].format(query.order_by))
+                bindings.append(past.value)
+        yield from self._connection.execute(
+            f"SELECT n, {bound} FROM {name} WHERE {' AND '.join(conditions)} ORDER BY {sorts} {way}", bindings
+        )
+
+
+_REACHES = {Test.FROM: '"{0}_most" >= ?', Test.BEFORE: '"{0}_least" <= ?'}
+_BOUNDS = {
+    Test.EQUAL: '? BETWEEN "{0}_least" AND "{0}_most"',
+    Test.FROM: '"{0}_most" >= ?',
+    Test.BEFORE: '"{0}_least" < ?',
+}
+"""Which rows can have a match."""
+
+
+def _comparable(value: object) -> tuple[bool, IndexValue]:
+    """Numbers come before text, as in SQLite."""
+    return isinstance(value, str), value  # type: ignore[return-value] # index values
+
+
+def _place(ranked: _Ranked) -> tuple[tuple[bool, IndexValue], int]:
+    return ranked[:2]

@@ -1,0 +1,44 @@
+"""Statements for many rows: one step through SQLite, because each step gives the GIL up and has to win it back."""
+# ruff: noqa: S608 - names of tables and columns are checked by schema, values are always bound
+
+from collections.abc import Callable, Iterator, Sequence
+
+CHUNK_ROWS = 128
+
+Sized = tuple[str, ...]
+"""One statement's text for 1, 2, 4 … CHUNK_ROWS rows."""
+Statement = tuple[str, Sequence[object]]
+"""Its text, and what is bound in it."""
+
+
+def sized(text: Callable[[int], str]) -> Sized:
+    """The statement for each chunk size."""
+    return tuple(text(1 << power) for power in range(CHUNK_ROWS.bit_length()))
+
+
+def chunks(statements: Sized, values: Sequence[object], width: int) -> Iterator[Statement]:
+    """Statements and their bindings that bring in all rows of `values` (flat, `width` a row), in order.
+
+    The last chunk is filled up with rows of NULL, which every statement passes over: a step for nothing costs more
+    than rows for nothing.
+    """
+    full = CHUNK_ROWS * width
+    for at in range(0, len(values), full):
+        chunk = list(values[at : at + full])
+        power = (len(chunk) // width - 1).bit_length()
+        chunk += [None] * ((width << power) - len(chunk))
+        yield statements[power], chunk
+
+
+def rows(width: int, count: int) -> str:
+    """Places for the values of so many rows."""
+    row = f"({','.join('?' * width)})"
+    return ",".join([row] * count)
+
+
+def insert(table: str, columns: Sequence[str], count: int) -> str:
+    """Write so many rows. A row whose first value is NULL is passed over."""
+    # A statement that fails has its transaction rolled back. ABORT, the default, would copy every page first, so as
+    # to take back that statement alone.
+    values = rows(len(columns), count)
+    return f"INSERT OR FAIL INTO {table}({','.join(columns)}) SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
