@@ -31,7 +31,7 @@ CHECKOV := $(CACHE)/checkov/bin/checkov
 AZURE_CLI := $(CACHE)/azure-cli/.installed
 SECURITY := $(CACHE)/security/bin
 
-.PHONY: help rest journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli fuzz sbom bandit audit postgres nats daprd other-dapr dapr-suite cosmos-emulator oidc-provider rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
+.PHONY: help rest journeys journeys-nats journeys-state journeys-rabbitmq journeys-cosmos parts infra checkov azure-cli fuzz sbom bandit audit updates postgres nats daprd other-dapr dapr-suite cosmos-emulator oidc-provider rabbitmq run up test test-all beside-test quick-system all-system reliability bench bench-distributed soak simulate hunt screens lock format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -164,6 +164,9 @@ else
 		$(SECURITY)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || exit 1; done
 endif
 
+updates: $(SECURITY)/bandit $(VENV)/bin/python ## Ask the registries whether a newer release of anything that is locked has waited for too long
+	@$(BIN)/python -m tools.updates --uv $(SECURITY)/uv
+
 azure-cli: $(AZURE_CLI) ## Install azure-cli and check-jsonschema, against which the release's files are checked
 
 format: $(VENV)/.checks ## Put the sources into the agreed form
@@ -228,7 +231,7 @@ $(CHECKOV): tools/checkov/requirements.lock | $(VENV)/bin/python
 	@touch $@
 
 $(SECURITY)/bandit: tools/security/requirements.lock | $(VENV)/bin/python
-	@echo "Installing bandit, pip-audit and cyclonedx-bom into $(CACHE)/security …"
+	@echo "Installing bandit, pip-audit, cyclonedx-bom and uv into $(CACHE)/security …"
 	@rm -rf $(CACHE)/security
 	@$(BIN)/python -m venv $(CACHE)/security
 	@$(SECURITY)/python -m pip --disable-pip-version-check --no-cache-dir --quiet \

@@ -25,7 +25,7 @@ LOCKS = (
     "tools/security/requirements.lock",
 )
 ANSWERS = Path(__file__).with_name("holes.toml")
-_LOCKED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\]+)", re.MULTILINE)
+_LOCKED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\\n]+)", re.MULTILINE)
 _SECONDS = 120
 
 

@@ -1,0 +1,1 @@
+"""Which of what is locked has a newer release that has waited for too long."""
