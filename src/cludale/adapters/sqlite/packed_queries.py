@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import apsw
 
-from cludale.adapters.sqlite.packed_table import PackedTable
+from cludale.adapters.sqlite.packed_table import PackedTable, key_of
 from cludale.adapters.sqlite.places import PlaceOfRow, cursors
 from cludale.ports.records import IndexValue, Page, Query, Stored
 from cludale.runtime.conditions import Condition, Test, conditions_of
@@ -117,7 +117,7 @@ class _Search:
             parts = f"SELECT n FROM {name}_value WHERE field = ? AND value = ?"
             alternatives = " INTERSECT ".join([parts] * len(valued))
             conditions.append(f"n IN ({alternatives} UNION SELECT n FROM {name} WHERE NOT is_packed)")
-            bindings += [each for test in valued for each in (self._table.number(test.field), test.value)]
+            bindings += [each for test in valued for each in (self._table.number(test.field), key_of(test.value))]
         for field, test, value in self._conditions:
             if field in self._table.kind.sorted_by and test in _BOUNDS:
                 conditions.append(_BOUNDS[test].format(field))
