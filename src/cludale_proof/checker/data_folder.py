@@ -55,6 +55,10 @@ class DataFolder:
             found = self._store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         except sqlite3.Error as error:
             raise Unopenable(f"{self._store_path}: {error}") from error
+        if application == _APPLICATION_ID and 0 < version < _SCHEMA_VERSION:
+            raise Unopenable(
+                f"{self._store_path} has schema version {version}; a server of this version brings it up to date"
+            )
         if (application, version) != (_APPLICATION_ID, _SCHEMA_VERSION):
             raise Unopenable(f"{self._store_path} is no store of Cludale's that this program knows")
         self._tables = {name for (name,) in found}
