@@ -1,7 +1,8 @@
 """The audit log as SQLite has it, to be read or spoilt behind a store's back: entries share rows, packed or not."""
 
 import sqlite3
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ def entries_in(path: Path) -> list[Entry]:
     """The same of a file, which a server may have open."""
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as store:
         return entries(store)
+
+
+def packs_in(path: Path) -> Iterator[bytes]:
+    """What is packed in a file, table by table, as it was before that."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as store:
+        tables = store.execute(
+            "SELECT s.name FROM sqlite_schema s JOIN pragma_table_info(s.name) c WHERE c.name = 'is_packed'"
+        ).fetchall()
+        for (table,) in tables:
+            for (body,) in store.execute(f"SELECT body FROM {table} WHERE is_packed"):
+                yield zlib.decompress(body)
 
 
 def spoil(store: sqlite3.Connection, change: Callable[[list[Entry]], object]) -> None:

@@ -30,6 +30,10 @@ _SINCE_LATER = frozenset({"tickets"})
 """Services that keep answers only since a later version: stores of before have no place for theirs."""
 
 
+_BESIDE_THEIR_EFFECTS = frozenset({"orders", "tickets"})
+"""Services whose answers commit with their effects (`once`). Nothing is claimed first, so they are written once."""
+
+
 class KeptResponse(msgspec.Struct, frozen=True, gc=False):
     """The HTTP response that was sent."""
 
@@ -72,7 +76,9 @@ class IdempotencyKeys:
     @staticmethod
     def kind_for(service: str) -> Kind:
         """The kind of record that holds a service's kept answers."""
-        return Kind(service, "answer", may_lack=service in _SINCE_LATER)
+        return Kind(
+            service, "answer", may_lack=service in _SINCE_LATER, is_append_only=service in _BESIDE_THEIR_EFFECTS
+        )
 
     async def once(
         self,

@@ -22,8 +22,8 @@ _SCHEMA_VERSION: Final = 3
 _BUSY_SECONDS: Final = 10.0
 _events: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 """A row of the outbox: topic and body of each event of a batch."""
-_entries: Final = msgspec.msgpack.Decoder(list[tuple[Any, ...]])
-"""A row of the log: id, version and body of each entry, and what it is found by."""
+_records: Final = msgspec.msgpack.Decoder(list[tuple[Any, ...]])
+"""A row of a table whose records share rows: id, version and body of each, and what it is found by."""
 _TABLES: Final = {kind: kind.value.replace("/", "_") for kind in Kind}
 
 
@@ -55,10 +55,14 @@ class DataFolder:
             found = self._store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         except sqlite3.Error as error:
             raise Unopenable(f"{self._store_path}: {error}") from error
+        if application == _APPLICATION_ID and 0 < version < _SCHEMA_VERSION:
+            raise Unopenable(
+                f"{self._store_path} has schema version {version}; a server of this version brings it up to date"
+            )
         if (application, version) != (_APPLICATION_ID, _SCHEMA_VERSION):
             raise Unopenable(f"{self._store_path} is no store of Cludale's that this program knows")
         self._tables = {name for (name,) in found}
-        if f"{_TABLES[Kind.AUDIT_ENTRY]}_before" in self._tables:
+        if any(f"{table}_before" in self._tables for table in _TABLES.values()):
             raise Unopenable(f"{self._store_path} is being brought up to date; a server goes on with that")
 
     def __enter__(self) -> Self:
@@ -72,21 +76,21 @@ class DataFolder:
         table = _TABLES[kind]
         if table not in self._tables:
             return
-        if kind is Kind.AUDIT_ENTRY:
-            yield from self._log(table)
+        if any(column[1] == "is_packed" for column in self._select(f"PRAGMA table_info({table})")):
+            yield from self._packed(table)
             return
         for id, version, body in self._select(f"SELECT id, version, body FROM {table} ORDER BY n"):  # noqa: S608 - our own
             yield Row(id, version, body.encode() if isinstance(body, str) else body)
 
-    def _log(self, table: str) -> Iterator[Row]:
-        """Entries share rows, in their order."""
+    def _packed(self, table: str) -> Iterator[Row]:
+        """Records that are written once share rows, in their order."""
         for n, is_packed, body in self._select(f"SELECT n, is_packed, body FROM {table} ORDER BY n"):  # noqa: S608 - our own
             try:
-                entries = _entries.decode(zlib.decompress(body) if is_packed else body)
+                records = _records.decode(zlib.decompress(body) if is_packed else body)
             except (zlib.error, msgspec.MsgspecError) as error:
-                raise Unopenable(f"{self._store_path}: the log is damaged before entry {n}: {error}") from error
-            for id, version, entry, *_ in entries:
-                yield Row(id, version, entry)
+                raise Unopenable(f"{self._store_path}: {table} is damaged before number {n}: {error}") from error
+            for id, version, record, *_ in records:
+                yield Row(id, version, record)
 
     def outbox(self) -> Iterator[Body]:
         """The events that wait in the outbox."""

@@ -347,7 +347,7 @@ def test_it_hears_what_it_has_a_handler_for_and_audit_hears_it(seen: dict[str, A
 
 
 def test_its_records_have_their_place_in_every_store(seen: dict[str, Any]) -> None:
-    assert ["waitlist", "move", ["concertId"], ["concertId"], False] in seen["kinds"]
+    assert ["waitlist", "move", ["concertId"], ["concertId"], False, False] in seen["kinds"]
     assert seen["container"] == ["concertId"]
 
 

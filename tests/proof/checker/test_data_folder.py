@@ -58,6 +58,24 @@ def test_another_program_s_file_can_t_be_checked(tmp_path: Path) -> None:
         DataFolder(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ("PRAGMA user_version = 2", "schema version 2; a server of this version brings it up to date"),
+        ("CREATE TABLE audit_event_before(n INTEGER)", "is being brought up to date"),
+        ("UPDATE audit_event SET body = substr(body, 1, 50)", "audit_event is damaged before number"),
+    ],
+)
+def test_a_store_that_a_server_has_to_open_first_or_that_is_damaged_can_t_be_checked(
+    tmp_path: Path, done: str, said: str
+) -> None:
+    busy_world().write(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "cludale.db")) as store, store:
+        store.execute(done)
+    with pytest.raises(Unopenable, match=said), DataFolder(tmp_path) as folder:
+        check(folder)
+
+
 def test_a_file_that_is_no_database_can_t_be_checked(tmp_path: Path) -> None:
     (tmp_path / "cludale.db").write_text("not a database, but longer than the header of one" * 10)
     with pytest.raises(Unopenable):

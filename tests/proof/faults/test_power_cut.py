@@ -1,7 +1,8 @@
 """The power goes: what was acknowledged is there when it is back, and what was not is there whole or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
@@ -9,12 +10,12 @@ from typing import NamedTuple
 
 import apsw
 import pytest
-from tests.product.contracts.samples import CODEC, KINDS, noted, of, order
+from tests.product.contracts.samples import CODEC, KINDS, LINE, line, noted, of, order
 from tests.proof.faults.disk import Disk, Image, Loss
 from tests.proof.faults.experiment import Faults, Figures, Scale
 
 from cludale.adapters.sqlite import SqliteStore
-from cludale.ports.records import COMMITTED, StoreUnavailable
+from cludale.ports.records import COMMITTED, Query, StoreUnavailable
 
 STORE = "cludale.db"
 WRITERS = 6
@@ -74,7 +75,8 @@ class Powered:
         self.cuts.append(Cut(disk.cut(loss, self._random), dict(self._acknowledged)))
 
     async def _write(self, store: SqliteStore, writer: int) -> None:
-        """New records and new versions of old ones, each with an event and a delivery that it answers."""
+        """New records and new versions of old ones, each with a line that is written once and shares a row with others,
+        an event, and a delivery that it answers."""
         random = Random(self._random.random())
         mine = [id for id in self._acknowledged if id.startswith(f"{writer}-")]
         while len(self.cuts) < self._wanted:
@@ -88,6 +90,7 @@ class Powered:
             self.tried[id] = version + 1
             commit = of(
                 order(id, version, body(version + 1, random.randrange(20, 1500)), concertId=event),
+                line(event),
                 events=(noted(event),),
                 handled=(("writer", event),),
             )
@@ -115,6 +118,7 @@ class Found(NamedTuple):
     versions: dict[str, int]
     events: set[str]
     handled: set[str]
+    lines: Sequence[str]
     sound: bool
 
 
@@ -129,6 +133,7 @@ async def recovered(folder: Path, image: Image) -> AsyncIterator[Found]:
                 dict(connection.execute("SELECT id, version FROM orders_order")),
                 {CODEC.decode(entry.body).id for entry in await store.pending(0, 1_000_000)},
                 {id for (id,) in connection.execute("SELECT event_id FROM inbox")},
+                [each.id for each in (await store.find(LINE, Query(limit=1_000_000))).items],
                 connection.execute("PRAGMA integrity_check").get == "ok",
             )
         connection.close()
@@ -142,9 +147,10 @@ def lost(cut: Cut, found: Found) -> list[str]:
 
 
 def torn(found: Found) -> list[str]:
-    """Commits of which a part is there: the record's version, its event and its inbox entry belong together."""
+    """Commits of which a part is there: the record's version, its line, event and inbox entry belong together."""
     whole = {f"{id}.{version}" for id, last in found.versions.items() for version in range(1, last + 1)}
-    return sorted((whole ^ found.events) | (whole ^ found.handled))
+    twice = [id for id, times in Counter(found.lines).items() if times > 1]
+    return sorted({*(whole ^ found.events), *(whole ^ found.handled), *(whole ^ set(found.lines)), *twice})
 
 
 async def cut_again_and_again(
@@ -223,5 +229,8 @@ async def is_lossy(folder: Path, cut: Cut) -> bool:
 
 
 def test_a_torn_commit_would_be_seen() -> None:
-    found = Found({"1-0": 2}, {"1-0.1"}, {"1-0.1", "1-0.2"}, True)
-    assert torn(found) == ["1-0.2"]
+    both = {"1-0.1", "1-0.2"}
+    assert torn(Found({"1-0": 2}, both, both, sorted(both), True)) == []
+    assert torn(Found({"1-0": 2}, {"1-0.1"}, both, sorted(both), True)) == ["1-0.2"]
+    assert torn(Found({"1-0": 2}, both, both, ["1-0.1"], True)) == ["1-0.2"]
+    assert torn(Found({"1-0": 2}, both, both, ["1-0.1", "1-0.2", "1-0.1"], True)) == ["1-0.1"]

@@ -20,6 +20,7 @@ from tests.operations.telemetry.receiver import Receiver, receiving
 from tests.proof.journeys.box_office import BoxOffice, fresh, problem
 from tests.proof.journeys.conftest import Running, Start, is_over_cosmos
 from tests.served import environment
+from tests.stored_log import packs_in
 
 LOCAL, SHAPED = "qzxplanted", "qzxshaped"
 NAME = "Qzxnamé Plänted"
@@ -179,9 +180,11 @@ def _planted_in(folder: Path) -> list[str]:
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
             files += 1
-            hit = wanted.search(file.read_bytes())
-            if hit is not None:
-                found.append(f"{file.relative_to(folder)}: {hit[0]!r}")
+            packed = packs_in(file) if file.suffix == ".db" else ()
+            for searched in (file.read_bytes(), *packed):
+                hit = wanted.search(searched)
+                if hit is not None:
+                    found.append(f"{file.relative_to(folder)}: {hit[0]!r}")
     assert files > 3, "nothing was searched"
     return found
 

@@ -65,7 +65,8 @@ def _pack(connection: apsw.Connection, table: PackedTable) -> None:
     fields = "".join(f', "{field}"' for field in table.kind.indexed)
     some = f"SELECT n, id, version, CAST(body AS BLOB){fields} FROM {before} ORDER BY n LIMIT {STRETCH}"
     told_at = monotonic()
-    _log.info("packing %s, up to number %d, as this version keeps it", table.name, last)
+    if last:
+        _log.info("packing %s, up to number %d, as this version keeps it", table.name, last)
     while rows := connection.execute(some).fetchall():
         with connection:
             for sql, values in table.added(connection.execute, [row[1:] for row in rows]):
@@ -77,7 +78,8 @@ def _pack(connection: apsw.Connection, table: PackedTable) -> None:
             told_at = monotonic()
             _log.info("packing %s: %d of %d", table.name, n, last)
     connection.execute(f"DROP TABLE {before}")
-    _log.info("%s is packed", table.name)
+    if last:
+        _log.info("%s is packed", table.name)
 
 
 def _packed(tables: Iterable[object]) -> Iterable[PackedTable]:

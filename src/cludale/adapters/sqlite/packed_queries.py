@@ -5,11 +5,12 @@ is looked at here. No writing, no threads.
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import apsw
 
-from cludale.adapters.sqlite.packed_table import PackedTable
+from cludale.adapters.sqlite.packed_table import PackedTable, key_of
 from cludale.adapters.sqlite.places import PlaceOfRow, cursors
 from cludale.ports.records import IndexValue, Page, Query, Stored
 from cludale.runtime.conditions import Condition, Test, conditions_of
@@ -19,6 +20,14 @@ from cludale.runtime.planning import Row
 _Ranked = tuple[tuple[bool, IndexValue], int, Row]
 """What sorts (see `_comparable`), number, record."""
 _NOTHING = (False, 0)
+_BOUNDS = {
+    Test.EQUAL: '? BETWEEN "{0}_least" AND "{0}_most"',
+    Test.FROM: '"{0}_most" >= ?',
+    Test.BEFORE: '"{0}_least" < ?',
+}
+"""Which rows can have a match."""
+_REACHES = {Test.FROM: '"{0}_most" >= ?', Test.BEFORE: '"{0}_least" <= ?'}
+"""Which rows can have one at a cursor's value or past it, upwards and downwards."""
 
 
 def find(connection: apsw.Connection, table: PackedTable, query: Query, deadline: float) -> Page:
@@ -52,6 +61,7 @@ class _Search:
         self._deadline = deadline
         self._conditions = conditions_of(table.kind, query).all
         self.question = question_of(table.kind, query)
+        self._tests = [(table.column(each.field), _test(each)) for each in self._conditions]
         self._past = cursors.read(query.after, self.question)
         self._by = None if query.order_by is None else table.column(query.order_by)
 
@@ -78,27 +88,10 @@ class _Search:
     def _matches(self, n: int) -> Iterator[_Ranked]:
         last, rows = self._table.row(self._connection.execute, n)
         for number, row in enumerate(rows, last - len(rows) + 1):
-            if all(self._holds(condition, row) for condition in self._conditions):
+            if all(holds(row[column]) for column, holds in self._tests):
                 sorts = _NOTHING if self._by is None else _comparable(row[self._by])
                 if self._follows(sorts, number):
                     yield sorts, number, row
-
-    def _holds(self, condition: Condition, row: Row) -> bool:
-        field, test, wanted = condition
-        value = row[self._table.column(field)]
-        match test:
-            case Test.ABSENT:
-                return value is None
-            case Test.PRESENT:
-                return value is not None
-            case Test.EQUAL:
-                return value == wanted
-            case Test.CONTAINS:
-                return isinstance(value, str) and str(wanted) in value
-            case Test.FROM:
-                return value is not None and _comparable(value) >= _comparable(wanted)
-            case Test.BEFORE:
-                return value is not None and _comparable(value) < _comparable(wanted)
 
     def _follows(self, sorts: tuple[bool, object], n: int) -> bool:
         past = self._past
@@ -109,44 +102,70 @@ class _Search:
 
     def _rows(self) -> Iterator[tuple[int, IndexValue]]:
         """Rows that may have matches past the cursor, in order, and where the values that sort begin in each."""
-        name, query, past = self._table.name, self._query, self._past
+        name, query = self._table.name, self._query
         way = "DESC" if query.descending else "ASC"
-        conditions, bindings = ["TRUE"], list[object]()
-        valued = [each for each in self._conditions if each.test is Test.EQUAL and self._table.is_valued(each.field)]
-        if valued:
-            parts = f"SELECT n FROM {name}_value WHERE field = ? AND value = ?"
-            alternatives = " INTERSECT ".join([parts] * len(valued))
-            conditions.append(f"n IN ({alternatives} UNION SELECT n FROM {name} WHERE NOT is_packed)")
-            bindings += [each for test in valued for each in (self._table.number(test.field), test.value)]
-        for field, test, value in self._conditions:
-            if field in self._table.kind.sorted_by and test in _BOUNDS:
-                conditions.append(_BOUNDS[test].format(field))
-                bindings.append(value)
-        if query.order_by is None:
-            sorts, bound = "n", "NULL"
-            if past is not None:
-                end = f"n <= (SELECT min(n) FROM {name} WHERE n >= ?)" if query.descending else "n > ?"
-                conditions.append(end)
-                bindings.append(past.n)
-        else:
-            sorts = bound = f'"{query.order_by}_{"most" if query.descending else "least"}"'
-            conditions.append(f"{bound} IS NOT NULL")
-            if past is not None:
-                test = Test.BEFORE if query.descending else Test.FROM
-                conditions.append(_REACHES[test].format(query.order_by))
-                bindings.append(past.value)
+        having, values = self._having()
+        conditions, bindings = self._spans()
+        if query.order_by is None and not conditions:
+            yield from self._connection.execute(f"{having} ORDER BY n {way}", values)
+            return
+        sorts = "n"
+        if query.order_by is not None:
+            sorts = f'"{query.order_by}_{"most" if query.descending else "least"}"'
         yield from self._connection.execute(
-            f"SELECT n, {bound} FROM {name} WHERE {' AND '.join(conditions)} ORDER BY {sorts} {way}", bindings
+            f"SELECT n, {sorts} FROM {name} WHERE {' AND '.join([*conditions, f'{sorts} IS NOT NULL'])} "
+            f"{f'AND n IN (SELECT n FROM ({having}))' if values else ''} ORDER BY {sorts} {way}",
+            [*bindings, *values],
         )
 
+    def _having(self) -> tuple[str, list[object]]:
+        """Rows with the values that are asked for, and all that are not packed; in the order of numbers, past the
+        cursor."""
+        name, past, start, starts = self._table.name, self._past, "", list[object]()
+        if past is not None and self._query.order_by is None:
+            start = f" AND n <= (SELECT min(n) FROM {name} WHERE n >= ?)" if self._query.descending else " AND n > ?"
+            starts = [past.n]
+        valued = [each for each in self._conditions if each.test is Test.EQUAL and self._table.is_valued(each.field)]
+        if not valued:
+            return f"SELECT n, NULL FROM {name} WHERE TRUE{start}", starts
+        part = f"SELECT n, NULL FROM {name}_value WHERE field = ? AND value = ?{start}"
+        values = [(self._table.number(test.field), key_of(test.value), *starts) for test in valued]
+        return (
+            f"{' INTERSECT '.join([part] * len(valued))} UNION SELECT n, NULL FROM {name} WHERE NOT is_packed{start}",
+            [*chain.from_iterable(values), *starts],
+        )
 
-_REACHES = {Test.FROM: '"{0}_most" >= ?', Test.BEFORE: '"{0}_least" <= ?'}
-_BOUNDS = {
-    Test.EQUAL: '? BETWEEN "{0}_least" AND "{0}_most"',
-    Test.FROM: '"{0}_most" >= ?',
-    Test.BEFORE: '"{0}_least" < ?',
-}
-"""Which rows can have a match."""
+    def _spans(self) -> tuple[list[str], list[object]]:
+        """What must be true of the least and the most that a row has of fields that sort."""
+        found = [
+            (_BOUNDS[test].format(field), value)
+            for field, test, value in self._conditions
+            if field in self._table.kind.sorted_by and test in _BOUNDS
+        ]
+        order_by, past = self._query.order_by, self._past
+        if order_by is not None and past is not None:
+            test = Test.BEFORE if self._query.descending else Test.FROM
+            found.append((_REACHES[test].format(order_by), past.value))
+        return [condition for condition, _ in found], [value for _, value in found]
+
+
+def _test(condition: Condition) -> Callable[[object], bool]:
+    """Whether a value meets it, as SQLite would say."""
+    _, test, wanted = condition
+    sought = _comparable(wanted)
+    match test:
+        case Test.ABSENT:
+            return lambda value: value is None
+        case Test.PRESENT:
+            return lambda value: value is not None
+        case Test.EQUAL:
+            return lambda value: value == wanted
+        case Test.CONTAINS:
+            return lambda value: isinstance(value, str) and str(wanted) in value
+        case Test.FROM:
+            return lambda value: value is not None and _comparable(value) >= sought
+        case Test.BEFORE:
+            return lambda value: value is not None and _comparable(value) < sought
 
 
 def _comparable(value: object) -> tuple[bool, IndexValue]:

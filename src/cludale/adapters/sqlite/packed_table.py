@@ -24,6 +24,11 @@ _BEFORE_VALUES = 3
 """A row begins with id, version and body."""
 
 
+def key_of(value: object) -> object:
+    """What a value of an indexed field is looked for by."""
+    return packs.short(value) if isinstance(value, str) else value
+
+
 class PackedTable:
     """The tables of such a kind."""
 
@@ -115,7 +120,7 @@ class PackedTable:
                 number, column = self.number(field), self.column(field)
                 for value in dict.fromkeys([row[column] for row in stretch]):
                     if value is not None:
-                        values += (number, value, n)
+                        values += (number, key_of(value), n)
         yield from chunks(self._number_values, values, 3)
 
     def held(self, execute: Execute, ids: Iterable[str]) -> Iterator[tuple[str, int]]:

@@ -18,8 +18,10 @@ NOTIFICATIONS = AggregateStore(
 )
 """DUE is when a notification is to be sent, or sent again."""
 
-RECEIPTS = AggregateStore(Kind("notifications", "receipt"), Receipt, identity=attrgetter("order_id"))
-"""Under the order's id; written once."""
+RECEIPTS = AggregateStore(
+    Kind("notifications", "receipt", is_append_only=True), Receipt, identity=attrgetter("order_id")
+)
+"""Under the order's id."""
 
 TEMPLATES = AggregateStore(
     Kind("notifications", "template", ("organizer",), may_lack=True),

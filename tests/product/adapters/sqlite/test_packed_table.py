@@ -149,11 +149,15 @@ async def test_a_damaged_row_is_said_to_be_one(path: Path) -> None:
 @pytest.mark.parametrize(
     ("id", "size"),
     [
-        ("event-01a22da8bd7571b9965321c0ac1c555c", 16),
+        ("event-01a22da8bd7571b9965321c0ac1c555c", 17),
+        ("order-01a22da8bd7571b9965321c0ac1c555c", 17),
+        ("order-01a22da8bd02871b921a6f2b34453046.d071dde00171", 23),
+        ("order-01a22da8bd02871b921a6f2b34453046-d071dde00171", 51),
+        ("order-01a22da8bd02871b921a6f2b34453046.D071DDE00171", 51),
         ("event-01A22DA8BD7571B9965321C0AC1C555C", 38),
         ("event-01a22da8bd7571b9965321c0ac1c555", 37),
         ("event-01a22da8bd7571b9965321c0ac1c55 5c", 39),
-        ("order-01a22da8bd7571b9965321c0ac1c555c", 38),
+        ("other-01a22da8bd7571b9965321c0ac1c555c", 38),
         ("event-", 6),
         ("", 0),
     ],

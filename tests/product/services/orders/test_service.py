@@ -21,7 +21,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.contacts import Contact
-from cludale.ports.records import Commit, Key, Kind, Put, Query
+from cludale.ports.records import Commit, Key, Put, Query
 from cludale.ports.seats import (
     ConcertNotFound,
     ConcertOver,
@@ -38,6 +38,7 @@ from cludale.ports.seats import (
     SectionNotFound,
 )
 from cludale.runtime.aggregates import AnsweredBefore
+from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.events import SaleRefused, SeatsSold
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.order import (
@@ -58,7 +59,7 @@ PRICE = Money(4500, "EUR")
 EXPIRES = NOON + timedelta(seconds=600)
 WANTED = OrderRequest(concert_id="concert-1", user_id="user-1", quantity=2, email="a@example.org")
 REQUEST = Cause(None, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-ANSWER = Kind("orders", "answer")
+ANSWER = IdempotencyKeys.kind_for("orders")
 SUCCESS, RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
 
 

@@ -20,10 +20,11 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Busy
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
-from cludale.ports.records import Commit, Kind, Put, Query
+from cludale.ports.records import Commit, Put, Query
 from cludale.ports.seals import CannotOpen, Seals
 from cludale.ports.seats import HoldRequest, SeatsHeld, SeatsUnreachable
 from cludale.runtime.aggregates import AnsweredBefore, Updates
+from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders import domain
 from cludale.services.orders.aftersale.domain import Amendment, BuyerErased, RefundWish
 from cludale.services.orders.events import ErasureReason, Party
@@ -354,7 +355,7 @@ async def test_why_money_went_back_is_sealed_with_what_names_the_buyer(
     wish = RefundWish(by=Party.ORGANIZER, amount=Money(100, "EUR"), reason="qzx saw nothing")
 
     def keep(_: Order) -> Put:
-        return Put(Kind("orders", "answer"), "the-answer", b"{}", 0, ())
+        return Put(IdempotencyKeys.kind_for("orders"), "the-answer", b"{}", 0, ())
 
     after = await orders.refund(order.id, wish, cause=REQUEST, keep=keep)
     with pytest.raises(AnsweredBefore):
