@@ -10,6 +10,7 @@ from cludale.services import NAMES
 from cludale.wiring.keys import keep_key_hash
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import STATE_STORE_USERS
+from cludale_operations.local.certificate import Certificate, make_certificate
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
 from cludale_operations.local.free_ports import LOOPBACK
 from cludale_operations.local.kept_pairs import KeptPairs
@@ -84,7 +85,7 @@ class Deployment:
         self.pages: PagesProcess | None = None
 
     def add_services(self) -> None:
-        """Lay out the services, once database and broker run and have addresses."""
+        """Lay out the services, once database and broker run and have addresses. Raises OSError."""
         self.replicas = [
             self._replica(service, number)
             for service in NAMES
@@ -97,7 +98,7 @@ class Deployment:
             host=self.settings.host,
             port=self.settings.port,
             backends={
-                service: [each.service.url for each in self.replicas if each.service.service == service]
+                service: [each.service.address for each in self.replicas if each.service.service == service]
                 for service in NAMES
             },
             environment={
@@ -107,14 +108,16 @@ class Deployment:
                 "CLUDALE_HSTS_SUBDOMAINS": "1" if self.settings.hsts_subdomains else "0",
             },
             stop_seconds=self._stop_seconds,
+            certificate=self._certificate("gateway"),
         )
         self.pages = PagesProcess(
             self._log("pages"),
-            api=self.gateway.url,
+            api=self.gateway.address,
             environment={"CLUDALE_DATA_DIR": str(self.folder), "CLUDALE_TLS_CERTIFICATE": ""},
             stop_seconds=self._stop_seconds,
+            certificate=self._certificate("pages"),
         )
-        self.gateway.pages_url = self.pages.url
+        self.gateway.pages_url = self.pages.address
 
     def parts(self) -> list[Part]:
         """All of them, in the order in which they are started."""
@@ -147,6 +150,7 @@ class Deployment:
 
     def _replica(self, service: str, number: int) -> Replica:
         name = f"{service}-{number}"
+        certificate = self._certificate(name)
         sidecar = Daprd(
             service,
             self.folder / "dapr",
@@ -158,9 +162,17 @@ class Deployment:
             app_token=secrets.token_urlsafe(24),
             otlp_endpoint=self.settings.otlp_endpoint,
             sentry=self.sentry,
+            certificate=self._certificate(f"{name}-sidecar"),
+            app_certificate=certificate.certificate,
         )
-        environment = self._environment(service, number, sidecar)
-        process = ServiceProcess(service, name, self._log(name), environment, stop_seconds=self._stop_seconds)
+        process = ServiceProcess(
+            service,
+            name,
+            self._log(name),
+            self._environment(service, number, sidecar),
+            stop_seconds=self._stop_seconds,
+            certificate=certificate,
+        )
         sidecar.app_port = process.port
         return Replica(process, sidecar)
 
@@ -200,6 +212,12 @@ class Deployment:
             # the first start of one process puts the demo concerts on, not that of each
             "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
         }
+
+    def _certificate(self, name: str) -> Certificate:
+        """What a part shows to those that ask it: a new one at each start of all."""
+        folder = self.folder / "certificates" / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return make_certificate(folder, name)
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

@@ -71,6 +71,7 @@ from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.recent import Recent
 from cludale.web.client import Client, NoAnswer
 from cludale.web.http1 import ClientResponse, Target
+from cludale.web.trust import trust_named_in
 
 KEYS_SECONDS = 0.5
 """How long concerts may take to say which keys there are."""
@@ -128,7 +129,10 @@ class Trial(NamedTuple):
 
 
 class _Service:
-    """One service of ours, at `url`, as a port calls it; at `trial`'s, while that is on."""
+    """One service of ours, at `url`, as a port calls it; at `trial`'s, while that is on.
+
+    An address may say whom to trust there (web/trust.py).
+    """
 
     service: ClassVar[str]
     """Whom it calls."""
@@ -151,7 +155,13 @@ class _Service:
 
         def client(url: str, headers: Headers) -> Client:
             seconds = min(timeout_seconds, self.most_seconds)
-            return Client(Target.of(url), connections=self.connections, timeout_seconds=seconds, headers=headers)
+            return Client(
+                Target.of(url),
+                connections=self.connections,
+                timeout_seconds=seconds,
+                headers=headers,
+                trust=trust_named_in(url),
+            )
 
         usual = client(url, {**bearer, **(headers or {})})
         self._client: Client | CallsOfATrial = usual
