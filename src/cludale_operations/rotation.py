@@ -15,7 +15,8 @@ from cludale.web.keyring import SHA2, SHA3
 
 TOO = "-too"
 """What the second secret's name ends with."""
-PAIRED = ("service-key", "token-key", "privacy-key", "key-hash")
+SERVICE_KEY = "service-key"
+PAIRED = (SERVICE_KEY, "token-key", "privacy-key", "key-hash")
 ALONE = "organizer-key"
 """The first key has no second: the old one is void at once. What else would follow from it has secrets of its own."""
 FOLLOWING = {

@@ -100,6 +100,7 @@ class Platform:
             token_key=self._token_keys.key,
             token_key_too=self._token_keys.too,
             service_keys=service_keys(settings, only),
+            serves=only,
             keys=key_ring,
         )
         self.store: Store = open_store(settings, only)

@@ -409,7 +409,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     service_key: Annotated[
         Token | None,
-        _doc("what services in processes of their own call each other with; without it, the organizer's", secret=True),
+        _doc(
+            "this service's own key, with which it signs what it calls others with, and by which it knows them "
+            "(`cludale secrets services`), or one that all share; without it, the organizer's",
+            secret=True,
+        ),
     ] = None
     service_key_too: Annotated[
         Token | None,

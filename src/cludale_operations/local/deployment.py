@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cludale.adapters.system.keys import kept_key
 from cludale.services import NAMES
+from cludale.web.service_keys import keys_from
 from cludale.wiring.keys import keep_key_hash
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import STATE_STORE_USERS
@@ -21,7 +22,7 @@ from cludale_operations.local.rabbitmq import RabbitMq
 from cludale_operations.local.sentry import Sentry
 from cludale_operations.local.service_logins import ServiceLogins
 from cludale_operations.local.services import GatewayProcess, PagesProcess, ServiceProcess
-from cludale_operations.rotation import PAIRED, TOO
+from cludale_operations.rotation import PAIRED, SERVICE_KEY, TOO
 
 MAX_REPLICAS = 16
 CONNECTIONS_EACH = 10
@@ -145,7 +146,10 @@ class Deployment:
             if name == "privacy-key" and service != "orders":
                 continue
             pair = self.pairs.pair(name)
-            found |= {name: pair.secret, name + TOO: pair.too}
+            if name == SERVICE_KEY:  # each has a key of its own, which follows from what no service has
+                found |= {name: keys_from(pair.secret, NAMES)[service], name + TOO: keys_from(pair.too, NAMES)[service]}
+            else:
+                found |= {name: pair.secret, name + TOO: pair.too}
         return found
 
     def _replica(self, service: str, number: int) -> Replica:
