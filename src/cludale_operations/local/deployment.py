@@ -78,7 +78,7 @@ class Deployment:
         self.broker: Nats | RabbitMq = (
             Nats(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
             if broker is Broker.NATS
-            else RabbitMq(self.folder / broker, log=self._log(broker), tls=True)
+            else RabbitMq(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
         )
         self.replicas: list[Replica] = []
         self._replica_counts = replicas

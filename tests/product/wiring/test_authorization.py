@@ -14,6 +14,7 @@ from tests.product.wiring.organizers import FIRST_KEY, Office, office
 from tests.product.wiring.platforms import BEHIND_A_SIDECAR, settings
 
 from cludale.kernel.principals import Scope
+from cludale.services import NAMES
 from cludale.web.access import Access
 from cludale.web.app import WebApp
 from cludale.web.routing import Credential, Owned
