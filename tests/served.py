@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -87,6 +88,11 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 def serve(folder: Path, *services: str, settings: Mapping[str, str] | None = None) -> AbstractContextManager[Served]:
     """`cludale serve` on a free port."""
     return _running(["serve", *services], folder, settings or {})
+
+
+def trusting(part: Mapping[str, Any]) -> ssl.SSLContext:
+    """Believes what shows the certificate of this part of `cludale up`, as its state tells of it, and nobody else."""
+    return ssl.create_default_context(cafile=part["certificate"])
 
 
 def up(folder: Path, *options: str, settings: Mapping[str, str] | None = None) -> AbstractContextManager[Served]:

@@ -165,9 +165,11 @@ var kept = [
     variable: 'CLUDALE_PRIVACY_KEY_TOO'
   }
 ]
+// A service has a key of its own: orders-service-key.
+var ownKeys = ['service-key', 'service-key-too']
 var keptSecrets = [for each in kept: {
   name: each.name
-  keyVaultUrl: '${keyVaultUri}secrets/${each.name}'
+  keyVaultUrl: '${keyVaultUri}secrets/${contains(ownKeys, each.name) ? '${service.name}-' : ''}${each.name}'
   identity: identityId
 }]
 var keptVariables = [for each in kept: {

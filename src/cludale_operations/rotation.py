@@ -11,11 +11,16 @@ from typing import NamedTuple
 
 from cludale.kernel.algorithms import algorithm_of
 from cludale.ports.seals import AES, CHACHA
+from cludale.services import NAMES as SERVICES
 from cludale.web.keyring import SHA2, SHA3
+from cludale.web.service_keys import keys_from
 
+EACH = "each-"
+"""What a service key begins with from which a key of each service follows; of it whole no service is told."""
 TOO = "-too"
 """What the second secret's name ends with."""
-PAIRED = ("service-key", "token-key", "privacy-key", "key-hash")
+SERVICE_KEY = "service-key"
+PAIRED = (SERVICE_KEY, "token-key", "privacy-key", "key-hash")
 ALONE = "organizer-key"
 """The first key has no second: the old one is void at once. What else would follow from it has secrets of its own."""
 FOLLOWING = {
@@ -78,7 +83,7 @@ def course(name: str, present: Pair, new: str, *, finish: bool, algorithm: str |
     if name == ALONE:
         yield settled(new)
         return
-    new = _for_algorithm(name, present, new, algorithm)
+    new = f"{EACH}{new}" if name == SERVICE_KEY else _for_algorithm(name, present, new, algorithm)
     pair = present
     if pair.stage is Stage.SETTLED:
         pair = Pair(present.secret, new, Stage.NEXT)
@@ -88,6 +93,11 @@ def course(name: str, present: Pair, new: str, *, finish: bool, algorithm: str |
     yield pair
     if finish or name not in KEPT:
         yield settled(pair.secret)
+
+
+def given(name: str, secret: str, service: str) -> str:
+    """What a service is given of a secret: of a service key its own one, all else as it is."""
+    return keys_from(secret, SERVICES)[service] if name == SERVICE_KEY and secret.startswith(EACH) else secret
 
 
 def check_algorithm(name: str, algorithm: str) -> None:

@@ -33,7 +33,7 @@ import (
 )
 
 // builtFor is how `cludale up` knows this sidecar from others.
-const builtFor = "built for Cludale Tickets"
+const builtFor = "built for Cludale Tickets, over TLS"
 
 var log = logger.NewLogger("dapr.runtime")
 
@@ -63,6 +63,13 @@ func main() {
 }
 
 func run(ctx context.Context, opts *options.Options) error {
+	if err := trustApp(opts); err != nil {
+		return err
+	}
+	serve, err := serveAPI(opts)
+	if err != nil {
+		return err
+	}
 	health := healthz.New()
 	provider, err := security.New(ctx, security.Options{
 		SentryAddress:           opts.SentryAddress,
@@ -78,7 +85,7 @@ func run(ctx context.Context, opts *options.Options) error {
 	if err != nil {
 		return err
 	}
-	return concurrency.NewRunnerManager(provider.Run, func(ctx context.Context) error {
+	runners := []concurrency.Runner{provider.Run, func(ctx context.Context) error {
 		handler, err := provider.Handler(ctx)
 		if err != nil {
 			return err
@@ -88,7 +95,11 @@ func run(ctx context.Context, opts *options.Options) error {
 			return err
 		}
 		return sidecar.Run(ctx)
-	}).Run(ctx)
+	}}
+	if serve != nil {
+		runners = append(runners, serve)
+	}
+	return concurrency.NewRunnerManager(runners...).Run(ctx)
 }
 
 func config(opts *options.Options, handler security.Handler, health healthz.Healthz) *runtime.Config {

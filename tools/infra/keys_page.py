@@ -1,5 +1,6 @@
 """The authorization matrix in docs/use/keys.md, from what the routes say of themselves."""
 
+from cludale.services import NAMES
 from cludale.web.routing import Credential, Route
 from cludale.wiring.services import described
 
@@ -20,6 +21,6 @@ def _row(route: Route) -> str:
         ways.append(f"a key with `{route.scope}`")
     if route.credential is Credential.SESSION:
         ways.append("who is signed in, for their own session")
-    if route.is_for_services:
-        ways.append("services")
+    if route.callers:
+        ways.append("services" if set(route.callers) == set(NAMES) else f"the service {' or '.join(route.callers)}")
     return f"| `{route.method} {route.path}` | {', '.join(ways)} | {route.owned.value} |\n"

@@ -12,6 +12,7 @@ from cludale.web.http1 import Target
 from cludale.web.responses import Response, Stream
 from cludale.web.router import Found
 from cludale.web.routing import Request
+from cludale.web.trust import trust_named_in
 
 CONNECTIONS = 64
 TIMEOUT_SECONDS = 15.0
@@ -134,7 +135,9 @@ class OverHttp:
     """The services behind their gateway at `url`."""
 
     def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._client = Client(Target.of(url), connections=CONNECTIONS, timeout_seconds=timeout_seconds)
+        """The address may say whom to trust there (web/trust.py). Raises OSError, ssl.SSLError."""
+        trust = trust_named_in(url)
+        self._client = Client(Target.of(url), connections=CONNECTIONS, timeout_seconds=timeout_seconds, trust=trust)
 
     async def ask(
         self,

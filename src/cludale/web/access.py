@@ -2,7 +2,7 @@
 
 import hmac
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 
 from cludale.kernel.carts import cart_of
@@ -10,6 +10,7 @@ from cludale.kernel.principals import FIRST, SERVICE, Principal, PrincipalKind, 
 from cludale.kernel.refusals import NotFound
 from cludale.web.keyring import KeyRing
 from cludale.web.problems import ScopeMissing, Unauthorized
+from cludale.web.service_keys import ANY, ServiceKeys
 
 _SCHEME = "bearer "
 
@@ -31,22 +32,23 @@ class Access:
         token_key: str,
         token_key_too: str | None = None,
         service_keys: Sequence[str] = (),
+        serves: Collection[str] = (),
         keys: KeyRing | None = None,
     ) -> None:
         """`organizer_key` is the first key. `token_key_too`: tokens made with it open their orders, too.
 
-        `service_keys`: the first is what this service calls others with, each is what others may call it with; without
-        any, as in earlier versions, it is the first key. `keys`: the others that there are.
+        `service_keys`: the first is what this service calls others with, each is what others may call it with
+        (service_keys.py); without any, as in earlier versions, it is the first key. `serves`: the services that are
+        called here. `keys`: the others that there are. Raises UnusableServiceKey.
         """
         self.organizer_key = organizer_key
         """The first key."""
-        self.service_key = service_keys[0] if service_keys else organizer_key
-        """What a service calls another one with."""
+        self.services = ServiceKeys(service_keys or (organizer_key,), serves=serves)
+        """What services call each other with."""
         self.keys = keys
         if keys is not None:
             keys.know_first(organizer_key)
         self._organizer_key = organizer_key.encode()
-        self._service_keys = [each.encode() for each in service_keys or (organizer_key,)]
         self.use_token_keys(token_key, token_key_too)
 
     def use_token_keys(self, key: str, too: str | None) -> None:
@@ -82,22 +84,24 @@ class Access:
         return self.keys is None or self.keys.has_one_organizer
 
     def is_service(self, authorization: str | None) -> bool:
-        """Does `authorization` carry the credential of another service?"""
-        return self._is_services(_bearer(authorization))
+        """Does `authorization` carry the credential of another service, whichever?"""
+        return self.services.caller(_bearer(authorization)) is not None
 
-    def _is_services(self, token: bytes) -> bool:
-        for each in self._service_keys:  # noqa: SIM110 - a generator costs more than the comparison
-            if hmac.compare_digest(token, each):
-                return True
-        return False
+    def is_one_of(self, callers: Collection[str], authorization: str | None) -> bool:
+        """Does `authorization` carry the credential of one of these services?"""
+        return self._is_one_of(callers, _bearer(authorization))
 
-    def check(self, authorization: str | None, scope: Scope | None, *, is_for_services: bool = False) -> Principal:
-        """Who asks, with a key that has this `scope`, or as a service where it `is_for_services` (too).
+    def _is_one_of(self, callers: Collection[str], token: bytes) -> bool:
+        caller = self.services.caller(token)
+        return caller is not None and (caller in callers or caller == ANY)
+
+    def check(self, authorization: str | None, scope: Scope | None, *, callers: Collection[str] = ()) -> Principal:
+        """Who asks, with a key that has this `scope`, or as one of the services that may (too): `callers`.
 
         Without a scope, services alone may. Raises Unauthorized, ScopeMissing, KeysUnknown.
         """
         token = _bearer(authorization)
-        if is_for_services and self._is_services(token):
+        if callers and self._is_one_of(callers, token):
             return SERVICE
         principal = None if scope is None else self._of(token)
         if principal is None or scope is None:

@@ -289,7 +289,7 @@ def _read(route: Route) -> Callable[[Request], Sequence[Any]]:
     """
     access = route.access if route.credential in (Credential.ORGANIZER, Credential.SERVICE) else None
     sessions = route.access if route.credential is Credential.SESSION else None
-    scope, is_for_services = route.scope, route.is_for_services
+    scope, callers = route.scope, route.callers
     query = None if route.query is None else QueryReader(route.query)
     is_given_query = route.query not in (None, NoParameters)
     body = None if route.body is None else Body(route.body)
@@ -298,7 +298,7 @@ def _read(route: Route) -> Callable[[Request], Sequence[Any]]:
         if sessions is not None:
             request = request._replace(principal=sessions.session(request.authorization))
         if access is not None:
-            asks = access.check(request.authorization, scope, is_for_services=is_for_services)
+            asks = access.check(request.authorization, scope, callers=callers)
             request = request._replace(principal=asks)
         if request.body and body is None and not route.reads_body:
             check_no_body(request.body)
@@ -316,13 +316,13 @@ def _limited(route: Route, limits: Limits) -> Route:
     if route.access is None or route.credential is Credential.SERVICE:
         return route
     addresses, per_address, per_key = limits
-    handle, access, is_for_services = route.handle, route.access, route.is_for_services
+    handle, access, callers = route.handle, route.access, route.callers
 
     async def checked(request: Request) -> Headers:
         principal = request.principal
         if principal is not None and principal.kind is not PrincipalKind.SERVICE and per_key is not None:
             return await per_key.admit(principal.id)
-        if per_address is None or (is_for_services and access.is_service(request.authorization)):
+        if per_address is None or (callers and access.is_service(request.authorization)):
             return ()
         return await per_address.admit(addresses.of(request.peer, request.headers))
 

@@ -547,7 +547,8 @@ class Connection(asyncio.Protocol):
         self._write(response, close=True, with_body=self._parser.get_method() != b"HEAD")
         # Closed at once, a client that is still sending would be reset before it has read why. So the patrol closes.
         self._since = self._shared.tick
-        self._transport.write_eof()
+        if self._transport.can_write_eof():  # TLS knows no such thing
+            self._transport.write_eof()
 
     def check_times(self, tick: int) -> None:
         """Has the client taken too long to send its request or to read a stream, or nothing come for too long?"""

@@ -135,8 +135,8 @@ class Route:
     scope: Scope | None = None
     """Which a key has to have for it."""
     owned: Owned = Owned.NOBODYS
-    is_for_services: bool = False
-    """Other services may call it too, with their own credential."""
+    callers: tuple[str, ...] = ()
+    """The other services that may call it (too), each with its own credential."""
     access: Access | None = None
     """Checks it."""
     turned_away: Callable[[], Response | None] | None = None
@@ -187,14 +187,17 @@ def route(
     credential: Credential = Credential.NONE,
     scope: Scope | None = None,
     owned: Owned = Owned.NOBODYS,
-    is_for_services: bool = False,
+    callers: tuple[str, ...] = (),
     turned_away: Callable[[Any], Response | None] | None = None,
     **shown: Any,
 ) -> Callable[[F], F]:
     """Marks a method as the handler of a route. What it takes, its parameters `body` and `query` say.
 
-    Raises TypeError where a route that is opened by a key doesn't say by which `scope`, or another one does.
+    Raises TypeError where a route that is opened by a key doesn't say by which `scope`, or another one does, and where
+    one that is for services says not for which.
     """
+    if credential is Credential.SERVICE and not callers:
+        raise TypeError(f"{method} {path}: routes for services say which may call them")
     if (scope is not None) is not (credential in (Credential.BUYER, Credential.ORGANIZER)):
         raise TypeError(f"{method} {path}: routes that keys open have a scope, the others none")
 
@@ -207,7 +210,7 @@ def route(
             credential=credential,
             scope=scope,
             owned=owned,
-            is_for_services=is_for_services or credential is Credential.SERVICE,
+            callers=callers,
             turned_away=turned_away,  # type: ignore[arg-type] # bound by `routes_of`, as the handler is
             body=types.get("body"),
             query=types.get("query", NoParameters),

@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from cludale.web.app import WebApp
@@ -78,11 +79,14 @@ async def accepting(
     *,
     shutdown_seconds: float,
     at_once: asyncio.Event | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[None]:
     """Take connections while in this context; then finish the requests in flight, for so long at most, or until
-    `at_once` is set.
+    `at_once` is set. With `tls` they are taken over TLS alone.
     """
-    server = await connections.loop.create_server(lambda: Connection(connections), sock=listener, backlog=BACKLOG)
+    server = await connections.loop.create_server(
+        lambda: Connection(connections), sock=listener, backlog=BACKLOG, ssl=tls
+    )
     patrol = asyncio.create_task(connections.patrol())
     try:
         yield
@@ -102,10 +106,11 @@ async def serve(
     shutdown_seconds: float,
     started: Callable[[], Awaitable[None]],
     stopping: Callable[[], None],
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished, for `shutdown_seconds` at most.
 
-    `stopping` is called before that.
+    `stopping` is called before that. With `tls` it is served over TLS alone.
     """
     limits = within_files(limits)
     await started()
@@ -116,7 +121,7 @@ async def serve(
     connections = Connections(app.router.find, app.problems, limits, requests=app.requests)
     app.metrics.watch(connections.gauges)
     with _told_to_stop() as (told, again):
-        async with accepting(connections, listener, shutdown_seconds=shutdown_seconds, at_once=again):
+        async with accepting(connections, listener, shutdown_seconds=shutdown_seconds, at_once=again, tls=tls):
             await told.wait()
             stopping()
     listener.close()

@@ -1,7 +1,7 @@
-"""Whom to trust at an address that says it itself: `https://127.0.0.1:8222?cacertfile=/data/nats/server.crt`.
+"""TLS between the parts of a platform: what a server shows, and whom to trust at an address that says it itself.
 
-RabbitMQ's addresses name the file by that word, so the others here do, too. The file has the certificates that are
-trusted at that address; nobody else is.
+An address that does: `https://127.0.0.1:8222?cacertfile=/data/nats/server.crt`. RabbitMQ's addresses name the file by
+that word, so the others here do, too. The file has the certificates that are trusted at that address; nobody else is.
 """
 
 import ssl
@@ -12,6 +12,14 @@ from urllib.parse import parse_qs, quote, urlsplit
 def naming(certificate: Path) -> str:
     """What an address ends with that says so."""
     return f"?cacertfile={quote(str(certificate), safe='')}"
+
+
+def shown(certificate: Path) -> ssl.SSLContext:
+    """For a server that shows this certificate, whose key is beside it. Raises OSError, ssl.SSLError."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_3
+    tls.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    return tls
 
 
 def trust_named_in(url: str) -> ssl.SSLContext | None:

@@ -8,11 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from cludale.adapters.system.keys import KeyPair, kept_key, kept_pair
+from cludale.adapters.system.keys import KeyPair, UnusableKey, kept_key, kept_pair
 from cludale.adapters.system.ticket_keys import KeptTicketKeys
 from cludale.ports.ticket_keys import TicketKeys
 from cludale.services import NAMES
 from cludale.services.tickets.codes import key_of
+from cludale.web.service_keys import UnusableServiceKey, service_of
 from cludale.wiring.settings import Settings
 
 _HASHED: Final = "sha256-"
@@ -31,10 +32,21 @@ def token_keys(settings: Settings) -> KeyPair:
 
 
 def service_keys(settings: Settings, only: Collection[str]) -> list[str]:
-    """What services call each other with, the one that is sent first; none: the first key, as in earlier releases."""
+    """What services call each other with, the one that is used first; none: the first key, as in earlier releases.
+
+    Raises UnusableKey.
+    """
     if set(only) == set(NAMES):
         return [secrets.token_urlsafe(32)]  # all are here: nobody else has it
-    return [each for each in (settings.service_key, settings.service_key_too) if each is not None]
+    keys = [each for each in (settings.service_key, settings.service_key_too) if each is not None]
+    for each in keys:
+        try:
+            owner = service_of(each)
+        except UnusableServiceKey as error:
+            raise UnusableKey(f"CLUDALE_SERVICE_KEY: {error}") from error
+        if owner is not None and {owner} != set(only):
+            raise UnusableKey(f"CLUDALE_SERVICE_KEY is that of {owner}, and here is {', '.join(sorted(only))}")
+    return keys
 
 
 def ticket_keys(settings: Settings) -> TicketKeys:

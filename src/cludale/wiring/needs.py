@@ -1,5 +1,6 @@
 """Preflight: checks, before a process starts, that it has every setting that its services need."""
 
+import ssl
 from collections.abc import Collection
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 from cludale.adapters.broker_monitors.nats import NatsMonitor
 from cludale.adapters.broker_monitors.rabbitmq import RabbitMqMonitor
 from cludale.adapters.dapr.sidecar import HOST as SIDECAR_HOST
+from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.dapr.subscriptions import dead_letter_topic, topics_heard
 from cludale.adapters.smtp import sender_address
 from cludale.kernel import roles
@@ -16,6 +18,7 @@ from cludale.ports.wallets import NoWallets, Wallets
 from cludale.runtime.broker_backlog import BrokerBacklog
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
+from cludale.web.trust import naming, trust_named_in
 from cludale.wiring.networks import inside, webhook_networks
 from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
 
@@ -160,10 +163,25 @@ def through_sidecar(settings: Settings, service: str) -> dict[str, str]:
     return {"dapr-app-id": service, "traceparent": UNTRACED, **token}
 
 
+def sidecar_of(settings: Settings) -> Sidecar:
+    """The sidecar of this process. Raises MissingSetting."""
+    try:
+        trust = trust_named_in(_sidecar_url(settings))
+    except (OSError, ssl.SSLError) as error:
+        raise MissingSetting(f"{settings.sidecar_certificate} (CLUDALE_SIDECAR_CERTIFICATE): {error}") from error
+    return Sidecar(settings.dapr_http_port, settings.dapr_api_token, trust=trust)
+
+
+def _sidecar_url(settings: Settings) -> str:
+    certificate = settings.sidecar_certificate
+    scheme, trusting = ("http", "") if certificate is None else ("https", naming(certificate))
+    return f"{scheme}://{SIDECAR_HOST}:{settings.dapr_http_port}{trusting}"
+
+
 def url_of(settings: Settings, service: str) -> str:
     """Where those that call a service find it, when it is in another process. Raises MissingSetting."""
     if settings.dapr:
-        return f"http://{SIDECAR_HOST}:{settings.dapr_http_port}"
+        return _sidecar_url(settings)
     url: str | None = getattr(settings, f"{service}_url", None)
     if url is None:
         callers = " and ".join(each.name for each in SERVICES if service in each.needs)

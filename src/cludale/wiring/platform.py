@@ -48,7 +48,7 @@ from cludale.web.routing import Route
 from cludale.wiring.demo import demo_concerts
 from cludale.wiring.key_watch import KeyWatch
 from cludale.wiring.keys import keep_key_hash, key_hashes, service_keys, token_keys
-from cludale.wiring.needs import app_id, broker_backlog, check
+from cludale.wiring.needs import app_id, broker_backlog, check, sidecar_of
 from cludale.wiring.networks import request_limits
 from cludale.wiring.services import ServiceBuilder
 from cludale.wiring.settings import Settings
@@ -100,13 +100,14 @@ class Platform:
             token_key=self._token_keys.key,
             token_key_too=self._token_keys.too,
             service_keys=service_keys(settings, only),
+            serves=only,
             keys=key_ring,
         )
         self.store: Store = open_store(settings, only)
         self._exchange = exchange(settings, self.limits, only)
         self.dead_letters = DeadLetters(self.store, self.clock)
         delivery = Backoff(settings.delivery_backoff_seconds, settings.delivery_backoff_max_seconds)
-        self.sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token) if settings.dapr else None
+        self.sidecar = sidecar_of(settings) if settings.dapr else None
         self._inbound: Inbound | None = None
         self.ready = False
         """Has this process begun its work, and not ended it? Whether it can do it is for `troubles` to say."""

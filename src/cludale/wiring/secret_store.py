@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
-from cludale.adapters.dapr.sidecar import SecretMissing, Sidecar, SidecarAway
-from cludale.wiring.needs import MissingSetting
+from cludale.adapters.dapr.sidecar import SecretMissing, SidecarAway
+from cludale.wiring.needs import MissingSetting, sidecar_of
 from cludale.wiring.settings import Settings
 
 SECRETS_SECONDS = 60.0
@@ -24,7 +24,7 @@ async def with_secrets(settings: Settings) -> Settings:
         return settings
     stores = () if settings.audit_state is None else ("database_url", "cosmos_key")
     wanted = [field for field in settings.absent_secrets() if field not in stores]
-    sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token)
+    sidecar = sidecar_of(settings)
     try:
         async with asyncio.timeout(SECRETS_SECONDS):
             await sidecar.wait(settings.sidecar_seconds)

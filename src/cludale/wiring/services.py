@@ -289,7 +289,7 @@ class ServiceBuilder:
         return self._closed(
             client(
                 url_of(self.settings, service),
-                self.access.service_key,
+                self.access.services.token,
                 timeout_seconds=self.settings.reserve_timeout_seconds,
                 headers=through_sidecar(self.settings, service),
                 trial=None if at is None else Trial(at, self.is_on_trial),

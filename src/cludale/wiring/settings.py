@@ -101,6 +101,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None,
         _doc("the certificate with its chain and its key, one PEM file: with it HTTPS is spoken, by HAProxy"),
     ] = None
+    inside_certificate: Annotated[
+        Path | None,
+        _doc(
+            "the certificate (PEM, its key beside it as .key) that a service or the pages show to the gateway and a "
+            "sidecar, who then come by TLS alone"
+        ),
+    ] = None
     hsts_subdomains: Annotated[
         bool,
         _doc("with HTTPS, browsers are told to stay with it for all hosts below this one, too: others' may be there"),
@@ -337,6 +344,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     dapr: Annotated[bool, _doc("events and calls between services go through a Dapr sidecar")] = False
     dapr_http_port: Annotated[Port, _doc("the sidecar's HTTP port", variable="DAPR_HTTP_PORT")] = 3500
+    sidecar_certificate: Annotated[
+        Path | None,
+        _doc("the certificate (PEM) that the sidecar is known by, which is then asked over TLS; with tools/daprd"),
+    ] = None
     dapr_api_token: Annotated[
         Token | None, _doc("what the sidecar wants to be shown", secret=True, variable="DAPR_API_TOKEN")
     ] = None
@@ -398,7 +409,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     service_key: Annotated[
         Token | None,
-        _doc("what services in processes of their own call each other with; without it, the organizer's", secret=True),
+        _doc(
+            "this service's own key, with which it signs what it calls others with, and by which it knows them "
+            "(`cludale secrets services`), or one that all share; without it, the organizer's",
+            secret=True,
+        ),
     ] = None
     service_key_too: Annotated[
         Token | None,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from cludale.adapters.cosmos import layout as cosmos_layout
 from cludale.adapters.dapr import state as dapr_state
-from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.simulated_payments import Ledger
 from cludale.adapters.simulated_payments.records_ledger import RecordsLedger
 from cludale.adapters.sqlite import SqliteStore, StoreFailed
@@ -24,7 +23,7 @@ from cludale.services.catalogue import CATALOGUE, KINDS, SERVICES
 from cludale.services.concerts import store as concerts
 from cludale.web.limits import Limits
 from cludale.web.shared_limits import Exchange, SharedLimit
-from cludale.wiring.needs import MissingSetting, without_asyncpg
+from cludale.wiring.needs import MissingSetting, sidecar_of, without_asyncpg
 from cludale.wiring.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def _state_store(
     settings: Settings, name: str, kinds: Collection[Kind], *, by_id: Collection[Kind] = ()
 ) -> dapr_state.StateStore:
     return dapr_state.StateStore(
-        Sidecar(settings.dapr_http_port, settings.dapr_api_token),
+        sidecar_of(settings),
         name,
         kinds,
         Codec(CATALOGUE),

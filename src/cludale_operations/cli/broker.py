@@ -35,6 +35,7 @@ def definitions(
 ) -> None:
     """Print RabbitMQ's definitions (`load_definitions`): the user `cludale`, all exchanges, queues and bindings."""
     from cludale.services import NAMES
-    from cludale_operations.local.rabbitmq import definitions_for
+    from cludale_operations.local.logins import Login
+    from cludale_operations.local.rabbitmq import USER, definitions_for
 
-    print_json(definitions_for(NAMES, password=password))
+    print_json(definitions_for(NAMES, owners=[Login(USER, password)]))

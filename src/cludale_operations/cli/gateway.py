@@ -43,8 +43,8 @@ def gateway(
     inside_port: Annotated[
         int | None,
         typer.Option(
-            help="Beside HTTPS, plain HTTP for this machine's own parts, `cludale pages` among them, at this port of "
-            "127.0.0.1."
+            help="A door for this machine's own parts, `cludale pages` among them, at this port of 127.0.0.1: by HTTPS "
+            "with CLUDALE_INSIDE_CERTIFICATE."
         ),
     ] = None,
 ) -> None:
@@ -56,6 +56,7 @@ def gateway(
     if context.invoked_subcommand is not None:
         return
     import signal
+    import ssl
 
     import uvloop
 
@@ -96,6 +97,8 @@ def gateway(
         fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
     except NoHttps as error:
         fail(f"{error} (CLUDALE_TLS_CERTIFICATE)")
+    except ssl.SSLError as error:
+        fail(f"{settings.inside_certificate} can't be shown: {error} (CLUDALE_INSIDE_CERTIFICATE)")
     except (UnusableRoutes, ProxyFailed, MissingProgram) as error:
         fail(str(error))
     except OSError as error:
@@ -131,8 +134,9 @@ def _doors(settings: Settings, inside_port: int | None, open_sockets: contextlib
     return GatewayDoors(
         listener,
         opened(settings.host, settings.redirected_port if is_secure else None),
-        opened(LOOPBACK, inside_port if is_secure else None),
+        opened(LOOPBACK, inside_port),
         None if settings.tls_certificate is None else settings.tls_certificate.absolute(),
+        None if settings.inside_certificate is None else settings.inside_certificate.absolute(),
         tuple(map(str, trusted_addresses(settings).trusted)),
         settings.hsts_subdomains,
         () if shown_to is None else tuple(map(str, shown_to.networks)),

@@ -31,6 +31,8 @@ def pages(
     priority than what sells on the same machine.
     `cludale gateway --pages http://host:port` sends what is theirs to them.
     """
+    import ssl
+
     import uvloop
 
     from cludale.web.http1 import Target
@@ -45,10 +47,14 @@ def pages(
         os.nice(YIELDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, api, listener))
+    except ssl.SSLError as error:
+        fail(f"{error}: the certificate of --api, or CLUDALE_INSIDE_CERTIFICATE, is none")
     except ValueError as error:
         fail(f"{error} (--api)")
     except CannotListen as error:
         fail(f"{error} (CLUDALE_HOST, CLUDALE_PORT)")
+    except OSError as error:
+        fail(f"{error.filename or api}: {error.strerror}")
 
 
 async def _serve(settings: Settings, api: str, listener: "socket.socket") -> None:
@@ -60,15 +66,18 @@ async def _serve(settings: Settings, api: str, listener: "socket.socket") -> Non
     from cludale.web.open_connections import ConnectionLimits
     from cludale.web.server import address_of
     from cludale.web.server import serve as serve_app
+    from cludale_operations.cli.serve import tls_inside
     from cludale_operations.rehearsing import rehearsing
 
+    tls = tls_inside(settings)
     site = Pages(OverHttp(api), now=SystemClock().now, services=NAMES, rehearsals=rehearsing())
     # They need nothing of their own; whether the services work, the gateway says.
     app = WebApp([], is_ready=lambda: True, gauges=dict, version=__version__, internal=site.routes)
 
     async def started() -> None:
-        say(f"Cludale Tickets pages {__version__} on {address_of(listener)} (of {api})")
-        say(f"  shop  {address_of(listener)}/shop")
+        address = address_of(listener, is_secure=tls is not None)
+        say(f"Cludale Tickets pages {__version__} on {address} (of {api})")
+        say(f"  shop  {address}/shop")
 
     limits = ConnectionLimits(
         body_bytes=settings.max_body_bytes,
@@ -85,6 +94,7 @@ async def _serve(settings: Settings, api: str, listener: "socket.socket") -> Non
             shutdown_seconds=settings.shutdown_seconds,
             started=started,
             stopping=lambda: None,
+            tls=tls,
         )
     finally:
         await site.stop()

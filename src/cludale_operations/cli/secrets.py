@@ -61,6 +61,19 @@ def show(
 
 
 @app.command()
+def services(*, json: Json = False) -> None:
+    """Make a key for each service, by which it calls the others and knows them: its CLUDALE_SERVICE_KEY.
+
+    They belong together. `cludale up` makes and changes them by itself; this is for services that you start yourself.
+    """
+    from cludale.adapters.system.keys import new_key
+    from cludale.web.service_keys import keys_from
+
+    rows = [{"service": service, "key": key} for service, key in keys_from(new_key(), NAMES).items()]
+    table(rows, columns=("service", "key"), as_json=json)
+
+
+@app.command()
 def rotate(
     secrets: Annotated[
         list[str],

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
@@ -31,6 +32,7 @@ from cludale.web.app import WebApp
 from cludale.web.open_connections import ConnectionLimits
 from cludale.web.server import CannotListen, address_of, listen
 from cludale.web.server import serve as serve_app
+from cludale.web.trust import shown
 from cludale.wiring.needs import MissingSetting
 from cludale.wiring.networks import inside
 from cludale.wiring.platform import Platform
@@ -86,6 +88,8 @@ def serve(
         fail(f"{error} (CLUDALE_DATA_DIR)")
     except NoHttps as error:
         fail(f"{error} (CLUDALE_TLS_CERTIFICATE)")
+    except ssl.SSLError as error:
+        fail(f"{settings.inside_certificate} can't be shown: {error} (CLUDALE_INSIDE_CERTIFICATE)")
     except ErasuresOwed as error:
         fail(str(error))
     except (SchemaRefused, MissingSetting, StoreUnavailable, NoTelemetry, UnusableKey, MissingProgram) as error:
@@ -96,6 +100,7 @@ def serve(
 
 async def _serve(settings: Settings, chosen: list[str], listener: socket.socket, doors: Doors | None = None) -> None:
     """`listener`: where people come in; `doors`: with HTTPS, where it is, and where this server is behind it."""
+    tls = tls_inside(settings)
     settings = await with_secrets(settings)
     if doors is not None:  # all requests come through the proxy of our own
         trusted = ",".join(filter(None, (settings.trusted_proxies, f"{LOOPBACK}/32")))
@@ -148,6 +153,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
                 shutdown_seconds=settings.shutdown_seconds,
                 started=started,
                 stopping=platform.stopping,
+                tls=tls,
             )
     finally:
         if pages is not None:
@@ -155,6 +161,11 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
         await platform.stop()
         if telemetry is not None:
             await telemetry.stop()
+
+
+def tls_inside(settings: Settings) -> ssl.SSLContext | None:
+    """With what gateway and sidecar come, if not in the clear. Raises OSError, ssl.SSLError."""
+    return None if settings.inside_certificate is None else shown(settings.inside_certificate)
 
 
 def _https(settings: Settings, doors: Doors) -> AbstractAsyncContextManager[None]:
@@ -187,7 +198,8 @@ def home_of_data(settings: Settings) -> str:
 async def _greet(platform: Platform, listener: socket.socket) -> None:
     """Tell whoever started it what runs where, and how to buy a ticket."""
     settings = platform.settings
-    address = address_of(listener, is_secure=settings.tls_certificate is not None)
+    is_secure = settings.tls_certificate is not None or settings.inside_certificate is not None
+    address = address_of(listener, is_secure=is_secure)
     names = ", ".join(service.name for service in platform.services)
     key = "in CLUDALE_ORGANIZER_KEY" if settings.organizer_key else settings.data_dir.resolve() / "organizer.key"
     if platform.whole:

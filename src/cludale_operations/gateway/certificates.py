@@ -52,7 +52,7 @@ class NoHttps(Exception):
 
 def bind(descriptor: int, certificate: Path) -> str:
     """The line of HAProxy's configuration by which it takes TLS at an inherited socket."""
-    shown = f"bind fd@{descriptor} ssl crt {_escaped(certificate)} ssl-min-ver TLSv1.2 alpn http/1.1"
+    shown = f"bind fd@{descriptor} ssl crt {escaped(certificate)} ssl-min-ver TLSv1.2 alpn http/1.1"
     return f"{shown} ciphers {CIPHERS} ciphersuites {CIPHER_SUITES}"
 
 
@@ -125,14 +125,28 @@ def _state(certificate: Path) -> tuple[int, int, int] | None:
 
 def _show(certificate: Path, runtime: Runtime) -> None:
     """Raises OSError, GatewayRefused."""
-    name = _escaped(certificate)
-    lines = (line for line in certificate.read_text().splitlines() if line.strip())  # an empty line would end it
-    said = runtime.told(f"set ssl cert {name} <<\n{chr(10).join(lines)}\n")
-    committed = runtime.told(f"commit ssl cert {name}")
+    _give("cert", certificate, runtime)
+
+
+def trust(certificate: Path, runtime: Runtime) -> None:
+    """Have HAProxy know a certificate that a server shows, whether it knew one by that name before or not, so that a
+    server can be added that names it. Raises OSError, GatewayRefused.
+    """
+    runtime.told(f"new ssl ca-file {escaped(certificate)}")  # refused where there is one
+    _give("ca-file", certificate, runtime)
+
+
+def _give(kind: str, file: Path, runtime: Runtime) -> None:
+    """Raises OSError, GatewayRefused."""
+    name = escaped(file)
+    lines = (line for line in file.read_text().splitlines() if line.strip())  # an empty line would end it
+    said = runtime.told(f"set ssl {kind} {name} <<\n{chr(10).join(lines)}\n")
+    committed = runtime.told(f"commit ssl {kind} {name}")
     if _COMMITTED not in committed:
-        runtime.told(f"abort ssl cert {name}")
+        runtime.told(f"abort ssl {kind} {name}")
         raise GatewayRefused(" ".join(f"{said} {committed}".split()))
 
 
-def _escaped(certificate: Path) -> str:
+def escaped(certificate: Path) -> str:
+    """A path as HAProxy wants it written."""
     return str(certificate).replace("\\", "\\\\").replace(" ", "\\ ")

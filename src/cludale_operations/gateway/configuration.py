@@ -16,9 +16,9 @@ from cludale.kernel.refusals import Busy
 from cludale.pages import PREFIXES
 from cludale.web.problems import HttpVersionNotSupported, NoSuchRoute, Problems
 from cludale.web.responses import Response
-from cludale_operations.gateway.certificates import NO_FRAME, bind, hsts, redirect
+from cludale_operations.gateway.certificates import NO_FRAME, bind, escaped, hsts, redirect
 from cludale_operations.gateway.problems import NoSuchLabel, by_status
-from cludale_operations.gateway.routes import LABELS, ServiceRoutes, address
+from cludale_operations.gateway.routes import LABELS, Place, ServiceRoutes, place
 
 BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
 """Bounds of the histogram of times that is kept of each revision, a counter each …"""
@@ -37,6 +37,8 @@ TIMES = "times"
 """The table of them; its keys are `service/revision`."""
 MOST_WEIGHT = 256
 """HAProxy's."""
+_INSIDE = "inside"
+"""What the door for this machine's own parts is called."""
 _HEAD_BYTES = 49_152
 _BUFFERED_BODY_BYTES = 65_536
 """A request is received whole before it is passed on, if its body has no more."""
@@ -62,6 +64,14 @@ class GatewayLimits(NamedTuple):
     """For what is under way at the end."""
 
 
+class Inside(NamedTuple):
+    """A door for this machine's own parts."""
+
+    descriptor: int
+    certificate: Path | None = None
+    """What is shown there; None: it is plain HTTP."""
+
+
 class Entry(NamedTuple):
     """Where requests come in: sockets that are inherited, by their descriptors."""
 
@@ -72,8 +82,8 @@ class Entry(NamedTuple):
     """Of `public`: where plain HTTP is led to."""
     plain: int | None = None
     """Where plain HTTP is led to HTTPS from."""
-    inside: int | None = None
-    """Where this machine's own parts come in, by plain HTTP."""
+    inside: Inside | None = None
+    """Where this machine's own parts come in."""
     trusted: tuple[str, ...] = ()
     """Networks of proxies: what they say of whom they ask for is passed on."""
     hsts_subdomains: bool = False
@@ -84,7 +94,8 @@ class Entry(NamedTuple):
     @property
     def descriptors(self) -> list[int]:
         """All that HAProxy inherits."""
-        return [each for each in (self.public, self.plain, self.inside) if each is not None]
+        inside = None if self.inside is None else self.inside.descriptor
+        return [each for each in (self.public, self.plain, inside) if each is not None]
 
 
 class Server(NamedTuple):
@@ -95,10 +106,13 @@ class Server(NamedTuple):
     weight: int
     check_seconds: int = 1
     """Between two questions whether it is ready; seldom where only a trial asks."""
+    trusted: Path | None = None
+    """The certificate that it shows; None: it is asked in the clear."""
 
     def line(self, limits: GatewayLimits) -> str:
         """How it is written, without its name."""
-        return f"{self.at} {_CHECKED} {self.check_seconds}s weight {self.weight} maxconn {limits.backend_connections}"
+        bounds = f"weight {self.weight} maxconn {limits.backend_connections}"
+        return f"{self.at} {_CHECKED} {self.check_seconds}s {bounds}{over_tls(self.trusted)}"
 
 
 def servers(name: str, routes: ServiceRoutes) -> dict[str, dict[str, Server]]:
@@ -116,18 +130,30 @@ def servers(name: str, routes: ServiceRoutes) -> dict[str, dict[str, Server]]:
     return found
 
 
+def over_tls(trusted: Path | None) -> str:
+    """What the line of a server ends with that shows this certificate, when it is checked, too."""
+    if trusted is None:
+        return ""
+    return f" ssl ssl-min-ver TLSv1.3 verify required ca-file {escaped(trusted)} check-ssl"
+
+
 def revision_of(server: str) -> str:
     """The revision that a server is of."""
     return server.partition("_")[0]
 
 
 def _server(url: str, revision: str, weights: Mapping[str, int]) -> Server:
-    host, port = address(url)
-    return Server(
-        f"{revision}_{host.strip('[]')}:{port}",
-        f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        weights[revision],
-    )
+    there = place(url)
+    return Server(name_of(revision, there), _at(there), weights[revision], trusted=there.trusted)
+
+
+def name_of(revision: str, there: Place) -> str:
+    """What the server of a revision is called."""
+    return f"{revision}_{there.host.strip('[]')}:{there.port}"
+
+
+def _at(there: Place) -> str:
+    return f"[{there.host}]:{there.port}" if ":" in there.host else f"{there.host}:{there.port}"
 
 
 def _spread(routes: ServiceRoutes) -> dict[str, int]:
@@ -154,17 +180,17 @@ def written(
 ) -> str:
     """The whole of it, for all services. `pages`: where the pages are served.
 
-    `people`: where those for people are, `http://host:port`; without it there are none. Raises UnusableRoutes.
+    `people`: where those for people are; without it there are none. Raises UnusableRoutes.
     """
-    shown = None if people is None else "{}:{}".format(*address(people))
+    shown = None if people is None else place(people)
     lines = [
         *_global(socket, limits),
         *_defaults(problems, limits),
         *_public(services, entry, problems, has_people=shown is not None),
         *(() if entry.plain is None else redirect(entry.plain, entry.port, defaults="common")),
-        *([] if shown is None else ["backend people from common", f"    server people {shown}"]),
+        *([] if shown is None else ["backend people from common", f"    {_alone('people', shown)}"]),
         "backend pages from common",
-        f"    server pages {pages}",
+        f"    {_alone('pages', place(pages))}",
         f"backend {TIMES} from common",
         f"    stick-table type string len 160 size 1k store gpc({ERRORS + 1})",
     ]
@@ -179,9 +205,14 @@ def written(
     return "\n".join([*lines, ""])
 
 
+def _alone(name: str, there: Place) -> str:
+    """The line of a backend's only server, which is not looked after."""
+    return f"server {name} {_at(there)}{over_tls(there.trusted)}"
+
+
 def _is_address(url: str) -> bool:
     try:
-        ip_address(address(url)[0])
+        ip_address(place(url).host)
     except ValueError:
         return False
     return True
@@ -196,6 +227,7 @@ def _global(socket: str, limits: GatewayLimits) -> Iterator[str]:
     yield "global"
     yield f"    stats socket unix@{socket} mode 600 level admin"
     yield "    nbthread 1"
+    yield "    ssl-load-extra-del-ext"  # the key of server.crt is in server.key
     yield f"    maxconn {limits.connections}"
     yield f"    hard-stop-after {_ms(limits.stop_seconds)}"
     yield f"    tune.bufsize {_HEAD_BYTES + min(limits.body_bytes, _BUFFERED_BODY_BYTES)}"
@@ -244,7 +276,9 @@ def _public(services: Collection[str], entry: Entry, problems: Problems, *, has_
         yield f"    {bind(entry.public, entry.certificate)}"
         yield f"    {hsts(subdomains=entry.hsts_subdomains)} if {{ ssl_fc }}"
     if entry.inside is not None:
-        yield f"    bind fd@{entry.inside}"
+        own = entry.inside.certificate
+        line = f"bind fd@{entry.inside.descriptor}" if own is None else bind(entry.inside.descriptor, own)
+        yield f"    {line} name {_INSIDE}"
     yield f"    {NO_FRAME}"
     yield "    option disable-h2-upgrade"
     yield "    option http-buffer-request"
@@ -312,16 +346,19 @@ def _figures(entry: Entry, problems: Problems) -> Iterator[str]:
 
 def _forwarded(trusted: Collection[str]) -> Iterator[str]:
     """Who asks, and how they came: by the word of a trusted proxy, else by what is seen here."""
-    seen, plainly = "", "!{ ssl_fc }"
+    # what comes in inside is encrypted, too, and says how people asked for it
+    yield f"    http-request set-var(txn.https) bool(1) if {{ ssl_fc }} !{{ so_name -m str {_INSIDE} }}"
+    https, plain = "{ var(txn.https) -m found }", "!{ var(txn.https) -m found }"
+    seen, plainly = "", plain
     if trusted:
         yield f"    acl by_proxy src {' '.join(trusted)}"
         yield "    acl says_who req.fhdr(x-forwarded-for) -m found"
         yield "    acl says_how req.fhdr(x-forwarded-proto) -m found"
         yield '    http-request set-header x-forwarded-for "%[req.fhdr(x-forwarded-for)], %[src]" if by_proxy says_who'
-        seen, plainly = " unless by_proxy says_who", "!{ ssl_fc } !by_proxy or !{ ssl_fc } !says_how"
+        seen, plainly = " unless by_proxy says_who", f"{plain} !by_proxy or {plain} !says_how"
     yield f"    http-request set-header x-forwarded-for %[src]{seen}"
     yield f"    http-request set-header x-forwarded-proto http if {plainly}"
-    yield "    http-request set-header x-forwarded-proto https if { ssl_fc }"
+    yield f"    http-request set-header x-forwarded-proto https if {https}"
 
 
 def _body(answer: Response) -> str:

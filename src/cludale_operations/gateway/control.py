@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from cludale_operations.gateway.certificates import trust
 from cludale_operations.gateway.configuration import (
     ALIVE,
     ANSWERS,
@@ -27,10 +28,20 @@ from cludale_operations.gateway.configuration import (
     TIMES,
     GatewayLimits,
     Server,
+    name_of,
     revision_of,
     servers,
 )
-from cludale_operations.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, checked, decoded, encoded
+from cludale_operations.gateway.routes import (
+    BackendRoute,
+    Routes,
+    ServiceRoutes,
+    UnusableRoutes,
+    checked,
+    decoded,
+    encoded,
+    place,
+)
 from cludale_operations.gateway.runtime import GatewayRefused, Runtime
 
 SOCKET = "gateway.sock"
@@ -78,7 +89,8 @@ class Control:
         """`folder`: the gateway's data folder, where its socket is."""
         self._routes = routes
         self._folder = folder
-        self._told = Runtime(folder, SOCKET).told
+        self._runtime = Runtime(folder, SOCKET)
+        self._told = self._runtime.told
 
     def routes(self) -> Routes:
         """What goes where. Raises GatewayRefused."""
@@ -111,6 +123,7 @@ class Control:
     def _apply(self, name: str, routes: ServiceRoutes) -> None:
         rows = self._rows()
         wanted = servers(name, routes)
+        self._trust(wanted, rows)
         commands: list[str] = []
         for backend, there in wanted.items():
             known = rows.get(backend, {})
@@ -126,6 +139,15 @@ class Control:
             row = now.get(backend, {}).get(each.name)
             if row is None or _is_out(row) or row["weight"] != str(each.weight):
                 raise GatewayRefused(f"{backend}/{each.name} is not as it should be: {' '.join(said.split())}")
+
+    def _trust(self, wanted: Mapping[str, Mapping[str, Server]], before: Mapping[str, Mapping[str, Row]]) -> None:
+        """Have HAProxy know the certificates of those that were not there. Raises GatewayRefused."""
+        new = [each for backend, there in wanted.items() for name, each in there.items() if name not in before[backend]]
+        for file in {each.trusted for each in new if each.trusted is not None}:
+            try:
+                trust(file, self._runtime)
+            except OSError as error:
+                raise GatewayRefused(f"{file} can't be read: {error.strerror}") from error
 
     def _wait_for(self, wanted: Mapping[str, Mapping[str, Server]], before: Mapping[str, Mapping[str, Row]]) -> None:
         """Until those that were not there have been asked whether they are ready; slow ones are not waited for."""
@@ -151,15 +173,16 @@ class Control:
 
     def status(self) -> dict[str, ServiceStatus]:
         """How the backends stand. Raises GatewayRefused."""
-        rows = self._rows()
+        rows, routes = self._rows(), self._written()
         found = {}
         for name in _services(rows):
+            known = {name_of(each.revision, place(each.url)): each.url for each in routes.get(name, ())}
             backends: list[BackendStatus] = []
             draining: list[BackendStatus] = []
             for server, row in rows[name].items():
                 every = [there[server] for there in _all_of(name, rows) if server in there]
                 status = BackendStatus(
-                    url=f"http://{row['addr'] or server.partition('_')[2]}",
+                    url=known.get(server) or f"http://{row['addr'] or server.partition('_')[2]}",
                     revision=revision_of(server),
                     ready=row["status"].startswith("UP"),
                     in_flight=_sum(every, "scur"),
@@ -172,6 +195,13 @@ class Control:
                     draining.append(status)
             found[name] = ServiceStatus(backends, draining)
         return found
+
+    def _written(self) -> dict[str, tuple[BackendRoute, ...]]:
+        """The backends that each service has by the file; none where it can't be read."""
+        try:
+            return {name: each.backends for name, each in self.routes().services.items()}
+        except GatewayRefused:
+            return {}
 
     def counts(self) -> dict[tuple[str, str], Counts]:
         """What each revision did, by service and revision. Raises GatewayRefused."""

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import NamedTuple
 from cludale.services import NAMES
 from cludale.web.files import allow_files
 from cludale.web.open_connections import ConnectionLimits
-from cludale.web.server import listen
+from cludale.web.server import address_of, listen
 from cludale.web.server import serve as serve_pages
+from cludale.web.trust import naming, shown
 from cludale_operations.gateway.certificates import check, keep_current
 from cludale_operations.gateway.clients import FILES_EACH, SPARE_FILES
-from cludale_operations.gateway.configuration import Entry, GatewayLimits, written
+from cludale_operations.gateway.configuration import Entry, GatewayLimits, Inside, written
 from cludale_operations.gateway.control import SOCKET, Control
 from cludale_operations.gateway.routes import Routes, ServiceRoutes, UnusableRoutes, decoded
 from cludale_operations.gateway.runtime import GatewayRefused, Runtime
@@ -53,9 +55,11 @@ class GatewayDoors(NamedTuple):
     plain: socket.socket | None = None
     """Where plain HTTP is led to HTTPS from."""
     inside: socket.socket | None = None
-    """Where this machine's own parts come in, by plain HTTP; with HTTPS alone."""
+    """Where this machine's own parts come in."""
     certificate: Path | None = None
     """With it HTTPS is spoken at `public`."""
+    shown_inside: Path | None = None
+    """With it HTTPS is spoken at `inside`, and between HAProxy and what this process serves itself."""
     trusted: tuple[str, ...] = ()
     """Networks of proxies that are believed."""
     hsts_subdomains: bool = False
@@ -65,7 +69,8 @@ class GatewayDoors(NamedTuple):
 
     def entry(self) -> Entry:
         """The same, as HAProxy's configuration names it."""
-        plain, inside = (None if each is None else each.fileno() for each in (self.plain, self.inside))
+        plain = None if self.plain is None else self.plain.fileno()
+        inside = None if self.inside is None else Inside(self.inside.fileno(), self.shown_inside)
         port = self.public.getsockname()[1]
         return Entry(
             self.public.fileno(),
@@ -100,7 +105,7 @@ async def serve(
 
     `people`: where the pages for people are, if they are anywhere. `tied`: the
     command for a program that ends with us; `started` is told how many backends there are. Raises OSError,
-    UnusableRoutes, ProxyFailed, NoHttps, CannotListen.
+    UnusableRoutes, ProxyFailed, NoHttps, CannotListen, ssl.SSLError.
     """
     routes = read_routes(file)
     strangers = sorted(set(routes.services) - set(NAMES))
@@ -110,7 +115,7 @@ async def serve(
     control = Control(file, folder)
     if _says(control.status):
         raise ProxyFailed(f"another gateway runs over {folder}")
-    site, entry = surveyed(), doors.entry()
+    site, entry, own = surveyed(), doors.entry(), doors.shown_inside
     pages = listen("127.0.0.1", 0)
     configuration = folder / CONFIGURATION
     configuration.touch(mode=0o600)
@@ -118,7 +123,7 @@ async def serve(
         written(
             {name: routes.services.get(name, ServiceRoutes()) for name in NAMES},
             entry=entry,
-            pages="{}:{}".format(*pages.getsockname()),
+            pages=f"{address_of(pages, is_secure=own is not None)}{'' if own is None else naming(own)}",
             socket=SOCKET,
             problems=site.problems,
             limits=limits,
@@ -141,7 +146,8 @@ async def serve(
         doors.close()
         if doors.certificate is not None:
             renewing = asyncio.create_task(keep_current(doors.certificate, Runtime(folder, SOCKET)))
-        await _together(proxy, site, pages, limits, lambda: started(_count(routes)))
+        tls = None if own is None else shown(own)
+        await _together(proxy, site, pages, limits, lambda: started(_count(routes)), tls)
     finally:
         if renewing is not None:
             renewing.cancel()
@@ -158,7 +164,12 @@ def _put_off_signals() -> None:
 
 
 async def _together(
-    proxy: Process, site: Site, pages: socket.socket, limits: GatewayLimits, started: Callable[[], None]
+    proxy: Process,
+    site: Site,
+    pages: socket.socket,
+    limits: GatewayLimits,
+    started: Callable[[], None],
+    tls: ssl.SSLContext | None,
 ) -> None:
     """Serve the pages until a signal comes or HAProxy ends, then let HAProxy finish what it has."""
     is_told_to_end = False
@@ -185,6 +196,7 @@ async def _together(
         shutdown_seconds=_PAGES_STOP_SECONDS,
         started=greet,
         stopping=stop,
+        tls=tls,
     )
     if not is_told_to_end:
         raise ProxyFailed(f"HAProxy ended by itself, with status {proxy.returncode}")

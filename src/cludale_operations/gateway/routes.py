@@ -4,8 +4,9 @@ The same words as in Container Apps: a revision is one version of a service, run
 gives revisions weights, which make 100, and labels, by which one is reached whatever its weight.
 """
 
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -29,7 +30,7 @@ class UnusableRoutes(ValueError):
 
 
 class BackendRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One process of a service: `http://host:port`."""
+    """One process of a service: `http://host:port`, or `https://host:port?cacertfile=/path` (web/trust.py)."""
 
     url: Annotated[str, Meta(max_length=512)]
     revision: Name = ONLY_REVISION
@@ -80,7 +81,7 @@ def checked(routes: Routes) -> Routes:
 def _checked(name: str, service: ServiceRoutes) -> ServiceRoutes:
     seen: set[str] = set()
     for backend in service.backends:
-        host, port = address(backend.url)
+        host, port, _ = place(backend.url)
         if f"{host}:{port}" in seen:
             raise UnusableRoutes(f"{name}: {backend.url} is there twice")
         seen.add(f"{host}:{port}")
@@ -108,13 +109,29 @@ def _all_to_the_only(name: str, service: ServiceRoutes) -> tuple[Traffic, ...]:
     return tuple(Traffic(revision, weight=100) for revision in revisions)
 
 
-def address(url: str) -> tuple[str, int]:
-    """Host and port of a backend. Raises UnusableRoutes."""
+class Place(NamedTuple):
+    """Where a backend listens."""
+
+    host: str
+    port: int
+    trusted: Path | None = None
+    """The certificate that it shows, over TLS; None: it is asked in the clear."""
+
+
+def place(url: str) -> Place:
+    """Of a backend's address. Raises UnusableRoutes."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise UnusableRoutes(f"{url!r} is no address: {error}") from error
-    if parts.scheme != "http" or not host or port is None or parts.path not in ("", "/") or parts.query or "@" in url:
-        raise UnusableRoutes(f"{url!r} can't be a backend: expected http://host:port")
-    return host, port
+    wanted = "http://host:port, or https://host:port?cacertfile=/the/certificate/that/it/shows"
+    wrong = UnusableRoutes(f"{url!r} can't be a backend: expected {wanted}")
+    if not host or port is None or parts.path not in ("", "/") or "@" in url:
+        raise wrong
+    if parts.scheme == "http" and not parts.query:
+        return Place(host, port)
+    trusted = parse_qs(parts.query).get("cacertfile", [])
+    if parts.scheme != "https" or len(trusted) != 1 or not Path(trusted[0]).is_absolute():
+        raise wrong
+    return Place(host, port, Path(trusted[0]))

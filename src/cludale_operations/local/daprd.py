@@ -2,6 +2,7 @@
 
 import json
 import signal
+import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from cludale.ports.tracing import UNTRACED
+from cludale.web.trust import naming, trust_named_in
+from cludale_operations.local.certificate import Certificate
 from cludale_operations.local.find import MissingProgram, cache_folder, find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.part import Launch, Part, answers
@@ -21,7 +24,7 @@ GRACE_SECONDS = 5
 VERSION_SECONDS = 10
 TESTED = "1.16.0"
 """The Dapr that everything is tested with, as tools/daprd/go.mod names it."""
-BUILT_FOR = "built for Cludale Tickets"
+BUILT_FOR = "built for Cludale Tickets, over TLS"
 """What our own says after its version."""
 ALLOWED_SECRETS = (
     "organizer-key",
@@ -66,6 +69,8 @@ class Daprd(Part):
         neighbours: Path | None = None,
         otlp_endpoint: str | None = None,
         sentry: Sentry | None = None,
+        certificate: Certificate | None = None,
+        app_certificate: Path | None = None,
         name: str | None = None,
         log: Path | None = None,
     ) -> None:
@@ -74,7 +79,9 @@ class Daprd(Part):
         `folder` takes its configuration; `neighbours` is the SQLite file where the sidecars of one machine find each
         other, beside the folder unless said otherwise. `secrets` is what the secret store `secrets` holds.
         `api_token` is asked of the app, `app_token` is shown to it. Where there is a `sentry`, which has to run,
-        sidecars call each other by mutual TLS and not otherwise. Port 0 takes a free one.
+        sidecars call each other by mutual TLS and not otherwise. With a `certificate`, which it shows, its API is
+        reached over TLS alone, and with an `app_certificate` it calls the app over TLS, and nobody who shows another
+        one: both need the daprd of tools/daprd. Port 0 takes a free one.
         """
         super().__init__(name or f"{app_id}-sidecar", log or folder / f"{name or app_id}-sidecar.log")
         self.app_id = app_id
@@ -89,6 +96,8 @@ class Daprd(Part):
         self._neighbours = (neighbours or self.folder / "neighbours.db").resolve()
         self._otlp_endpoint = otlp_endpoint
         self._sentry = sentry
+        self._certificate = certificate
+        self.app_certificate = app_certificate
 
     def know(self, secrets: Mapping[str, str]) -> None:
         """What its secret store holds from its next start on."""
@@ -102,12 +111,23 @@ class Daprd(Part):
     @property
     def url(self) -> str:
         """Where the app finds it."""
-        return f"http://{LOOPBACK}:{self.http_port}"
+        return f"http{'' if self._certificate is None else 's'}://{LOOPBACK}:{self.http_port}"
+
+    @property
+    def trusted(self) -> Path | None:
+        """What it shows its app."""
+        return None if self._certificate is None else self._certificate.certificate
+
+    @property
+    def _trust(self) -> ssl.SSLContext | None:
+        return None if self.trusted is None else trust_named_in(naming(self.trusted))
 
     @property
     def environment(self) -> dict[str, str]:
         """What the app has to know of it, under Dapr's own names."""
         known = {"DAPR_HTTP_PORT": str(self.http_port), "DAPR_GRPC_PORT": str(self.grpc_port), "APP_ID": self.app_id}
+        if self._certificate is not None:
+            known["CLUDALE_SIDECAR_CERTIFICATE"] = str(self._certificate.certificate)
         if self.api_token:
             known["DAPR_API_TOKEN"] = self.api_token
         if self.app_token:
@@ -123,6 +143,13 @@ class Daprd(Part):
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # JSON is YAML
         self._configuration.write_text(json.dumps(self._configured(), indent=2))
+        if self._certificate is not None:
+            self._sockets.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def _sockets(self) -> Path:
+        """Where it runs, and has sockets of its own: by their names alone, for a path may have some 100 bytes."""
+        return self.folder / self.name
 
     def _configured(self) -> dict[str, Any]:
         spec: dict[str, Any] = {
@@ -158,7 +185,7 @@ class Daprd(Part):
         """The sidecar in the foreground, listening on loopback only."""
         options: dict[str, object] = {
             "app-id": self.app_id,
-            "app-protocol": "http",
+            "app-protocol": "http" if self.app_certificate is None else "https",
             "dapr-http-port": self.http_port,
             "dapr-grpc-port": self.grpc_port,
             "dapr-internal-grpc-port": self.internal_port,
@@ -185,25 +212,38 @@ class Daprd(Part):
             argv += ["--enable-mtls", "--sentry-address", self._sentry.address]
             environment["DAPR_TRUST_ANCHORS"] = self._sentry.trust_anchors
             environment["DAPR_SENTRY_TOKEN_FILE"] = str(self._sentry.token_of(self.app_id))
+        if self.app_certificate is not None:
+            environment["CLUDALE_APP_TRUST"] = str(self.app_certificate)
         if self.api_token:
             environment["DAPR_API_TOKEN"] = self.api_token
         if self.app_token:
             environment["APP_API_TOKEN"] = self.app_token
-        return Launch(argv, environment)
+        if self._certificate is None:
+            return Launch(argv, environment)
+        environment["CLUDALE_API_CERTIFICATE"] = str(self._certificate.certificate)
+        environment["CLUDALE_API_KEY"] = str(self._certificate.key)
+        return Launch(argv, environment, folder=self._sockets)
 
     async def is_ready(self) -> bool:
         """Its components are there, so that an app can start; whether the app is, is another matter."""
-        return await answers(f"{self.url}/v1.0/healthz/outbound")
+        return await answers(f"{self.url}/v1.0/healthz/outbound", trust=self._trust)
 
     async def reaches_its_app(self) -> bool:
         """Does it let calls through? Only once it has seen for itself that the app takes events."""
         token = {"dapr-api-token": self.api_token} if self.api_token else {}
         headers = {"traceparent": UNTRACED, **token}
-        return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/livez", headers)
+        return await answers(f"{self.url}/v1.0/invoke/{self.app_id}/method/livez", headers, self._trust)
 
 
-def stranger() -> str | None:
-    """What is to be said of a sidecar that is not the one that was tested; None if it is, or if there is none."""
+class ForeignSidecar(Exception):
+    """The sidecar that is found can't be used; the message says why, and what to do."""
+
+
+def untested() -> str | None:
+    """What is to be said of a sidecar of ours that is not the one that was tested; None if it is, or if there is none.
+
+    Raises ForeignSidecar for one that is not ours.
+    """
     try:
         program = find("daprd")
         version = subprocess.run(
@@ -215,10 +255,10 @@ def stranger() -> str | None:
         return None
     if version.endswith(BUILT_FOR):
         return f"{program} is Dapr {version.partition(',')[0]}; everything here is tested with {TESTED}"
-    return (
-        f"{program} ({version or 'of no version'}) is not the sidecar of tools/daprd: nothing here was tested with it, "
-        "it can't read the bulks of events that ours has left in NATS, and on RabbitMQ it loses events when the broker "
-        "goes away. `make daprd` builds ours; put its "
+    raise ForeignSidecar(
+        f"{program} ({version or 'of no version'}) is not the sidecar of tools/daprd as it is now: it speaks no TLS "
+        "with its service, can't read the bulks of events that ours has left in NATS, and on RabbitMQ it loses events "
+        "when the broker goes away. `make daprd` builds ours; put its "
         f"folder first in the PATH: {cache_folder() / 'bin'}"
     )
 

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from cludale.adapters.system.keys import kept_key
 from cludale.services import NAMES
+from cludale.web.service_keys import keys_from
 from cludale.wiring.keys import keep_key_hash
 from cludale.wiring.settings import Settings
 from cludale.wiring.stores import STATE_STORE_USERS
+from cludale_operations.local.certificate import Certificate, make_certificate
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
 from cludale_operations.local.free_ports import LOOPBACK
 from cludale_operations.local.kept_pairs import KeptPairs
@@ -20,7 +22,7 @@ from cludale_operations.local.rabbitmq import RabbitMq
 from cludale_operations.local.sentry import Sentry
 from cludale_operations.local.service_logins import ServiceLogins
 from cludale_operations.local.services import GatewayProcess, PagesProcess, ServiceProcess
-from cludale_operations.rotation import PAIRED, TOO
+from cludale_operations.rotation import PAIRED, SERVICE_KEY, TOO
 
 MAX_REPLICAS = 16
 CONNECTIONS_EACH = 10
@@ -76,7 +78,7 @@ class Deployment:
         self.broker: Nats | RabbitMq = (
             Nats(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
             if broker is Broker.NATS
-            else RabbitMq(self.folder / broker, log=self._log(broker), tls=True)
+            else RabbitMq(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
         )
         self.replicas: list[Replica] = []
         self._replica_counts = replicas
@@ -84,7 +86,7 @@ class Deployment:
         self.pages: PagesProcess | None = None
 
     def add_services(self) -> None:
-        """Lay out the services, once database and broker run and have addresses."""
+        """Lay out the services, once database and broker run and have addresses. Raises OSError."""
         self.replicas = [
             self._replica(service, number)
             for service in NAMES
@@ -97,7 +99,7 @@ class Deployment:
             host=self.settings.host,
             port=self.settings.port,
             backends={
-                service: [each.service.url for each in self.replicas if each.service.service == service]
+                service: [each.service.address for each in self.replicas if each.service.service == service]
                 for service in NAMES
             },
             environment={
@@ -107,14 +109,16 @@ class Deployment:
                 "CLUDALE_HSTS_SUBDOMAINS": "1" if self.settings.hsts_subdomains else "0",
             },
             stop_seconds=self._stop_seconds,
+            certificate=self._certificate("gateway"),
         )
         self.pages = PagesProcess(
             self._log("pages"),
-            api=self.gateway.url,
+            api=self.gateway.address,
             environment={"CLUDALE_DATA_DIR": str(self.folder), "CLUDALE_TLS_CERTIFICATE": ""},
             stop_seconds=self._stop_seconds,
+            certificate=self._certificate("pages"),
         )
-        self.gateway.pages_url = self.pages.url
+        self.gateway.pages_url = self.pages.address
 
     def parts(self) -> list[Part]:
         """All of them, in the order in which they are started."""
@@ -142,11 +146,15 @@ class Deployment:
             if name == "privacy-key" and service != "orders":
                 continue
             pair = self.pairs.pair(name)
-            found |= {name: pair.secret, name + TOO: pair.too}
+            if name == SERVICE_KEY:  # each has a key of its own, which follows from what no service has
+                found |= {name: keys_from(pair.secret, NAMES)[service], name + TOO: keys_from(pair.too, NAMES)[service]}
+            else:
+                found |= {name: pair.secret, name + TOO: pair.too}
         return found
 
     def _replica(self, service: str, number: int) -> Replica:
         name = f"{service}-{number}"
+        certificate = self._certificate(name)
         sidecar = Daprd(
             service,
             self.folder / "dapr",
@@ -158,9 +166,17 @@ class Deployment:
             app_token=secrets.token_urlsafe(24),
             otlp_endpoint=self.settings.otlp_endpoint,
             sentry=self.sentry,
+            certificate=self._certificate(f"{name}-sidecar"),
+            app_certificate=certificate.certificate,
         )
-        environment = self._environment(service, number, sidecar)
-        process = ServiceProcess(service, name, self._log(name), environment, stop_seconds=self._stop_seconds)
+        process = ServiceProcess(
+            service,
+            name,
+            self._log(name),
+            self._environment(service, number, sidecar),
+            stop_seconds=self._stop_seconds,
+            certificate=certificate,
+        )
         sidecar.app_port = process.port
         return Replica(process, sidecar)
 
@@ -200,6 +216,12 @@ class Deployment:
             # the first start of one process puts the demo concerts on, not that of each
             "CLUDALE_DEMO": "1" if self.settings.demo and (service, number) == ("concerts", 1) else "0",
         }
+
+    def _certificate(self, name: str) -> Certificate:
+        """What a part shows to those that ask it: a new one at each start of all."""
+        folder = self.folder / "certificates" / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return make_certificate(folder, name)
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

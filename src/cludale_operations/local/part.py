@@ -80,6 +80,11 @@ class Part(ABC):
         return None
 
     @property
+    def trusted(self) -> Path | None:
+        """The certificate that it shows there, for who asks it to trust; None where it shows none of its own."""
+        return None
+
+    @property
     def pid(self) -> int | None:
         """The process while it runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shlex
 import signal
 from collections.abc import Collection
@@ -22,9 +23,11 @@ from cludale_operations.local.free_ports import LOOPBACK, free_ports
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
 from cludale_operations.local.part import Launch, Part, PartFailed
 from cludale_operations.local.tether import tethered
-from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard
+from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard, topics_told
 
 USER = "cludale"
+MONITOR = "monitor"
+"""Whose user looks at the broker's figures for the services, and may do nothing else."""
 _LOOK_SECONDS = 2
 _COUNTED_MS = 2_000
 """How often it counts what is in its queues."""
@@ -41,10 +44,19 @@ class RabbitMq(Part):
     stop_seconds: float = 20
     stop_signal: ClassVar = signal.SIGTERM
 
-    def __init__(self, folder: Path, *, port: int = 0, log: Path | None = None, tls: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        log: Path | None = None,
+        tls: bool = False,
+        services: Collection[str] = (),
+    ) -> None:
         """Data, password, configuration and (unless said otherwise) log go into `folder`; port 0 takes a free one.
 
-        With `tls` nobody is let in without it, at the monitoring neither.
+        With `tls` nobody is let in without it, at the monitoring neither. Each of the `services` has a user of its own,
+        whose passwords are made now and when they are renewed, and kept in the definitions alone, as hashes.
         """
         super().__init__("rabbitmq", log or folder / "rabbitmq.log")
         self.folder = folder.resolve()
@@ -52,21 +64,24 @@ class RabbitMq(Part):
         self.port = port or free
         self._has_tls = tls
         self._certificate: Certificate | None = None
+        self._logins = {each: new_login(of=each) for each in (*services, MONITOR)} if services else {}
 
     @property
     def url(self) -> str:
-        """The broker's address, with the password and whom to trust."""
-        user, password = kept_login(self.folder)
-        return f"amqp{self._s}://{user}:{password}@{LOOPBACK}:{self.port}/{self._trusting}"
+        """The broker's address for who may do everything there, with the password and whom to trust."""
+        return self._url_as(kept_login(self.folder))
 
-    def url_of(self, service: str) -> str:  # noqa: ARG002 - here they all have one user
-        """The same for a service."""
-        return self.url
+    def url_of(self, service: str) -> str:
+        """The same for a service, which tells its own events and hears those for it."""
+        return self._url_as(self._logins[service])
+
+    def _url_as(self, login: Login) -> str:
+        return f"amqp{self._s}://{login.user}:{login.password}@{LOOPBACK}:{self.port}/{self._trusting}"
 
     @property
     def management_url(self) -> str:
-        """Where its management API is, with the password and whom to trust."""
-        user, password = kept_login(self.folder)
+        """Where its management API is, with whom to trust and the password of who may look at its figures alone."""
+        user, password = self._logins.get(MONITOR) or kept_login(self.folder)
         return f"http{self._s}://{user}:{password}@{LOOPBACK}:{self._management_port}{self._trusting}"
 
     @property
@@ -82,7 +97,7 @@ class RabbitMq(Part):
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (self.folder / "password").exists():
             keep_login(self.folder, new_login())
-        self._define()
+        self._define([kept_login(self.folder)], self._logins.items())
         if self._has_tls and self._certificate is None:  # once: what runs beside it trusts this one
             self._certificate = make_certificate(self.folder, self.name)
         (self.folder / "rabbitmq.conf").write_text(
@@ -115,34 +130,38 @@ class RabbitMq(Part):
                 lines.append(f"{options}.versions.1 = tlsv1.3")
         return "".join(f"{line}\n" for line in lines)
 
-    def _define(self) -> None:
+    def _define(self, owners: Collection[Login], services: Collection[tuple[str, Login]]) -> None:
+        """Write down who is let in; of each service's two users one that is not named gets a password nobody has."""
         definitions = self.folder / "definitions.json"
         definitions.touch(mode=0o600)
-        user, password = kept_login(self.folder)
-        definitions.write_text(json.dumps(definitions_for(NAMES, user=user, password=password), indent=2))
+        named = {login.user for _, login in services}
+        unused = [(service, new_login(login, of=service)) for service, login in services]
+        services = [*services, *(each for each in unused if each[1].user not in named)]
+        definitions.write_text(json.dumps(definitions_for(NAMES, owners=owners, users=services), indent=2))
 
     async def renew_login(self) -> Login:
-        """Let another user in, who is used from now on; the former one, who still gets in. Raises PartFailed."""
-        former = kept_login(self.folder)
+        """Let other users in, who are used from now on; the former one, who still gets in. Raises PartFailed."""
+        former, formers = kept_login(self.folder), self._logins
         login = new_login(former)
+        self._logins = {service: new_login(each, of=service) for service, each in formers.items()}
+        self._define([former, login], [*formers.items(), *self._logins.items()])
         try:
-            with contextlib.suppress(CalledProcessError):
-                await self.control("delete_user", login.user)  # left from a change that was cut off
-            await self.control("add_user", login.user, said=login.password)
-            await self.control("set_permissions", "-p", "/", login.user, ".*", ".*", ".*")
-            await self.control("set_user_tags", login.user, "administrator")
+            await self.control("import_definitions", str(self.folder / "definitions.json"))
         except (CalledProcessError, TimeoutError) as error:
             raise PartFailed(f"rabbitmq does not take a new user: {error}") from error
         keep_login(self.folder, login)
-        self._define()
         return former
 
     async def end_login(self, former: Login) -> None:
-        """Let that user in no more. Raises PartFailed."""
+        """Let nobody in but the one that is used; whoever is there as another is sent away. Raises PartFailed."""
+        ended = [former.user, *(new_login(each, of=service).user for service, each in self._logins.items())]
+        users = ", ".join(f'<<"{user}">>' for user in ended)
+        each = f"[rabbit_auth_backend_internal:delete_user(User, <<{json.dumps(USER)}>>) || User <- [{users}]]."
         try:
-            await self.control("delete_user", former.user)
+            await self.control("eval", each)
         except (CalledProcessError, TimeoutError) as error:
             raise PartFailed(f"rabbitmq does not end a user: {error}") from error
+        self._define([kept_login(self.folder)], self._logins.items())
 
     async def control(self, *command: str, said: str | None = None) -> None:
         """Run `rabbitmqctl` and say `said` to it. Raises MissingProgram, CalledProcessError, TimeoutError."""
@@ -207,8 +226,44 @@ class RabbitMq(Part):
             return False
 
 
-def definitions_for(services: Collection[str], *, user: str = USER, password: str) -> dict[str, Any]:
-    """RabbitMQ's definitions: the user, an exchange a topic, a queue for each service that hears it.
+def permissions_of(service: str) -> dict[str, str]:
+    """What a service's user may do: tell its own events, hear those for it, and make or end nothing.
+
+    To bind its queues, as it does once more at its start, it has to write to them and to read what they are bound to;
+    nothing can be sent to a queue by that.
+    """
+    if service == MONITOR:
+        return dict.fromkeys(("configure", "write", "read"), "^$")
+    heard = topics_heard(service)
+    dead = dead_letters_of(service)
+    queues = [f"{service}-{topic}" for topic in [*heard, dead]]
+    return {
+        "configure": "^$",
+        "write": _one_of([*topics_told(service), dead, PROBES, *queues]),
+        "read": _one_of([*queues, *heard, dead]),
+    }
+
+
+def _one_of(names: Collection[str]) -> str:
+    return f"^({'|'.join(map(re.escape, names))})$"
+
+
+def _user(login: Login, tags: str) -> dict[str, str]:
+    salt = os.urandom(4)
+    hashed = salt + hashlib.sha256(salt + login.password.encode()).digest()
+    return {
+        "name": login.user,
+        "password_hash": base64.b64encode(hashed).decode(),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": tags,
+    }
+
+
+def definitions_for(
+    services: Collection[str], *, owners: Collection[Login], users: Collection[tuple[str, Login]] = ()
+) -> dict[str, Any]:
+    """RabbitMQ's definitions: who may do everything, users of services, an exchange a topic, a queue for each that
+    hears it.
 
     Names and arguments are those that Dapr's component declares itself: a queue that is there already is taken as it
     is, and no event is lost for want of one.
@@ -219,18 +274,17 @@ def definitions_for(services: Collection[str], *, user: str = USER, password: st
         for topic in [*topics_heard(service), dead_letters_of(service)]
     }
     bindings[PROBES] = PROBES
-    salt = os.urandom(4)
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
     return {
         "users": [
-            {
-                "name": user,
-                "password_hash": base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode(),
-                "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": "administrator",
-            }
+            *(_user(each, "administrator") for each in owners),
+            *(_user(login, "monitoring" if of == MONITOR else "") for of, login in users),
         ],
         "vhosts": [{"name": "/"}],
-        "permissions": [{"user": user, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+        "permissions": [
+            *({"user": each.user, "vhost": "/", **everything} for each in owners),
+            *({"user": login.user, "vhost": "/", **permissions_of(service)} for service, login in users),
+        ],
         "exchanges": [
             {
                 "name": name,

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from cludale.web.http1 import url_of
+from cludale.web.trust import naming, trust_named_in
+from cludale_operations.local.certificate import Certificate
 from cludale_operations.local.free_ports import LOOPBACK, free_port
 from cludale_operations.local.part import Launch, Part, answers
 
@@ -21,10 +23,21 @@ class _Server(Part):
     ready_seconds: ClassVar[float] = START_SECONDS
 
     def __init__(
-        self, name: str, log: Path, command: Sequence[str], environment: Mapping[str, str], *, stop_seconds: float
+        self,
+        name: str,
+        log: Path,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        stop_seconds: float,
+        certificate: Certificate | None,
     ) -> None:
-        """`stop_seconds`: how long it may take to end by itself before it is ended."""
+        """`stop_seconds`: how long it may take to end by itself before it is ended.
+
+        With a `certificate`, which it shows, it is reached over TLS alone.
+        """
         super().__init__(name, log)
+        self.certificate = certificate
         self.stop_seconds = stop_seconds
         self.port = free_port()
         self._command = command
@@ -38,15 +51,33 @@ class _Server(Part):
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http{'' if self.certificate is None else 's'}://{LOOPBACK}:{self.port}"
+
+    @property
+    def trusted(self) -> Path | None:
+        """What it shows."""
+        return None if self.certificate is None else self.certificate.certificate
+
+    @property
+    def address(self) -> str:
+        """The same as `url`, with whom to trust there (web/trust.py)."""
+        return self.url if self.trusted is None else f"{self.url}{naming(self.trusted)}"
 
     async def prepare(self) -> None:
         """Nothing: it makes what it needs."""
 
     def launch(self) -> Launch:
         """The command."""
-        own = {"CLUDALE_HOST": LOOPBACK, "CLUDALE_PORT": str(self.port)}
+        own = {
+            "CLUDALE_HOST": LOOPBACK,
+            "CLUDALE_PORT": str(self.port),
+            "CLUDALE_INSIDE_CERTIFICATE": str(self.trusted or ""),
+        }
         return Launch([sys.executable, "-m", "cludale_operations", *self._command], {**self._environment, **own})
+
+    async def says(self, path: str) -> bool:
+        """Does it answer there with a good status?"""
+        return await answers(f"{self.url}{path}", trust=trust_named_in(self.address))
 
 
 class ServiceProcess(_Server):
@@ -60,30 +91,41 @@ class ServiceProcess(_Server):
         environment: Mapping[str, str],
         *,
         stop_seconds: float = STOP_SECONDS,
+        certificate: Certificate | None = None,
     ) -> None:
         """As `_Server`."""
-        super().__init__(name, log, ("serve", service), environment, stop_seconds=stop_seconds)
+        command = ("serve", service)
+        super().__init__(name, log, command, environment, stop_seconds=stop_seconds, certificate=certificate)
         self.service = service
 
     async def is_ready(self) -> bool:
         """It says so itself."""
-        return await answers(f"{self.url}/readyz/replica")
+        return await self.says("/readyz/replica")
 
     async def is_well(self) -> bool:
         """It says that store and broker do their work."""
-        return await answers(f"{self.url}/readyz")
+        return await self.says("/readyz")
 
 
 class PagesProcess(_Server):
     """The pages that people see, which reach the services through the gateway."""
 
-    def __init__(self, log: Path, *, api: str, environment: Mapping[str, str], stop_seconds: float) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *,
+        api: str,
+        environment: Mapping[str, str],
+        stop_seconds: float,
+        certificate: Certificate | None = None,
+    ) -> None:
         """`api`: the gateway's address."""
-        super().__init__("pages", log, ("pages", "--api", api), environment, stop_seconds=stop_seconds)
+        command = ("pages", "--api", api)
+        super().__init__("pages", log, command, environment, stop_seconds=stop_seconds, certificate=certificate)
 
     async def is_ready(self) -> bool:
         """It says so itself."""
-        return await answers(f"{self.url}/readyz")
+        return await self.says("/readyz")
 
     async def is_well(self) -> bool:
         """It answers."""
@@ -105,8 +147,12 @@ class GatewayProcess(Part):
         backends: Mapping[str, list[str]],
         environment: Mapping[str, str],
         stop_seconds: float,
+        certificate: Certificate,
     ) -> None:
-        """`backends`: the addresses of each service's replicas; port 0 takes a free one."""
+        """`backends`: the addresses of each service's replicas; port 0 takes a free one.
+
+        `certificate`: what it shows to this machine's own parts.
+        """
         super().__init__("gateway", log)
         self.stop_seconds = stop_seconds
         self.host = host
@@ -116,7 +162,9 @@ class GatewayProcess(Part):
         self.pages_url: str | None = None
         """Where the pages for people are."""
         self._environment = dict(environment)
-        self._inside_port = free_port() if environment.get("CLUDALE_TLS_CERTIFICATE") else None
+        self._is_public_secure = bool(environment.get("CLUDALE_TLS_CERTIFICATE"))
+        self._inside_port = free_port()
+        self._certificate = certificate.certificate
         self._written = False
 
     @property
@@ -126,13 +174,24 @@ class GatewayProcess(Part):
 
     @property
     def url(self) -> str:
-        """The platform's address, as this machine's own parts reach it: by plain HTTP."""
-        return url_of(self.host, self.port) if self._inside_port is None else url_of(LOOPBACK, self._inside_port)
+        """The platform's address, as this machine's own parts reach it."""
+        return f"https://{LOOPBACK}:{self._inside_port}"
+
+    @property
+    def trusted(self) -> Path:
+        """What it shows this machine's own parts."""
+        return self._certificate
+
+    @property
+    def address(self) -> str:
+        """The same as `url`, with whom to trust there."""
+        return f"{self.url}{naming(self._certificate)}"
 
     @property
     def public_url(self) -> str:
         """The same, as people reach it."""
-        return self.url if self._inside_port is None else f"https{url_of(self.host, self.port).removeprefix('http')}"
+        url = url_of(self.host, self.port)
+        return f"https{url.removeprefix('http')}" if self._is_public_secure else url
 
     async def prepare(self) -> None:
         """Write the routes, once: what is changed while it runs outlives a restart of the gateway."""
@@ -147,18 +206,18 @@ class GatewayProcess(Part):
         own = {
             "CLUDALE_HOST": self.host,
             "CLUDALE_PORT": str(self.port),
+            "CLUDALE_INSIDE_CERTIFICATE": str(self._certificate),
         }
         argv: list[str | Path] = [sys.executable, "-m", "cludale_operations", "gateway", "--config", self.routes]
         if self.pages_url is not None:
             argv += ["--pages", self.pages_url]
-        if self._inside_port is not None:
-            argv += ["--inside-port", str(self._inside_port)]
+        argv += ["--inside-port", str(self._inside_port)]
         return Launch(argv, self._environment | own)
 
     async def is_ready(self) -> bool:
         """Every service has a replica that is up."""
-        return await answers(f"{self.url}/readyz/replica")
+        return await answers(f"{self.url}/readyz/replica", trust=trust_named_in(self.address))
 
     async def is_well(self) -> bool:
         """Every service has a replica that is ready."""
-        return await answers(f"{self.url}/readyz")
+        return await answers(f"{self.url}/readyz", trust=trust_named_in(self.address))

@@ -16,7 +16,7 @@ from cludale.services import NAMES
 from cludale_operations.gateway.control import Control
 from cludale_operations.gateway.routes import BackendRoute, ServiceRoutes
 from cludale_operations.gateway.runtime import GatewayRefused
-from cludale_operations.local.daprd import stranger
+from cludale_operations.local.daprd import ForeignSidecar, untested
 from cludale_operations.local.deployment import Deployment, Replica
 from cludale_operations.local.free_ports import LOOPBACK
 from cludale_operations.local.jetstream import BrokerRefused, ensure_streams
@@ -64,7 +64,11 @@ class Up:
             folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         self._lock = _locked(layout.folder / LOCK_FILE)
         _shorten(layout.logs)
-        if (warning := await asyncio.to_thread(stranger)) is not None:
+        try:
+            warning = await asyncio.to_thread(untested)
+        except ForeignSidecar as foreign:
+            raise PartFailed(str(foreign)) from foreign
+        if warning is not None:
             self._say(f"WARNING: {warning}")
         await self._start_all([layout.postgres, layout.broker, layout.sentry])
         await asyncio.gather(self._set_up_broker(), layout.logins.make())
@@ -203,7 +207,7 @@ class Up:
         taken: list[BackendRoute] = []
 
         def without(routes: ServiceRoutes) -> ServiceRoutes:
-            mine = [each for each in routes.backends if each.url == replica.service.url]
+            mine = [each for each in routes.backends if each.url == replica.service.address]
             left = tuple(each for each in routes.backends if each not in mine)
             # the last one of a revision that gets requests stays: the gateway would have nobody to send them to
             if not mine or not any(each.revision == mine[0].revision for each in left):
@@ -260,6 +264,7 @@ class Up:
             "pid": part.pid,
             "port": part.port,
             "url": part.http_url,
+            "certificate": None if part.trusted is None else str(part.trusted),
             "restarts": watched.restarts,
             "log": str(part.log),
         }

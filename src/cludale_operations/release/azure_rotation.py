@@ -16,12 +16,14 @@ from cludale_operations.release.azure_words import AzureWords, Words
 from cludale_operations.rotation import (
     ALONE,
     FOLLOWING,
+    SERVICE_KEY,
     TOO,
     NotRotated,
     Pair,
     Stage,
     course,
     described,
+    given,
     settled,
 )
 
@@ -168,10 +170,22 @@ class AzureRotation:
         app = self._az(self._commands.show(service))
         identities = {each["name"]: each.get("identity") for each in app["properties"]["configuration"]["secrets"]}
         names = [name] if name == ALONE else [name, name + TOO]
-        references = [f"{each}=keyvaultref:{self._kept(each).id},identityref:{identities[each]}" for each in names]
+        if name == SERVICE_KEY:
+            for each in names:
+                self._keep_own(service, each)
+        references = [
+            f"{each}=keyvaultref:{self._kept(_in_vault(service, each)).id},identityref:{identities[each]}"
+            for each in names
+        ]
         self._az(self._commands.give(service, references))
         for revision in self._az(self._commands.revisions(service)):
             self._restart(service, revision["name"])
+
+    def _keep_own(self, service: str, name: str) -> None:
+        """Put a service's own key into the vault, if it is not there: it follows from the one that it is not given."""
+        own = given(SERVICE_KEY, self._kept(name).value, service)
+        if self._kept(_in_vault(service, name)).value != own:
+            self._keep(_in_vault(service, name), own, Stage.SETTLED)
 
     def _restart(self, service: str, revision: str) -> None:
         before = {each["containerId"] for each in self._containers(service, revision)}
@@ -197,3 +211,8 @@ class AzureRotation:
             for container in each["properties"]["containers"]
             if container["name"] == service
         ]
+
+
+def _in_vault(service: str, name: str) -> str:
+    """What the vault calls a service's secret: its own key has its name before it."""
+    return f"{service}-{name}" if name.removesuffix(TOO) == SERVICE_KEY else name

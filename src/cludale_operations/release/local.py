@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import httpx
 import msgspec
 
+from cludale.web.trust import trust_named_in
 from cludale_operations.gateway.control import BackendStatus, Control, Counts, ServiceStatus
 from cludale_operations.gateway.routes import BackendRoute, Label, ServiceRoutes, Traffic
 from cludale_operations.gateway.runtime import GatewayRefused
@@ -19,6 +20,7 @@ from cludale_operations.release.handlers import Handled, Tries
 from cludale_operations.release.judgement import Backlog, Figures
 from cludale_operations.release.prometheus import Samples, picked, quantile, samples, total
 from cludale_operations.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
+from cludale_operations.trust import trust_at
 
 TIMEOUT_SECONDS = 10.0
 
@@ -85,12 +87,21 @@ class LocalDriver:
         self._trust = trust
         self._organizer = {"authorization": f"Bearer {organizer_key}"}
         self._launcher = launcher
-        # One for all calls: each new one reads the certificates that are trusted first, which takes 50 ms.
-        self._http = httpx.Client(timeout=TIMEOUT_SECONDS)
+        # One for all calls to an address: each new one reads the certificates that are trusted first.
+        self._clients: dict[str, httpx.Client] = {}
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._http.close()
+        for each in self._clients.values():
+            each.close()
+
+    def _ask(self, method: str, backend: str, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """A process's answer, at an address that may say whom to trust there. Raises httpx.HTTPError, OSError."""
+        if backend not in self._clients:
+            trust = trust_at(backend, trust_named_in(backend))
+            url = backend.partition("?")[0]
+            self._clients[backend] = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, verify=trust)
+        return self._clients[backend].request(method, path, json=body, headers=headers)
 
     def standing(self) -> Standing:
         """What runs where, now."""
@@ -182,7 +193,7 @@ class LocalDriver:
 
     def consumes_all(self, service: str, revision: str) -> bool:
         """Does each of its processes take any number of events?"""
-        said = [self._answer(revision, "GET", f"{url}/-/consume").json() for url in self._backends(service, revision)]
+        said = [self._answer(revision, "GET", url).json() for url in self._backends(service, revision)]
         return bool(said) and all(each["consume"] and not each.get("most", 0) for each in said)
 
     def stop_consuming(self, service: str, revision: str) -> None:
@@ -194,16 +205,17 @@ class LocalDriver:
         # The versions before know no `most`.
         body = {"consume": wanted, **({"most": most} if most else {})}
         try:
-            self._answer(revision, "PUT", f"{url}/-/consume", body)
+            self._answer(revision, "PUT", url, body)
         except _NoAnswer:
             if wanted:
                 raise
             # what does not answer takes nothing
 
     def _answer(self, revision: str, method: str, url: str, body: object = None) -> httpx.Response:
+        """What a process says of the events that it takes. Raises PlatformFailed."""
         try:
-            answer = self._http.request(method, url, json=body, headers=self._organizer)
-        except httpx.HTTPError as error:
+            answer = self._ask(method, url, "/-/consume", body, **self._organizer)
+        except (httpx.HTTPError, OSError) as error:
             raise _NoAnswer(f"{revision} at {url}: {error}") from error
         if answer.is_error:
             raise PlatformFailed(f"{revision} at {url}: {answer.status_code} {answer.text[:200]}")
@@ -301,10 +313,10 @@ class LocalDriver:
 
     def _metrics(self, url: str) -> Samples:
         try:
-            answer = self._http.get(f"{url}/metrics")
+            answer = self._ask("GET", url, "/metrics")
             answer.raise_for_status()
             return samples(answer.text)
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, ValueError, OSError) as error:
             raise PlatformFailed(f"{url}/metrics: {error}") from error
 
 

@@ -4,6 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+
+from cludale.web.trust import naming, shown
 
 Talk = Callable[["Received", asyncio.StreamWriter], Awaitable[None]]
 
@@ -32,8 +35,11 @@ async def polite(_: Received, writer: asyncio.StreamWriter) -> None:
 class Backend:
     """A server that does with each request what `talk` says; `/readyz` it answers by itself."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, talk: Talk, certificate: Path | None = None, known_by: Path | None = None) -> None:
+        """`certificate`: what it shows; `known_by`: what those who ask are told that it shows, if that is another."""
         self.talk = talk
+        self.certificate = certificate
+        self.known_by = known_by or certificate
         self.is_ready = True
         self.troubles: list[str] = []
         """What it says that does not work, so that it is not ready."""
@@ -45,10 +51,13 @@ class Backend:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        if self.known_by is None:
+            return f"http://127.0.0.1:{self.port}"
+        return f"https://127.0.0.1:{self.port}{naming(self.known_by)}"
 
     async def start(self) -> None:
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        tls = None if self.certificate is None else shown(self.certificate)
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=tls)
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -95,8 +104,10 @@ async def read(reader: asyncio.StreamReader) -> Received:
 
 
 @asynccontextmanager
-async def backend(talk: Talk = polite) -> AsyncIterator[Backend]:
-    running = Backend(talk)
+async def backend(
+    talk: Talk = polite, *, certificate: Path | None = None, known_by: Path | None = None
+) -> AsyncIterator[Backend]:
+    running = Backend(talk, certificate, known_by)
     await running.start()
     try:
         yield running

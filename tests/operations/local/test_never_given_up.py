@@ -65,7 +65,7 @@ async def test_rabbitmq_delivers_an_event_more_often_than_service_bus_would(rabb
 
 
 def test_rabbitmq_has_no_queue_that_puts_an_event_aside() -> None:
-    made = definitions_for(NAMES, password="x")
+    made = definitions_for(NAMES, owners=[])
     assert "policies" not in made
     for queue in made["queues"]:
         limits = queue["arguments"].keys() - {"x-queue-type"}

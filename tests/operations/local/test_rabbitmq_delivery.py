@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from subprocess import CalledProcessError
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -13,8 +16,10 @@ from tests.operations.local.test_delivery import CLOUD_EVENT, App
 from tests.parts import need, started
 from tests.patience import until
 
+from cludale.services import NAMES
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
-from cludale_operations.local.rabbitmq import RabbitMq
+from cludale_operations.local.rabbitmq import RabbitMq, permissions_of
+from cludale_operations.local.topology import TOPICS, topics_told
 
 PUBLISH_SECONDS = 30
 
@@ -189,3 +194,58 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text()
     except OSError:
         return ""
+
+
+@pytest.fixture
+async def with_users(tmp_path: Path) -> AsyncIterator[RabbitMq]:
+    need("rabbitmq-server")
+    need("daprd")
+    async with RabbitMq(tmp_path / "with-users", tls=True, services=NAMES).running() as server:
+        yield server
+
+
+def as_user(server: RabbitMq, service: str, folder: Path, *, app: App | None = None) -> Daprd:
+    """The sidecar of orders, which logs in as the user of a service: the same one, or another."""
+    return Daprd(
+        "orders",
+        folder / service,
+        app_port=None if app is None else app.port,
+        resources=resources_for(Broker.RABBITMQ),
+        secrets={"broker-url": server.url_of(service), "state-url": ""},
+    )
+
+
+async def test_a_service_has_a_user_that_tells_its_own_events_and_hears_those_for_it_alone(
+    with_users: RabbitMq, app: App, tmp_path: Path
+) -> None:
+    assert len({with_users.url_of(each) for each in NAMES}) == len(NAMES)
+    async with as_user(with_users, "orders", tmp_path, app=app).running() as sidecar:
+        assert (await publish(sidecar, "told", topic="order-events")).status_code == 204
+        assert (await publish(sidecar, "forged", topic="payment-events")).status_code >= 500
+    async with as_user(with_users, "payments", tmp_path).running() as payments:
+        assert (await publish(payments, "paid", topic="payment-events")).status_code == 204
+        assert (await publish(payments, "forged", topic="order-events")).status_code >= 500
+    async with as_user(with_users, "orders", tmp_path, app=app).running():
+        await until(lambda: "paid" in app.given, seconds=30)
+
+
+async def test_of_all_users_of_services_new_ones_are_let_in_and_the_former_no_more(with_users: RabbitMq) -> None:
+    before = {each: urlsplit(with_users.url_of(each)) for each in NAMES}
+    monitor = urlsplit(with_users.management_url)
+    former = await with_users.renew_login()
+    after = {each: urlsplit(with_users.url_of(each)) for each in NAMES}
+    for each in (*before.values(), *after.values(), urlsplit(with_users.management_url)):
+        await with_users.control("authenticate_user", str(each.username), str(each.password))
+    await with_users.end_login(former)
+    for one in (*before.values(), monitor):
+        with pytest.raises(CalledProcessError):
+            await with_users.control("authenticate_user", str(one.username), str(one.password))
+    await with_users.control("authenticate_user", str(after["orders"].username), str(after["orders"].password))
+
+
+def test_no_user_of_a_service_may_make_or_end_anything() -> None:
+    for service in NAMES:
+        may = permissions_of(service)
+        assert not re.match(may["configure"], "order-events")
+        told = [topic for topic in TOPICS if re.match(may["write"], topic)]
+        assert told == topics_told(service)

@@ -21,7 +21,7 @@ import pytest
 from tests.operations.gateway.test_tls import certificates
 from tests.parts import need
 from tests.patience import eventually
-from tests.served import Served, environment, up
+from tests.served import Served, environment, trusting, up
 
 from cludale.services import NAMES
 
@@ -41,7 +41,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with up(folder, "--replicas", "concerts=2", settings=settings) as running:
         running.http.close()
         running.url = part(running, "gateway")["url"]
-        running.http = httpx.Client(base_url=running.url, timeout=20)
+        running.http = httpx.Client(base_url=running.url, timeout=20, verify=trusting(part(running, "gateway")))
         yield running
 
 
@@ -63,10 +63,16 @@ def lives(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def command(platform: Served, *words: str, url: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
+def as_people(platform: Served) -> dict[str, str]:
+    """What a command is told to come in where people do."""
+    port = state(platform)["address"].rpartition(":")[2]
+    return {"CLUDALE_TLS_CERTIFICATE": str(platform.folder / "server.pem"), "CLUDALE_PORT": port}
+
+
+def command(platform: Served, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "cludale_operations", *words],
-        env=environment(platform.folder, **settings, **({"CLUDALE_URL": url} if url else {})),
+        env=environment(platform.folder, **settings),
         capture_output=True,
         text=True,
         timeout=120,
@@ -105,8 +111,8 @@ def test_it_says_what_runs_where(platform: Served) -> None:
 def test_people_come_in_by_https_and_by_nothing_else(platform: Served) -> None:
     address = state(platform)["address"]
     assert address.startswith("https://127.0.0.1:")
-    trusting = ssl.create_default_context(cafile=str(platform.folder / "ca.pem"))
-    with httpx.Client(base_url=address, verify=trusting, timeout=20) as people:
+    trust = ssl.create_default_context(cafile=str(platform.folder / "ca.pem"))
+    with httpx.Client(base_url=address, verify=trust, timeout=20) as people:
         shown = people.get("/concerts")
         assert (shown.status_code, shown.headers["strict-transport-security"]) == (200, "max-age=63072000")
         (cookie,) = people.get("/staff/sign-in").headers.get_list("set-cookie")
@@ -114,7 +120,7 @@ def test_people_come_in_by_https_and_by_nothing_else(platform: Served) -> None:
         assert cookie.endswith("; Secure")
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"http{address.removeprefix('https')}/concerts")
-    settings = {"CLUDALE_TLS_CERTIFICATE": str(platform.folder / "server.pem"), "CLUDALE_PORT": address.split(":")[2]}
+    settings = as_people(platform)
     listed = command(platform, "concerts", "list", "--json", **settings)
     assert len(json.loads(listed.stdout)) == len(shown.json()["items"]), listed.stderr
     others = platform.folder / "others"
@@ -160,7 +166,8 @@ def test_fifty_orders_of_one_buyer_at_once_get_the_limit_from_two_replicas(platf
     before = asked_of_concerts(platform)
 
     async def ask() -> list[httpx.Response]:
-        async with httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
+        trust = trusting(part(platform, "gateway"))
+        async with httpx.AsyncClient(base_url=platform.url, timeout=60, verify=trust) as client:
             return list(await asyncio.gather(*(client.post("/orders", json=order) for _ in range(50))))
 
     answers = asyncio.run(ask())
@@ -178,7 +185,8 @@ def asked_of_concerts(platform: Served) -> list[float]:
     """How many requests for seats each of its replicas had."""
     found = []
     for name in ("concerts-1", "concerts-2"):
-        lines = httpx.get(f"{part(platform, name)['url']}/metrics").text.splitlines()
+        asked_of = part(platform, name)
+        lines = httpx.get(f"{asked_of['url']}/metrics", verify=trusting(asked_of)).text.splitlines()
         asked = (line for line in lines if line.startswith("cludale_http_requests_total") and "reserve" in line)
         found.append(sum(float(line.rpartition(" ")[2]) for line in asked))
     return found
@@ -193,6 +201,37 @@ def final(platform: Served, order: dict[str, Any]) -> dict[str, Any]:
     return seen
 
 
+def spoken(part: dict[str, Any], trust: ssl.SSLContext | None) -> bytes:
+    """What a part answers at its port, over TLS with this trust or in the clear."""
+    there = urlsplit(part["url"])
+    with socket.create_connection((there.hostname, there.port), timeout=5) as connection:
+        asking = connection if trust is None else trust.wrap_socket(connection, server_hostname=there.hostname)
+        try:
+            asking.sendall(b"GET /readyz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+            return asking.recv(8)
+        except ConnectionError:
+            return b""
+        finally:
+            asking.close()
+
+
+def test_between_gateway_services_pages_and_sidecars_nothing_is_said_in_the_clear(platform: Served) -> None:
+    servers = [each for each in state(platform)["parts"] if each["certificate"] is not None]
+    services = [f"{service}-1" for service in NAMES]
+    assert {each["name"] for each in servers} >= {
+        "gateway",
+        "pages",
+        *services,
+        *(f"{each}-sidecar" for each in services),
+    }
+    for each, another in zip(servers, [*servers[1:], servers[0]], strict=True):
+        assert spoken(each, trusting(each)) == b"HTTP/1.1", each["name"]
+        assert not spoken(each, None).startswith(b"HTTP"), each["name"]
+        with pytest.raises(ssl.SSLCertVerificationError):
+            spoken(each, trusting(another))
+        assert Path(each["certificate"]).with_suffix(".key").stat().st_mode & 0o077 == 0
+
+
 def test_a_ticket_is_bought_through_all_of_it(platform: Served) -> None:
     assert buys(platform) == "Paid"
 
@@ -205,20 +244,21 @@ def test_an_event_that_nobody_can_read_is_a_dead_letter_of_each_who_hears_it(pla
         json=broken,
         headers={"content-type": "application/cloudevents+json", "dapr-api-token": sidecar["apiToken"]},
         timeout=20,
+        verify=trusting(sidecar),
     )
     assert published.status_code == 204, published.text
 
     def letters() -> dict[str, dict[str, Any]]:
-        listed = command(platform, "deadletters", "list", "--json", url=platform.url)
+        listed = command(platform, "deadletters", "list", "--json", **as_people(platform))
         assert listed.returncode == 0, listed.stderr
         return {each["consumer"]: each for each in json.loads(listed.stdout)}
 
     hearers = {"concerts", "payments", "notifications", "audit"}
     assert eventually(lambda: letters().keys() >= hearers, seconds=30)
     letter = letters()["payments"]
-    shown = command(platform, "deadletters", "show", letter["id"], "--json", url=platform.url)
+    shown = command(platform, "deadletters", "show", letter["id"], "--json", **as_people(platform))
     assert json.loads(json.loads(shown.stdout)["body"])["id"] == "broken-1"
-    retried = command(platform, "deadletters", "retry", letter["id"], url=platform.url)
+    retried = command(platform, "deadletters", "retry", letter["id"], **as_people(platform))
     assert retried.returncode == 1, "payments can't read it now either"
     assert "0 of 1 were taken" in retried.stdout
     assert letters().keys() >= hearers, "it waits on"

@@ -129,6 +129,10 @@ VAULT = (
 )
 
 
+OWN_KEYS = ("service-key", "service-key-too")
+"""Those of which each app is given its own, `orders-service-key`: at first what all share."""
+
+
 def old_secret(name: str) -> str:
     """What the vault has at first; the second of two is the same as the first."""
     return f"the-old-{name.removesuffix('-too')}"
@@ -182,7 +186,11 @@ def azure(folder: Path) -> Iterator[Azure]:
             {
                 "group": NAMES.resource_group, "apps": apps, "made": 0, "start": 1, "fail": {}, "bad": {}, "routes": {},
                 "accounts": {}, "deleted": {}, "gone": [], "restoring": 0,
-                "vault": {name: [{"value": old_secret(name), "tags": None}] for name in VAULT}, "begun": 0,
+                "vault": {
+                    own: [{"value": old_secret(name), "tags": None}]
+                    for name in VAULT for own in (name, *(f"{app}-{name}" for app in apps if name in OWN_KEYS))
+                },
+                "begun": 0,
                 "stuck": False,
                 "waiting": 3, "events": 1_000, "crowd": 0, "unread": {}, "buried": [["2026-01-01T00:00:00Z", 3]],
             }

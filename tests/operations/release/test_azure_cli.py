@@ -150,7 +150,7 @@ def test_a_reference_to_a_version_of_a_secret_is_read_as_one(python: Path, tmp_p
     read = {each["name"]: each for each in json.loads(done.stdout)}
     assert set(read) == {"service-key", "service-key-too"}
     for name, each in read.items():
-        assert re.fullmatch(rf"https://the-vault\.vault\.azure\.net/secrets/{name}/\d+", each["keyVaultUrl"])
+        assert re.fullmatch(rf"https://the-vault\.vault\.azure\.net/secrets/orders-{name}/\d+", each["keyVaultUrl"])
         assert each["identity"].endswith("orders")
         assert each["value"] == ""
 

@@ -10,10 +10,11 @@ import pytest
 from tests.operations.release.azure import DOUBLE, NAMES, NEW, VAULT, Azure, azure, old_secret
 
 from cludale.services import NAMES as SERVICES
+from cludale.web.service_keys import ANY, ServiceKeys, service_of
 from cludale_operations.release.azure import Az
 from cludale_operations.release.azure_rotation import AzureRotation, VaultNames
 from cludale_operations.release.driver import PlatformFailed
-from cludale_operations.rotation import ALONE, PAIRED, NotRotated, Stage
+from cludale_operations.rotation import ALONE, EACH, PAIRED, SERVICE_KEY, NotRotated, Stage, given
 
 PLACE = VaultNames(NAMES.resource_group, "the-vault")
 
@@ -25,10 +26,10 @@ def cloud(tmp_path: Path) -> Iterator[Azure]:
 
 
 def processes(state: dict[str, Any]) -> list[dict[str, str]]:
-    """What each process that runs knows."""
+    """What each process that runs knows, and which service it is: `app`."""
     return [
-        replica["knows"]
-        for app in state["apps"].values()
+        {**replica["knows"], "app": service}
+        for service, app in state["apps"].items()
         for revision in app["revisions"]
         if revision["active"]
         for replica in revision["replicas"]
@@ -39,8 +40,16 @@ def understand_each_other(state: dict[str, Any]) -> bool:
     """Does each process take what each other one uses: calls with one's credential, tokens made with one's key?"""
     known = processes(state)
     return all(
-        maker[name] in (asked[name], asked[f"{name}-too"]) for maker, asked in product(known, known) for name in PAIRED
+        _lets_in(asked, maker) if name == SERVICE_KEY else maker[name] in (asked[name], asked[f"{name}-too"])
+        for maker, asked in product(known, known)
+        for name in PAIRED
     )
+
+
+def _lets_in(asked: dict[str, str], caller: dict[str, str]) -> bool:
+    token = ServiceKeys([caller[SERVICE_KEY]]).token(asked["app"])
+    keys = ServiceKeys([asked[SERVICE_KEY], asked[f"{SERVICE_KEY}-too"]], serves=[asked["app"]])
+    return keys.caller(token.encode()) in (ANY, caller["app"])
 
 
 def rotation(cloud: Azure, *, at: Callable[[list[str]], None] = lambda _: None) -> AzureRotation:
@@ -69,9 +78,10 @@ def test_a_secret_is_changed_and_everybody_understands_everybody_all_the_time(cl
     assert pair.stage is Stage.SETTLED
     new = in_vault(cloud, name)
     assert new != old_secret(name)
-    assert len(new) == 43
+    assert len(new.removeprefix(EACH)) == 43
     for known in processes(cloud.state):
-        assert {known[name], known[f"{name}-too"]} == {new}, "the old one is void everywhere"
+        own = given(name, new, known["app"])
+        assert {known[name], known[f"{name}-too"]} == {own}, "the old one is void everywhere"
     others = set(VAULT) - {name, f"{name}-too"}
     assert all(in_vault(cloud, each) == old_secret(each) for each in others)
 
@@ -104,7 +114,18 @@ def test_in_the_midst_of_a_release_both_revisions_are_given_it(cloud: Azure) -> 
     cloud.release.deploy(NEW, "c1")
     rotation(cloud).rotate("service-key")
     assert len(processes(cloud.state)) == 24
-    assert {known["service-key-too"] for known in processes(cloud.state)} == {in_vault(cloud, "service-key")}
+    for known in processes(cloud.state):
+        assert known["service-key-too"] == in_vault(cloud, f"{known['app']}-service-key")
+
+
+def test_each_service_has_a_key_of_its_own_once_they_were_changed(cloud: Azure) -> None:
+    rotation(cloud).rotate("service-key")
+    known = processes(cloud.state)
+    assert {each["app"] for each in known} == set(SERVICES)
+    assert all(service_of(each["service-key"]) == each["app"] for each in known)
+    assert len({each["service-key"] for each in known}) == len(SERVICES)
+    whole = in_vault(cloud, "service-key")
+    assert not [each for each in known if whole in each.values()]
 
 
 class _Cut(Exception):
@@ -116,9 +137,9 @@ def test_wherever_it_is_cut_off_the_same_command_brings_it_to_its_end(tmp_path: 
     with azure(tmp_path) as whole:
         rotation(whole).rotate("service-key")
         kept = [at for at, words in enumerate(whole.said) if words[:3] == ["keyvault", "secret", "set"]]
-        given = [at for at, words in enumerate(whole.said) if {"set", "restart"} & set(words) and at not in kept]
-    assert (len(kept), len(given)) == (4, 36)
-    for cut in [*kept, *given[::7]]:
+        told = [at for at, words in enumerate(whole.said) if {"set", "restart"} & set(words) and at not in kept]
+    assert (len(kept), len(told)) == (28, 36)
+    for cut in [*kept[::5], *told[::7]]:
         folder = tmp_path / str(cut)
         folder.mkdir()
         with azure(folder) as cloud:
@@ -131,8 +152,11 @@ def test_wherever_it_is_cut_off_the_same_command_brings_it_to_its_end(tmp_path: 
             with pytest.raises(_Cut):
                 rotation(cloud, at=lasts).rotate("service-key")
             rotation(cloud).rotate("service-key")
-            known = {known[name] for known in processes(cloud.state) for name in ("service-key", "service-key-too")}
-            assert known == {in_vault(cloud, "service-key")} != {old_secret("service-key")}
+            new = in_vault(cloud, "service-key")
+            assert new != old_secret("service-key")
+            for known in processes(cloud.state):
+                own = given("service-key", new, known["app"])
+                assert {known["service-key"], known["service-key-too"]} == {own}
 
 
 def test_a_revision_that_does_not_get_new_replicas_stops_it_before_anything_else(cloud: Azure) -> None:

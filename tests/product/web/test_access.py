@@ -168,16 +168,16 @@ def test_by_a_listing_that_is_too_old_no_key_is_taken_but_the_first(ring: Ring) 
 
 def test_services_have_a_credential_that_opens_what_is_for_them_alone() -> None:
     access = Access(organizer_key="open-sesame", token_key="secret", service_keys=("service", "the-one-before"))
-    assert access.service_key == "service"
+    assert access.services.token("orders") == "service"
     for credential in ("Bearer service", "Bearer the-one-before"):
-        assert access.check(credential, None, is_for_services=True) is SERVICE
-        assert access.check(credential, Scope.SELL, is_for_services=True) is SERVICE
+        assert access.check(credential, None, callers=("concerts",)) is SERVICE
+        assert access.check(credential, Scope.SELL, callers=("concerts",)) is SERVICE
         with pytest.raises(Unauthorized):
             access.check(credential, Scope.SELL)
     with pytest.raises(Unauthorized):
-        access.check("Bearer open-sesame", None, is_for_services=True)
+        access.check("Bearer open-sesame", None, callers=("concerts",))
 
 
 def test_services_without_one_call_each_other_with_the_first_key_as_earlier_releases_did() -> None:
-    assert ACCESS.service_key == "open-sesame"
-    assert ACCESS.check("Bearer open-sesame", None, is_for_services=True) is SERVICE
+    assert ACCESS.services.token("orders") == "open-sesame"
+    assert ACCESS.check("Bearer open-sesame", None, callers=("concerts",)) is SERVICE

@@ -52,7 +52,7 @@ async def routes_of(app: WebApp, here: Platform, http: httpx.AsyncClient) -> lis
     between_services = {
         each.path for service in here.services for each in service.routes if each.credential is Credential.SERVICE
     }
-    service = {"authorization": f"Bearer {here.access.service_key}"}
+    service = {"authorization": f"Bearer {here.access.services.token('concerts')}"}
     return [
         Asked(
             endpoint.method,

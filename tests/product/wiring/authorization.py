@@ -20,8 +20,8 @@ class Row(NamedTuple):
     credential: Credential = Credential.NONE
     scope: Scope | None = None
     owned: Owned = Owned.NOBODYS
-    services: bool = False
-    """Other services may call it."""
+    services: tuple[str, ...] = ()
+    """The other services that may call it."""
     also: Scope | None = None
     """A scope that the key needs beside `scope`."""
     body: dict[str, Any] | None = None
@@ -58,7 +58,7 @@ MATRIX: tuple[Row, ...] = (
         ORGANIZER,
         SELL,
         Owned.HIDDEN,
-        services=True,
+        services=("orders",),
         body={"quantity": 1},
         asked="/concerts/ours/reserve",
     ),
@@ -67,7 +67,7 @@ MATRIX: tuple[Row, ...] = (
         "/concerts/{concert_id}/sale-outlook",
         200,
         SERVICE,
-        services=True,
+        services=("orders", "payments"),
         asked="/concerts/ours/sale-outlook?section=general&reservationId=none",
     ),
     # numbered seats, of which this concert has none
@@ -256,8 +256,10 @@ MATRIX: tuple[Row, ...] = (
         asked="/concerts/ours/waiting-list",
     ),
     Row("POST", "/concerts/{concert_id}/quote", 200, body={"quantity": 1}, asked="/concerts/ours/quote"),
-    Row("POST", "/concerts/{concert_id}/close", 503, SERVICE, services=True, asked="/concerts/ours/close"),
-    Row("GET", "/orders/-/jobs", 204, SERVICE, services=True, asked="/orders/-/jobs?concertId=ours&revision=1"),
+    Row("POST", "/concerts/{concert_id}/close", 503, SERVICE, services=("orders",), asked="/concerts/ours/close"),
+    Row(
+        "GET", "/orders/-/jobs", 204, SERVICE, services=("concerts",), asked="/orders/-/jobs?concertId=ours&revision=1"
+    ),
     # keys
     Row("POST", "/concerts/-/keys", 201, ORGANIZER, OPERATE, body={"name": "n", "scopes": ["read"]}),
     Row("GET", "/concerts/-/keys", 200, ORGANIZER, OPERATE),
@@ -271,9 +273,9 @@ MATRIX: tuple[Row, ...] = (
         body={"overlapSeconds": 1},
         asked="/concerts/-/keys/{spare}/rotate",
     ),
-    Row("GET", "/concerts/-/keys/listing", 200, SERVICE, services=True),
-    Row("POST", "/concerts/-/keys/used", 200, SERVICE, services=True, body={"used": {}}),
-    Row("POST", "/concerts/-/holds", 200, SERVICE, services=True, body={"holds": [HOLD]}),
+    Row("GET", "/concerts/-/keys/listing", 200, SERVICE, services=NAMES),
+    Row("POST", "/concerts/-/keys/used", 200, SERVICE, services=NAMES, body={"used": {}}),
+    Row("POST", "/concerts/-/holds", 200, SERVICE, services=("orders",), body={"holds": [HOLD]}),
     # orders
     Row("POST", "/orders/carts", 201, body={"userId": "u", "lines": [{"concertId": "ours", "quantity": 1}]}),
     Row("GET", "/orders/carts/{cart_id}", 200, BUYER, READ, Owned.HIDDEN, asked="/orders/carts/{cart}"),
@@ -369,7 +371,14 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row("PATCH", "/orders/{order_id}", 200, BUYER, SELL, Owned.HIDDEN, body={"name": "N"}, asked="/orders/{cancelled}"),
     Row("POST", "/orders/{order_id}/resend", 409, BUYER, SELL, Owned.HIDDEN, asked="/orders/{cancelled}/resend"),
-    Row("GET", "/orders/{order_id}/contact", 200, SERVICE, services=True, asked="/orders/{order}/contact"),
+    Row(
+        "GET",
+        "/orders/{order_id}/contact",
+        200,
+        SERVICE,
+        services=("notifications", "tickets"),
+        asked="/orders/{order}/contact",
+    ),
     *(
         Row("POST", f"/orders/-/buyers/{what}", 200, ORGANIZER, Scope.PRIVACY, Owned.FILTERED, body=BUYER_OF_ALL)
         for what in ("export", "erase")
@@ -377,7 +386,7 @@ MATRIX: tuple[Row, ...] = (
     # payments
     Row("POST", "/payments", 200, ORGANIZER, SELL, Owned.HIDDEN, body={"orderId": "{order}"}),
     Row("GET", "/payments", 200, ORGANIZER, READ, Owned.FILTERED),
-    Row("POST", "/payments/compare", 200, SERVICE, services=True, body={"orders": []}),
+    Row("POST", "/payments/compare", 200, SERVICE, services=("orders",), body={"orders": []}),
     Row("POST", "/payments/webhook", 400),
     Row("GET", "/payments/{order_id}/action", 200, BUYER, READ, Owned.HIDDEN, asked="/payments/{order}/action"),
     Row("POST", "/payments/reconciliations", 202, ORGANIZER, OPERATE, body={}),
@@ -501,7 +510,7 @@ MATRIX: tuple[Row, ...] = (
         asked="/notifications/templates/refund.de/preview",
     ),
     # tickets
-    Row("GET", "/tickets", 200, BUYER, READ, Owned.HIDDEN, asked="/tickets?order={order}"),
+    Row("GET", "/tickets", 200, BUYER, READ, Owned.HIDDEN, ("concerts",), asked="/tickets?order={order}"),
     Row("GET", "/tickets/keys", 200),
     Row(
         "POST",

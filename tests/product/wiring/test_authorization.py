@@ -14,8 +14,11 @@ from tests.product.wiring.organizers import FIRST_KEY, Office, office
 from tests.product.wiring.platforms import BEHIND_A_SIDECAR, settings
 
 from cludale.kernel.principals import Scope
+from cludale.services import NAMES
+from cludale.web.access import Access
 from cludale.web.app import WebApp
 from cludale.web.routing import Credential, Owned
+from cludale.web.service_keys import ServiceKeys, keys_from
 from cludale.wiring.platform import Platform
 from cludale.wiring.services import described
 
@@ -55,7 +58,7 @@ def expected(row: Row, caller: Caller) -> int:
 def _is_opened_without_a_key(row: Row, caller: Caller) -> bool:
     return (
         row.credential is Credential.NONE
-        or (caller.is_service and row.services)
+        or (caller.is_service and bool(row.services))
         or (row.credential is Credential.BUYER and caller.opens_orders)
     )
 
@@ -100,7 +103,7 @@ async def _callers(here: Office, keys: Keys, another_buyers: str) -> list[Caller
         Caller("a revoked key", keys.ended),
         Caller("the buyer", "(token)", opens_orders=True),
         Caller("another buyer", another_buyers),
-        Caller("a service", here.platform.access.service_key, is_service=True),
+        Caller("a service", here.platform.access.services.token("concerts"), is_service=True),
         Caller("the first key", FIRST_KEY, frozenset(Scope)),
         Caller("acme", keys.acme, frozenset(map(Scope, EVERY)), is_acmes=True),
         Caller("acme's one concert", keys.only_ours, frozenset(map(Scope, EVERY)), is_acmes=True, only_concert="ours"),
@@ -288,6 +291,18 @@ async def test_each_route_has_its_row_and_each_row_its_route(tmp_path: Path) -> 
     assert routes - sidecars == {(row.method, row.path) for row in (*MATRIX, *SWITCH)}
 
 
+def test_a_service_opens_what_is_for_it_and_nothing_that_is_for_another() -> None:
+    keys = keys_from("a secret", NAMES)
+    for callee in described():
+        access = Access(
+            organizer_key="organizer", token_key="tokens", service_keys=[keys[callee.name]], serves=[callee.name]
+        )
+        for caller in NAMES:
+            token = ServiceKeys([keys[caller]]).token(callee.name)
+            for route in callee.routes:
+                assert access.is_one_of(route.callers, f"Bearer {token}") == (caller in route.callers), route.path
+
+
 def test_the_routes_say_of_themselves_what_the_matrix_says() -> None:
     rows = {
         (row.method, row.path): (row.credential, row.scope, row.owned, row.services)
@@ -295,7 +310,7 @@ def test_the_routes_say_of_themselves_what_the_matrix_says() -> None:
         if row.credential is not Credential.NONE
     }
     routes = {
-        (each.method, each.path): (each.credential, each.scope, each.owned, each.is_for_services)
+        (each.method, each.path): (each.credential, each.scope, each.owned, each.callers)
         for service in described()
         for each in service.routes
         if each.credential is not Credential.NONE

@@ -34,6 +34,7 @@ from tests.served import KEY
 
 from cludale.services.catalogue import CATALOGUE, HEARS
 from cludale.services.orders.events import OrderPaid
+from cludale.web.trust import trust_named_in
 from cludale_operations.gateway.control import Control
 from cludale_operations.release.judgement import Bounds
 from cludale_operations.release.local import LocalDriver
@@ -106,7 +107,9 @@ class BlueGreen:
         for service, routes in self.control.routes().services.items():
             for backend in routes.backends:
                 if backend.revision == (f"{service}--{suffix}" if suffix != "main" else "main"):
-                    yield service, httpx.get(backend.url + path, headers=self.platform.organizer, timeout=10)
+                    url, trust = backend.url.partition("?")[0], trust_named_in(backend.url)
+                    assert trust is not None
+                    yield service, httpx.get(url + path, headers=self.platform.organizer, timeout=10, verify=trust)
 
 
 @pytest.fixture(scope="module")

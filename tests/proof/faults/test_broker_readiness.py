@@ -14,6 +14,7 @@ from tests.patience import eventually
 from tests.proof.faults.apart import Apart, apart
 from tests.proof.faults.test_readiness import FEW_SECONDS
 from tests.proof.faults.victims import HASTE
+from tests.served import trusting
 
 from cludale_operations.local.daprd import Broker
 from cludale_operations.local.find import find
@@ -27,7 +28,8 @@ LOUD = {**HASTE, "CLUDALE_LOG_LEVEL": "warning"}
 
 def said(platform: Apart, service: str) -> tuple[int, str]:
     """What a replica answers to `GET /readyz`."""
-    answer = httpx.get(f"{platform.part(f'{service}-1')['url']}/readyz", timeout=5)
+    part = platform.part(f"{service}-1")
+    answer = httpx.get(f"{part['url']}/readyz", timeout=5, verify=trusting(part))
     return answer.status_code, answer.json().get("detail", "")
 
 
@@ -144,6 +146,7 @@ def test_one_event_that_nobody_can_read_makes_nobody_unready(on_nats: Apart) -> 
         json=broken,
         headers={"content-type": "application/cloudevents+json", "dapr-api-token": sidecar["apiToken"]},
         timeout=20,
+        verify=trusting(sidecar),
     )
     assert published.status_code == 204
     assert eventually(lambda: bool(letters(on_nats, "payments")), seconds=30)

@@ -13,6 +13,7 @@ from tests.proof.faults.apart import Apart
 import cludale
 from cludale.services import NAMES
 from cludale.services.orders.events import OrderPaid
+from cludale_operations.local.certificate import Certificate, make_certificate
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
 from cludale_operations.local.part import PartFailed
 from cludale_operations.local.services import ServiceProcess
@@ -106,14 +107,17 @@ class Beside:
             asyncio.run(_wait_until_ready(process, sidecar))
         except PartFailed as failed:
             raise PlatformFailed(str(failed)) from failed
-        return [process.url]
+        return [process.address]
 
     def _begin(self, service: str, image: str, revision: str) -> None:
         state = self._platform.state()
         folder = self._folder / revision
+        certificate, of_sidecar = (_certificate(folder / name) for name in ("certificate", "sidecar-certificate"))
         sidecar = Daprd(
             service,
             folder,
+            certificate=of_sidecar,
+            app_certificate=certificate.certificate,
             name=f"{revision}-sidecar",
             resources=resources_for(Broker.NATS),
             secrets={
@@ -141,7 +145,7 @@ class Beside:
             "CLUDALE_TOKEN_KEY": (Path(state["data"]) / "token.key").read_text().strip(),
             "PYTHONPATH": image,
         }
-        process = ServiceProcess(service, revision, folder / f"{revision}.log", environment)
+        process = ServiceProcess(service, revision, folder / f"{revision}.log", environment, certificate=certificate)
         sidecar.app_port = process.port
         self._images[revision] = image
         self._running[service, revision] = process, sidecar
@@ -163,6 +167,11 @@ class Beside:
     def close(self) -> None:
         for service, revision in list(self._running):
             self.stop(service, revision)
+
+
+def _certificate(folder: Path) -> Certificate:
+    folder.mkdir(parents=True)
+    return make_certificate(folder, "beside")
 
 
 async def _begin(process: ServiceProcess, sidecar: Daprd) -> None:

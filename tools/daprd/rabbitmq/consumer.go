@@ -140,10 +140,10 @@ func (s *subscription) consume(connection *connection) (*amqp.Channel, <-chan am
 		if err = channel.Qos(s.prefetch, 0, false); err != nil {
 			return err
 		}
-		if err = declareTopic(channel, s.topic); err != nil {
+		if err = declareTopic(connection, channel, s.topic); err != nil {
 			return err
 		}
-		if err = declareQueue(channel, s.queue, s.topic); err != nil {
+		if err = declareQueue(connection, channel, s.queue, s.topic); err != nil {
 			return err
 		}
 		deliveries, err = channel.Consume(s.queue, s.queue, false, false, false, false, nil)

@@ -121,7 +121,7 @@ func (p *publisher) channel(ctx context.Context, topic string) (*confirming, err
 	}
 	open := p.open
 	if !open.declared[topic] {
-		if err := connection.within(func() error { return declareTopic(open.Channel, topic) }); err != nil {
+		if err := connection.within(func() error { return declareTopic(connection, open.Channel, topic) }); err != nil {
 			return nil, fmt.Errorf("declaring exchange %s: %w", topic, err)
 		}
 		open.declared[topic] = true

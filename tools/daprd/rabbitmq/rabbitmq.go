@@ -248,17 +248,48 @@ func (c *component) subscribe(
 	}
 }
 
-// declareTopic and declareQueue find what is there already, or make it as `cludale broker definitions` has it.
-func declareTopic(channel *amqp.Channel, topic string) error {
+// declareTopic and declareQueue find what is there already, which needs no right to make anything, or make it as
+// `cludale broker definitions` has it.
+func declareTopic(connection *connection, channel *amqp.Channel, topic string) error {
+	there, err := isThere(connection, func(look *amqp.Channel) error {
+		return look.ExchangeDeclarePassive(topic, amqp.ExchangeFanout, true, false, false, false, nil)
+	})
+	if there || err != nil {
+		return err
+	}
 	return channel.ExchangeDeclare(topic, amqp.ExchangeFanout, true, false, false, false, nil)
 }
 
-func declareQueue(channel *amqp.Channel, queue, topic string) error {
+func declareQueue(connection *connection, channel *amqp.Channel, queue, topic string) error {
 	arguments := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeClassic}
-	if _, err := channel.QueueDeclare(queue, true, false, false, false, arguments); err != nil {
+	there, err := isThere(connection, func(look *amqp.Channel) error {
+		_, err := look.QueueDeclarePassive(queue, true, false, false, false, arguments)
+		return err
+	})
+	if err != nil {
 		return err
 	}
+	if !there {
+		if _, err := channel.QueueDeclare(queue, true, false, false, false, arguments); err != nil {
+			return err
+		}
+	}
 	return channel.QueueBind(queue, "", topic, false, nil)
+}
+
+// isThere looks over a channel of its own, which the broker closes where there is no such thing.
+func isThere(connection *connection, look func(*amqp.Channel) error) (bool, error) {
+	channel, err := connection.Channel()
+	if err != nil {
+		return false, err
+	}
+	defer channel.Close()
+	err = look(channel)
+	var refused *amqp.Error
+	if errors.As(err, &refused) && refused.Code == amqp.NotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (c *component) Close() error {

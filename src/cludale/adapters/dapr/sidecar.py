@@ -1,7 +1,8 @@
-"""The sidecar as a server: what is asked of it, with its token, over kept-alive connections. Loopback only."""
+"""The sidecar as a server: what is asked of it, with its token, over kept-alive connections, on loopback."""
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -44,10 +45,12 @@ class _Metadata(msgspec.Struct):
 class Sidecar:
     """The Dapr sidecar of this process."""
 
-    def __init__(self, port: int, token: str | None) -> None:
+    def __init__(self, port: int, token: str | None, *, trust: ssl.SSLContext | None = None) -> None:
+        """With `trust` it is asked over TLS, and nobody but whom that trusts."""
         self.port = port
         self._client = Client(
-            Target(HOST, port),
+            Target(HOST, port, tls=trust is not None),
+            trust=trust,
             connections=CONNECTIONS,
             timeout_seconds=LOOK_SECONDS,
             headers={"traceparent": UNTRACED, **({"dapr-api-token": token} if token else {})},

@@ -71,6 +71,7 @@ from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.recent import Recent
 from cludale.web.client import Client, NoAnswer
 from cludale.web.http1 import ClientResponse, Target
+from cludale.web.trust import trust_named_in
 
 KEYS_SECONDS = 0.5
 """How long concerts may take to say which keys there are."""
@@ -86,6 +87,7 @@ REMEMBERED_SECONDS = 0.8
 """How long a concert is taken for what it was: its changes are known everywhere within a second."""
 
 T = TypeVar("T")
+TokenFor = Callable[[str], str]
 Headers = Mapping[str, str]
 """What goes with every call: to a Dapr sidecar, whom it is for, and its token."""
 
@@ -128,7 +130,10 @@ class Trial(NamedTuple):
 
 
 class _Service:
-    """One service of ours, at `url`, as a port calls it; at `trial`'s, while that is on."""
+    """One service of ours, at `url`, as a port calls it; at `trial`'s, while that is on.
+
+    An address may say whom to trust there (web/trust.py).
+    """
 
     service: ClassVar[str]
     """Whom it calls."""
@@ -141,22 +146,29 @@ class _Service:
     def __init__(
         self,
         url: str,
-        service_key: str,
+        token_for: TokenFor,
         *,
         timeout_seconds: float,
         headers: Headers | None = None,
         trial: Trial | None = None,
     ) -> None:
-        bearer = {"authorization": f"Bearer {service_key}"}
+        """`token_for`: what a service is called with, now."""
+        self._token_for = token_for
 
         def client(url: str, headers: Headers) -> Client:
             seconds = min(timeout_seconds, self.most_seconds)
-            return Client(Target.of(url), connections=self.connections, timeout_seconds=seconds, headers=headers)
+            return Client(
+                Target.of(url),
+                connections=self.connections,
+                timeout_seconds=seconds,
+                headers=headers,
+                trust=trust_named_in(url),
+            )
 
-        usual = client(url, {**bearer, **(headers or {})})
+        usual = client(url, headers or {})
         self._client: Client | CallsOfATrial = usual
         if trial is not None:
-            self._client = CallsOfATrial(usual, client(trial.url, {**bearer, **LABEL}), trial.is_on)
+            self._client = CallsOfATrial(usual, client(trial.url, LABEL), trial.is_on)
 
     async def _ask(
         self,
@@ -168,9 +180,10 @@ class _Service:
         traceparent: str | None = None,
     ) -> ClientResponse:
         """Its answer. All that is asked here can be asked again. Raises `unreachable`."""
+        bearer = {"authorization": f"Bearer {self._token_for(self.service)}", **(headers or {})}
         try:
             return await self._client.ask(
-                method, path, body, headers=headers, traceparent=traceparent or TRACEPARENT.get(), repeatable=True
+                method, path, body, headers=bearer, traceparent=traceparent or TRACEPARENT.get(), repeatable=True
             )
         except NoAnswer as error:
             raise self.unreachable(str(error)) from error

@@ -289,7 +289,7 @@ class ConcertsApi:
         credential=Credential.ORGANIZER,
         scope=Scope.SELL,
         owned=Owned.HIDDEN,
-        is_for_services=True,
+        callers=("orders",),
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
         summary="Hold seats",
         description="Holds all of the seats or none. What is not sold in time can be had again by others.",
@@ -357,7 +357,7 @@ class ConcertsApi:
 
         return await self._keyed.once_across_partitions(f"reserve {concert_id}", key, body, reserve)
 
-    @route("GET", "/concerts/{concert_id}/sale-outlook", credential=Credential.SERVICE)
+    @route("GET", "/concerts/{concert_id}/sale-outlook", credential=Credential.SERVICE, callers=("orders", "payments"))
     async def show_sale_outlook(self, request: Request, query: AskOutlook) -> Response:
         """For payments in a process of its own, before it charges an order whose hold has ended."""
         outlook = await self._concerts.late_money.sale_outlook(request.segment, query.section, query.reservation_id)

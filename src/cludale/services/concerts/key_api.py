@@ -12,6 +12,7 @@ from cludale.kernel.ids import Id, from_key
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.keys import KeyListing
+from cludale.services import NAMES
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.keys import LONGEST_OVERLAP, Key, KeyDigest, KeyEnded, NewKey, TooManyKeys
 from cludale.web.fields import Text, Time, parsed_time
@@ -164,13 +165,13 @@ class KeysApi:
         overlap = timedelta(seconds=body.overlap_seconds)
         return made_key(await self._keys.rotate(request.segment, new, overlap=overlap, cause=request.cause), key)
 
-    @route("GET", "/concerts/-/keys/listing", credential=Credential.SERVICE)
+    @route("GET", "/concerts/-/keys/listing", credential=Credential.SERVICE, callers=NAMES)
     async def show_listing(self, _: Request, query: AskListing) -> Response:
         """For services in processes of their own, which ask again and again: 204 where they know it already."""
         listing = await self._keys.listing(None if query.known is None else KeyListing(version=query.known))
         return Response(204, b"") if listing.version == query.known else json_response(listing)
 
-    @route("POST", "/concerts/-/keys/used", credential=Credential.SERVICE)
+    @route("POST", "/concerts/-/keys/used", credential=Credential.SERVICE, callers=NAMES)
     async def note_use(self, _: Request, body: UsedKeys) -> Response:
         """Which keys were used there."""
         if any(each.tzinfo is None for each in body.used.values()):

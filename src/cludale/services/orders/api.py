@@ -497,7 +497,7 @@ class OrdersApi:
         views = [view_of(each, Who.ORGANIZER, left.get(each.id, NOTHING)) for each in found]
         return json_response(Page(views, following))
 
-    @route("GET", "/orders/{order_id}/contact", credential=Credential.SERVICE)
+    @route("GET", "/orders/{order_id}/contact", credential=Credential.SERVICE, callers=("notifications", "tickets"))
     async def show_contact(self, request: Request) -> Response:
         """For notifications in a process of its own: the address is in no event."""
         found = await self._orders.contacts([request.segment])
@@ -505,7 +505,7 @@ class OrdersApi:
             raise NotFound("order", request.segment)
         return json_response(found[request.segment])
 
-    @route("GET", "/orders/-/jobs", credential=Credential.SERVICE)
+    @route("GET", "/orders/-/jobs", credential=Credential.SERVICE, callers=("concerts",))
     async def show_progress(self, _: Request, query: AskProgress) -> Response:
         """For concerts in a process of its own: 204 where nothing is known of it yet."""
         progress = await self._orders.progress(query.concert_id, query.revision)

@@ -182,7 +182,7 @@ class PaymentsApi:
         lines = await self._ownership.of(asking(request), lines, lambda payment: payment.allocation.concert_id)
         return json_response(Page([PaymentView.of(each) for each in lines], following))
 
-    @route("POST", "/payments/compare", credential=Credential.SERVICE)
+    @route("POST", "/payments/compare", credential=Credential.SERVICE, callers=("orders",))
     async def compare_orders(self, _: Request, body: CompareOrders) -> Response:
         """For orders in a process of its own, about orders of which it hears nothing more."""
         standings = await self._payments.compare(body.orders)

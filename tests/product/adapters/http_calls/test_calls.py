@@ -120,21 +120,21 @@ async def other() -> AsyncIterator[Other]:
 
 @pytest.fixture
 async def seats(other: Other) -> AsyncIterator[HttpSeats]:
-    opened = HttpSeats(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+    opened = HttpSeats(other.url, lambda _: "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
 async def programme(other: Other) -> AsyncIterator[HttpProgramme]:
-    opened = HttpProgramme(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+    opened = HttpProgramme(other.url, lambda _: "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
 async def contacts(other: Other) -> AsyncIterator[HttpContacts]:
-    opened = HttpContacts(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+    opened = HttpContacts(other.url, lambda _: "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
     yield opened
     await opened.close()
 
@@ -246,7 +246,7 @@ class TestSeats:
             await seats.hold(REQUEST)
 
     async def test_a_service_that_is_away_means_ask_again(self) -> None:
-        seats = HttpSeats("http://127.0.0.1:9", "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+        seats = HttpSeats("http://127.0.0.1:9", lambda _: "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
         with pytest.raises(SeatsUnreachable):
             await seats.hold(REQUEST)
         await seats.close()
@@ -312,7 +312,7 @@ class TestSales:
 
     @pytest.fixture
     async def sales(self, other: Other) -> AsyncIterator[HttpSales]:
-        opened = HttpSales(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+        opened = HttpSales(other.url, lambda _: "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
         yield opened
         await opened.close()
 
@@ -349,7 +349,7 @@ class TestCharges:
 
     @pytest.fixture
     async def charges(self, other: Other) -> AsyncIterator[HttpCharges]:
-        opened = HttpCharges(other.url, "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
+        opened = HttpCharges(other.url, lambda _: "organizer-key", timeout_seconds=TIMEOUT_SECONDS)
         yield opened
         await opened.close()
 

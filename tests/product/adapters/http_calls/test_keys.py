@@ -28,7 +28,7 @@ LISTING = KeyListing(
 
 @pytest.fixture
 async def keys(other: Other) -> AsyncIterator[HttpKeys]:
-    opened = HttpKeys(other.url, "service-key", timeout_seconds=1)
+    opened = HttpKeys(other.url, lambda _: "service-key", timeout_seconds=1)
     yield opened
     await opened.close()
 

@@ -14,7 +14,7 @@ async def test_in_a_trial_calls_go_past_the_sidecar_to_the_label_green_and_later
     is_on = True
     keys = HttpKeys(
         f"{other.url}/sidecar",
-        "service-key",
+        lambda _: "service-key",
         timeout_seconds=1,
         headers={"dapr-app-id": "concerts"},
         trial=Trial(f"{other.url}/green", lambda: is_on),

@@ -36,7 +36,7 @@ class CartHoldsApi:
         self._concerts = concerts
         self._problems = problems
 
-    @route("POST", "/concerts/-/holds", credential=Credential.SERVICE, max_body_bytes=BODY_BYTES)
+    @route("POST", "/concerts/-/holds", credential=Credential.SERVICE, callers=("orders",), max_body_bytes=BODY_BYTES)
     async def hold_all(self, _: Request, body: HoldAll) -> Response:
         """200 all are held; else the problem of the line that was refused, with its number from 0 as `line`."""
         try:

@@ -252,7 +252,7 @@ class ChangesApi:
             raise NotFound("cancellation of concert", request.segment)
         return json_response(progress)
 
-    @route("POST", "/concerts/{concert_id}/close", credential=Credential.SERVICE)
+    @route("POST", "/concerts/{concert_id}/close", credential=Credential.SERVICE, callers=("orders",))
     async def close_sections(self, request: Request) -> Response:
         """For orders in a process of its own, before it looks for the last order of a concert that is called off."""
         await self._concerts.changes.close(request.segment)
