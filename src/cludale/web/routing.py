@@ -184,7 +184,7 @@ def route(
     method: str,
     path: str,
     *,
-    credential: Credential = Credential.NONE,
+    credential: Credential | None = None,
     scope: Scope | None = None,
     owned: Owned = Owned.NOBODYS,
     is_for_services: bool = False,
@@ -193,8 +193,11 @@ def route(
 ) -> Callable[[F], F]:
     """Marks a method as the handler of a route. What it takes, its parameters `body` and `query` say.
 
-    Raises TypeError where a route that is opened by a key doesn't say by which `scope`, or another one does.
+    A `scope` says that a key opens it; without `credential`, nothing else does. Raises TypeError where a route that is
+    opened by a key doesn't say by which scope, or another one does.
     """
+    if credential is None:
+        credential = Credential.NONE if scope is None else Credential.ORGANIZER
     if (scope is not None) is not (credential in (Credential.BUYER, Credential.ORGANIZER)):
         raise TypeError(f"{method} {path}: routes that keys open have a scope, the others none")
 

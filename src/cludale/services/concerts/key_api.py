@@ -90,7 +90,6 @@ class KeysApi:
     @route(
         "POST",
         "/concerts/-/keys",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="Make a key",
@@ -121,7 +120,6 @@ class KeysApi:
     @route(
         "GET",
         "/concerts/-/keys",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="List keys",
         description="The newest first; those that ended more than 90 days ago may be missing.",
@@ -135,7 +133,6 @@ class KeysApi:
     @route(
         "POST",
         "/concerts/-/keys/{key_id}/revoke",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="End a key",
@@ -150,7 +147,6 @@ class KeysApi:
     @route(
         "POST",
         "/concerts/-/keys/{key_id}/rotate",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="Make a key in the place of another",

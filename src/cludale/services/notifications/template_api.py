@@ -17,7 +17,7 @@ from cludale.services.notifications.words import LISTS
 from cludale.services.notifications.words import NAMES as VALUES
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, asking_for_all, route
+from cludale.web.routing import TRACEPARENT, Owned, Reply, Request, asking, asking_for_all, route
 
 STATUS: Statuses = {TemplateOutdated: 409}
 
@@ -126,7 +126,6 @@ class TemplatesApi:
     @route(
         "GET",
         "/notifications/templates",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="List the templates of messages",
         description="Each kind of message in each language, with what of it is the organizer's own.",
@@ -140,7 +139,6 @@ class TemplatesApi:
     @route(
         "GET",
         "/notifications/templates/{template_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="Show a template",
         description="By kind and language: `confirmation.de`. Where a part is not the organizer's own, the platform's.",
@@ -155,7 +153,6 @@ class TemplatesApi:
     @route(
         "POST",
         "/notifications/templates/{template_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         max_body_bytes=BODY_BYTES,
@@ -179,7 +176,6 @@ class TemplatesApi:
     @route(
         "POST",
         "/notifications/templates/{template_id}/reset",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         headers=(TRACEPARENT,),
@@ -196,7 +192,6 @@ class TemplatesApi:
     @route(
         "POST",
         "/notifications/templates/{template_id}/preview",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         max_body_bytes=BODY_BYTES,
         summary="See a message",
@@ -219,7 +214,6 @@ class TemplatesApi:
     @route(
         "GET",
         "/notifications/settings",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="Show how messages are written",
         replies={200: Reply(MailSettingsView)},
@@ -233,7 +227,6 @@ class TemplatesApi:
     @route(
         "POST",
         "/notifications/settings",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         summary="Say how messages are written",

@@ -456,7 +456,6 @@ class OrdersApi:
     @route(
         "GET",
         "/orders",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="List orders",

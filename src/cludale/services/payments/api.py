@@ -122,7 +122,6 @@ class PaymentsApi:
     @route(
         "POST",
         "/payments",
-        credential=Credential.ORGANIZER,
         scope=Scope.SELL,
         owned=Owned.HIDDEN,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
@@ -162,7 +161,6 @@ class PaymentsApi:
     @route(
         "GET",
         "/payments",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="List payments",

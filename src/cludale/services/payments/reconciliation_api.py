@@ -20,7 +20,7 @@ from cludale.web.fields import TimeParameter, moment
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Reply, Request, route
+from cludale.web.routing import TRACEPARENT, Reply, Request, route
 
 STATUS: Statuses = {NotToSettle: 409}
 
@@ -183,7 +183,6 @@ class ReconciliationApi:
     @route(
         "POST",
         "/payments/reconciliations",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="Compare the payment provider's books with the payments",
@@ -205,7 +204,6 @@ class ReconciliationApi:
     @route(
         "GET",
         "/payments/reconciliations",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="List reconciliations",
         description="The latest first.",
@@ -219,7 +217,6 @@ class ReconciliationApi:
     @route(
         "GET",
         "/payments/reconciliations/{reconciliation_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="How far a reconciliation has come",
         replies={200: Reply(ReconciliationView)},
@@ -235,7 +232,6 @@ class ReconciliationApi:
     @route(
         "GET",
         "/payments/differences",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="List what differs between the provider's books and the payments",
         description=(
@@ -257,7 +253,6 @@ class ReconciliationApi:
     @route(
         "POST",
         "/payments/differences/{difference_id}/settle",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="Settle a difference that does not mend itself",

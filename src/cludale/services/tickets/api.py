@@ -210,7 +210,6 @@ class TicketsApi:
     @route(
         "POST",
         "/tickets/{ticket_id}/undo",
-        credential=Credential.ORGANIZER,
         scope=Scope.DOOR,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),

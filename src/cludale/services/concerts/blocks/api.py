@@ -31,7 +31,7 @@ from cludale.web.keyed import Keyed
 from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {BlockNotFound: 404, BlockTooSmall: 409}
 
@@ -133,7 +133,6 @@ class BlocksApi:
     @route(
         "POST",
         "/concerts/{concert_id}/blocks",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
@@ -179,7 +178,6 @@ class BlocksApi:
     @route(
         "PATCH",
         "/concerts/{concert_id}/blocks",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
@@ -207,7 +205,6 @@ class BlocksApi:
     @route(
         "POST",
         "/concerts/{concert_id}/blocks/release",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
@@ -226,7 +223,6 @@ class BlocksApi:
     @route(
         "GET",
         "/concerts/{concert_id}/blocks",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="List a concert's blocks",

@@ -30,7 +30,7 @@ from cludale.web.fields import Prose, Text, Zone
 from cludale.web.ownership import OwnerUnknown
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, asking_for_all, route
+from cludale.web.routing import TRACEPARENT, Owned, Reply, Request, asking, asking_for_all, route
 
 STATUS: Statuses = {SettingsOutdated: 409, TooManySettings: 409, InvoicesOff: 409, NotInvoiced: 409}
 
@@ -147,7 +147,6 @@ class InvoicingApi:
     @route(
         "GET",
         "/orders/invoices/settings",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="Show how invoices are made",
         replies={200: Reply(InvoicingView)},
@@ -175,7 +174,6 @@ class InvoicingApi:
     @route(
         "PUT",
         "/orders/invoices/settings",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         headers=(TRACEPARENT,),
