@@ -11,7 +11,7 @@ from cludale.kernel.languages import NAMES, LanguageCode
 from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.services.notifications.events import TemplateKind
-from cludale.services.notifications.template_service import Shown, TemplateService
+from cludale.services.notifications.template_service import ShownTemplate, TemplateService
 from cludale.services.notifications.templates import MOST_CHARACTERS, BrokenTemplate, Part, TemplateOutdated
 from cludale.services.notifications.words import LISTS
 from cludale.services.notifications.words import NAMES as VALUES
@@ -46,7 +46,7 @@ class TemplateSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     changed_by: Annotated[str | None, Meta(description="the id of the key, or of the session")]
 
     @classmethod
-    def of(cls, shown: Shown) -> Self:
+    def of(cls, shown: ShownTemplate) -> Self:
         """The view of a template."""
         return cls(**_summary(shown))
 
@@ -61,7 +61,7 @@ class TemplateView(TemplateSummary, frozen=True, kw_only=True, rename="camel"):
     lists: Annotated[dict[str, list[str]], Meta(description="those of them that are lists, and what each item has")]
 
     @classmethod
-    def of(cls, shown: Shown) -> Self:
+    def of(cls, shown: ShownTemplate) -> Self:
         """The view of a template."""
         return cls(
             **_summary(shown),
@@ -253,7 +253,7 @@ class TemplatesApi:
         return json_response(TemplateView.of(shown))
 
 
-def _summary(shown: Shown) -> dict[str, Any]:
+def _summary(shown: ShownTemplate) -> dict[str, Any]:
     own = shown.own
     return {
         "id": f"{shown.kind}.{shown.language}",

@@ -11,7 +11,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.records import Query
-from cludale.services.payments.differences import Found, NotToSettle, Settlement, State, to_give_back
+from cludale.services.payments.differences import FoundDifference, NotToSettle, Settlement, State, to_give_back
 from cludale.services.payments.mends import Difference
 from cludale.services.payments.reconciliation import Reconciliation
 from cludale.services.payments.reconciling import Reconciling
@@ -45,7 +45,7 @@ class DifferenceStatus(StrEnum):
     SETTLED = "Settled"
 
     @classmethod
-    def of(cls, found: Found, *, is_mended: bool) -> "DifferenceStatus":
+    def of(cls, found: FoundDifference, *, is_mended: bool) -> "DifferenceStatus":
         """Its status."""
         return cls.MENDED if is_mended else cls(found.state.value.capitalize())
 
@@ -129,7 +129,7 @@ class DifferenceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     settlements: Annotated[list[Settlement], Meta(description="how a person can settle it now")]
 
     @classmethod
-    def of(cls, found: Found, *, is_mended: bool = False) -> Self:
+    def of(cls, found: FoundDifference, *, is_mended: bool = False) -> Self:
         """The view of one."""
         choices: list[Settlement] = []
         if found.state in (State.OPEN, State.SETTLING) and to_give_back(found) is not None:

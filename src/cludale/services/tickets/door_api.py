@@ -16,7 +16,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import StoreUnavailable
 from cludale.services.tickets.domain import ticket_id
 from cludale.services.tickets.door import Counts, Inside, Result
-from cludale.services.tickets.door_service import Answer, ClockAhead, Doors, IsTheirs, Scan, Told
+from cludale.services.tickets.door_service import ClockAhead, DeviceScan, DoorAnswer, Doors, IsTheirs, Scan
 from cludale.services.tickets.events import Direction, UndoReason
 from cludale.services.tickets.merging import Conflict, MergeResult, scan_id_of
 from cludale.web.ownership import Ownership
@@ -76,7 +76,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = UNSET
 
     @classmethod
-    def of(cls, answer: Answer) -> Self:
+    def of(cls, answer: DoorAnswer) -> Self:
         """The view of what the door says."""
         said, claims = answer.scanned, answer.claims
         return cls(
@@ -215,7 +215,9 @@ class DoorApi:
             if scan.sequence <= before.sequence or scan.at < before.at:
                 raise ScansOutOfOrder(scan.sequence)
         offset = self._doors.offset(body.clock)
-        told = [Told(each.code, each.door, each.direction, each.sequence, each.at, each.undone) for each in body.scans]
+        told = [
+            DeviceScan(each.code, each.door, each.direction, each.sequence, each.at, each.undone) for each in body.scans
+        ]
         merged = await self._doors.merge(body.device, told, cause=request.cause, is_theirs=self._theirs(request))
         scans = [
             MergedScanView(

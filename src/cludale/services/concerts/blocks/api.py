@@ -21,7 +21,7 @@ from cludale.ports.seats import (
 )
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.api import STATUS as CONCERTS_STATUS
-from cludale.services.concerts.blocks.service import BlockWish, NewBlock, Shown, page
+from cludale.services.concerts.blocks.service import BlockWish, NewBlock, ShownBlock, page
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import LetGoReason
 from cludale.services.concerts.service import Concerts
@@ -67,7 +67,7 @@ class BlockView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     released: Annotated[int | None, Meta(description="seats that were let go then")]
 
     @classmethod
-    def of(cls, shown: Shown) -> "BlockView":
+    def of(cls, shown: ShownBlock) -> "BlockView":
         """The view of a block."""
         entry, gone = shown.entry, shown.let_go
         return cls(

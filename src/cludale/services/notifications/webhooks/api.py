@@ -20,8 +20,8 @@ from cludale.services.notifications.webhooks.deliveries import Delivery
 from cludale.services.notifications.webhooks.endpoints import (
     LONGEST_OVERLAP,
     Endpoint,
+    EndpointChange,
     TooManyWebhooks,
-    Wanted,
     WebhookOff,
 )
 from cludale.services.notifications.webhooks.service import Asked, Made, Webhooks
@@ -263,7 +263,7 @@ class WebhooksApi:
         concert_id = body.concert_id
         if not isinstance(concert_id, UnsetType):
             concert_id = await self._concert(principal, concert_id)
-        wanted = Wanted(
+        wanted = EndpointChange(
             url=body.url,
             event_types=UNSET if isinstance(body.event_types, UnsetType) else _event_types(body.event_types),
             concert_id=concert_id,

@@ -22,9 +22,9 @@ from cludale.services.orders.invoices.settings import (
     InvoicesOff,
     Issuer,
     Said,
+    SettingsChange,
     SettingsOutdated,
     TooManySettings,
-    Wanted,
 )
 from cludale.web.fields import Prose, Text, Zone
 from cludale.web.ownership import OwnerUnknown
@@ -189,5 +189,5 @@ class InvoicingApi:
     async def say_invoicing(self, request: Request, body: SayInvoicing) -> Response:
         """200 the settings. Raises Invalid."""
         principal = asking_for_all(request, Scope.CATALOGUE)
-        wanted = Wanted(principal.organizer, body.said, principal.id, body.revision)
+        wanted = SettingsChange(principal.organizer, body.said, principal.id, body.revision)
         return json_response(InvoicingView.of(await self._invoicing.change(wanted, request.cause)))

@@ -18,7 +18,7 @@ from cludale.services.orders.reports import columns, sales, sheets, tills
 from cludale.services.orders.reports.cells import Row
 from cludale.services.orders.reports.concerts import Concert
 from cludale.services.orders.reports.files import file_response
-from cludale.services.orders.reports.reading import Moment, Wanted
+from cludale.services.orders.reports.reading import Moment, ReportQuery
 from cludale.services.orders.reports.sales import SalesRow, TooManyRows
 from cludale.services.orders.reports.service import IsOwn, Reports
 from cludale.services.orders.reports.sheets import MEDIA_TYPES, Format
@@ -261,8 +261,8 @@ class ReportsApi:
         return is_own
 
 
-def _wanted(request: Request, query: WhichOrders) -> Wanted:
-    return Wanted(
+def _wanted(request: Request, query: WhichOrders) -> ReportQuery:
+    return ReportQuery(
         concert_id=asking(request).concert_id if query.concert_id is None else query.concert_id,
         section=query.section,
         since=_moment("since", query.since),
