@@ -171,8 +171,6 @@ class BlocksApi:
             shown = await self._concerts.blocks.hold_back(concert, wanted, by=who.id, cause=request.cause)
             return json_response(BlockView.of(shown), 201)
 
-        if key is None:
-            return await hold_back()
         return await self._keyed.once_across_partitions(f"blocks {concert.id}", key, body, hold_back)
 
     @route(

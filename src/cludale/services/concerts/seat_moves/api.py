@@ -201,6 +201,4 @@ class SeatMovesApi:
             shown = [OrdersSeats.of(order, has) for order, has in zip(orders, found, strict=True)]
             return json_response(MovedView(concert_id=concert.id, orders=shown))
 
-        if key is None:
-            return await answer()
         return await self._keyed.once_across_partitions(f"seats {what} {concert.id}", key, body, answer)
