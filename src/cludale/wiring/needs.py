@@ -17,7 +17,8 @@ from cludale.runtime.broker_backlog import BrokerBacklog
 from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
 from cludale.wiring.networks import inside, webhook_networks
-from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
+from cludale.wiring.settings import PaymentProvider, Settings
+from cludale.wiring.variables import UnusableSetting
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 

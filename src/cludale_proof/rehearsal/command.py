@@ -13,7 +13,8 @@ from rich.markup import escape
 
 from cludale.adapters.simulated_payments import METHODS
 from cludale.services.concerts.seating import pretix
-from cludale.wiring.settings import Settings, UnusableSetting
+from cludale.wiring.settings import Settings
+from cludale.wiring.variables import UnusableSetting
 from cludale_operations.cli import seatplan
 from cludale_operations.own_server import own_trust, own_url
 from cludale_proof.rehearsal.apart import Apart, apart
