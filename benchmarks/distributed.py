@@ -21,15 +21,13 @@ from benchmarks.generator import Orders, Report, Reservations
 from benchmarks.onsale import show, write
 from benchmarks.server import Server, Wrong
 from benchmarks.shapes import Distributed, Running, Textbook
+from cludale.services import NAMES
 
 WARM_UP = 200
 POLL_SECONDS = 0.1
 QUIET_SECONDS = 120
 PAGE = 200
-KINDS = (
-    "app", "orders", "concerts", "payments", "notifications", "audit", "gateway", "sidecars", "broker", "database",
-    "generator",
-)  # fmt: skip
+KINDS = ("app", *NAMES, "gateway", "sidecars", "broker", "database", "generator")
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -17,7 +17,7 @@ BuyerKeys = tuple[str, ...]
 """`user-…`, `email-…`, `phone-…`, `address-…`: a keyed hash of each that is known of a buyer."""
 
 
-class Known(StrEnum):
+class KnownBy(StrEnum):
     """What a buyer is known by."""
 
     USER = "user"
@@ -27,7 +27,7 @@ class Known(StrEnum):
     """The network address that a request came from; many buyers may share one."""
 
     @classmethod
-    def of(cls, key: str) -> "Known":
+    def of(cls, key: str) -> "KnownBy":
         """What this buyer key is a hash of. Raises ValueError."""
         return cls(key.partition("-")[0])
 
@@ -43,7 +43,7 @@ class BuyerHash:
         """From now on keys are made with these, one with each."""
         self._user, self._email, self._phone, self._address = (
             [(f"{known.value}-", blake2b(key=each, person=known.encode(), digest_size=_HASH_BYTES)) for each in secrets]
-            for known in (Known.USER, Known.EMAIL, Known.PHONE, Known.ADDRESS)
+            for known in (KnownBy.USER, KnownBy.EMAIL, KnownBy.PHONE, KnownBy.ADDRESS)
         )
 
     def keys(self, user_id: str, email: str | None, phone: str | None) -> BuyerKeys:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from cludale.pages.numbered import Numbered
-from cludale.pages.seat_names import Fault, NoSuchSeats
+from cludale.pages.seat_names import NoSuchSeats, SeatNameFault
 from cludale.pages.shop.halls import WHEELCHAIR, Seat, is_free
 from cludale.pages.shop.views import seats_line
 
@@ -118,7 +118,7 @@ class _Naming:
     def _named(self, text: str, section: str) -> tuple[str, Sequence[Seat]]:
         """Its section and its seats, which may be told by their ids. Raises NoSuchSeats."""
         if self._numbered is None or (section and section not in self._free):
-            raise NoSuchSeats(Fault.NO_NUMBERS)
+            raise NoSuchSeats(SeatNameFault.NO_NUMBERS)
         known = [self._known.get(each.strip()) for each in text.split(";")]
         found = [each for each in known if each is not None]
         if len(found) == len(known):

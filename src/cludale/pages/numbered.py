@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from cludale.pages.seat_names import Fault, NoSuchSeats, SeatNames
+from cludale.pages.seat_names import NoSuchSeats, SeatNameFault, SeatNames
 from cludale.pages.shop.halls import ACCESSIBLE, Plan, Row, Seat, is_free, rows_of
 
 MOST_TYPED = 2_000
@@ -82,7 +82,7 @@ class Numbered:
 
         Raises NoSuchSeats, of the section that has most of them.
         """
-        wrong = NoSuchSeats(Fault.NONE, "", after=-1)
+        wrong = NoSuchSeats(SeatNameFault.NONE, "", after=-1)
         for id, names in self._names.items():
             if section in (None, id):
                 try:

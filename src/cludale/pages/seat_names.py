@@ -17,7 +17,7 @@ _BLANKS = re.compile(r"\s+")
 _DASH = re.compile(r"\s*[-\u2013]\s*")
 
 
-class Fault(StrEnum):
+class SeatNameFault(StrEnum):
     """What is wrong with seats that were typed."""
 
     NONE = "no-seats"
@@ -33,7 +33,7 @@ class Fault(StrEnum):
 class NoSuchSeats(ValueError):
     """What was typed names no seats: which words do not, and why."""
 
-    def __init__(self, fault: Fault, place: str = "", *, after: int = 0) -> None:
+    def __init__(self, fault: SeatNameFault, place: str = "", *, after: int = 0) -> None:
         super().__init__(f"{fault.value} {place}".strip())
         self.fault = fault
         self.place = place
@@ -60,7 +60,7 @@ class _NamedRow:
         for number in filter(None, _BLANKS.split(_DASH.sub("-", text).strip())):
             found += self._run(number)
         if not found:
-            raise NoSuchSeats(Fault.NO_SEAT, self.row.label)
+            raise NoSuchSeats(SeatNameFault.NO_SEAT, self.row.label)
         return found
 
     def _run(self, number: str) -> Sequence[Seat]:
@@ -72,7 +72,7 @@ class _NamedRow:
         missing = next((each for each in (first, last) if each not in self.numbers), None)
         if not dash or missing is not None:
             lost = missing if dash and missing else number
-            raise NoSuchSeats(Fault.NO_SEAT, f"{self.row.label} {lost}".strip())
+            raise NoSuchSeats(SeatNameFault.NO_SEAT, f"{self.row.label} {lost}".strip())
         begin, end = sorted((self.numbers[first], self.numbers[last]))
         return self.row.seats[begin : end + 1]
 
@@ -93,7 +93,7 @@ class SeatNames:
             except NoSuchSeats as no:
                 raise NoSuchSeats(no.fault, no.place, after=len(found)) from None
         if not found:
-            raise NoSuchSeats(Fault.NONE, "")
+            raise NoSuchSeats(SeatNameFault.NONE, "")
         return list(found.values())
 
 
@@ -105,7 +105,7 @@ def _take(known: Sequence[_NamedRow], group: str, found: dict[int, Seat]) -> Non
         row, seats = _part(known, row, part, found)
         found |= {seat.at: seat for seat in seats}
     if row is not None and not seats:
-        raise NoSuchSeats(Fault.NO_SEAT, row.row.label)
+        raise NoSuchSeats(SeatNameFault.NO_SEAT, row.row.label)
 
 
 def _part(
@@ -115,7 +115,7 @@ def _part(
     named, numbers = _row(known, part)
     if current is None:
         if named is None:
-            raise NoSuchSeats(Fault.NO_ROW, part)
+            raise NoSuchSeats(SeatNameFault.NO_ROW, part)
         return (named, named.seats(numbers)) if numbers else (named, ())
     try:
         here: Sequence[Seat] = current.seats(part)
@@ -125,7 +125,7 @@ def _part(
         return named, named.seats(numbers)
     there = _seats_or_none(named, numbers) if named is not None and numbers else ()
     if there and {seat.at for seat in there} | found.keys() != {seat.at for seat in here} | found.keys():
-        raise NoSuchSeats(Fault.UNCLEAR, part)
+        raise NoSuchSeats(SeatNameFault.UNCLEAR, part)
     return current, here
 
 

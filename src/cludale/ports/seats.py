@@ -9,7 +9,7 @@ import msgspec
 
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.bills import Bill, PriceWish
-from cludale.kernel.buyers import BuyerKeys, Known
+from cludale.kernel.buyers import BuyerKeys, KnownBy
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid, NotFound, Refusal, RefusedForNow
 from cludale.kernel.tills import Till
@@ -81,10 +81,10 @@ class OverTheLimit(Invalid):
 
 
 _KNOWN_BY = {
-    Known.USER: "this userId",
-    Known.EMAIL: "this e-mail address",
-    Known.PHONE: "this phone number",
-    Known.ADDRESS: "this network address",
+    KnownBy.USER: "this userId",
+    KnownBy.EMAIL: "this e-mail address",
+    KnownBy.PHONE: "this phone number",
+    KnownBy.ADDRESS: "this network address",
 }
 
 
@@ -94,7 +94,7 @@ class BuyerLimitReached(RefusedForNow):
     Tickets that they give back count no more. `knownBy` says by what the buyer is known: user, email or phone.
     """
 
-    def __init__(self, concert_id: str, *, limit: int, has: int, wanted: int, known: Known) -> None:
+    def __init__(self, concert_id: str, *, limit: int, has: int, wanted: int, known: KnownBy) -> None:
         super().__init__(
             f"One buyer can have at most {limit} tickets of concert {concert_id!r}; "
             f"{_KNOWN_BY[known]} has {has}, {wanted} wanted.",
@@ -108,7 +108,7 @@ class BuyerLimitReached(RefusedForNow):
 class TooManyHolds(RefusedForNow):
     """This buyer, or this network address, has as many unpaid orders as may be at once: pay or cancel one first."""
 
-    def __init__(self, *, limit: int, has: int, known: Known) -> None:
+    def __init__(self, *, limit: int, has: int, known: KnownBy) -> None:
         super().__init__(
             f"At most {limit} unpaid orders at once; {_KNOWN_BY[known]} has {has}. Pay one or cancel it first.",
             limit=limit,
@@ -120,7 +120,7 @@ class TooManyHolds(RefusedForNow):
 class HoldsLapsed(RefusedForNow):
     """This buyer, or this network address, let holds lapse again and again, and has to wait until `waitUntil`."""
 
-    def __init__(self, *, lapses: int, until: datetime, seconds: int, known: Known) -> None:
+    def __init__(self, *, lapses: int, until: datetime, seconds: int, known: KnownBy) -> None:
         end = rfc3339(until)
         super().__init__(
             f"The last {lapses} orders of {_KNOWN_BY[known]} were not paid; the next can be placed at {end}.",

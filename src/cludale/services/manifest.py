@@ -281,7 +281,7 @@ class Manifest:
     """The services that it calls."""
     build: Callable[[Parts], Running]
     api: Callable[[Any, HttpParts], object]
-    """The routes of `Running.service`, as methods (`http.routing.route`); each says which credential it wants.
+    """The routes of `Running.service`, as methods (`web.routing.route`); each says which credential it wants.
 
     Several objects with routes come as a tuple.
     """

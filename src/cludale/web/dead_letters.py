@@ -17,7 +17,7 @@ from cludale.web.access import Access
 from cludale.web.fields import TimeParameter, moment
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Reply, Request, Route, route, routes_of
+from cludale.web.routing import Reply, Request, Route, route, routes_of
 
 RETRY_LIMIT = 100
 
@@ -83,7 +83,6 @@ class DeadLettersApi:
     @route(
         "GET",
         "/{service}/-/dead-letters",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="List events that {service} could not handle",
         description="Oldest first; with `since` or `until` those buried then (`since <= buriedAt < until`).",
@@ -104,7 +103,6 @@ class DeadLettersApi:
     @route(
         "GET",
         "/{service}/-/dead-letters/{letter_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="Show one of them",
         replies={200: Reply(LetterView)},
@@ -117,7 +115,6 @@ class DeadLettersApi:
     @route(
         "POST",
         "/{service}/-/dead-letters/retry",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="Deliver them again",
         description="The service knows what it has handled: nothing is applied twice.",

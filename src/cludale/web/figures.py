@@ -19,7 +19,7 @@ from cludale.runtime.readiness import Trouble
 from cludale.web.access import Access
 from cludale.web.metrics import parsed
 from cludale.web.responses import NO_STORE, Response, json_response
-from cludale.web.routing import Credential, Reply, Request, Route, route, routes_of
+from cludale.web.routing import Reply, Request, Route, route, routes_of
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -71,7 +71,6 @@ class FiguresApi:
     @route(
         "GET",
         "/{service}/-/figures",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="Show the last minutes of {service} in figures",
         description="Of the process that answers, in steps of five seconds, ten minutes at most.",

@@ -1,15 +1,19 @@
 """Idempotency-Key over HTTP: the kept answer of a key, or the answer that is made now and kept."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from cludale.kernel.refusals import Invalid, Refusal
+from cludale.ports.records import Put
 from cludale.runtime.idempotency import IdempotencyKeys, Keep, KeptResponse
 from cludale.web.problems import Problems
 from cludale.web.responses import JSON, PROBLEM, Response
 
+S = TypeVar("S")
+KeepWith = Callable[[S], Put]
+"""Makes the record of the answer that a state comes to."""
 MAX_KEY = 255
 _encode = msgspec.json.Encoder().encode
 
@@ -45,10 +49,37 @@ class Keyed:
             )
         )
 
-    async def once_across_partitions(
-        self, route: str, key: str, body: Any, act: Callable[[], Awaitable[Response]]
+    async def changed(
+        self,
+        route: str,
+        key: str | None,
+        body: Any,
+        change: Callable[[KeepWith[S] | None], Awaitable[S]],
+        shown: Callable[[S], Response],
+        *,
+        partition: str,
     ) -> Response:
-        """`once` for an effect in other partitions than its answer; the effect must be safe to repeat."""
+        """`once` for a change of one thing, whose new state is `shown`; without a key it is just done.
+
+        `change` is given what keeps the answer, and commits that with the state.
+        """
+        if key is None:
+            return shown(await change(None))
+
+        async def act(keep: Keep) -> Response:
+            return shown(await change(lambda state: keep(self.kept(shown(state)))))
+
+        return await self.once(route, key, body, act, partition=partition)
+
+    async def once_across_partitions(
+        self, route: str, key: str | None, body: Any, act: Callable[[], Awaitable[Response]]
+    ) -> Response:
+        """`once` for an effect in other partitions than its answer; the effect must be safe to repeat.
+
+        Without a key it is just done.
+        """
+        if key is None:
+            return await act()
         _check(key)
 
         async def answered() -> KeptResponse:

@@ -184,7 +184,7 @@ def route(
     method: str,
     path: str,
     *,
-    credential: Credential = Credential.NONE,
+    credential: Credential | None = None,
     scope: Scope | None = None,
     owned: Owned = Owned.NOBODYS,
     callers: tuple[str, ...] = (),
@@ -193,9 +193,11 @@ def route(
 ) -> Callable[[F], F]:
     """Marks a method as the handler of a route. What it takes, its parameters `body` and `query` say.
 
-    Raises TypeError where a route that is opened by a key doesn't say by which `scope`, or another one does, and where
-    one that is for services says not for which.
+    A `scope` says that a key opens it; without `credential`, nothing else does. Raises TypeError where a route that is
+    opened by a key doesn't say by which scope, or another one does, and where one for services doesn't say for which.
     """
+    if credential is None:
+        credential = Credential.NONE if scope is None else Credential.ORGANIZER
     if credential is Credential.SERVICE and not callers:
         raise TypeError(f"{method} {path}: routes for services say which may call them")
     if (scope is not None) is not (credential in (Credential.BUYER, Credential.ORGANIZER)):

@@ -20,7 +20,8 @@ from cludale.services import NAMES
 from cludale.services.catalogue import CATALOGUE, HEARS, SERVICES
 from cludale.web.trust import naming, trust_named_in
 from cludale.wiring.networks import inside, webhook_networks
-from cludale.wiring.settings import PaymentProvider, Settings, UnusableSetting
+from cludale.wiring.settings import PaymentProvider, Settings
+from cludale.wiring.variables import UnusableSetting
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 

@@ -7,7 +7,8 @@ from cludale.adapters.webhook_posts.addresses import Networks
 from cludale.web.limits import Addresses, Inside, Limits, RequestLimit
 from cludale.web.shared_limits import SharedLimit
 from cludale.wiring.keys import key_hashes
-from cludale.wiring.settings import Settings, UnusableSetting
+from cludale.wiring.settings import Settings
+from cludale.wiring.variables import UnusableSetting
 
 
 def trusted_addresses(settings: Settings) -> Addresses:

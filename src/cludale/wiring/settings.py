@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from cludale.kernel.languages import LanguageCode
+from cludale.wiring.variables import PREFIX, converted, documentation_of, shown, variable_of
 
-PREFIX = "CLUDALE_"
 OTLP_PROTOCOL = "http/protobuf"
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400 * 366)]
@@ -67,14 +67,6 @@ class SmtpEncryption(StrEnum):
     NONE = "none"
     STARTTLS = "starttls"
     TLS = "tls"
-
-
-class UnusableSetting(ValueError):
-    """A variable holds something that can't be used; the message names it and says what would do."""
-
-    def __init__(self, variable: str, value: str, why: str) -> None:
-        super().__init__(f"{variable}={value!r} can't be used: {why}")
-        self.variable = variable
 
 
 class Explained(NamedTuple):
@@ -535,16 +527,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The settings that `environ` makes; an empty variable counts as unset. Raises UnusableSetting."""
         values = {}
         for field, kind in _kinds().items():
-            variable = _variable(field, kind)
+            variable = variable_of(field, kind)
             text = environ.get(variable, "").strip()
             if text:
-                values[field] = _converted(variable, text, kind)
+                values[field] = converted(variable, text, kind)
         return cls(**values)
 
     @staticmethod
     def unknown(environ: Mapping[str, str]) -> dict[str, str | None]:
         """Variables with our prefix that mean nothing, each with the one that was probably meant."""
-        known = [_variable(field, kind) for field, kind in _kinds().items()]
+        known = [variable_of(field, kind) for field, kind in _kinds().items()]
         strangers = (name for name in environ if name.startswith(PREFIX) and name not in known)
         return {name: next(iter(get_close_matches(name, known, n=1)), None) for name in sorted(strangers)}
 
@@ -553,87 +545,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return [
             field
             for field, kind in _kinds().items()
-            if _documentation(kind)[1] and getattr(self, field) is None and not field.endswith("_api_token")
+            if documentation_of(kind)[1] and getattr(self, field) is None and not field.endswith("_api_token")
         ]
 
     def with_values(self, values: Mapping[str, str]) -> "Settings":
         """These settings with `values` by field, as if they had been in the environment. Raises UnusableSetting."""
         kinds = _kinds()
-        converted = {
-            field: _converted(_variable(field, kinds[field]), text, kinds[field]) for field, text in values.items()
+        given = {
+            field: converted(variable_of(field, kinds[field]), text, kinds[field]) for field, text in values.items()
         }
-        return msgspec.structs.replace(self, **converted)
+        return msgspec.structs.replace(self, **given)
 
     def explained(self) -> Iterator[Explained]:
         """Every setting with its value, default and meaning; secrets are masked."""
         defaults = Settings()
         for field, kind in _kinds().items():
-            meaning, secret, _ = _documentation(kind)
+            meaning, secret, _ = documentation_of(kind)
             value, default = getattr(self, field), getattr(defaults, field)
-            shown = "****" if secret and value is not None else _text(value)
-            yield Explained(_variable(field, kind), shown, _text(default), meaning)
+            text = "****" if secret and value is not None else shown(value)
+            yield Explained(variable_of(field, kind), text, shown(default), meaning)
 
 
 def _kinds() -> dict[str, Any]:
     return get_type_hints(Settings, include_extras=True)
-
-
-def _variable(field: str, kind: Any) -> str:
-    _, _, variable = _documentation(kind)
-    return variable or PREFIX + field.upper()
-
-
-def _documentation(kind: Any) -> tuple[str, bool, str | None]:
-    for meta in kind.__metadata__:
-        if meta.description is not None:
-            return meta.description, bool(meta.extra["secret"]), meta.extra["variable"]
-    raise TypeError(f"a setting without documentation: {kind}")
-
-
-def _converted(variable: str, text: str, kind: Any) -> Any:
-    try:
-        # as it stands first: `null` and `1` may be passwords
-        return msgspec.convert(text, kind, dec_hook=_construct)
-    except msgspec.ValidationError:
-        pass
-    try:
-        return msgspec.convert(text, kind, strict=False)
-    except msgspec.ValidationError as error:
-        _, secret, _ = _documentation(kind)
-        wanted = _one_of(kind) or _wanted(str(error))
-        raise UnusableSetting(variable, "****" if secret else text, wanted) from error
-
-
-def _construct(type_: type[Any], value: str) -> Any:
-    return type_(value)
-
-
-def _one_of(kind: Any) -> str | None:
-    """What is wanted of a setting that has a choice of words; None for the others."""
-    choice = kind.__origin__
-    if not (isinstance(choice, type) and issubclass(choice, StrEnum)):
-        return None
-    *others, last = choice
-    return f"{', '.join(others)} or {last} is wanted"
-
-
-_WORDS = {
-    "Expected `int`, got `str`": "a whole number is wanted",
-    "Expected `float`, got `str`": "a number is wanted",
-    "Expected `bool`, got `str`": "1 or 0 is wanted",
-    "Expected `str` matching regex '^postgres(ql)?://[^/?]*/?'": (
-        "the address of a PostgreSQL database is wanted: postgresql://user:password@host:5432/name"
-    ),
-}
-
-
-def _wanted(error: str) -> str:
-    return _WORDS.get(error) or error.replace("Expected `int`", "wanted is").replace("Expected `float`", "wanted is")
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from cludale import __version__
-from cludale.wiring.settings import Settings, UnusableSetting
+from cludale.wiring.settings import Settings
+from cludale.wiring.variables import UnusableSetting
 from cludale_operations.cli.commands import Commands
 from cludale_operations.cli.screen import fail, table
 

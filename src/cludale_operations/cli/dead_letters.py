@@ -58,9 +58,9 @@ def list_letters(
     json: Json = False,
 ) -> None:
     """List them, oldest first. Since when: a service says when it gave up, the broker when the event was published."""
-    from cludale_operations.cli.letters import Wanted
+    from cludale_operations.cli.letters import LetterFilter
 
-    wanted = Wanted(
+    wanted = LetterFilter(
         _services(service),
         _topics(topic),
         None if state in (None, "all") else state.capitalize(),
@@ -79,14 +79,14 @@ def count(
     *, service: Of = None, topic: Topic = None, service_bus: Bus = None, client: Server = OWN, json: Json = False
 ) -> None:
     """Count those that wait, by where they stand, service, topic and reason, with the time of the oldest."""
-    from cludale_operations.cli.letters import Wanted
+    from cludale_operations.cli.letters import LetterFilter
 
     keys = ("where", "consumer", "topic", "reason")
     counts: Counter[tuple[str, ...]] = Counter()
     oldest: dict[tuple[str, ...], str] = {}
     is_cut = False
     with _opened(client, service_bus) as letters:
-        for rows in letters.by_place(Wanted(_services(service), _topics(topic))):
+        for rows in letters.by_place(LetterFilter(_services(service), _topics(topic))):
             before = counts.total()
             for row in islice(rows, MOST_COUNTED):
                 key = tuple(row[each] for each in keys)
@@ -129,7 +129,7 @@ def retry(
 
     Exit status 1 if one is still not taken.
     """
-    from cludale_operations.cli.letters import Wanted, is_done
+    from cludale_operations.cli.letters import LetterFilter, is_done
     from cludale_operations.dead_letters.broker import BrokerRefused
 
     if bool(ids) == everything:
@@ -139,7 +139,7 @@ def retry(
     with _opened(client, service_bus) as letters:
         if everything:
             # read to the end before anything is retried: what is taken is not in the next page any more
-            chosen = letters.oldest(Wanted(_services(service), _topics(topic)), limit + 1)
+            chosen = letters.oldest(LetterFilter(_services(service), _topics(topic)), limit + 1)
         else:
             chosen = [letters.find(id) for id in dict.fromkeys(ids or ())]
         is_cut = everything and len(chosen) > limit

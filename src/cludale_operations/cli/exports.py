@@ -18,7 +18,7 @@ import msgspec
 from cludale.ports.records import Records, StoreUnavailable
 from cludale.services.audit import export
 from cludale.services.audit.domain import GENESIS, Broken, Head, Noted, noted_head
-from cludale.services.audit.export import Line, Reached
+from cludale.services.audit.export import ExportedEntry, Reached
 from cludale.services.audit.service import Verdict
 
 FILE_ENTRIES = 250_000
@@ -92,7 +92,7 @@ class _Writing:
         self._raw = self._path.open("wb")
         self._packed = gzip.GzipFile(fileobj=self._raw, mode="wb", mtime=0, filename="")
 
-    def add(self, lines: Sequence[Line]) -> None:
+    def add(self, lines: Sequence[ExportedEntry]) -> None:
         """Write these."""
         for line in lines:
             self._packed.write(export.encode(line) + b"\n")

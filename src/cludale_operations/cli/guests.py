@@ -95,14 +95,14 @@ def _with_ids(client: Client, concert: str, text: str) -> str:
 
 
 def _why(no: "NoSuchSeats") -> str:
-    from cludale.pages.seat_names import Fault
+    from cludale.pages.seat_names import SeatNameFault
 
     said = {
-        Fault.NONE: "names no seats",
-        Fault.NO_SEAT: f"there is no seat {no.place}",
-        Fault.NO_ROW: f"{no.place!r} begins with no row",
-        Fault.UNCLEAR: f"{no.place!r} can be seats of two rows: write a semicolon before a new row",
-        Fault.NO_NUMBERS: "seats have no numbers there",
+        SeatNameFault.NONE: "names no seats",
+        SeatNameFault.NO_SEAT: f"there is no seat {no.place}",
+        SeatNameFault.NO_ROW: f"{no.place!r} begins with no row",
+        SeatNameFault.UNCLEAR: f"{no.place!r} can be seats of two rows: write a semicolon before a new row",
+        SeatNameFault.NO_NUMBERS: "seats have no numbers there",
     }
     return said[no.fault]
 

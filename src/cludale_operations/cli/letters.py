@@ -13,8 +13,8 @@ from cludale_operations.cli.screen import NO, fail
 from cludale_operations.dead_letters.broker import (
     BrokerDeadLetters,
     BrokerLetter,
-    Outcome,
-    Place,
+    BrokerSubscription,
+    LetterOutcome,
     place_of,
     places,
 )
@@ -27,7 +27,7 @@ RETRY_AT_ONCE = 50
 MOST = 10_000_000
 
 
-class Wanted(NamedTuple):
+class LetterFilter(NamedTuple):
     """Which letters: `since <= a letter's time < until`. Without topics those of all; `state` None for all."""
 
     services: Sequence[str]
@@ -44,14 +44,14 @@ class Letters:
         self._client = client
         self._bus = bus
 
-    def oldest(self, wanted: Wanted, limit: int) -> list[Row]:
+    def oldest(self, wanted: LetterFilter, limit: int) -> list[Row]:
         """The oldest that are wanted, wherever they stand."""
         found: list[Row] = []
         for rows in self.by_place(wanted):
             found = sorted([*found, *islice(rows, limit)], key=since)[:limit]
         return found
 
-    def by_place(self, wanted: Wanted) -> Iterator[Iterable[Row]]:
+    def by_place(self, wanted: LetterFilter) -> Iterator[Iterable[Row]]:
         """Those that are wanted, place by place, each oldest first and read as they are asked for."""
         parameters = {
             "state": wanted.state,
@@ -80,7 +80,7 @@ class Letters:
     def retry(self, chosen: Iterable[Row]) -> Iterator[Row]:
         """What came of each: first of the services' own, then of the broker's, place by place. Raises BrokerRefused."""
         kept: dict[str, list[str]] = {}
-        standing: dict[Place, dict[int, Row]] = {}
+        standing: dict[BrokerSubscription, dict[int, Row]] = {}
         for row in chosen:
             if found := place_of(row["id"]):
                 standing.setdefault(found[0], {})[found[1]] = row
@@ -106,7 +106,7 @@ def is_done(row: Row) -> bool:
     return bool(row["state"] != "Waiting")
 
 
-def _sent(bus: BrokerDeadLetters, place: Place, rows: Mapping[int, Row]) -> Iterator[Row]:
+def _sent(bus: BrokerDeadLetters, place: BrokerSubscription, rows: Mapping[int, Row]) -> Iterator[Row]:
     for sequence, outcome in bus.send_again(place, rows):
         row = rows[sequence]
         yield {
@@ -114,8 +114,8 @@ def _sent(bus: BrokerDeadLetters, place: Place, rows: Mapping[int, Row]) -> Iter
             "where": BROKER,
             "eventType": row["eventType"],
             "eventId": row["eventId"],
-            "answer": "HELD" if outcome is Outcome.HELD else "SENT",
-            "state": "Sent" if outcome is Outcome.SENT else "Waiting",
+            "answer": "HELD" if outcome is LetterOutcome.HELD else "SENT",
+            "state": "Sent" if outcome is LetterOutcome.SENT else "Waiting",
         }
 
 
@@ -149,5 +149,5 @@ def _of_topics(rows: Iterable[Row], topics: frozenset[str]) -> Iterable[Row]:
     return (each for each in rows if not topics or each["topic"] in topics)
 
 
-def _is_within(time: datetime, wanted: Wanted) -> bool:
+def _is_within(time: datetime, wanted: LetterFilter) -> bool:
     return (wanted.since is None or wanted.since <= time) and (wanted.until is None or time < wanted.until)

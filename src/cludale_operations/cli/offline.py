@@ -29,7 +29,7 @@ Tell = Callable[[int, int | None], None]
 """How many of how many are done."""
 
 
-class Outcome(NamedTuple):
+class ReplayOutcome(NamedTuple):
     """What came of a replay."""
 
     events: int
@@ -111,7 +111,7 @@ def replay(
     into: Path | None,
     show: Sequence[str],
     progress: Tell,
-) -> Outcome:
+) -> ReplayOutcome:
     """Rebuild from the log there, and compare unless it is the state of another time."""
     known = [each.service for each in REPLAYS]
     for service in services or ():
@@ -138,7 +138,7 @@ async def _replay(
     into: Path | None,
     show: Sequence[str],
     progress: Tell,
-) -> Outcome:
+) -> ReplayOutcome:
     codec = Codec(CATALOGUE)
     live = await _open(place)
     try:
@@ -150,7 +150,7 @@ async def _replay(
                 await rebuild.run(lambda done: progress(done, None))
                 differences = [] if until is not None else await rebuild.compare(records)
                 shown = [each for id in show for each in await rebuild.about(id)]
-                return Outcome(rebuild.events, await rebuild.counts(), until is None, differences, shown)
+                return ReplayOutcome(rebuild.events, await rebuild.counts(), until is None, differences, shown)
             finally:
                 await rebuilt.close()
     finally:

@@ -19,7 +19,7 @@ class BrokerRefused(Exception):
     """The broker refused, or can't be asked; the message says why."""
 
 
-class Place(NamedTuple):
+class BrokerSubscription(NamedTuple):
     """A subscription: one topic, heard by one service. What the broker gives up for it stands there."""
 
     topic: str
@@ -30,21 +30,21 @@ class Place(NamedTuple):
         return f"{self.topic}/{self.service}/{sequence}"
 
 
-def places(services: Collection[str], topics: Collection[str] = ()) -> list[Place]:
+def places(services: Collection[str], topics: Collection[str] = ()) -> list[BrokerSubscription]:
     """Wherever a letter of these services may stand; with `topics`, of these topics only."""
     found = [
-        Place(topic, service)
+        BrokerSubscription(topic, service)
         for service in services
         for topic in [*topics_heard(CATALOGUE, HEARS.get(service, ())), dead_letter_topic(service)]
     ]
     return [each for each in found if not topics or each.topic in topics]
 
 
-def place_of(id: str) -> tuple[Place, int] | None:
+def place_of(id: str) -> tuple[BrokerSubscription, int] | None:
     """Where the letter of this id stands, and its number there; None if no broker's letter has such an id."""
     topic, _, rest = id.partition("/")
     service, _, sequence = rest.partition("/")
-    place = Place(topic, service)
+    place = BrokerSubscription(topic, service)
     if place not in places([service]) or not (sequence.isascii() and sequence.isdigit()):
         return None
     return place, int(sequence)
@@ -57,7 +57,7 @@ class BrokerLetter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     up; `attempts` is how often it was delivered, to `send_again` as well; `body` is the event as it was on the wire.
     """
 
-    place: Place
+    place: BrokerSubscription
     sequence: int
     event_type: str
     event_id: str
@@ -73,7 +73,7 @@ class BrokerLetter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.place.id_of(self.sequence)
 
 
-class Outcome(StrEnum):
+class LetterOutcome(StrEnum):
     """What came of sending a letter again."""
 
     SENT = "Sent"
@@ -88,21 +88,21 @@ class Sent(NamedTuple):
     """What came of one letter."""
 
     sequence: int
-    outcome: Outcome
+    outcome: LetterOutcome
 
 
 class BrokerDeadLetters(Protocol):
     """What a broker has given up."""
 
-    def standing(self, place: Place) -> Iterator[BrokerLetter]:
+    def standing(self, place: BrokerSubscription) -> Iterator[BrokerLetter]:
         """The letters of a place by their number, read as they are asked for. Changes nothing. Raises BrokerRefused."""
         ...
 
-    def one(self, place: Place, sequence: int) -> BrokerLetter | None:
+    def one(self, place: BrokerSubscription, sequence: int) -> BrokerLetter | None:
         """The letter of this number, None if there is none. Changes nothing. Raises BrokerRefused."""
         ...
 
-    def send_again(self, place: Place, wanted: Collection[int]) -> Iterator[Sent]:
+    def send_again(self, place: BrokerSubscription, wanted: Collection[int]) -> Iterator[Sent]:
         """Send the letters of these numbers to the place's service, and only to it, as they come.
 
         Each is removed once the broker has confirmed what was sent: whoever dies between the two leaves a letter that

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cludale.adapters.dapr.subscriptions import dead_letter_topic
-from cludale_operations.dead_letters.broker import BrokerLetter, BrokerRefused, Outcome, Place, Sent
+from cludale_operations.dead_letters.broker import BrokerLetter, BrokerRefused, BrokerSubscription, LetterOutcome, Sent
 
 if TYPE_CHECKING:
     from azure.servicebus import (
@@ -50,7 +50,7 @@ class ServiceBusDeadLetters:
     def __init__(self, client: "ServiceBusClient") -> None:
         self._client = client
 
-    def standing(self, place: Place) -> Iterator[BrokerLetter]:
+    def standing(self, place: BrokerSubscription) -> Iterator[BrokerLetter]:
         """The letters of a place by their number, a page at a time. Raises BrokerRefused."""
         with _refusals(place), self._receiver(place) as receiver:
             after = 0
@@ -59,13 +59,13 @@ class ServiceBusDeadLetters:
                     after = max(after, message.sequence_number or 0)
                     yield _letter(place, message)
 
-    def one(self, place: Place, sequence: int) -> BrokerLetter | None:
+    def one(self, place: BrokerSubscription, sequence: int) -> BrokerLetter | None:
         """The letter of this number, None if there is none. Raises BrokerRefused."""
         with _refusals(place), self._receiver(place) as receiver:
             found = receiver.peek_messages(max_message_count=1, sequence_number=sequence)
         return next((_letter(place, each) for each in found if each.sequence_number == sequence), None)
 
-    def send_again(self, place: Place, wanted: Collection[int]) -> Iterator[Sent]:
+    def send_again(self, place: BrokerSubscription, wanted: Collection[int]) -> Iterator[Sent]:
         """Send these to the place's service, and remove each once that is confirmed. Raises BrokerRefused.
 
         A message can't be asked for by its number: the queue is gone through, and what is not wanted is given back.
@@ -93,9 +93,9 @@ class ServiceBusDeadLetters:
             finally:
                 _give_back(in_hand.values(), receiver)
         for sequence in sorted(left):
-            yield Sent(sequence, Outcome.HELD)
+            yield Sent(sequence, LetterOutcome.HELD)
 
-    def _receiver(self, place: Place) -> "ServiceBusReceiver":
+    def _receiver(self, place: BrokerSubscription) -> "ServiceBusReceiver":
         from azure.servicebus import ServiceBusSubQueue  # noqa: PLC0415 - an extra
 
         return self._client.get_subscription_receiver(
@@ -120,7 +120,7 @@ def service_bus(namespace: str) -> Iterator[ServiceBusDeadLetters]:
 
 
 @contextmanager
-def _refusals(place: Place) -> Iterator[None]:
+def _refusals(place: BrokerSubscription) -> Iterator[None]:
     """What the library raises, as one line that says what to do where that is known."""
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - an extra
     from azure.servicebus.exceptions import (  # noqa: PLC0415 - an extra
@@ -147,7 +147,9 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _moved(message: "ServiceBusReceivedMessage", receiver: "ServiceBusReceiver", sender: "ServiceBusSender") -> Outcome:
+def _moved(
+    message: "ServiceBusReceivedMessage", receiver: "ServiceBusReceiver", sender: "ServiceBusSender"
+) -> LetterOutcome:
     """Send it, and remove it once that is confirmed."""
     from azure.servicebus.exceptions import ServiceBusError  # noqa: PLC0415 - an extra
 
@@ -155,8 +157,8 @@ def _moved(message: "ServiceBusReceivedMessage", receiver: "ServiceBusReceiver",
     try:
         receiver.complete_message(message)
     except ServiceBusError:
-        return Outcome.SENT_AND_KEPT
-    return Outcome.SENT
+        return LetterOutcome.SENT_AND_KEPT
+    return LetterOutcome.SENT
 
 
 def _give_back(messages: Collection["ServiceBusReceivedMessage"], receiver: "ServiceBusReceiver") -> None:
@@ -183,7 +185,7 @@ def _again(message: "ServiceBusReceivedMessage") -> "ServiceBusMessage":
     )
 
 
-def _letter(place: Place, message: "ServiceBusReceivedMessage") -> BrokerLetter:
+def _letter(place: BrokerSubscription, message: "ServiceBusReceivedMessage") -> BrokerLetter:
     body, properties = _body(message), _properties(message)
     try:
         head = _read_head(body)

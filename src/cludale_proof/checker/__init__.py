@@ -6,8 +6,9 @@ disk, `MemorySnapshot` for one in memory); `SafetyChecker` looks on while things
 """
 
 from cludale_proof.checker.data_folder import DataFolder, Unopenable
-from cludale_proof.checker.documents import Kind, LedgerLine
+from cludale_proof.checker.documents import Kind
 from cludale_proof.checker.findings import Broken, Invariant, Report, Violation
+from cludale_proof.checker.ledger import LedgerLine
 from cludale_proof.checker.observations import Credential, Observation
 from cludale_proof.checker.snapshot import MemorySnapshot, Row, Snapshot
 from cludale_proof.checker.stepwise import SafetyChecker, Write

@@ -7,9 +7,10 @@ in the end: what it should not have is back, once, or the difference is shown fo
 from collections.abc import Iterator
 
 from cludale_proof.checker.cases import Case
-from cludale_proof.checker.documents import LedgerLine, Payment
+from cludale_proof.checker.documents import Payment
 from cludale_proof.checker.findings import Invariant
 from cludale_proof.checker.history import OrderHistory, PaymentTold, Wrong
+from cludale_proof.checker.ledger import LedgerLine
 from cludale_proof.checker.lifecycle import DIFFERS
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from cludale_proof.checker.cart_lines import cart_of
 from cludale_proof.checker.documents import (
     DeadLetter,
-    LedgerLine,
     Money,
     Notification,
     Order,
@@ -19,6 +18,7 @@ from cludale_proof.checker.documents import (
 from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order
 from cludale_proof.checker.history import OrderHistory
+from cludale_proof.checker.ledger import LedgerLine
 from cludale_proof.checker.observations import Claim
 
 Prices = Mapping[tuple[str, str], Money]

@@ -12,7 +12,8 @@ from typing import Any, Final, Self, TypeVar
 import asyncpg
 
 from cludale_proof.checker.data_folder import Unopenable
-from cludale_proof.checker.documents import Body, Kind, LedgerLine
+from cludale_proof.checker.documents import Body, Kind
+from cludale_proof.checker.ledger import LedgerLine
 from cludale_proof.checker.snapshot import Row
 
 Result = TypeVar("Result")

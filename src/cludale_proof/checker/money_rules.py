@@ -8,11 +8,11 @@ from cludale_proof.checker.cases import (
     state_of,
 )
 from cludale_proof.checker.documents import (
-    LedgerLine,
     Payment,
 )
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.history import PaymentTold
+from cludale_proof.checker.ledger import LedgerLine
 
 
 class Ledger(CaseCheck):

@@ -130,7 +130,7 @@ class _Concert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     particulars: _Particulars = _Particulars()
 
 
-class Kept(NamedTuple):
+class KeptDocuments(NamedTuple):
     """The stored documents, as JSON."""
 
     concerts: Iterable[bytes]
@@ -142,7 +142,7 @@ class Kept(NamedTuple):
 _MoneyKey = tuple[str, str, str, str]
 
 
-def broken_reports(rows: Iterable[ReportRow], kept: Kept) -> Iterator[str]:
+def broken_reports(rows: Iterable[ReportRow], kept: KeptDocuments) -> Iterator[str]:
     """What is wrong with a report of all that there is."""
     said_money: Counter[_MoneyKey] = Counter()
     said_tickets: Counter[tuple[str, str]] = Counter()
@@ -183,7 +183,7 @@ def _broken_channels(said: Counter[tuple[str, str]], payments: Iterable[bytes]) 
             yield f"report-channel: {key}: the report says {said[key]}, payments have {had[key]}"
 
 
-def broken_categories(rows: Iterable[CategoryRow], reservations: Iterable[bytes], kept: Kept) -> Iterator[str]:
+def broken_categories(rows: Iterable[CategoryRow], reservations: Iterable[bytes], kept: KeptDocuments) -> Iterator[str]:
     """What is wrong with a report by category and code: tickets are held against the reservations that are sold, money
     against payments, whose code is that of the order's reservation.
     """
@@ -231,7 +231,7 @@ def broken_tills(rows: Iterable[TillRow], payments: Iterable[bytes]) -> Iterator
             yield f"till-money: {key}: the report says {said[key]}, payments have {had[key]}"
 
 
-def _money(kept: Kept) -> Counter[_MoneyKey]:
+def _money(kept: KeptDocuments) -> Counter[_MoneyKey]:
     placed = {}
     for body in kept.orders:
         order = msgspec.json.decode(body, type=_Order)

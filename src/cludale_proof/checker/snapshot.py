@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from cludale_proof.checker.documents import Body, Kind, LedgerLine
+from cludale_proof.checker.documents import Body, Kind
+from cludale_proof.checker.ledger import LedgerLine
 
 
 class Row(NamedTuple):

@@ -25,7 +25,6 @@ from cludale_proof.checker.documents import (
     Head,
     KeptAnswer,
     Kind,
-    LedgerLine,
     Money,
     Notification,
     Order,
@@ -40,6 +39,7 @@ from cludale_proof.checker.documents import (
 from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Violation, in_story_order, violated
 from cludale_proof.checker.invoice_rules import InvoiceBook
+from cludale_proof.checker.ledger import LedgerLine
 from cludale_proof.checker.lifecycle import (
     BOOK_EVENTS,
     CODE_EVENTS,

@@ -16,7 +16,6 @@ from cludale_proof.checker.concert_rules import one_after_another as one_concert
 from cludale_proof.checker.documents import (
     DeadLetter,
     Kind,
-    LedgerLine,
     Notification,
     Order,
     OrderTickets,
@@ -28,6 +27,7 @@ from cludale_proof.checker.events import Fact
 from cludale_proof.checker.findings import Invariant, Report
 from cludale_proof.checker.gathering import Gathering, Progress
 from cludale_proof.checker.history import OrderHistory
+from cludale_proof.checker.ledger import LedgerLine
 from cludale_proof.checker.lifecycle import (
     fold,
 )

@@ -30,7 +30,7 @@ OTHER_SEEDS = 60
 """Of each theme that is not the bug's own."""
 
 
-class Found(NamedTuple):
+class Hunted(NamedTuple):
     """What came of the hunt for one bug; `seed` None: it got away. With a `theme` all seeds had that theme."""
 
     bug: int
@@ -40,17 +40,17 @@ class Found(NamedTuple):
     seconds: float
 
 
-def hunt(bug: int, first: int, seeds: int) -> Found:
+def hunt(bug: int, first: int, seeds: int) -> Hunted:
     """Run seeds with this bug planted until one shows it; then those of its theme, then of the others."""
     began = time.monotonic()
     own = BUGS[bug].theme
     for theme, seed in _everywhere([None] if own is None else [None, own], first, seeds):
         said = shows(BUGS[bug], seed, None if theme is None else [theme])
         if said is not None:
-            return Found(bug, seed, theme, said, time.monotonic() - began)
+            return Hunted(bug, seed, theme, said, time.monotonic() - began)
         if seed % 20 == 0:
             gc.collect()
-    return Found(bug, None, None, "", time.monotonic() - began)
+    return Hunted(bug, None, None, "", time.monotonic() - began)
 
 
 def _everywhere(first_themes: Sequence[str | None], first: int, seeds: int) -> Iterator[tuple[str | None, int]]:
@@ -86,7 +86,7 @@ def shows(bug: Bug, seed: int, themes: Sequence[str] | None = None) -> str | Non
     return findings[0].splitlines()[0] if findings else None
 
 
-def within(found: Found, first: int, seeds: int) -> str:
+def within(found: Hunted, first: int, seeds: int) -> str:
     """How many seeds it took: `12`; `245 of the theme impatience`, when `seeds` of all themes had not shown it."""
     if found.seed is None:
         return "never"

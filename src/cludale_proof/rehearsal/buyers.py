@@ -38,7 +38,7 @@ class Orders:
             method = self._method()
             yield keys.of_buyer(self._kind(method, self._party(), 0), buyer)
 
-    def of_seats(self, hall: Hall, seen: "Seen", named: set[str]) -> Iterator[bytes]:
+    def of_seats(self, hall: Hall, seen: "FreeSeatsSeen", named: set[str]) -> Iterator[bytes]:
         """Some name seats that they see free beside one another; `named` hears who. The others want the best."""
         random, share = self._random, self._plan.naming
         for buyer in range(self._plan.buyers):
@@ -74,7 +74,7 @@ class Orders:
         return self._target.request("POST", "/orders", msgspec.json.encode(order), self._headers)
 
 
-class Seen:
+class FreeSeatsSeen:
     """Which seats buyers see free: as they were told a moment ago."""
 
     def __init__(

@@ -13,13 +13,14 @@ from rich.markup import escape
 
 from cludale.adapters.simulated_payments import METHODS
 from cludale.services.concerts.seating import pretix
-from cludale.wiring.settings import Settings, UnusableSetting
+from cludale.wiring.settings import Settings
+from cludale.wiring.variables import UnusableSetting
 from cludale_operations.cli import seatplan
 from cludale_operations.own_server import own_trust, own_url
 from cludale_proof.rehearsal.apart import Apart, apart
 from cludale_proof.rehearsal.hall import made
 from cludale_proof.rehearsal.lines import Lines, tell
-from cludale_proof.rehearsal.plan import CannotRehearse, Outcome, Plan, Reporter, SeatPlan, Silent
+from cludale_proof.rehearsal.plan import CannotRehearse, Plan, RehearsalOutcome, Reporter, SeatPlan, Silent
 from cludale_proof.rehearsal.rehearse import rehearse as hold_rehearsal
 from cludale_proof.rehearsal.screen import Screen, show
 
@@ -170,14 +171,14 @@ def _offline(offline_doors: int, doors: int) -> int:
     return offline_doors
 
 
-def _hold(plan: Plan, reporter: Reporter | None) -> Outcome:
+def _hold(plan: Plan, reporter: Reporter | None) -> RehearsalOutcome:
     if reporter is not None:
         return uvloop.run(hold_rehearsal(plan, reporter))
     with Screen(Console()) as screen:
         return uvloop.run(hold_rehearsal(plan, screen))
 
 
-def _say(outcome: Outcome, *, lines: bool, json: bool) -> None:
+def _say(outcome: RehearsalOutcome, *, lines: bool, json: bool) -> None:
     if lines:
         tell(_as_json(outcome))
     elif json:
@@ -186,7 +187,7 @@ def _say(outcome: Outcome, *, lines: bool, json: bool) -> None:
         show(outcome, Console())
 
 
-def _as_json(outcome: Outcome) -> dict[str, object]:
+def _as_json(outcome: RehearsalOutcome) -> dict[str, object]:
     said = {"ok": outcome.ok, **msgspec.to_builtins(outcome)}
     if outcome.evening is not None:
         del said["evening"]["seen"]  # each ticket by its id: the checks say what came of them

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from cludale_proof.rehearsal.plan import Check, Evening, Seen
+from cludale_proof.rehearsal.plan import Check, Evening, EveningSeen
 
 _EXAMPLES: Final = 3
 
@@ -27,7 +27,7 @@ def _answered(evening: Evening) -> Check:
     return Check("every code got an answer", not failed, f"{evening.showings} codes shown, {failed} without an answer")
 
 
-def _once(seen: Seen) -> Check:
+def _once(seen: EveningSeen) -> Check:
     """At doors with network a ticket that was shown there is let in once, however often it was shown."""
     wrong = [id for id in seen.shown_online if id in seen.good and seen.let_in_online.get(id, 0) != 1]
     shown = sum(id in seen.good for id in seen.shown_online)
@@ -43,7 +43,7 @@ def _nobody_else(evening: Evening) -> Check:
     return Check("nobody came in with another code", not wrong and forged == seen.forged, found)
 
 
-def _double_entries(seen: Seen) -> Check:
+def _double_entries(seen: EveningSeen) -> Check:
     """Whoever was let in by doors that could not know of each other is named, and nobody else is."""
     due = Counter({id: entries - 1 for id, entries in _entries(seen).items() if entries > 1})
     wrong = sorted(id for id in {*due, *seen.double_entries} if due[id] != seen.double_entries.get(id, 0))
@@ -51,19 +51,19 @@ def _double_entries(seen: Seen) -> Check:
     return Check("double entries are named", not wrong, found)
 
 
-def _counted(seen: Seen) -> Check:
+def _counted(seen: EveningSeen) -> Check:
     entries = _entries(seen)
     ok = (seen.counts.admitted, seen.counts.inside) == (len(entries), entries.total())
     found = f"{seen.counts.inside} inside with {seen.counts.admitted} tickets; it was {entries.total()}, {len(entries)}"
     return Check("who came is counted", ok, found)
 
 
-def _audited(seen: Seen) -> Check:
+def _audited(seen: EveningSeen) -> Check:
     entries = _entries(seen).total()
     return Check("each entry is in the audit, once", seen.audited == entries, f"{seen.audited} of {entries} entries")
 
 
-def _entries(seen: Seen) -> Counter[str]:
+def _entries(seen: EveningSeen) -> Counter[str]:
     """How many came in with each ticket."""
     return Counter(seen.let_in_online) + Counter(seen.let_in_alone)
 

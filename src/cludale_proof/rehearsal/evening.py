@@ -22,7 +22,7 @@ from cludale.web.http1 import Target
 from cludale_proof.rehearsal.latencies import Latencies
 from cludale_proof.rehearsal.load import Load, Tally
 from cludale_proof.rehearsal.organizer import Organizer, Ticket, read_tickets
-from cludale_proof.rehearsal.plan import CannotRehearse, Evening, Plan, Reporter, Seen, latency_of
+from cludale_proof.rehearsal.plan import CannotRehearse, Evening, EveningSeen, Plan, Reporter, latency_of
 
 _FORGED: Final = 5
 """How many codes are shown that nobody signed."""
@@ -239,7 +239,7 @@ async def _found(
         seconds=tally.seconds,
         answers_per_second=tally.answered / tally.seconds if tally.seconds else 0.0,
         latency=latency_of(Latencies.merged(tally.latencies.values())),
-        seen=Seen(
+        seen=EveningSeen(
             good={each.id for each in tickets},
             void={each.id for of in void.values() for each in of},
             forged=sum(not showing.ticket_id for showing in showings),

@@ -87,7 +87,7 @@ class DoorCounts(msgspec.Struct, frozen=True):
     inside: int
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class EveningSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What an evening at the door was, and what is said of it afterwards; tickets by their ids."""
 
     good: AbstractSet[str]
@@ -120,10 +120,10 @@ class Evening(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """From the first code at a door with network to the last answer."""
     answers_per_second: float
     latency: Latency
-    seen: Seen
+    seen: EveningSeen
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class RehearsalOutcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What came of a rehearsal."""
 
     concert_id: str

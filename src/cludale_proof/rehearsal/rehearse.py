@@ -11,7 +11,7 @@ import msgspec
 
 from cludale.web.http1 import Target
 from cludale_proof.rehearsal import checks, door_checks, evening, seat_checks
-from cludale_proof.rehearsal.buyers import LOOK_SECONDS, Orders, Seen
+from cludale_proof.rehearsal.buyers import LOOK_SECONDS, FreeSeatsSeen, Orders
 from cludale_proof.rehearsal.hall import Hall, has_places_aside
 from cludale_proof.rehearsal.latencies import Latencies
 from cludale_proof.rehearsal.load import Load, Tally, at_random
@@ -23,8 +23,8 @@ from cludale_proof.rehearsal.plan import (
     Concert,
     Evening,
     Order,
-    Outcome,
     Plan,
+    RehearsalOutcome,
     Reporter,
     latency_of,
 )
@@ -45,7 +45,7 @@ class _Refused(msgspec.Struct, frozen=True):
     type: str
 
 
-async def rehearse(plan: Plan, report: Reporter) -> Outcome:
+async def rehearse(plan: Plan, report: Reporter) -> RehearsalOutcome:
     """Hold the rehearsal. Raises CannotRehearse where there is nothing to judge."""
     target = _target(plan.url)
     async with Organizer(plan.url, plan.organizer_key, plan.headers, trust=plan.trust) as organizer:
@@ -76,7 +76,7 @@ async def rehearse(plan: Plan, report: Reporter) -> Outcome:
         return _with_evening(outcome, await evening.hold(plan, target, organizer, concert.id, paid, report))
 
 
-def _with_evening(outcome: Outcome, held: Evening) -> Outcome:
+def _with_evening(outcome: RehearsalOutcome, held: Evening) -> RehearsalOutcome:
     return msgspec.structs.replace(outcome, evening=held, checks=[*outcome.checks, *door_checks.of(held)])
 
 
@@ -84,7 +84,7 @@ class _Seats(NamedTuple):
     """The numbered seats of the concert: where they are, what buyers see of them, and who named some."""
 
     hall: Hall
-    seen: Seen
+    seen: FreeSeatsSeen
     named: set[str]
 
     async def sold(self) -> seat_checks.Sold:
@@ -106,7 +106,7 @@ async def _seats(plan: Plan, organizer: Organizer, concert: Concert) -> _Seats |
     if concert.seat_plan is None:
         return None
     said = await organizer.seat_plan(concert.id)
-    seats = _Seats(Hall(said), Seen(organizer, concert.id, plan.section, has_places_aside(said)), set())
+    seats = _Seats(Hall(said), FreeSeatsSeen(organizer, concert.id, plan.section, has_places_aside(said)), set())
     await seats.seen.look()
     return seats
 
@@ -212,7 +212,7 @@ async def _look(plan: Plan, organizer: Organizer, concert_id: str, report: Repor
     return _Found(await organizer.concert(concert_id), orders, events, chain)
 
 
-def _outcome(plan: Plan, tally: Tally, crowd: _Crowd, settled_at: float | None, found: _Found) -> Outcome:
+def _outcome(plan: Plan, tally: Tally, crowd: _Crowd, settled_at: float | None, found: _Found) -> RehearsalOutcome:
     understood = {*_ACCEPTED, _REFUSED, *_TURNED_AWAY}
     errors = {f"status {status}": count for status, count in tally.statuses.items() if status not in understood}
     errors |= dict(sorted(tally.errors.items()))
@@ -223,7 +223,7 @@ def _outcome(plan: Plan, tally: Tally, crowd: _Crowd, settled_at: float | None, 
     for order in found.orders:
         orders[order.status] = orders.get(order.status, 0) + 1
     settled_seconds = None if settled_at is None else settled_at - tally.began
-    return Outcome(
+    return RehearsalOutcome(
         concert_id=found.concert.id,
         with_keys=plan.with_keys,
         buyers=buyers,

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from cludale_proof.rehearsal.load import Tally
-from cludale_proof.rehearsal.plan import Evening, Outcome, Plan
+from cludale_proof.rehearsal.plan import Evening, Plan, RehearsalOutcome
 
 
 class Screen:
@@ -80,7 +80,7 @@ class Screen:
         return task
 
 
-def show(outcome: Outcome, console: Console) -> None:
+def show(outcome: RehearsalOutcome, console: Console) -> None:
     """The summary and the checks, as tables."""
     summary = Table(title="The on-sale", title_justify="left", show_header=False)
     summary.add_column(style="dim")
@@ -116,7 +116,7 @@ def _milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} ms"
 
 
-def _summary(outcome: Outcome) -> list[tuple[str, str]]:
+def _summary(outcome: RehearsalOutcome) -> list[tuple[str, str]]:
     settled = outcome.settled_seconds
     return [
         ("buyers", str(outcome.buyers)),

@@ -36,7 +36,7 @@ QUIET_SECONDS = 60.0
 """How long nothing happens before they are compared in the end: longer than what counts as in flight."""
 
 
-class Outcome(NamedTuple):
+class RunOutcome(NamedTuple):
     """What came of a run. `findings` is empty if nothing was broken."""
 
     seed: int
@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
     virtual_seconds: float
 
 
-def run(seed: int, trace: Trace | None = None, *, themes: Sequence[str] | None = None) -> Outcome:
+def run(seed: int, trace: Trace | None = None, *, themes: Sequence[str] | None = None) -> RunOutcome:
     """The run of this seed, the same each time; with these themes instead of the seed's own, another run."""
     world = World(seed, trace or Trace(), themes)
     with heard(world.trace, world.surprised, EXPECTED), looked_at(world.misplaced):
@@ -66,7 +66,7 @@ class Course:
         self._world = world
         self._ending = Ending(world)
 
-    def run(self) -> Outcome:
+    def run(self) -> RunOutcome:
         """From the beginning to the end, or to the first thing that is broken."""
         world = self._world
         findings: list[str] = []
@@ -78,7 +78,7 @@ class Course:
             findings = [repr(stuck)]
         for finding in findings:
             world.trace.say("end", finding.splitlines()[0])
-        return Outcome(
+        return RunOutcome(
             world.seed,
             findings,
             world.chaos.fired,

@@ -6,7 +6,7 @@ A call is made in the process that is called, and dies with it; whoever called t
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from cludale.kernel.allocation import Allocation
 from cludale.kernel.refusals import Refusal
@@ -19,6 +19,7 @@ from cludale.ports.seats import HoldRequest, Seats, SeatsHeld, SeatsUnreachable
 from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, Owner, inside
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 SEATS = "network between orders and concerts"
@@ -136,82 +137,61 @@ class RemoteSeats:
         inside(target, asyncio.get_running_loop().create_task, serve())
 
 
-class RemoteSales:
-    """Concerts, seen from payments."""
+class _Remote(Generic[P]):
+    """A service that is seen from another one by this port."""
 
-    def __init__(
-        self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Sales]], timeout_seconds: float
-    ) -> None:
+    away: ClassVar[Fault]
+    unreachable: ClassVar[type[Exception]]
+
+    def __init__(self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, P]], timeout_seconds: float) -> None:
         self._chaos = chaos
         self._who = who
         self._find = find
         self._timeout_seconds = timeout_seconds
+
+    async def _ask(self, act: Callable[[P], Awaitable[T]], *about: str) -> T:
+        """What comes of it there. Raises `unreachable` when there is no answer in time."""
+        await self._chaos.lag()
+        if self._chaos.strikes(self.away, self._who, *about):
+            raise self.unreachable("no connection")
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                target, port = self._find()
+                return await call(target, lambda: act(port))
+        except TimeoutError as error:
+            raise self.unreachable("no answer in time") from error
+        except (NobodyThere, StoreUnavailable) as error:
+            raise self.unreachable(repr(error)) from error
+
+
+class RemoteSales(_Remote[Sales]):
+    """Concerts, seen from payments."""
+
+    away, unreachable = Fault.SALES_AWAY, SalesUnreachable
 
     async def outlook(self, allocation: Allocation) -> SaleOutlook:
         """What would come of money for these seats. Raises SalesUnreachable."""
-        await self._chaos.lag()
-        if self._chaos.strikes(Fault.SALES_AWAY, self._who, allocation.reservation_id):
-            raise SalesUnreachable("no connection")
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                target, sales = self._find()
-                return await call(target, lambda: sales.outlook(allocation))
-        except TimeoutError as error:
-            raise SalesUnreachable("no answer in time") from error
-        except (NobodyThere, StoreUnavailable) as error:
-            raise SalesUnreachable(repr(error)) from error
+        return await self._ask(lambda sales: sales.outlook(allocation), allocation.reservation_id)
 
 
-class RemoteClosing:
+class RemoteClosing(_Remote[SaleClosing]):
     """Concerts, seen from orders when a concert is called off."""
 
-    def __init__(
-        self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, SaleClosing]], timeout_seconds: float
-    ) -> None:
-        self._chaos = chaos
-        self._who = who
-        self._find = find
-        self._timeout_seconds = timeout_seconds
+    away, unreachable = Fault.SALES_AWAY, SalesNotClosed
 
     async def close_sales(self, concert_id: str) -> None:
         """From the answer on nobody gets seats of this concert. Raises SalesNotClosed."""
-        await self._chaos.lag()
-        if self._chaos.strikes(Fault.SALES_AWAY, self._who, concert_id):
-            raise SalesNotClosed("no connection")
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                target, closing = self._find()
-                await call(target, lambda: closing.close_sales(concert_id))
-        except TimeoutError as error:
-            raise SalesNotClosed("no answer in time") from error
-        except (NobodyThere, StoreUnavailable) as error:
-            raise SalesNotClosed(repr(error)) from error
+        await self._ask(lambda closing: closing.close_sales(concert_id), concert_id)
 
 
-class RemoteCharges:
+class RemoteCharges(_Remote[Charges]):
     """Payments, seen from orders."""
 
-    def __init__(
-        self, chaos: Chaos, who: str, *, find: Callable[[], tuple[Owner, Charges]], timeout_seconds: float
-    ) -> None:
-        self._chaos = chaos
-        self._who = who
-        self._find = find
-        self._timeout_seconds = timeout_seconds
+    away, unreachable = Fault.CHARGES_AWAY, ChargesUnreachable
 
     async def compare(self, questions: Sequence[ChargeQuestion]) -> Mapping[str, ChargeStanding]:
         """How the money of these orders stands. Raises ChargesUnreachable."""
-        await self._chaos.lag()
-        if self._chaos.strikes(Fault.CHARGES_AWAY, self._who):
-            raise ChargesUnreachable("no connection")
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                target, charges = self._find()
-                return await call(target, lambda: charges.compare(questions))
-        except TimeoutError as error:
-            raise ChargesUnreachable("no answer in time") from error
-        except (NobodyThere, StoreUnavailable) as error:
-            raise ChargesUnreachable(repr(error)) from error
+        return await self._ask(lambda charges: charges.compare(questions))
 
 
 class RemoteDetails(NamedTuple, Generic[T]):

@@ -7,13 +7,13 @@ from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Kind
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS, SECTIONS
 from cludale.services.orders.privacy.service import Privacy
-from cludale.services.orders.reports.reading import Wanted
+from cludale.services.orders.reports.reading import ReportQuery
 from cludale.services.orders.reports.service import Reports
 from cludale.services.orders.store import ORDERS
 from cludale.services.payments.store import PAYMENTS
 from cludale_proof.checker.report_rules import (
     CategoryRow,
-    Kept,
+    KeptDocuments,
     ReportRow,
     TillRow,
     broken_categories,
@@ -51,21 +51,21 @@ async def report_findings(disks: Sequence[Disk], clock: Clock) -> list[str]:
     (orders,) = (disk for disk in disks if ORDERS.kind in disk.tables)
     records = MemoryStore(orders)
     reports = Reports(records, clock=clock, programme=_Programme(disks), privacy=_NobodyReads())
-    sales = await reports.sales(("concert", "day", "section", "channel"), Wanted(), lambda _: True)
+    sales = await reports.sales(("concert", "day", "section", "channel"), ReportQuery(), lambda _: True)
     rows = []
     for row in sales.rows():
         concert, day, section, channel = [each or "" for each in row.by]
         sum = row.sum
         money = (sum.taken, sum.refunded, sum.refunds_open)
         rows.append(ReportRow(concert, day, section, row.currency, sum.tickets, sum.tickets_back, *money, channel))
-    kept = Kept(*[list(_bodies(disks, each.kind)) for each in (CONCERTS, SECTIONS, ORDERS, PAYMENTS)])
-    split = await reports.sales(("concert", "category", "code"), Wanted(), lambda _: True)
+    kept = KeptDocuments(*[list(_bodies(disks, each.kind)) for each in (CONCERTS, SECTIONS, ORDERS, PAYMENTS)])
+    split = await reports.sales(("concert", "category", "code"), ReportQuery(), lambda _: True)
     categories = []
     for row in split.rows():
         concert, category, code = [each or "" for each in row.by]
         tickets = (row.sum.tickets, row.sum.tickets_back)
         categories.append(CategoryRow(concert, category, code, row.currency, *tickets, row.sum.net))
-    found = await reports.tills(Wanted(), lambda _: True)
+    found = await reports.tills(ReportQuery(), lambda _: True)
     tills = [TillRow(row.method.value, row.currency, row.sum.taken, row.sum.given_back) for row in found.rows()]
     return [
         *broken_reports(rows, kept),

@@ -22,7 +22,7 @@ from cludale.services.orders.events import OrderPaid
 from cludale.wiring.offline import new_store
 from cludale.wiring.stores import STORE
 from cludale_operations.cli import app
-from cludale_operations.dead_letters.broker import Place
+from cludale_operations.dead_letters.broker import BrokerSubscription
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +110,7 @@ def test_a_letter_that_is_not_there_is_said_so(served: Served) -> None:
 
 
 def test_all_of_a_topic_are_retried_wherever_they_stand(served: Served, namespace: Namespace) -> None:
-    namespace.gave_up(Place("order-events", "audit"), PAID, id="event-1", type="OrderPaid")
+    namespace.gave_up(BrokerSubscription("order-events", "audit"), PAID, id="event-1", type="OrderPaid")
     retried = told("retry", "--all", "--topic", "order-events")
     assert [(each["where"], each["answer"]) for each in retried] == [("service", "SUCCESS"), ("broker", "SENT")]
     assert {each["topic"] for each in told("list")} == {"?"}

@@ -14,7 +14,7 @@ from tests.served import KEY, Served, serve
 from typer.testing import CliRunner
 
 from cludale_operations.cli import app
-from cludale_operations.dead_letters.broker import Place
+from cludale_operations.dead_letters.broker import BrokerSubscription
 
 pytestmark = pytest.mark.slow
 
@@ -37,10 +37,10 @@ def named(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def given_up(namespace: Namespace) -> None:
     """An event of yesterday's for audit, and two of tomorrow's for orders."""
-    namespace.gave_up(Place("order-events", "audit"), PAID, id="event-1", type="OrderPaid", days_old=1)
+    namespace.gave_up(BrokerSubscription("order-events", "audit"), PAID, id="event-1", type="OrderPaid", days_old=1)
     for number in (2, 3):
         namespace.gave_up(
-            Place("payment-events", "orders"),
+            BrokerSubscription("payment-events", "orders"),
             b'{"id": "event-%d", "type": "PaymentCompleted"}' % number,
             id=f"event-{number}",
             type="PaymentCompleted",
@@ -122,14 +122,14 @@ def test_no_more_are_retried_than_the_limit_says_and_the_rest_stays(namespace: N
 
 def test_how_far_a_long_retry_is_is_told(namespace: Namespace) -> None:
     for number in range(4, 124):
-        namespace.gave_up(Place("payment-events", "orders"), PAID, id=f"event-{number}", type="OrderPaid")
+        namespace.gave_up(BrokerSubscription("payment-events", "orders"), PAID, id=f"event-{number}", type="OrderPaid")
     result = CliRunner().invoke(app, ["deadletters", "retry", "--all", "--service", "orders", "--json"])
     assert result.exit_code == 0
     assert result.stderr.splitlines() == ["50 of 122 …", "100 of 122 …"]
 
 
 def test_what_somebody_else_has_in_hand_waits_and_the_exit_status_says_so(namespace: Namespace) -> None:
-    place = Place("order-events", "audit")
+    place = BrokerSubscription("order-events", "audit")
     namespace.dead[place][1].locked_until = namespace.now + LOCK
     (held,) = told("retry", "order-events/audit/1", status=1)
     assert (held["answer"], held["state"]) == ("HELD", "Waiting")

@@ -27,7 +27,7 @@ from azure.servicebus.exceptions import (
 )
 from tests.fakes import NOON
 
-from cludale_operations.dead_letters.broker import Place, places
+from cludale_operations.dead_letters.broker import BrokerSubscription, places
 
 LOCK = timedelta(minutes=1)
 """As the subscriptions say (infra/modules/serviceBus.bicep)."""
@@ -55,7 +55,7 @@ class Namespace:
 
     def __init__(self, services: list[str]) -> None:
         self.now = NOON
-        self.dead: dict[Place, dict[int, Standing]] = {place: {} for place in places(services)}
+        self.dead: dict[BrokerSubscription, dict[int, Standing]] = {place: {} for place in places(services)}
         self.sent: dict[str, list[ServiceBusReceivedMessage]] = defaultdict(list)
         self.denied: set[str] = set()
         self.away: set[str] = set()
@@ -65,7 +65,7 @@ class Namespace:
 
     def gave_up(
         self,
-        place: Place,
+        place: BrokerSubscription,
         body: bytes,
         *,
         id: str,
@@ -142,7 +142,7 @@ class Client(_Closing):
     ) -> "Receiver":
         """Of a dead-letter queue; of nothing else."""
         assert sub_queue is ServiceBusSubQueue.DEAD_LETTER
-        return Receiver(self._namespace, Place(topic_name, subscription_name))
+        return Receiver(self._namespace, BrokerSubscription(topic_name, subscription_name))
 
     def get_topic_sender(self, topic_name: str) -> "Sender":
         """Of any topic; what is not there shows when something is sent."""
@@ -152,7 +152,7 @@ class Client(_Closing):
 class Receiver(_Closing):
     """In the place of `ServiceBusReceiver`, in the mode peek-lock."""
 
-    def __init__(self, namespace: Namespace, place: Place) -> None:
+    def __init__(self, namespace: Namespace, place: BrokerSubscription) -> None:
         self._namespace = namespace
         self._place = place
         self._in_hand: dict[int, tuple[int, int]] = {}

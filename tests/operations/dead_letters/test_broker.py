@@ -3,7 +3,7 @@
 from tools.infra import catalogue
 
 from cludale.services import NAMES
-from cludale_operations.dead_letters.broker import Place, place_of, places
+from cludale_operations.dead_letters.broker import BrokerSubscription, place_of, places
 
 
 def test_there_is_a_place_for_each_subscription_that_the_templates_make() -> None:
@@ -14,11 +14,11 @@ def test_there_is_a_place_for_each_subscription_that_the_templates_make() -> Non
 
 def test_those_of_one_service_are_its_own() -> None:
     assert {each.service for each in places(["audit"])} == {"audit"}
-    assert Place("audit-dead-letters", "audit") in places(["audit"])
+    assert BrokerSubscription("audit-dead-letters", "audit") in places(["audit"])
 
 
 def test_an_id_says_where_a_letter_stands() -> None:
-    place = Place("payment-events", "orders")
+    place = BrokerSubscription("payment-events", "orders")
     assert place_of(place.id_of(17)) == (place, 17)
 
 

@@ -21,11 +21,11 @@ from tests.operations.dead_letters.service_bus import (
     properties_of,
 )
 
-from cludale_operations.dead_letters.broker import BrokerRefused, Outcome, Place, Sent
+from cludale_operations.dead_letters.broker import BrokerRefused, BrokerSubscription, LetterOutcome, Sent
 from cludale_operations.dead_letters.service_bus import AT_ONCE, MOST_IN_HAND, PAGE, ServiceBusDeadLetters
 
-ORDERS = Place("payment-events", "orders")
-AUDIT = Place("payment-events", "audit")
+ORDERS = BrokerSubscription("payment-events", "orders")
+AUDIT = BrokerSubscription("payment-events", "audit")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def event(number: int) -> bytes:
     return f'{{"specversion":"1.0","id":"event-{number}","type":"PaymentCompleted","source":"payments"}}'.encode()
 
 
-def give_up(namespace: Namespace, place: Place = ORDERS, *, count: int = 1, first: int = 1) -> list[int]:
+def give_up(namespace: Namespace, place: BrokerSubscription = ORDERS, *, count: int = 1, first: int = 1) -> list[int]:
     return [
         namespace.gave_up(place, event(number), id=f"event-{number}", type="PaymentCompleted")
         for number in range(first, first + count)
@@ -53,7 +53,7 @@ def ids(namespace: Namespace, topic: str = "orders-dead-letters") -> list[str]:
     return [str(each.message_id) for each in namespace.sent[topic]]
 
 
-def outcomes(sent: Iterator[Sent]) -> list[tuple[int, Outcome]]:
+def outcomes(sent: Iterator[Sent]) -> list[tuple[int, LetterOutcome]]:
     return [(each.sequence, each.outcome) for each in sent]
 
 
@@ -113,7 +113,7 @@ def test_looking_changes_nothing(namespace: Namespace) -> None:
 
 def test_a_letter_goes_to_its_service_alone_byte_for_byte_under_its_own_id(namespace: Namespace) -> None:
     (number,) = give_up(namespace)
-    assert outcomes(letters(namespace).send_again(ORDERS, [number])) == [(number, Outcome.SENT)]
+    assert outcomes(letters(namespace).send_again(ORDERS, [number])) == [(number, LetterOutcome.SENT)]
     assert set(namespace.sent) == {"orders-dead-letters"}
     (sent,) = namespace.sent["orders-dead-letters"]
     assert b"".join(sent.body) == event(1)
@@ -125,23 +125,23 @@ def test_a_letter_goes_to_its_service_alone_byte_for_byte_under_its_own_id(names
 
 
 def test_a_dead_letter_s_own_dead_letter_goes_to_the_same_topic(namespace: Namespace) -> None:
-    own = Place("audit-dead-letters", "audit")
+    own = BrokerSubscription("audit-dead-letters", "audit")
     (number,) = give_up(namespace, own)
-    assert outcomes(letters(namespace).send_again(own, [number])) == [(number, Outcome.SENT)]
+    assert outcomes(letters(namespace).send_again(own, [number])) == [(number, LetterOutcome.SENT)]
     assert ids(namespace, "audit-dead-letters") == ["event-1"]
 
 
 def test_one_of_many_is_sent_and_the_others_are_there_at_once_for_somebody_else(namespace: Namespace) -> None:
     numbers = give_up(namespace, count=3 * AT_ONCE)
     wanted = numbers[2 * AT_ONCE + 5]
-    assert outcomes(letters(namespace).send_again(ORDERS, [wanted])) == [(wanted, Outcome.SENT)]
+    assert outcomes(letters(namespace).send_again(ORDERS, [wanted])) == [(wanted, LetterOutcome.SENT)]
     assert list(namespace.dead[ORDERS]) == [each for each in numbers if each != wanted]
     assert all(each.locked_until <= namespace.now for each in namespace.dead[ORDERS].values())
 
 
 def test_the_same_event_of_another_service_stays_where_it_is(namespace: Namespace) -> None:
     (mine,), (other,) = give_up(namespace, ORDERS), give_up(namespace, AUDIT)
-    assert outcomes(letters(namespace).send_again(ORDERS, [mine])) == [(mine, Outcome.SENT)]
+    assert outcomes(letters(namespace).send_again(ORDERS, [mine])) == [(mine, LetterOutcome.SENT)]
     assert list(namespace.dead[AUDIT]) == [other]
     assert "audit-dead-letters" not in namespace.sent
 
@@ -151,15 +151,15 @@ def test_what_somebody_else_has_in_hand_is_held_and_left_alone(namespace: Namesp
     with Receiver(namespace, ORDERS) as other:
         other.receive_messages(max_message_count=1)
         assert outcomes(letters(namespace).send_again(ORDERS, [first, second])) == [
-            (second, Outcome.SENT),
-            (first, Outcome.HELD),
+            (second, LetterOutcome.SENT),
+            (first, LetterOutcome.HELD),
         ]
     assert ids(namespace) == ["event-2"]
 
 
 def test_one_behind_too_many_others_is_held_and_the_others_are_given_back(namespace: Namespace) -> None:
     numbers = give_up(namespace, count=MOST_IN_HAND + AT_ONCE)
-    assert outcomes(letters(namespace).send_again(ORDERS, [numbers[-1]])) == [(numbers[-1], Outcome.HELD)]
+    assert outcomes(letters(namespace).send_again(ORDERS, [numbers[-1]])) == [(numbers[-1], LetterOutcome.HELD)]
     assert all(each.locked_until <= namespace.now for each in namespace.dead[ORDERS].values())
     assert not namespace.sent
 
@@ -172,7 +172,7 @@ def test_a_letter_whose_lock_ended_before_it_was_removed_is_sent_and_said_to_sta
             namespace.now += LOCK
 
     namespace.watch = be_slow
-    assert outcomes(letters(namespace).send_again(ORDERS, [number])) == [(number, Outcome.SENT_AND_KEPT)]
+    assert outcomes(letters(namespace).send_again(ORDERS, [number])) == [(number, LetterOutcome.SENT_AND_KEPT)]
     assert list(namespace.dead[ORDERS]) == [number]
 
 
@@ -182,7 +182,9 @@ def test_what_the_broker_does_not_take_is_not_removed(namespace: Namespace) -> N
     with pytest.raises(BrokerRefused, match=r"^payment-events/orders: Failed to open a connection\.$"):
         outcomes(letters(namespace).send_again(ORDERS, [number]))
     namespace.away = set()
-    assert outcomes(letters(namespace).send_again(ORDERS, [number])) == [(number, Outcome.SENT)], "given back at once"
+    assert outcomes(letters(namespace).send_again(ORDERS, [number])) == [(number, LetterOutcome.SENT)], (
+        "given back at once"
+    )
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
@@ -212,7 +214,7 @@ def test_whoever_is_killed_at_any_step_loses_nothing_and_the_next_one_ends_it(
     assert standing | set(ids(namespace)) == {"event-1", "event-2", "event-3"}, "nothing is lost"
     namespace.now += LOCK
     left = [each.sequence for each in letters(namespace).standing(ORDERS)]
-    assert outcomes(letters(namespace).send_again(ORDERS, left)) == [(number, Outcome.SENT) for number in left]
+    assert outcomes(letters(namespace).send_again(ORDERS, left)) == [(number, LetterOutcome.SENT) for number in left]
     assert not namespace.dead[ORDERS]
     assert set(ids(namespace)) == {"event-1", "event-2", "event-3"}
     assert len(ids(namespace)) <= 4, "at most the one that was in hand is sent twice"
@@ -230,7 +232,7 @@ def test_who_may_not_is_told_which_role_is_wanted(namespace: Namespace) -> None:
 
 def test_a_namespace_without_the_subscription_is_said_to_be_none(namespace: Namespace) -> None:
     with pytest.raises(BrokerRefused, match="order-events/payments: there is no such subscription"):
-        list(letters(namespace).standing(Place("order-events", "payments")))
+        list(letters(namespace).standing(BrokerSubscription("order-events", "payments")))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from tests.operations.gateway.backends import Backend, Received, Talk, answer, b
 from tests.operations.gateway.conftest import Running, Start, to
 from tests.patience import until
 
+from cludale.services import NAMES
 from cludale_operations.gateway.routes import BackendRoute, ServiceRoutes
 
 
@@ -112,7 +113,7 @@ async def test_where_all_are_in_trouble_they_tell_buyers_themselves(start: Start
     async def says_why(_: Received, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(status="503 No", body=b"the store is away"))
 
-    others = ("concerts", "payments", "notifications", "tickets", "audit")
+    others = set(NAMES) - {"orders"}
     async with backend(says_why) as one, backend() as fine:
         routes = {"orders": to(one)} | {name: to(fine) for name in others}
         async with start(**routes) as gateway:

@@ -10,6 +10,8 @@ from tests.operations.telemetry.receiver import Receiver, Span
 from tests.patience import until
 from tests.served import Served, serve
 
+from cludale.services import NAMES
+
 pytestmark = pytest.mark.slow
 
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
@@ -50,7 +52,7 @@ def test_an_order_is_one_trace_through_all_services(watched: Served, receiver: R
     trace_id, traceparent = caller()
     wait_for(receiver, buy(watched, traceparent=traceparent))
     # tickets hears of it at its own pace, and a span that ends after its children may come after them
-    everybody = {"orders", "concerts", "payments", "notifications", "tickets", "audit"}
+    everybody = set(NAMES)
     receiver.until(lambda r: everybody <= {span.service for span in r.trace(trace_id)})
     receiver.until(lambda r: orphans(r.trace(trace_id)) == ["POST /orders"])
     trace = receiver.trace(trace_id)

@@ -11,7 +11,7 @@ from cludale.pages.console.figures import STEPS, Merged, overview
 from cludale.pages.console.rehearsals import Asked, Report, State, read
 from cludale.pages.console.sparks import HEIGHT, WIDTH, share, spark
 from cludale.pages.console.timeline import timeline
-from cludale.pages.console.views import SERVICES, Entry, Figures, Letter, Point, Sale, Section, Series, ordered
+from cludale.pages.console.views import SERVICES, Figures, Letter, LogEntry, Point, Sale, Section, Series, ordered
 from cludale.services import NAMES
 from cludale.web.limits import RequestLimit
 
@@ -111,9 +111,9 @@ def test_a_spark_stays_within_its_picture() -> None:
     assert (share(1, 0), share(5, 4), share(1, 3)) == (0, 100, 33)
 
 
-def entry(number: int, service: str, cause: int | None, seconds: float) -> Entry:
+def entry(number: int, service: str, cause: int | None, seconds: float) -> LogEntry:
     at = NOW + timedelta(seconds=seconds)
-    return Entry(
+    return LogEntry(
         sequence=number,
         event_id=f"e{number}",
         event_type="OrderPlaced",

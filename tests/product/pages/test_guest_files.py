@@ -2,7 +2,7 @@
 
 from cludale.pages.guest_files import has_seats, with_ids
 from cludale.pages.numbered import Numbered
-from cludale.pages.seat_names import Fault
+from cludale.pages.seat_names import SeatNameFault
 from cludale.pages.shop.halls import Row, Seat
 
 ROWS = [Row("A", [Seat(at, f"id;{at}" if at == 4 else f"id-{at}", "A", str(at + 1), "", at == 5) for at in range(6)])]
@@ -24,9 +24,13 @@ def test_names_become_ids_and_all_else_stays_in_its_line() -> None:
 def test_what_names_no_seats_is_told_by_its_line() -> None:
     file = with_ids("name,section,seats\nAnn,stalls,A 9\nBo,floor,A 1\nCy,,B 1\n", HALL)
     found = [(line, why.fault, why.place) for line, why in file.faults]
-    assert found == [(2, Fault.NO_SEAT, "A 9"), (3, Fault.NO_NUMBERS, ""), (4, Fault.NO_ROW, "B 1")]
+    assert found == [
+        (2, SeatNameFault.NO_SEAT, "A 9"),
+        (3, SeatNameFault.NO_NUMBERS, ""),
+        (4, SeatNameFault.NO_ROW, "B 1"),
+    ]
     ((line, why),) = with_ids("name,seats\nAnn,A 1\n", None).faults
-    assert (line, why.fault) == (2, Fault.NO_NUMBERS)
+    assert (line, why.fault) == (2, SeatNameFault.NO_NUMBERS)
 
 
 def test_what_is_no_table_and_what_names_no_seats_stays_as_it_is() -> None:

@@ -116,7 +116,7 @@ import msgspec
 from cludale.kernel.principals import Scope
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Reply, Request, route
+from cludale.web.routing import Reply, Request, route
 from cludale.services.waitlist.service import Waitlist
 from cludale.services.waitlist.store import Move
 
@@ -144,7 +144,6 @@ class WaitlistApi:
     @route(
         "GET",
         "/waitlist",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="List seats that came back",
         replies={200: Reply(Moves)},

@@ -8,7 +8,8 @@ from tests.product.wiring.platforms import BEHIND_A_SIDECAR, ELSEWHERE, running,
 from cludale.services import NAMES
 from cludale.wiring.needs import MissingSetting
 from cludale.wiring.platform import Platform
-from cludale.wiring.settings import PaymentProvider, UnusableSetting
+from cludale.wiring.settings import PaymentProvider
+from cludale.wiring.variables import UnusableSetting
 
 
 @pytest.mark.parametrize(

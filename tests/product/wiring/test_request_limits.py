@@ -7,7 +7,7 @@ from tests.product.wiring.organizers import FIRST_KEY, bearer, office
 from tests.product.wiring.platforms import settings
 
 from cludale.wiring.networks import inside, request_limits
-from cludale.wiring.settings import UnusableSetting
+from cludale.wiring.variables import UnusableSetting
 
 BEHIND = {"trusted_proxies": "127.0.0.0/8"}
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cludale.wiring.settings import LogLevel, Settings, SmtpEncryption, UnusableSetting
+from cludale.wiring.settings import LogLevel, Settings, SmtpEncryption
+from cludale.wiring.variables import UnusableSetting
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from cludale_proof.checker.report_rules import (
     CategoryRow,
-    Kept,
+    KeptDocuments,
     ReportRow,
     TillRow,
     broken_categories,
@@ -19,7 +19,7 @@ EUR = {"currency": "EUR"}
 RIGHT = ReportRow("c", "2027-01-02", "s", "EUR", 3, 1, 9_000, 3_000, 0)
 
 
-def kept() -> Kept:
+def kept() -> KeptDocuments:
     part = PART | {"amount": {"amount": 3_000, **EUR}, "left": {"amount": 6_000, **EUR}}
     payment = {"orderId": "o", "concertId": "c", "section": "s", "amount": {"amount": 9_000, **EUR}}
     documents = (
@@ -31,7 +31,7 @@ def kept() -> Kept:
             payment | {"orderId": "p", "status": "Refunded"},
         ],
     )
-    return Kept(*[[json.dumps(each).encode() for each in many] for many in documents])
+    return KeptDocuments(*[[json.dumps(each).encode() for each in many] for many in documents])
 
 
 def test_a_report_that_is_right_breaks_no_rule() -> None:

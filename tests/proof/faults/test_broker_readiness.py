@@ -16,13 +16,13 @@ from tests.proof.faults.test_readiness import FEW_SECONDS
 from tests.proof.faults.victims import HASTE
 from tests.served import trusting
 
+from cludale.services import NAMES
 from cludale_operations.local.daprd import Broker
 from cludale_operations.local.find import find
 from cludale_operations.local.jetstream import STREAM, jetstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
-SERVICES = ("audit", "concerts", "notifications", "orders", "payments")
 LOUD = {**HASTE, "CLUDALE_LOG_LEVEL": "warning"}
 
 
@@ -34,9 +34,7 @@ def said(platform: Apart, service: str) -> tuple[int, str]:
 
 
 def all_say(platform: Apart, judge: Callable[[int, str], bool], *, seconds: float = 2 * FEW_SECONDS) -> bool:
-    return eventually(
-        lambda: all(judge(*said(platform, each)) for each in SERVICES), seconds=seconds, every_seconds=0.2
-    )
+    return eventually(lambda: all(judge(*said(platform, each)) for each in NAMES), seconds=seconds, every_seconds=0.2)
 
 
 def ready(platform: Apart, *, seconds: float = 2 * FEW_SECONDS) -> bool:
@@ -105,7 +103,7 @@ def test_a_broker_that_blocks_publishers_is_said_by_all_without_a_buyer(on_rabbi
         control(on_rabbitmq, "set_vm_memory_high_watermark", "absolute", "1GB")
     assert ready(on_rabbitmq)
     assert eventually(lambda: paid(on_rabbitmq, placed.json()), seconds=30)
-    for service in SERVICES:
+    for service in NAMES:
         assert changes(on_rabbitmq, service)[-2:] == [True, False]
 
 
@@ -140,7 +138,7 @@ def test_one_event_that_nobody_can_read_makes_nobody_unready(on_nats: Apart) -> 
     assert ready(on_nats)
     sidecar = on_nats.part("orders-1-sidecar")
     broken = {"specversion": "1.0", "id": "broken-1", "type": "OrderPaid", "source": "orders", "data": {}}
-    before = {service: changes(on_nats, service) for service in SERVICES}
+    before = {service: changes(on_nats, service) for service in NAMES}
     published = httpx.post(
         f"{sidecar['url']}/v1.0/publish/events/order-events?metadata.rawPayload=true",
         json=broken,
@@ -151,7 +149,7 @@ def test_one_event_that_nobody_can_read_makes_nobody_unready(on_nats: Apart) -> 
     assert published.status_code == 204
     assert eventually(lambda: bool(letters(on_nats, "payments")), seconds=30)
     assert ready(on_nats, seconds=0)
-    assert {service: changes(on_nats, service) for service in SERVICES} == before
+    assert {service: changes(on_nats, service) for service in NAMES} == before
 
 
 def letters(platform: Apart, service: str) -> list[dict[str, Any]]:
@@ -163,7 +161,7 @@ def letters(platform: Apart, service: str) -> list[dict[str, Any]]:
 def test_a_part_that_hangs_is_said_by_those_who_need_it(on_nats: Apart, name: str) -> None:
     assert ready(on_nats)
     part = on_nats.part(name)
-    needing = ("orders",) if "sidecar" in name else SERVICES
+    needing = ("orders",) if "sidecar" in name else NAMES
     hung = processes(part["pid"])
     for pid in hung:
         os.kill(pid, signal.SIGSTOP)

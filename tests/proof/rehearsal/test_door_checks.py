@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from cludale_proof.rehearsal import door_checks
-from cludale_proof.rehearsal.plan import DoorCounts, Evening, Latency, Seen
+from cludale_proof.rehearsal.plan import DoorCounts, Evening, EveningSeen, Latency
 
-RIGHT = Seen(
+RIGHT = EveningSeen(
     good={"a", "b", "c"},
     void={"v"},
     forged=1,
@@ -22,7 +22,7 @@ RIGHT = Seen(
 SAID = {"valid": 4, "used": 1, "revoked": 1, "forged": 1}
 
 
-def broken(seen: Seen, said: dict[str, int] = SAID, errors: dict[str, int] | None = None) -> list[str]:
+def broken(seen: EveningSeen, said: dict[str, int] = SAID, errors: dict[str, int] | None = None) -> list[str]:
     evening = Evening(
         showings=7,
         said=said,

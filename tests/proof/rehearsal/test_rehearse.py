@@ -7,17 +7,17 @@ import msgspec
 import pytest
 from tests.proof.rehearsal.double import KEY, Double, running
 
-from cludale_proof.rehearsal.plan import CannotRehearse, Outcome, Plan, Silent
+from cludale_proof.rehearsal.plan import CannotRehearse, Plan, RehearsalOutcome, Silent
 from cludale_proof.rehearsal.rehearse import rehearse
 
 
-async def rehearsed(double: Double, **changes: Any) -> Outcome:
+async def rehearsed(double: Double, **changes: Any) -> RehearsalOutcome:
     async with running(double) as url:
         plan = Plan(url=url, organizer_key=KEY, seats=50, buyers=120, connections=8, settle_seconds=0.3)
         return await rehearse(msgspec.structs.replace(plan, **changes), Silent())
 
 
-def broken(outcome: Outcome) -> set[str]:
+def broken(outcome: RehearsalOutcome) -> set[str]:
     return {check.name for check in outcome.checks if not check.ok}
 
 

@@ -141,7 +141,7 @@ def outgoing(document: Mapping[str, Any]) -> list[Outgoing]:
     ]
 
 
-class Known(NamedTuple):
+class KnownDocument(NamedTuple):
     """What is known of a record's document: enough to write over it."""
 
     version: int
@@ -150,6 +150,6 @@ class Known(NamedTuple):
     tx: str
 
 
-def known(document: Mapping[str, Any]) -> Known:
+def known(document: Mapping[str, Any]) -> KnownDocument:
     """What a record's document says of itself."""
-    return Known(document["version"], document["_etag"], document["came"], document["tx"])
+    return KnownDocument(document["version"], document["_etag"], document["came"], document["tx"])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cludale.adapters.cosmos import documents
-from cludale.adapters.cosmos.documents import Document, Known
+from cludale.adapters.cosmos.documents import Document, KnownDocument
 from cludale.adapters.cosmos.layout import BATCH_BYTES, BATCH_OPERATIONS, COMMIT_OPERATIONS
 from cludale.adapters.cosmos.stamps import Stamps, as_text, from_text
 from cludale.kernel.events import Envelope
@@ -132,7 +132,7 @@ class Batch:
         """Which commit first touches this document."""
         return self._owners[id]
 
-    def write(self, known: Mapping[str, Known], stamps: Stamps, owner: str) -> "Writing":
+    def write(self, known: Mapping[str, KnownDocument], stamps: Stamps, owner: str) -> "Writing":
         """The operations, over records that are `known` at the versions of `bases`."""
         for id, version in self.bases.items():
             if version:

@@ -16,7 +16,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 
 from cludale.adapters.cosmos import documents
 from cludale.adapters.cosmos.account import Account, AccountLimits, Refused
-from cludale.adapters.cosmos.documents import Document, Known
+from cludale.adapters.cosmos.documents import Document, KnownDocument
 from cludale.adapters.cosmos.layout import BATCH_OPERATIONS, Container
 from cludale.adapters.cosmos.leases import LEASE_SECONDS, Leases
 from cludale.adapters.cosmos.outbox import OutboxItems
@@ -98,7 +98,7 @@ class CosmosStore:
         self._leases = Leases(self._account, self._replica, lease_seconds=lease_seconds, pulse=self.pulse)
         self._has_outbox = has_outbox
         self._outbox = OutboxItems(self._account)
-        self._known: Recent[tuple[str, str], Known] = Recent(KNOWN_LIMIT)
+        self._known: Recent[tuple[str, str], KnownDocument] = Recent(KNOWN_LIMIT)
         self._commits: BatchingQueue[str, Prepared, Outcome | StoreUnavailable] = BatchingQueue(
             self._write_all, of="commits", batch_limit=10 * BATCH_OPERATIONS, waiting_limit=QUEUE_LIMIT
         )
@@ -170,7 +170,7 @@ class CosmosStore:
     def _learn(self, partition: str, document: Mapping[str, Any]) -> None:
         self._remember((partition, document["id"]), documents.known(document))
 
-    def _remember(self, place: tuple[str, str], known: Known) -> None:
+    def _remember(self, place: tuple[str, str], known: KnownDocument) -> None:
         """Keep what is known of a record, unless something newer is."""
         before = self._known.get(place)
         if before is not None and before.version > known.version:
@@ -246,10 +246,10 @@ class CosmosStore:
         writing = batch.write(known, self._stamps, self._replica)
         return await self._send(writing)
 
-    async def _bases(self, batch: Batch) -> dict[str, Known]:
+    async def _bases(self, batch: Batch) -> dict[str, KnownDocument]:
         """What is known of the records that the batch writes over; what isn't known well enough is read."""
         partition = batch.partition
-        known: dict[str, Known] = {}
+        known: dict[str, KnownDocument] = {}
         unknown: list[str] = []
         for id, version in batch.bases.items():
             held = self._known.get((partition, id))

@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial
 from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.bills import Bill
-from cludale.kernel.buyers import Known
+from cludale.kernel.buyers import KnownBy
 from cludale.kernel.ids import same_as
 from cludale.kernel.money import Money
 from cludale.kernel.principals import DEFAULT_ORGANIZER
@@ -329,14 +329,14 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "invalid": lambda _, p: Invalid(*((each["field"], each["message"]) for each in p["errors"])),
     "over-the-limit": lambda w, p: OverTheLimit(w.concert_id, wanted=w.quantity, limit=p["limit"]),
     "buyer-limit-reached": lambda w, p: BuyerLimitReached(
-        w.concert_id, limit=p["limit"], has=p["has"], wanted=p["wanted"], known=Known(p["knownBy"])
+        w.concert_id, limit=p["limit"], has=p["has"], wanted=p["wanted"], known=KnownBy(p["knownBy"])
     ),
-    "too-many-holds": lambda _, p: TooManyHolds(limit=p["limit"], has=p["has"], known=Known(p["knownBy"])),
+    "too-many-holds": lambda _, p: TooManyHolds(limit=p["limit"], has=p["has"], known=KnownBy(p["knownBy"])),
     "holds-lapsed": lambda _, p: HoldsLapsed(
         lapses=p["lapses"],
         until=msgspec.convert(p["waitUntil"], datetime),
         seconds=p["retryAfter"],
-        known=Known(p["knownBy"]),
+        known=KnownBy(p["knownBy"]),
     ),
     "other-organizer": lambda w, _: OtherOrganizer(w.concert_id),
     "hold-ended": lambda _, p: HoldEnded(p["reservationId"]),

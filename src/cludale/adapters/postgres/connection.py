@@ -145,7 +145,7 @@ async def connect(url: str, limits: SessionLimits, *, name: str, settings: dict[
     return connection
 
 
-class Line:
+class ReadingConnection:
     """One connection, for reading one thing at a time, made anew when it breaks.
 
     For `patience_seconds` a read waits for a server that has gone; once it has been away for so long, reads try once.

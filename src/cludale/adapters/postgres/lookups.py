@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from cludale.adapters.postgres.connection import Line
+from cludale.adapters.postgres.connection import ReadingConnection
 from cludale.adapters.postgres.queries import stored
 from cludale.adapters.postgres.schema import Table
 from cludale.adapters.postgres.values import encoded_text
@@ -18,8 +18,8 @@ WAITING_LIMIT = 100_000
 class Lookups:
     """`get` over a few lines. A query begins after the call, so it sees all that was committed before."""
 
-    def __init__(self, lines: Sequence[Line], tables: Mapping[Kind, Table]) -> None:
-        self._lines: asyncio.Queue[Line] = asyncio.Queue()
+    def __init__(self, lines: Sequence[ReadingConnection], tables: Mapping[Kind, Table]) -> None:
+        self._lines: asyncio.Queue[ReadingConnection] = asyncio.Queue()
         for line in lines:
             self._lines.put_nowait(line)
         self._tables = tables

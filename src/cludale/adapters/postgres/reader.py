@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Self
 
 from cludale.adapters.postgres import queries
-from cludale.adapters.postgres.connection import Connection, Line, SessionLimits, connect
+from cludale.adapters.postgres.connection import Connection, ReadingConnection, SessionLimits, connect
 from cludale.adapters.postgres.schema import Table, checked_schema
 from cludale.adapters.postgres.values import encoded_text
 from cludale.ports.records import Key, Kind, Page, Query, SchemaRefused, Stored
@@ -24,7 +24,7 @@ _STORES: Final = (
 class PostgresReader:
     """Records, for reading only. A kind that no schema has is empty; one that several have is refused."""
 
-    def __init__(self, line: Line, tables: Mapping[Kind, Table]) -> None:
+    def __init__(self, line: ReadingConnection, tables: Mapping[Kind, Table]) -> None:
         self._line = line
         self._tables = tables
 
@@ -35,7 +35,7 @@ class PostgresReader:
         async def connected() -> Connection:
             return await connect(url, _LIMITS, name="cludale tool", settings=_READ_ONLY)
 
-        line = Line(connected)
+        line = ReadingConnection(connected)
         try:
             found = await line.read(lambda connection: connection.fetch(_STORES))
             return cls(line, _tables([(row["schemaname"], row["tablename"]) for row in found], kinds))

@@ -21,7 +21,7 @@ TAKE_LIMIT = 2_000
 """How many events are taken over in one step."""
 
 
-class Place(NamedTuple):
+class ReplicaPlace(NamedTuple):
     """Who we are in the store."""
 
     owner: int
@@ -53,16 +53,16 @@ class Register:
         self._strike_off = f"SELECT {schema}.strike_off($1)"
         self._block = f"SELECT nextval('{schema}.position_block')"
 
-    async def enter(self, connection: Connection) -> Place:
+    async def enter(self, connection: Connection) -> ReplicaPlace:
         """Take a new place."""
-        return Place(*await connection.fetchrow(self._enter, LEASE_SECONDS))
+        return ReplicaPlace(*await connection.fetchrow(self._enter, LEASE_SECONDS))
 
-    async def enter_again(self, connection: Connection, place: Place) -> Place | None:
+    async def enter_again(self, connection: Connection, place: ReplicaPlace) -> ReplicaPlace | None:
         """Take this place anew; None if it was given up meanwhile."""
         row = await connection.fetchrow(self._again, place.owner, LEASE_SECONDS)
-        return None if row is None else Place(*row)
+        return None if row is None else ReplicaPlace(*row)
 
-    async def leave(self, connection: Connection, place: Place) -> None:
+    async def leave(self, connection: Connection, place: ReplicaPlace) -> None:
         """Let others have what is left at once."""
         await connection.execute(self._leave, place.owner, place.epoch)
 
@@ -71,7 +71,7 @@ class Register:
         return {row["id"]: row["left"] for row in await connection.fetch(self._gone)}
 
     async def take_over(
-        self, connection: Connection, place: Place, gone: list[int], base: int | None
+        self, connection: Connection, place: ReplicaPlace, gone: list[int], base: int | None
     ) -> list[Outgoing]:
         """Events of these replicas that are ours now, in order; under new positions after `base`, if there is one."""
         rows = await connection.fetch(self._take_over, place.owner, place.epoch, gone, base, TAKE_LIMIT)

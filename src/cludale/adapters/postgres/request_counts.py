@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import asyncpg
 
-from cludale.adapters.postgres.connection import Connection, Line, SessionLimits, connect
+from cludale.adapters.postgres.connection import Connection, ReadingConnection, SessionLimits, connect
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.request_counts import CountKey, Total, Totals
 
@@ -62,7 +62,7 @@ class PostgresCounts:
         """Connects when it is first used."""
         self._url = url
         self._limits = limits
-        self._line = Line(self._connect, patience_seconds=0.2)
+        self._line = ReadingConnection(self._connect, patience_seconds=0.2)
 
     async def _connect(self) -> Connection:
         connection = await connect(self._url, self._limits, name="cludale request limits")

@@ -11,7 +11,15 @@ from contextlib import suppress
 from typing import Final, Self
 
 from cludale.adapters.postgres import queries
-from cludale.adapters.postgres.connection import Connection, Line, NoAddress, SessionLimits, connect, described, plainly
+from cludale.adapters.postgres.connection import (
+    Connection,
+    NoAddress,
+    ReadingConnection,
+    SessionLimits,
+    connect,
+    described,
+    plainly,
+)
 from cludale.adapters.postgres.lookups import Lookups
 from cludale.adapters.postgres.migrations import migrate
 from cludale.adapters.postgres.replica import RENEW_SECONDS, STRUCK_OFF_SECONDS
@@ -82,11 +90,11 @@ class PostgresStore:
             settled_late=self._group.listeners.tell,
         )
         self._lines = [
-            Line(lambda: self._connect("reader"), patience_seconds=patience_seconds)
+            ReadingConnection(lambda: self._connect("reader"), patience_seconds=patience_seconds)
             for _ in range(LOOKUP_LINES + QUERY_LINES)
         ]
         self._lookups = Lookups(self._lines[:LOOKUP_LINES], self._tables)
-        self._query_lines: asyncio.Queue[Line] = asyncio.Queue()
+        self._query_lines: asyncio.Queue[ReadingConnection] = asyncio.Queue()
         for line in self._lines[LOOKUP_LINES:]:
             self._query_lines.put_nowait(line)
         self._queries = 0
@@ -230,7 +238,7 @@ class PostgresStore:
             except Exception as error:  # noqa: BLE001 - said loudly; the next round may do better
                 _log.critical("tending the store failed: %s", error, exc_info=error)
 
-    async def _query_line(self) -> Line:
+    async def _query_line(self) -> ReadingConnection:
         if self._queries >= self._queries_limit:
             raise StoreUnavailable(f"{self._queries} queries are under way, {self._queries_limit} may be")
         self._queries += 1
@@ -240,6 +248,6 @@ class PostgresStore:
             self._queries -= 1
             raise
 
-    def _give_back(self, line: Line) -> None:
+    def _give_back(self, line: ReadingConnection) -> None:
         self._queries -= 1
         self._query_lines.put_nowait(line)

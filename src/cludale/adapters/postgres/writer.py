@@ -23,7 +23,7 @@ from cludale.adapters.postgres.connection import (
     understood,
 )
 from cludale.adapters.postgres.migrations import BLOCK
-from cludale.adapters.postgres.replica import Place, Register
+from cludale.adapters.postgres.replica import Register, ReplicaPlace
 from cludale.adapters.postgres.schema import Function, Table
 from cludale.adapters.postgres.values import decoded_text, encoded, encoded_text
 from cludale.kernel.wire import Codec
@@ -95,7 +95,7 @@ class Writer:
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._trouble: Exception | None = None
-        self._place: Place | None = None
+        self._place: ReplicaPlace | None = None
         self._batch = 0
         self._position = 0
         self._block_end = 0
@@ -310,7 +310,7 @@ class Writer:
 
     # ---- being connected
 
-    async def _connected(self) -> tuple[Connection, Place]:
+    async def _connected(self) -> tuple[Connection, ReplicaPlace]:
         """The connection and our place. Waits a while for a server that has gone. Raises StoreUnavailable."""
         connection, place = self._connection, self._place
         if connection is not None and place is not None:
@@ -363,7 +363,7 @@ class Writer:
         self._place = place
         self._connection = connection
 
-    async def _entered(self, connection: Connection) -> Place:
+    async def _entered(self, connection: Connection) -> ReplicaPlace:
         if self._place is not None:
             again = await self._register.enter_again(connection, self._place)
             if again is not None:
@@ -377,7 +377,7 @@ class Writer:
             pass
         return place
 
-    def _settle(self, place: Place) -> None:
+    def _settle(self, place: ReplicaPlace) -> None:
         """What became of the batch that the connection before this one did not answer."""
         batch = self._unsettled
         if batch is None or self._is_awaited:  # who awaits it looks for itself

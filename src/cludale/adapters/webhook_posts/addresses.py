@@ -38,7 +38,7 @@ _REFUSED_IN_TARGET = '#\\"<>'
 LONGEST_URL = 2_000
 
 
-class Place(NamedTuple):
+class TargetAddress(NamedTuple):
     """A URL, taken apart."""
 
     scheme: str
@@ -48,7 +48,7 @@ class Place(NamedTuple):
     target: str
 
 
-def place(url: str) -> Place:
+def place(url: str) -> TargetAddress:
     """What the URL says. Raises AddressRefused."""
     found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
     if found is None or any(each in found["target"] for each in _REFUSED_IN_TARGET):
@@ -58,7 +58,7 @@ def place(url: str) -> Place:
     if not 0 < port < 65_536:
         raise AddressRefused("has a port that there is not")
     target = found["target"]
-    return Place(scheme, found["host"].strip("[]"), port, target if target.startswith("/") else f"/{target}")
+    return TargetAddress(scheme, found["host"].strip("[]"), port, target if target.startswith("/") else f"/{target}")
 
 
 class Networks:

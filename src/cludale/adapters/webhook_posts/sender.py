@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import httpcore
 
-from cludale.adapters.webhook_posts.addresses import Networks, Place, literal, place
+from cludale.adapters.webhook_posts.addresses import Networks, TargetAddress, literal, place
 from cludale.ports.webhooks import AddressRefused, Answered, NotPosted
 
 READ_BYTES = 16 * 1_024
@@ -107,7 +107,7 @@ class HttpWebhooks:
         """Raises AddressRefused."""
         self._checked(url)
 
-    def _checked(self, url: str) -> Place:
+    def _checked(self, url: str) -> TargetAddress:
         found = place(url)
         if found.scheme != "https" and not self._allow_http:
             raise AddressRefused("must begin with https://")

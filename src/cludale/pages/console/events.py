@@ -2,7 +2,7 @@
 
 from cludale.pages.api import path
 from cludale.pages.console import asking
-from cludale.pages.console.views import Entries, Entry
+from cludale.pages.console.views import Entries, LogEntry
 from cludale.pages.site import checked
 from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Staff
@@ -63,5 +63,5 @@ def _asked(staff: Staff, name: str) -> str:
     return staff.visit.query.get(name, "").strip()[:128]
 
 
-def _newest(entries: list[Entry]) -> int:
+def _newest(entries: list[LogEntry]) -> int:
     return max((each.sequence for each in entries), default=0)

@@ -29,7 +29,7 @@ class Quantiles(NamedTuple):
     """All but one in a hundred took no longer."""
 
 
-class Row(NamedTuple):
+class SubscriptionRow(NamedTuple):
     """A subscription: one service, and the events that it hears."""
 
     service: str
@@ -106,7 +106,7 @@ class Overview(NamedTuple):
     outbox: int
     outbox_oldest: float
     outbox_spark: Spark
-    rows: Sequence[Row]
+    rows: Sequence[SubscriptionRow]
     minutes: Sequence[Minute]
     troubles: Sequence[Trouble]
 
@@ -226,13 +226,13 @@ def overview(all_: Sequence[Figures], letters: Mapping[str, int | None]) -> Over
     )
 
 
-def _row(merged: Merged, service: str, letters: int | None) -> Row:
+def _row(merged: Merged, service: str, letters: int | None) -> SubscriptionRow:
     outcomes = merged.by("outcome", "cludale_handler_outcomes_total", (service,))
     waiting = _waiting(merged, service)
     lag = merged.most("cludale_handler_lag_seconds", (service,))
     processes = merged.processes(service)
     is_deep = any(waiting)
-    return Row(
+    return SubscriptionRow(
         service=service,
         answers=processes > 0,
         processes=processes,

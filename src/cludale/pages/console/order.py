@@ -2,7 +2,7 @@
 
 from cludale.pages.api import path
 from cludale.pages.console.timeline import timeline
-from cludale.pages.console.views import Entries, Entry
+from cludale.pages.console.views import Entries, LogEntry
 from cludale.pages.site import checked
 from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Staff
@@ -15,8 +15,8 @@ class OrderTimeline(StaffPages):
     @page("GET", "/staff/console/order", "operate")
     async def _show(self, staff: Staff) -> Response:
         id = staff.visit.query.get("id", "").strip()[:128]
-        entries: list[Entry] = []
-        latest: list[Entry] = []
+        entries: list[LogEntry] = []
+        latest: list[LogEntry] = []
         if id:
             answer = await staff.ask("GET", path("audit", "orders", id))
             if answer.status != 404:

@@ -49,7 +49,7 @@ class Check(msgspec.Struct, frozen=True):
     found: str
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class RehearsalResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What came of it."""
 
     ok: bool
@@ -75,7 +75,7 @@ class Report(msgspec.Struct, frozen=True):
     accepted: int = 0
     refused: int = 0
     others: int = 0
-    outcome: Outcome | None = None
+    outcome: RehearsalResult | None = None
 
 
 class State(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ class State(msgspec.Struct, frozen=True):
     """How the sale went so far."""
     done: int = 0
     """Of this stage."""
-    outcome: Outcome | None = None
+    outcome: RehearsalResult | None = None
     failed: str = ""
     """Why there is no outcome."""
 

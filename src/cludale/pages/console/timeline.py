@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from cludale.pages.console.views import SERVICES, Entry
+from cludale.pages.console.views import SERVICES, LogEntry
 
 LEFT, LANE, ROW, TOP = 92, 92, 34, 34
 MOST = 200
@@ -18,7 +18,7 @@ class Dot(NamedTuple):
     """Its place in the list, from 1."""
     x: int
     y: int
-    entry: Entry
+    entry: LogEntry
     after: str
     """How long after the first event: `+1.234 s`."""
     cause: int | None
@@ -48,7 +48,7 @@ class Timeline(NamedTuple):
     arrows: Sequence[Arrow]
 
 
-def timeline(entries: Sequence[Entry]) -> Timeline:
+def timeline(entries: Sequence[LogEntry]) -> Timeline:
     """The events as they are told: causes before effects."""
     told = entries[:MOST]
     services = [each for each in SERVICES if any(entry.service == each for entry in told)]

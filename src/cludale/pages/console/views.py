@@ -98,7 +98,7 @@ class AllRetried(msgspec.Struct, frozen=True):
     items: list[Retried]
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An entry of the log."""
 
     sequence: int
@@ -142,7 +142,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Entries(msgspec.Struct, frozen=True):
     """A page of the log."""
 
-    items: list[Entry]
+    items: list[LogEntry]
     next: str | None = None
 
 

@@ -25,20 +25,20 @@ REFUSED = (409, 412, 422, 428)
 LATE = 412
 
 
-class Seen(NamedTuple):
+class TaggedConcert(NamedTuple):
     """A concert, and the tag that a change of it wants."""
 
     concert: Concert
     tag: str
 
 
-async def concert(staff: Staff, id: str) -> Seen:
+async def concert(staff: Staff, id: str) -> TaggedConcert:
     """A concert of who is signed in. Raises Missing for anybody else's."""
     answer = checked(await staff.ask("GET", path("concerts", id)))
     found = answer.read(Concert)
     if not is_own(staff, found):
         raise Missing
-    return Seen(found, answer.tag or "")
+    return TaggedConcert(found, answer.tag or "")
 
 
 async def no_concert(staff: Staff, id: str) -> dict[str, str]:

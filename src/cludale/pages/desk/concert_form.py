@@ -35,7 +35,7 @@ class Wrong(Exception):
         self.why = why
 
 
-class Row(NamedTuple):
+class SectionRow(NamedTuple):
     """A section in the form."""
 
     id: str
@@ -62,10 +62,11 @@ def shown(concert: Concert) -> dict[str, str]:
     return fields
 
 
-def rows_of(concert: Concert) -> list[Row]:
+def rows_of(concert: Concert) -> list[SectionRow]:
     """Its sections, as they stand in the form."""
     return [
-        Row(each.id, each.name, str(each.total_seats), plain(each.price), each.zone or "") for each in concert.sections
+        SectionRow(each.id, each.name, str(each.total_seats), plain(each.price), each.zone or "")
+        for each in concert.sections
     ]
 
 
@@ -80,11 +81,11 @@ def copied(concert: Concert) -> dict[str, str]:
     return {**fields, "status": "draft", "currency": concert.sections[0].price.currency if concert.sections else "EUR"}
 
 
-def rows(fields: Mapping[str, str]) -> list[Row]:
+def rows(fields: Mapping[str, str]) -> list[SectionRow]:
     """The rows of a form, as they were typed."""
     count = min(forms.whole(fields.get("rows", "")) or 0, MOST_ROWS)
     return [
-        Row(*(fields.get(f"section-{i}-{part}", "") for part in ("id", "name", "seats", "price", "zone")))
+        SectionRow(*(fields.get(f"section-{i}-{part}", "") for part in ("id", "name", "seats", "price", "zone")))
         for i in range(count)
     ]
 
@@ -250,7 +251,7 @@ def _price(field: str, text: str, currency: str, wrong: dict[str, str]) -> int:
         return 0
 
 
-def _new_id(row: Row, i: int, taken: set[str]) -> str:
+def _new_id(row: SectionRow, i: int, taken: set[str]) -> str:
     plain_name = unicodedata.normalize("NFKD", row.name).encode("ascii", "ignore").decode().lower()
     id = row.id or _NO_WORD.sub("-", plain_name).strip("-")[:48] or f"section-{i + 1}"
     return f"{id}-{i + 1}" if id in taken else id

@@ -9,7 +9,7 @@ from cludale.kernel.money import Money
 from cludale.pages.api import path
 from cludale.pages.desk import asking
 from cludale.pages.desk.takings import Takings
-from cludale.pages.desk.views import Concert, Found, Progress, Report
+from cludale.pages.desk.views import Concert, FoundConcerts, Progress, Report
 from cludale.pages.shop import button
 from cludale.pages.site import Site, checked
 from cludale.pages.staff.pages import StaffPages, page
@@ -63,7 +63,7 @@ class Concerts(StaffPages):
                 "after": after,
                 "limit": PAGE,
             }
-            page = checked(await staff.ask("GET", path("concerts", **asked))).read(Found)
+            page = checked(await staff.ask("GET", path("concerts", **asked))).read(FoundConcerts)
             found += [each for each in page.items if asking.is_own(staff, each)]
             after = page.next
             if after is None or len(found) >= ENOUGH:

@@ -15,7 +15,7 @@ from cludale.pages.desk.asking import SURE
 from cludale.pages.desk.typed_seats import SeatReader, ids_of, not_among
 from cludale.pages.desk.views import Order
 from cludale.pages.numbered import MOST_TYPED
-from cludale.pages.seat_names import Fault
+from cludale.pages.seat_names import SeatNameFault
 from cludale.pages.site import Missing, Site
 from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
@@ -107,7 +107,7 @@ class Moving(StaffPages):
         try:
             other = await asking.order(staff, fields["other"])
             if not other.seats:
-                wrong["other"] = Fault.NO_NUMBERS
+                wrong["other"] = SeatNameFault.NO_NUMBERS
                 return []
             return await self._of(staff, other, fields["theirs"], "theirs", wrong)
         except Missing:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, concert_form
-from cludale.pages.desk.asking import SURE, Seen
-from cludale.pages.desk.concert_form import FIRST_ROWS, MORE_ROWS, MOST_ROWS, Row, Wrong
+from cludale.pages.desk.asking import SURE, TaggedConcert
+from cludale.pages.desk.concert_form import FIRST_ROWS, MORE_ROWS, MOST_ROWS, SectionRow, Wrong
 from cludale.pages.desk.seat_plans import rows_with
 from cludale.pages.desk.views import Concert
 from cludale.pages.desk.zones import ZONES
@@ -35,13 +35,13 @@ class Plans(StaffPages):
             fields = {"status": "draft", "currency": "EUR", "zone": staff.visit.query.get("zone", "")}
             if plan := staff.visit.query.get("plan"):
                 return self._making(staff, {**fields, "plan": plan}, await rows_with(staff, plan))
-            return self._making(staff, fields, [Row("", "", "", "")] * FIRST_ROWS)
+            return self._making(staff, fields, [SectionRow("", "", "", "")] * FIRST_ROWS)
         concert, _ = await asking.concert(staff, like)
         rows = concert_form.rows_of(concert)
         return self._making(staff, {**concert_form.copied(concert), "like": concert.id}, rows)
 
     def _making(
-        self, staff: Staff, fields: Mapping[str, str], rows: Sequence[Row], wrong: Mapping[str, str] = {}
+        self, staff: Staff, fields: Mapping[str, str], rows: Sequence[SectionRow], wrong: Mapping[str, str] = {}
     ) -> Response:
         sure = fields.get(SURE) or forms.new_seed()
         return asking.form(
@@ -61,7 +61,7 @@ class Plans(StaffPages):
         fields = asking.large(staff)
         rows = concert_form.rows(fields)
         if "more" in fields:
-            return self._making(staff, fields, [*rows, *[Row("", "", "", "")] * MORE_ROWS][:MOST_ROWS])
+            return self._making(staff, fields, [*rows, *[SectionRow("", "", "", "")] * MORE_ROWS][:MOST_ROWS])
         try:
             body, numbers = concert_form.new(fields)
         except Wrong as wrong:
@@ -89,7 +89,7 @@ class Plans(StaffPages):
     def _changing(
         self,
         staff: Staff,
-        seen: Seen,
+        seen: TaggedConcert,
         fields: Mapping[str, str],
         *,
         wrong: Mapping[str, str] = {},
@@ -137,7 +137,7 @@ class Plans(StaffPages):
     def _seats(
         self,
         staff: Staff,
-        seen: Seen,
+        seen: TaggedConcert,
         fields: Mapping[str, str],
         *,
         wrong: Mapping[str, str] = {},
@@ -199,7 +199,7 @@ class Plans(StaffPages):
     def _postponing(
         self,
         staff: Staff,
-        seen: Seen,
+        seen: TaggedConcert,
         fields: Mapping[str, str],
         *,
         wrong: Mapping[str, str] = {},

@@ -33,7 +33,7 @@ _NO_WORD = re.compile(r"[^a-z0-9]+")
 Rows = Mapping[str, list[dict[str, str]]]
 
 
-class Told(NamedTuple):
+class PriceListFields(NamedTuple):
     """A price list as the API is told it, and which row of the form each of its items is."""
 
     body: dict[str, Any]
@@ -78,7 +78,7 @@ def rows(fields: Mapping[str, str], *, more: str = "") -> Rows:
     return found
 
 
-def told(concert: Concert, fields: Mapping[str, str]) -> Told:
+def told(concert: Concert, fields: Mapping[str, str]) -> PriceListFields:
     """The `pricing` of a change. Raises Wrong."""
     wrong: dict[str, str] = {}
     typed, currency = rows(fields), currency_of(concert)
@@ -98,7 +98,7 @@ def told(concert: Concert, fields: Mapping[str, str]) -> Told:
     if wrong:
         raise Wrong(wrong)
     lists = ((CATEGORY, categories), (PRICE, prices), (FEE, fees))
-    return Told(body, {kind: [i for i, _ in found] for kind, found in lists})
+    return PriceListFields(body, {kind: [i for i, _ in found] for kind, found in lists})
 
 
 def at_fields(why: Mapping[str, str], numbers: Mapping[str, Sequence[int]]) -> dict[str, str]:

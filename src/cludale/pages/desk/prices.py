@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, price_form
-from cludale.pages.desk.asking import Seen
+from cludale.pages.desk.asking import TaggedConcert
 from cludale.pages.desk.concert_form import Wrong
 from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Staff
@@ -23,7 +23,7 @@ class Prices(StaffPages):
     def _form(
         self,
         staff: Staff,
-        seen: Seen,
+        seen: TaggedConcert,
         fields: Mapping[str, str],
         wrong: Mapping[str, str] = {},
         *,
@@ -49,7 +49,7 @@ class Prices(StaffPages):
         fields = forms.read(staff.visit.request, most=price_form.MOST_FIELDS, most_bytes=price_form.MOST_BYTES)
         seen = await asking.concert(staff, staff.visit.segment)
         if fields.get("more") in price_form.KINDS:
-            return self._form(staff, Seen(seen.concert, fields.get("tag", "")), fields, more=fields["more"])
+            return self._form(staff, TaggedConcert(seen.concert, fields.get("tag", "")), fields, more=fields["more"])
         if fields.get("tag") != seen.tag:
             return self._form(staff, seen, fields, is_late=True)
         try:
@@ -72,5 +72,5 @@ class Prices(StaffPages):
         return staff.see(f"/staff/concerts/{seen.concert.id}")
 
 
-def _at_fields(problem: Problem, told: price_form.Told) -> dict[str, str]:
+def _at_fields(problem: Problem, told: price_form.PriceListFields) -> dict[str, str]:
     return price_form.at_fields(asking.why(problem), told.numbers)

@@ -22,7 +22,7 @@ PAGE, MOST_PAGES = 200, 20
 """Orders of the API's pages, and how many of these one request reads; then the person is asked to go on."""
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class KeptOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What is kept of a buyer with one order."""
 
     order_id: str
@@ -38,10 +38,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     erased_at: datetime | None = None
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundOrders(msgspec.Struct, frozen=True):
     """A page of it."""
 
-    items: tuple[Kept, ...]
+    items: tuple[KeptOrder, ...]
     next: str | None = None
 
 
@@ -77,13 +77,13 @@ class Privacy(StaffPages):
 
     async def _of(
         self, staff: Staff, what: str, fields: Mapping[str, str]
-    ) -> tuple[list[Kept], bool, Mapping[str, str]]:
+    ) -> tuple[list[KeptOrder], bool, Mapping[str, str]]:
         """What is kept, or was erased; whether that is all; and what is wrong with what was typed."""
         asked: dict[str, Any] = {"limit": PAGE}
         asked |= {"email": fields["email"]} if fields.get("email") else {"userId": fields.get("user", "")}
         if fields.get("email") and fields.get("user"):
             return [], True, {"user": "either"}
-        found: list[Kept] = []
+        found: list[KeptOrder] = []
         for _ in range(MOST_PAGES):
             answer = await staff.ask("POST", path("orders", "-", "buyers", what), asked)
             if answer.status == 422:
@@ -92,7 +92,7 @@ class Privacy(StaffPages):
                     True,
                     {name.replace("userId", "user"): text for name, text in asking.why(answer.problem).items()},
                 )
-            page = checked(answer).read(Found)
+            page = checked(answer).read(FoundOrders)
             found += page.items
             if page.next is None:
                 return found, True, {}

@@ -5,7 +5,7 @@ from typing import Any
 from cludale.pages.api import path
 from cludale.pages.desk import asking, curve
 from cludale.pages.desk.takings import Takings
-from cludale.pages.desk.views import Concert, Found
+from cludale.pages.desk.views import Concert, FoundConcerts
 from cludale.pages.site import Missing, Site, checked
 from cludale.pages.staff.pages import StaffPages, page
 from cludale.pages.staff.signing import Signing, Staff
@@ -63,5 +63,5 @@ class SalesPages(StaffPages):
     async def _others(self, staff: Staff) -> list[Concert]:
         """Concerts to compare it with: the latest of their own."""
         asked = path("concerts", sort="-date", limit=CHOICES)
-        found = checked(await staff.ask("GET", asked)).read(Found)
+        found = checked(await staff.ask("GET", asked)).read(FoundConcerts)
         return [each for each in found.items if asking.is_own(staff, each) and each.id != staff.visit.segment]

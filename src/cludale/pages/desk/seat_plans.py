@@ -11,8 +11,8 @@ import msgspec
 from cludale.pages import forms
 from cludale.pages.api import Problem, path
 from cludale.pages.desk import asking, plan_map
-from cludale.pages.desk.asking import SURE, Seen
-from cludale.pages.desk.concert_form import Row
+from cludale.pages.desk.asking import SURE, TaggedConcert
+from cludale.pages.desk.concert_form import SectionRow
 from cludale.pages.shop.halls import Plan
 from cludale.pages.site import SECURITY, Missing, Site, checked
 from cludale.pages.staff.pages import StaffPages, page
@@ -115,7 +115,7 @@ class SeatPlanPages(StaffPages):
         self,
         staff: Staff,
         *,
-        seen: Seen | None = None,
+        seen: TaggedConcert | None = None,
         fields: Mapping[str, str] = {},
         plan: Checked | None = None,
         faults: list[str] | None = None,
@@ -191,11 +191,11 @@ async def kept_plan(staff: Staff, digest: str) -> Plan:
     return msgspec.json.decode(answer.body, type=Plan)
 
 
-async def rows_with(staff: Staff, digest: str) -> list[Row]:
+async def rows_with(staff: Staff, digest: str) -> list[SectionRow]:
     """The sections of a new concert with this plan: one for each zone."""
     plan = await kept_plan(staff, digest)
     counts = [(zone.name, sum(len(row.seats) for row in zone.rows)) for zone in plan.zones]
-    return [Row("", name, str(count), "", name) for name, count in counts if count]
+    return [SectionRow("", name, str(count), "", name) for name, count in counts if count]
 
 
 def _faults(problem: Problem) -> dict[str, str]:

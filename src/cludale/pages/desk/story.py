@@ -13,7 +13,7 @@ MOST = 200
 _AMOUNTS = ("amount", "total")
 
 
-class Told(NamedTuple):
+class StoryEvent(NamedTuple):
     """An event as it is told."""
 
     type: str
@@ -35,12 +35,12 @@ class Told(NamedTuple):
     section: str
 
 
-def told(event: Happening) -> Told:
+def told(event: Happening) -> StoryEvent:
     """The event, told."""
     data = event.payload
     part = data.get("part")
     inner = part if isinstance(part, dict) else data
-    return Told(
+    return StoryEvent(
         type=event.event_type,
         at=event.timestamp,
         service=event.source.rpartition("/")[2],

@@ -9,7 +9,7 @@ import msgspec
 from cludale.pages.api import Refused, path
 from cludale.pages.desk.views import Concert
 from cludale.pages.numbered import Numbered, SeenSeats
-from cludale.pages.seat_names import Fault, NoSuchSeats
+from cludale.pages.seat_names import NoSuchSeats, SeatNameFault
 from cludale.pages.shop.halls import WHEELCHAIR, Plan
 from cludale.pages.site import Missing, checked
 from cludale.pages.staff.signing import Staff
@@ -50,7 +50,7 @@ def body_of(numbered: Numbered | None, text: str, section: str, wrong: dict[str,
     if not text:
         return {}
     if numbered is None or (section and all(section != id for id, _, _ in numbered.sections)):
-        wrong["seats"] = Fault.NO_NUMBERS
+        wrong["seats"] = SeatNameFault.NO_NUMBERS
         return {}
     try:
         of, seats = numbered.named(text, section or None)

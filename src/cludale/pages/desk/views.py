@@ -81,7 +81,7 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return dates.by_todays_rules(self.date, self.zone)
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundConcerts(msgspec.Struct, frozen=True):
     """A page of concerts."""
 
     items: tuple[Concert, ...]

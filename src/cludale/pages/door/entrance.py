@@ -56,7 +56,7 @@ class Crew(NamedTuple):
         return answer
 
 
-class Known(NamedTuple):
+class ConcertContext(NamedTuple):
     """What a page shows of a concert beside the scan; each is None where there was no answer."""
 
     concert: Concert | None
@@ -190,7 +190,7 @@ class Entrance:
             results=RESULTS,
         )
 
-    async def _known(self, crew: Crew) -> Known:
+    async def _known(self, crew: Crew) -> ConcertContext:
         """What there is to know; of a server that is away nothing. Raises Unpaired."""
         id = crew.device.concert
         asked = (
@@ -205,7 +205,7 @@ class Entrance:
                 raise each
             said.append(each if isinstance(each, Answer) and each.status == 200 else None)
         concert, counts, shot = said
-        return Known(
+        return ConcertContext(
             None if concert is None else concert.read(Concert),
             None if counts is None else counts.read(Through).totals,
             None if shot is None else bool(snapshot_payload(shot.body).get("reentry")),

@@ -17,7 +17,7 @@ from cludale.pages.shop import memory
 from cludale.pages.shop.availability import Sale, sale
 from cludale.pages.shop.buying import (
     METHODS,
-    Wanted,
+    ChosenSeats,
     addressed,
     named_of,
     sent_once,
@@ -39,13 +39,13 @@ _KEPT = ("over-the-limit", "section-not-found", "other-currency", "other-organiz
 """Refusals that the API keeps under the key: what is sent after them needs another one."""
 
 
-class Row(NamedTuple):
+class BasketRow(NamedTuple):
     """A line of a basket as it stands now."""
 
     line: BasketLine
     concert: Concert | None
     """None: there is none any more."""
-    wanted: Wanted | None
+    wanted: ChosenSeats | None
     """None: it can't be had so any more."""
     total: Money | None
     """What it costs now; None: that is not known, or it can't be had now."""
@@ -136,7 +136,9 @@ class BasketPages:
             return self._site.see(visit, f"/shop/carts/{cart.id}", headers=headers)
         return await self._refused(visit, known, fields, answer.problem)
 
-    async def _order(self, visit: Visit, basket: Basket, rows: Sequence[Row], fields: Mapping[str, str]) -> Answer:
+    async def _order(
+        self, visit: Visit, basket: Basket, rows: Sequence[BasketRow], fields: Mapping[str, str]
+    ) -> Answer:
         """What the API says."""
         own = memory.once(visit, basket.key)
         body: dict[str, object] = {
@@ -168,18 +170,18 @@ class BasketPages:
         status = HTTPStatus.CONFLICT if problem.status == HTTPStatus.NOT_FOUND else problem.status
         return await self._page(visit, basket, fields=fields, refusal=problem, status=status, headers=headers)
 
-    async def _rows(self, visit: Visit, basket: Basket) -> list[Row]:
+    async def _rows(self, visit: Visit, basket: Basket) -> list[BasketRow]:
         return list(await asyncio.gather(*(self._row(visit, line) for line in basket.lines)))
 
-    async def _row(self, visit: Visit, line: BasketLine) -> Row:
+    async def _row(self, visit: Visit, line: BasketLine) -> BasketRow:
         concert = await self._programme.known(line.concert_id)
         wanted = None if concert is None else await named_of(self._halls, concert, line.fields)
         if concert is None or wanted is None:
-            return Row(line, concert, None, None, "concert-not-found" if concert is None else "over-the-limit")
+            return BasketRow(line, concert, None, None, "concert-not-found" if concert is None else "over-the-limit")
         answer = await self._site.ask(visit, "POST", path("concerts", concert.id, "quote"), wanted.body)
         if answer.status != HTTPStatus.OK:
-            return Row(line, concert, wanted, None, answer.problem.name)
-        return Row(line, concert, wanted, answer.read(Quote).total, "")
+            return BasketRow(line, concert, wanted, None, answer.problem.name)
+        return BasketRow(line, concert, wanted, answer.read(Quote).total, "")
 
     async def _page(
         self,
@@ -223,7 +225,7 @@ class BasketPages:
         )
 
 
-def _asked(row: Row, shown: str) -> dict[str, object]:
+def _asked(row: BasketRow, shown: str) -> dict[str, object]:
     """A line as the API has it; never dearer than what was shown."""
     body: dict[str, object] = {"concertId": row.line.concert_id, "quantity": row.line.quantity}
     if row.wanted is not None:

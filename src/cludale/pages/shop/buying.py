@@ -44,7 +44,7 @@ TYPED_SECONDS = 900
 """So long what was typed is kept for whoever chooses other seats."""
 
 
-class Wanted(NamedTuple):
+class ChosenSeats(NamedTuple):
     """Seats that somebody chose."""
 
     section: Section
@@ -147,7 +147,7 @@ class Buying:
         return await self._refused(visit, concert, wanted, key, fields, answer)
 
     async def _order(
-        self, visit: Visit, concert: Concert, wanted: Wanted, fields: Mapping[str, str], key: str
+        self, visit: Visit, concert: Concert, wanted: ChosenSeats, fields: Mapping[str, str], key: str
     ) -> Answer:
         """What the API says."""
         own = memory.once(visit, key)
@@ -169,7 +169,7 @@ class Buying:
         return await sent_once(self._site, visit, "/orders", body, own.key)
 
     async def _refused(
-        self, visit: Visit, concert: Concert, wanted: Wanted, key: str, fields: Mapping[str, str], answer: Answer
+        self, visit: Visit, concert: Concert, wanted: ChosenSeats, key: str, fields: Mapping[str, str], answer: Answer
     ) -> Response:
         """The form again, with why there is no order. What was typed stays."""
         problem = answer.problem
@@ -205,14 +205,14 @@ class Buying:
             headers=headers,
         )
 
-    async def _quote(self, visit: Visit, concert: Concert, wanted: Wanted) -> Answer:
+    async def _quote(self, visit: Visit, concert: Concert, wanted: ChosenSeats) -> Answer:
         return await self._site.ask(visit, "POST", path("concerts", concert.id, "quote"), wanted.body)
 
     async def _form(
         self,
         visit: Visit,
         concert: Concert,
-        wanted: Wanted,
+        wanted: ChosenSeats,
         key: str,
         *,
         fields: Mapping[str, str] | None = None,
@@ -271,7 +271,7 @@ class Buying:
         carts = memory.with_cart(memory.carts(visit), cart)
         return forms.cookie(memory.CARTS, carts, secure=visit.secure, max_age_seconds=7 * 86_400)
 
-    async def _wanted(self, concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
+    async def _wanted(self, concert: Concert, fields: Mapping[str, str]) -> ChosenSeats | None:
         return await named_of(self._halls, concert, fields)
 
     async def _concert(self, visit: Visit) -> Concert:
@@ -284,7 +284,7 @@ def _here(concert: Concert) -> str:
     return f"/shop/concerts/{concert.id}/checkout"
 
 
-def wanted_of(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
+def wanted_of(concert: Concert, fields: Mapping[str, str]) -> ChosenSeats | None:
     """What was chosen; None for a section or a number that can't be."""
     section = next((each for each in concert.sections if each.id == fields.get("section")), None)
     typed = {name.removeprefix(TICKETS): forms.whole(t) for name, t in fields.items() if name.startswith(TICKETS)}
@@ -300,10 +300,10 @@ def wanted_of(concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
     plan = halls.plan_tag(concert.seat_plan)
     if places and fields.get("plan", plan) != plan:
         return None  # by this plan other seats would be meant
-    return Wanted(section, quantity, tickets, fields.get("code", "").strip()[:64], places, plan=plan)
+    return ChosenSeats(section, quantity, tickets, fields.get("code", "").strip()[:64], places, plan=plan)
 
 
-async def named_of(known: Halls, concert: Concert, fields: Mapping[str, str]) -> Wanted | None:
+async def named_of(known: Halls, concert: Concert, fields: Mapping[str, str]) -> ChosenSeats | None:
     """What was chosen, with the names of seats that have such; None for what can't be."""
     wanted = wanted_of(concert, fields)
     if wanted is None or not wanted.places:
@@ -314,7 +314,7 @@ async def named_of(known: Halls, concert: Concert, fields: Mapping[str, str]) ->
     return None if seats is None else wanted._replace(seats=seats)
 
 
-def _choose_query(wanted: Wanted, gone: Collection[str]) -> str:
+def _choose_query(wanted: ChosenSeats, gone: Collection[str]) -> str:
     """The query of the page where the seats are chosen, with those of before."""
     fields = {"section": wanted.section.id, "seats": halls.packed(wanted.places), "plan": wanted.plan}
     lost = halls.packed(seat.at for seat in wanted.seats if seat.id in gone)
@@ -328,12 +328,12 @@ def _is_chosen(name: str) -> bool:
     return name in _CHOSEN or name.startswith(TICKETS)
 
 
-def _is_plain(concert: Concert, wanted: Wanted) -> bool:
+def _is_plain(concert: Concert, wanted: ChosenSeats) -> bool:
     """Does each ticket cost what the section says, and nothing beside?"""
     return concert.pricing is None and not wanted.code and not wanted.tickets
 
 
-def _unlocked(wanted: Wanted, quote: Quote | None) -> dict[str, str]:
+def _unlocked(wanted: ChosenSeats, quote: Quote | None) -> dict[str, str]:
     """The form for the same number of the hidden category that the code unlocks; nothing if it is chosen already."""
     if quote is None or quote.unlocked is None or quote.unlocked in wanted.tickets:
         return {}

@@ -14,14 +14,14 @@ from cludale.web.responses import Response
 from cludale.web.routing import Route
 
 
-class Known(NamedTuple):
+class OpenedCart(NamedTuple):
     """A cart, and who may see it."""
 
     cart: PlacedCart
     token: str
 
 
-class CartPages(BoughtPages[Known]):
+class CartPages(BoughtPages[OpenedCart]):
     """The carts' pages."""
 
     AT = "/shop/carts"
@@ -41,7 +41,7 @@ class CartPages(BoughtPages[Known]):
     async def _page(
         self,
         visit: Visit,
-        known: Known,
+        known: OpenedCart,
         *,
         is_again: bool = False,
         wrong: str = "",
@@ -54,7 +54,7 @@ class CartPages(BoughtPages[Known]):
             visit, "shop/cart.html", status=status, link=link, is_again=is_again, refusal=refusal, **values
         )
 
-    async def _values(self, visit: Visit, known: Known, *, wrong: str = "") -> dict[str, Any]:
+    async def _values(self, visit: Visit, known: OpenedCart, *, wrong: str = "") -> dict[str, Any]:
         del visit  # a cart has nothing else to ask for
         cart, now = known.cart, self._site.now()
         lines = [(order, await self._programme.known(order.concert_id), standing(order)) for order in cart.lines]
@@ -73,14 +73,14 @@ class CartPages(BoughtPages[Known]):
             "attempt": attempt_of(cart.id, known.token, paid_at),
         }
 
-    async def _known(self, visit: Visit, *, wait: bool) -> Known:
+    async def _known(self, visit: Visit, *, wait: bool) -> OpenedCart:
         """The cart, for whoever has its token. Raises Missing."""
         token = memory.orders(visit).get(visit.segment)
         if token is None:
             raise Missing
         query = {"wait": WAIT_SECONDS} if wait else {}
         answer = await self._site.ask(visit, "GET", path("orders", "carts", visit.segment, **query), token=token)
-        return Known(checked(answer).read(PlacedCart), token)
+        return OpenedCart(checked(answer).read(PlacedCart), token)
 
 
 def _section(order: Order, concert: Concert | None) -> str:

@@ -14,7 +14,7 @@ from cludale.pages.shop.availability import FEW, Sale, holds_seconds, level, sal
 from cludale.pages.shop.calendar import CALENDAR, entry
 from cludale.pages.shop.live import Live
 from cludale.pages.shop.memory import is_id
-from cludale.pages.shop.programme import Kept, Programme
+from cludale.pages.shop.programme import FreshAnswer, Programme
 from cludale.pages.shop.shelf import Shelf
 from cludale.pages.shop.structured import music_event, sitemap
 from cludale.pages.shop.views import Concert, Summary
@@ -99,7 +99,7 @@ class Catalogue:
         response = self._site.public(visit, html, headers=(REVALIDATED, _tag(visit, html)))
         return self._lists.keep(visit.request, response, until=self._until(kept, *found.items), source=kept.source)
 
-    def _until(self, kept: Kept[Any], *concerts: Summary) -> float:
+    def _until(self, kept: FreshAnswer[Any], *concerts: Summary) -> float:
         """When what was made of it may be otherwise."""
         now = self._site.now()
         holds = min((holds_seconds(each, now) for each in concerts), default=inf)
@@ -112,13 +112,13 @@ class Catalogue:
             return response
         return self._concerts.keep(visit.request, response, until=self._until(kept, kept.value), source=kept.source)
 
-    async def _concert_of(self, visit: Visit) -> Kept[Concert]:
+    async def _concert_of(self, visit: Visit) -> FreshAnswer[Concert]:
         """The concert that the path names. Raises Missing."""
         if not is_id(visit.segment):
             raise Missing
         return await self._programme.concert(visit.segment)
 
-    def _page(self, visit: Visit, kept: Kept[Concert]) -> Response:
+    def _page(self, visit: Visit, kept: FreshAnswer[Concert]) -> Response:
         """The concert's page, from memory where nothing changed since."""
         concert, now = kept.value, self._site.now()
         version = (kept.version, sale(concert, now))
@@ -161,7 +161,7 @@ class Catalogue:
         kept = self._programme.fresh_concert(request.segment)
         return None if kept is None else self._seats_of(kept)
 
-    def _seats_of(self, kept: Kept[Concert]) -> Response:
+    def _seats_of(self, kept: FreshAnswer[Concert]) -> Response:
         shown = self._live.made(kept.value.id, kept)
         return shown.response._replace(same_until=self._until(kept, kept.value), source=kept.source)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from cludale.pages.api import Refused, Unreachable
 from cludale.pages.shop.availability import level, sale
-from cludale.pages.shop.programme import Kept, Programme
+from cludale.pages.shop.programme import FreshAnswer, Programme
 from cludale.pages.shop.views import Concert
 from cludale.pages.site import Missing
 from cludale.web.feeds import Feed
@@ -29,7 +29,7 @@ class Frame(msgspec.Struct, frozen=True):
     sections: dict[str, tuple[str, int]]
 
 
-class Shown:
+class ShownFrame:
     """The frame of now, as it goes out."""
 
     def __init__(self, frame: Frame, version: int) -> None:
@@ -47,15 +47,15 @@ class Live:
     def __init__(self, programme: Programme, *, now: Callable[[], datetime]) -> None:
         self._programme = programme
         self._now = now
-        self._shown: dict[str, Shown] = {}
+        self._shown: dict[str, ShownFrame] = {}
         self._feeds: dict[str, Feed] = {}
         self._looking: set[asyncio.Task[None]] = set()
 
-    async def shown(self, id: str) -> Shown:
+    async def shown(self, id: str) -> ShownFrame:
         """What is shown of the concert now. Raises Missing, Refused, Unreachable."""
         return self.made(id, await self._programme.concert(id))
 
-    def made(self, id: str, kept: Kept[Concert]) -> Shown:
+    def made(self, id: str, kept: FreshAnswer[Concert]) -> ShownFrame:
         """What is shown of it; whoever watches it is told, if that is new."""
         concert = kept.value
         levels = ((each, level(each)) for each in concert.sections)
@@ -66,7 +66,7 @@ class Live:
             return before
         if len(self._shown) >= 1_024:
             self._shown.pop(next(iter(self._shown)))
-        shown = self._shown[id] = Shown(frame, 1 if before is None else before.version + 1)
+        shown = self._shown[id] = ShownFrame(frame, 1 if before is None else before.version + 1)
         feed = self._feeds.get(id)
         if feed is not None:
             feed.tell(shown.event)

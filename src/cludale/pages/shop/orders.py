@@ -20,14 +20,14 @@ WAIT_SECONDS = "0.6"
 """How long a page waits for a payment that is under way before it shows so."""
 
 
-class Known(NamedTuple):
+class OpenedOrder(NamedTuple):
     """An order, and who may see it."""
 
     order: Order
     token: str
 
 
-class OrderPages(BoughtPages[Known]):
+class OrderPages(BoughtPages[OpenedOrder]):
     """The orders' pages."""
 
     AT = "/shop/orders"
@@ -82,7 +82,7 @@ class OrderPages(BoughtPages[Known]):
         answer = checked(await self._site.ask(visit, "GET", file, token=token))
         return Response(200, answer.body, "application/pdf", (*SECURITY, ("cache-control", "private, no-store")))
 
-    async def _invoices(self, visit: Visit, known: Known) -> list[Invoice]:
+    async def _invoices(self, visit: Visit, known: OpenedOrder) -> list[Invoice]:
         """Those of an order that was paid. A page that can't have them is shown without."""
         order = known.order
         if standing(order) not in ("paid", "cancelled") or order.total is None or not order.total.amount:
@@ -112,7 +112,7 @@ class OrderPages(BoughtPages[Known]):
     def _addressing(
         self,
         visit: Visit,
-        known: Known,
+        known: OpenedOrder,
         fields: Mapping[str, str],
         wrong: Mapping[str, str],
         *,
@@ -155,7 +155,7 @@ class OrderPages(BoughtPages[Known]):
     async def _page(
         self,
         visit: Visit,
-        known: Known,
+        known: OpenedOrder,
         *,
         is_again: bool = False,
         is_sent: bool = False,
@@ -176,7 +176,7 @@ class OrderPages(BoughtPages[Known]):
             **values,
         )
 
-    async def _values(self, visit: Visit, known: Known, *, wrong: str = "") -> dict[str, Any]:
+    async def _values(self, visit: Visit, known: OpenedOrder, *, wrong: str = "") -> dict[str, Any]:
         order, now = known.order, self._site.now()
         concert = await self._programme.known(order.concert_id)
         sections = {each.id: each.name for each in concert.sections} if concert else {}
@@ -206,14 +206,14 @@ class OrderPages(BoughtPages[Known]):
             "attempt": attempt_of(order.id, known.token, paid_at),
         }
 
-    async def _known(self, visit: Visit, *, wait: bool) -> Known:
+    async def _known(self, visit: Visit, *, wait: bool) -> OpenedOrder:
         """The order, for whoever has its token. Raises Missing."""
         token = memory.token_of(visit, visit.segment)
         if token is None:
             raise Missing
         query = {"wait": WAIT_SECONDS} if wait else {}
         answer = await self._site.ask(visit, "GET", path("orders", visit.segment, **query), token=token)
-        return Known(checked(answer).read(Order), token)
+        return OpenedOrder(checked(answer).read(Order), token)
 
 
 def _may_be_cancelled(order: Order) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from cludale.pages.api import Api, Refused, path
-from cludale.pages.shop.views import Concert, Found, FreeSeats
+from cludale.pages.shop.views import Concert, FoundConcerts, FreeSeats
 from cludale.pages.site import Missing, checked
 from cludale.runtime.recent import Recent
 from cludale.runtime.shared import Shared
@@ -22,7 +22,7 @@ KEPT = 512
 T = TypeVar("T")
 
 
-class Kept(NamedTuple, Generic[T]):
+class FreshAnswer(NamedTuple, Generic[T]):
     """An answer, and how often this question had another one before it."""
 
     value: T
@@ -48,21 +48,21 @@ class Fresh(Generic[T]):
         self._api = api
         self._type: Any = type
         self._clock = clock
-        self._kept: Recent[str, Kept[T]] = Recent(KEPT)
-        self._asking: Shared[str, Kept[T]] = Shared()
+        self._kept: Recent[str, FreshAnswer[T]] = Recent(KEPT)
+        self._asking: Shared[str, FreshAnswer[T]] = Shared()
         self._versions = 0
 
-    def now(self, path: str, *, within_seconds: float = FRESH_SECONDS) -> Kept[T] | None:
+    def now(self, path: str, *, within_seconds: float = FRESH_SECONDS) -> FreshAnswer[T] | None:
         """The answer, if it is fresh."""
         kept = self._kept.get(path)
         return kept if kept is not None and self._clock() - kept.at < within_seconds else None
 
-    async def get(self, path: str, *, within_seconds: float = FRESH_SECONDS) -> Kept[T]:
+    async def get(self, path: str, *, within_seconds: float = FRESH_SECONDS) -> FreshAnswer[T]:
         """The answer, no older than this. Raises Missing, Refused, Unreachable."""
         kept = self.now(path, within_seconds=within_seconds)
         return await self._asking.get(path, lambda: self._ask(path)) if kept is None else kept
 
-    async def _ask(self, path: str) -> Kept[T]:
+    async def _ask(self, path: str) -> FreshAnswer[T]:
         at = self._clock()
         answer = await self._api.ask("GET", path)
         before = self._kept.get(path)
@@ -72,7 +72,7 @@ class Fresh(Generic[T]):
             self._versions += 1
             if before is not None:
                 before.source.is_over = True
-            kept = Kept(checked(answer).read(self._type), self._versions, at, answer.body, Source())
+            kept = FreshAnswer(checked(answer).read(self._type), self._versions, at, answer.body, Source())
         self._kept.remember({path: kept})
         return kept
 
@@ -90,13 +90,13 @@ class Programme:
         self.concerts: Fresh[Concert] = Fresh(api, Concert, clock=clock)
         self._seats: Fresh[FreeSeats] = Fresh(api, FreeSeats, clock=clock)
         self._invoices: Fresh[Offered] = Fresh(api, Offered, clock=clock)
-        self._lists: Fresh[Found] = Fresh(api, Found, clock=clock)
+        self._lists: Fresh[FoundConcerts] = Fresh(api, FoundConcerts, clock=clock)
 
-    def fresh_concert(self, id: str) -> Kept[Concert] | None:
+    def fresh_concert(self, id: str) -> FreshAnswer[Concert] | None:
         """One that is known, and fresh."""
         return self.concerts.now(f"/concerts/{id}")
 
-    async def concert(self, id: str, *, within_seconds: float = FRESH_SECONDS) -> Kept[Concert]:
+    async def concert(self, id: str, *, within_seconds: float = FRESH_SECONDS) -> FreshAnswer[Concert]:
         """One, no older than this. Raises Missing, Refused, Unreachable."""
         return await self.concerts.get(path("concerts", id), within_seconds=within_seconds)
 
@@ -107,7 +107,7 @@ class Programme:
         except (Missing, Refused):
             return None
 
-    async def seats(self, id: str) -> Kept[FreeSeats]:
+    async def seats(self, id: str) -> FreshAnswer[FreeSeats]:
         """Which numbered seats of a concert can be had. Raises Missing, Refused, Unreachable."""
         return await self._seats.get(path("concerts", id, "seats"))
 
@@ -118,6 +118,6 @@ class Programme:
         except (Missing, Refused):
             return False
 
-    def list(self, **query: Any) -> Awaitable[Kept[Found]]:
+    def list(self, **query: Any) -> Awaitable[FreshAnswer[FoundConcerts]]:
         """Those that `GET /concerts` finds. Raises Refused, Unreachable."""
         return self._lists.get(path("concerts", **query))

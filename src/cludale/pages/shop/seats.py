@@ -17,7 +17,7 @@ from cludale.pages.assets import FOR_GOOD, VARY
 from cludale.pages.shop import halls, memory
 from cludale.pages.shop.availability import Sale, sale
 from cludale.pages.shop.halls import MOST_NAMED, Hall, Plan, Row, Seat, is_free
-from cludale.pages.shop.programme import Kept, Programme
+from cludale.pages.shop.programme import FreshAnswer, Programme
 from cludale.pages.shop.seat_map import NoSuchZone, hall_of
 from cludale.pages.shop.views import Concert, FreeSeats, Section
 from cludale.pages.site import GZIP, SECURITY, Missing, Site, Visit, checked
@@ -146,10 +146,10 @@ class SeatPages:
     def _shared(
         self,
         visit: Visit,
-        concert: Kept[Concert],
+        concert: FreshAnswer[Concert],
         section: Section,
         hall: Hall,
-        free: tuple[Kept[FreeSeats], bytes],
+        free: tuple[FreshAnswer[FreeSeats], bytes],
         asked: Asked,
     ) -> Response:
         """The page of whoever has chosen nothing yet: made once for each version."""
@@ -207,7 +207,7 @@ class SeatPages:
         headers: Headers = (REVALIDATED,)
         return self._site.public(visit, html, headers=headers, status=status)
 
-    async def _concert(self, visit: Visit) -> Kept[Concert]:
+    async def _concert(self, visit: Visit) -> FreshAnswer[Concert]:
         if not memory.is_id(visit.segment):
             raise Missing
         return await self._programme.concert(visit.segment)

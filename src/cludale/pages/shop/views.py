@@ -113,7 +113,7 @@ class FreeSeats(msgspec.Struct, frozen=True):
     sections: tuple[FreeSection, ...]
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundConcerts(msgspec.Struct, frozen=True):
     """A page of concerts."""
 
     items: tuple[Summary, ...]

@@ -18,7 +18,7 @@ from cludale.services.audit.store import ENTRY
 PAGE = 1_000
 
 
-class Line(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+class ExportedEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """An entry as it is exported."""
 
     sequence: int
@@ -47,12 +47,12 @@ class ChainBroken(Exception):
         self.broken = broken
 
 
-_lines = msgspec.json.Decoder(Line)
+_lines = msgspec.json.Decoder(ExportedEntry)
 encode = msgspec.json.Encoder().encode
 """A line's bytes, without the end of line; there is none within."""
 
 
-async def read_on(records: Records, reached: Reached) -> AsyncIterator[tuple[list[Line], Reached]]:
+async def read_on(records: Records, reached: Reached) -> AsyncIterator[tuple[list[ExportedEntry], Reached]]:
     """The entries past `reached`, a page at a time, up to those that there are now. Raises ChainBroken."""
     known = [each async for each in heads(records)]
     if not known or known[-1].sequence <= reached.sequence:
@@ -84,9 +84,9 @@ async def read_on(records: Records, reached: Reached) -> AsyncIterator[tuple[lis
             yield entries, reached
 
 
-def _past(page: Page, reached: int, until: int) -> tuple[list[Line], list[Link]]:
+def _past(page: Page, reached: int, until: int) -> tuple[list[ExportedEntry], list[Link]]:
     """Those of a page's entries that come after `reached`, up to `until`. Raises ChainBroken for what can't be read."""
-    lines: list[Line] = []
+    lines: list[ExportedEntry] = []
     links: list[Link] = []
     for stored in page.items:
         try:
@@ -96,7 +96,7 @@ def _past(page: Page, reached: int, until: int) -> tuple[list[Line], list[Link]]
             event = bytes(entry.event)
             links.append(Link(entry.sequence, stored.id, store.id_of(event), event, entry.hash, entry.late))
             mark = entry.cause_missing
-            lines.append(Line(entry.sequence, entry.received_at, entry.hash, event.decode(), entry.late, mark))
+            lines.append(ExportedEntry(entry.sequence, entry.received_at, entry.hash, event.decode(), entry.late, mark))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ChainBroken(Broken(reached + len(lines) + 1, f"unreadable: {error}")) from error
     return lines, links

@@ -184,7 +184,6 @@ class ConcertsApi:
     @route(
         "POST",
         "/concerts",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         headers=(IDEMPOTENCY_KEY, TRACEPARENT),
@@ -286,7 +285,6 @@ class ConcertsApi:
     @route(
         "POST",
         "/concerts/{concert_id}/reserve",
-        credential=Credential.ORGANIZER,
         scope=Scope.SELL,
         owned=Owned.HIDDEN,
         callers=("orders",),

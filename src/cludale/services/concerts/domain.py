@@ -315,7 +315,7 @@ def _hall_of(seating: Seating) -> Hall:
 def _priced(section: Section, request: Hold, terms: pricing.Terms, now: datetime) -> tuple[Bill, Priced]:
     """The bill of these seats. Raises what `pricing.bill` raises."""
     taken = section.taken(now) + request.quantity
-    place = pricing.Place(section.concert_id, section.id, section.price, taken, now)
+    place = pricing.PricedPlace(section.concert_id, section.id, section.price, taken, now)
     bill = pricing.bill(terms, place, request.quantity)
     return bill, Priced(revision=request.revision, at=now, taken=taken)
 

@@ -30,7 +30,7 @@ from cludale.services.concerts.seat_plans import domain as plan_changes
 from cludale.services.concerts.seat_plans.domain import ChangePlan
 from cludale.services.concerts.stock import Reservation
 from cludale.services.concerts.waiting import domain as waiting
-from cludale.services.concerts.waiting.domain import Join, Leave, Line, ListCommand, WaitingList
+from cludale.services.concerts.waiting.domain import Join, Leave, ListCommand, ListedSection, WaitingList
 
 OfSection = SectionCommand | BlockCommand | ChangePlan
 """About the section, not about a reservation. Made once: a union that is written where it is asked for is made anew."""
@@ -126,7 +126,7 @@ class Folding:
     def _of_list(self, command: ListCommand, asked: QueuedCommand) -> Result:
         section = self.section
         self.in_line = self.in_line or WaitingList(concert_id=section.concert_id, section=section.id)
-        line = Line(Seating(section, self.reservations, self._hall), self.in_line)
+        line = ListedSection(Seating(section, self.reservations, self._hall), self.in_line)
         try:
             after, told = waiting.decide(line, command, self._now)
         except Refusal as refusal:

@@ -91,7 +91,6 @@ class KeysApi:
     @route(
         "POST",
         "/concerts/-/keys",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="Make a key",
@@ -122,7 +121,6 @@ class KeysApi:
     @route(
         "GET",
         "/concerts/-/keys",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="List keys",
         description="The newest first; those that ended more than 90 days ago may be missing.",
@@ -136,7 +134,6 @@ class KeysApi:
     @route(
         "POST",
         "/concerts/-/keys/{key_id}/revoke",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="End a key",
@@ -151,7 +148,6 @@ class KeysApi:
     @route(
         "POST",
         "/concerts/-/keys/{key_id}/rotate",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="Make a key in the place of another",

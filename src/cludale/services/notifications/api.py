@@ -19,7 +19,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {AlreadySent: 409}
 
@@ -149,7 +149,6 @@ class NotificationsApi:
     @route(
         "GET",
         "/notifications",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="List what buyers were told",
@@ -170,7 +169,6 @@ class NotificationsApi:
     @route(
         "POST",
         "/notifications/retry",
-        credential=Credential.ORGANIZER,
         scope=Scope.SELL,
         owned=Owned.HIDDEN,
         summary="Send those again that were given up or came back",
@@ -194,7 +192,6 @@ class NotificationsApi:
     @route(
         "POST",
         "/notifications/bounces",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="Say that messages came back",
         description=(

@@ -17,7 +17,7 @@ FIRST_REVISION = datetime(2020, 1, 1, tzinfo=UTC)
 """SEQUENCE counts minutes since then: what is said later is the later revision, whichever message says it."""
 
 
-class Entry(NamedTuple):
+class CalendarEntry(NamedTuple):
     """What comes with a message."""
 
     method: str
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 def calendar(
     n: Notification, concert: ConcertDetails, *, organizer: str, said: str = "", link: str = ""
-) -> Entry | None:
+) -> CalendarEntry | None:
     """The entry, to be kept (PUBLISH) or taken away (CANCEL). None: there is none to send, or its date is no date.
 
     `organizer`: the sender's address. `said` of the order, in the buyer's language. `link`: the order's page, or empty.
@@ -65,7 +65,7 @@ def calendar(
         "END:VEVENT",
         "END:VCALENDAR",
     ]
-    return Entry(method, content(lines))
+    return CalendarEntry(method, content(lines))
 
 
 def _begin(written: str) -> date | datetime:

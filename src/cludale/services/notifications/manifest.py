@@ -12,7 +12,7 @@ from cludale.services.notifications.service import HANDLERS, Notifications
 from cludale.services.notifications.store import KINDS
 from cludale.services.notifications.webhooks import api as webhooks_api
 from cludale.services.notifications.webhooks import service as webhooks_service
-from cludale.services.notifications.webhooks.deliveries import Limits
+from cludale.services.notifications.webhooks.deliveries import DeliveryLimits
 from cludale.services.notifications.webhooks.service import Webhooks
 
 
@@ -46,7 +46,7 @@ def _build(parts: Parts) -> Running:
         await webhooks.due.stop()
 
     return Running(
-        Told(notifications, webhooks),
+        Notifying(notifications, webhooks),
         webhooks_service.both(notifications.handle, BUYERS_ARE_TOLD, webhooks),
         sweep,
         stop,
@@ -54,7 +54,7 @@ def _build(parts: Parts) -> Running:
     )
 
 
-class Told(NamedTuple):
+class Notifying(NamedTuple):
     """What is told: to buyers, and to organizers' servers."""
 
     notifications: Notifications
@@ -76,7 +76,7 @@ def _webhooks(parts: Parts) -> Webhooks:
         mailer=parts.mailer,
         seals=parts.seals,
         random_bytes=parts.random_bytes,
-        limits=Limits(
+        limits=DeliveryLimits(
             schedule=policies.webhook_schedule,
             lease_seconds=max(policies.webhook_attempt_seconds, parts.send_seconds) + 5,
             keep=timedelta(days=policies.webhook_keep_days),
@@ -88,7 +88,7 @@ def _webhooks(parts: Parts) -> Webhooks:
     )
 
 
-def _api(told: Told, parts: HttpParts) -> tuple[object, ...]:
+def _api(told: Notifying, parts: HttpParts) -> tuple[object, ...]:
     return (
         api.NotificationsApi(told.notifications, parts.ownership),
         template_api.TemplatesApi(told.notifications.templates),

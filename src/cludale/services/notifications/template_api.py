@@ -11,13 +11,13 @@ from cludale.kernel.languages import NAMES, LanguageCode
 from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.services.notifications.events import TemplateKind
-from cludale.services.notifications.template_service import Shown, TemplateService
+from cludale.services.notifications.template_service import ShownTemplate, TemplateService
 from cludale.services.notifications.templates import MOST_CHARACTERS, BrokenTemplate, Part, TemplateOutdated
 from cludale.services.notifications.words import LISTS
 from cludale.services.notifications.words import NAMES as VALUES
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, asking_for_all, route
+from cludale.web.routing import TRACEPARENT, Owned, Reply, Request, asking, asking_for_all, route
 
 STATUS: Statuses = {TemplateOutdated: 409}
 
@@ -46,7 +46,7 @@ class TemplateSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     changed_by: Annotated[str | None, Meta(description="the id of the key, or of the session")]
 
     @classmethod
-    def of(cls, shown: Shown) -> Self:
+    def of(cls, shown: ShownTemplate) -> Self:
         """The view of a template."""
         return cls(**_summary(shown))
 
@@ -61,7 +61,7 @@ class TemplateView(TemplateSummary, frozen=True, kw_only=True, rename="camel"):
     lists: Annotated[dict[str, list[str]], Meta(description="those of them that are lists, and what each item has")]
 
     @classmethod
-    def of(cls, shown: Shown) -> Self:
+    def of(cls, shown: ShownTemplate) -> Self:
         """The view of a template."""
         return cls(
             **_summary(shown),
@@ -126,7 +126,6 @@ class TemplatesApi:
     @route(
         "GET",
         "/notifications/templates",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="List the templates of messages",
         description="Each kind of message in each language, with what of it is the organizer's own.",
@@ -140,7 +139,6 @@ class TemplatesApi:
     @route(
         "GET",
         "/notifications/templates/{template_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="Show a template",
         description="By kind and language: `confirmation.de`. Where a part is not the organizer's own, the platform's.",
@@ -155,7 +153,6 @@ class TemplatesApi:
     @route(
         "POST",
         "/notifications/templates/{template_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         max_body_bytes=BODY_BYTES,
@@ -179,7 +176,6 @@ class TemplatesApi:
     @route(
         "POST",
         "/notifications/templates/{template_id}/reset",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         headers=(TRACEPARENT,),
@@ -196,7 +192,6 @@ class TemplatesApi:
     @route(
         "POST",
         "/notifications/templates/{template_id}/preview",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         max_body_bytes=BODY_BYTES,
         summary="See a message",
@@ -219,7 +214,6 @@ class TemplatesApi:
     @route(
         "GET",
         "/notifications/settings",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="Show how messages are written",
         replies={200: Reply(MailSettingsView)},
@@ -233,7 +227,6 @@ class TemplatesApi:
     @route(
         "POST",
         "/notifications/settings",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         summary="Say how messages are written",
@@ -260,7 +253,7 @@ class TemplatesApi:
         return json_response(TemplateView.of(shown))
 
 
-def _summary(shown: Shown) -> dict[str, Any]:
+def _summary(shown: ShownTemplate) -> dict[str, Any]:
     own = shown.own
     return {
         "id": f"{shown.kind}.{shown.language}",

@@ -18,7 +18,7 @@ from cludale.services.notifications.store import MAIL_SETTINGS, TEMPLATES
 from cludale.services.notifications.templates import Part, Template, template_id
 
 
-class Shown(NamedTuple):
+class ShownTemplate(NamedTuple):
     """A template as it is in force: the organizer's where there is one, else the platform's."""
 
     kind: TemplateKind
@@ -48,18 +48,18 @@ class TemplateService:
         self.letters = letters
         self._language = language
 
-    async def listed(self, organizer: str) -> list[Shown]:
+    async def listed(self, organizer: str) -> list[ShownTemplate]:
         """All kinds in all languages."""
         wanted = [(kind, language) for kind in TemplateKind for language in NAMES]
         ids = {template_id(organizer, *each): each for each in wanted}
         found = await TEMPLATES.load(self._updates.records, list(ids))
-        return [Shown(*each, found[id].state if id in found else None) for id, each in ids.items()]
+        return [ShownTemplate(*each, found[id].state if id in found else None) for id, each in ids.items()]
 
-    async def one(self, organizer: str, kind: TemplateKind, language: str) -> Shown:
+    async def one(self, organizer: str, kind: TemplateKind, language: str) -> ShownTemplate:
         """One of them."""
         id = template_id(organizer, kind, language)
         found = await TEMPLATES.load(self._updates.records, (id,))
-        return Shown(kind, language, found[id].state if id in found else None)
+        return ShownTemplate(kind, language, found[id].state if id in found else None)
 
     async def store(
         self,
@@ -70,7 +70,7 @@ class TemplateService:
         *,
         revision: int | None,
         cause: Cause,
-    ) -> Shown:
+    ) -> ShownTemplate:
         """Keep these parts, if all messages of this kind can be made with them; all None resets it.
 
         Raises BrokenTemplate, TemplateOutdated, Busy.
@@ -85,7 +85,7 @@ class TemplateService:
         ((result, kept),) = await self._updates.update([Change(TEMPLATES, template_id(*of), decide, cause)])
         if result is ChangeResult.CONFLICT:
             raise Busy("This template is being changed by too many at once.")
-        return Shown(kind, language, None if kept is None else kept.state)
+        return ShownTemplate(kind, language, None if kept is None else kept.state)
 
     async def preview(
         self, organizer: str, kind: TemplateKind, language: str, parts: Mapping[Part, str | None]

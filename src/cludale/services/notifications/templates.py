@@ -67,7 +67,7 @@ class Template(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
         return source
 
 
-class Fault(NamedTuple):
+class TemplateFault(NamedTuple):
     """What is wrong with a template, and where."""
 
     part: Part
@@ -81,7 +81,7 @@ class Fault(NamedTuple):
 class BrokenTemplate(Exception):
     """A template can't be used."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[TemplateFault]) -> None:
         super().__init__("; ".join(f"{each.part}, {each}" for each in faults))
         self.faults = faults
 
@@ -178,10 +178,10 @@ def compiled(part: Part, source: str) -> Compiled:
     try:
         tree = environment.parse(source)
     except TemplateSyntaxError as error:
-        raise BrokenTemplate([Fault(part, error.lineno, error.message or "can't be read")]) from error
+        raise BrokenTemplate([TemplateFault(part, error.lineno, error.message or "can't be read")]) from error
     except RecursionError as error:
-        raise BrokenTemplate([Fault(part, 1, "is nested too deeply")]) from error
-    faults = [Fault(part, *each) for each in _body(tree.body, NAMES)]
+        raise BrokenTemplate([TemplateFault(part, 1, "is nested too deeply")]) from error
+    faults = [TemplateFault(part, *each) for each in _body(tree.body, NAMES)]
     if faults:
         raise BrokenTemplate(faults)
     return environment.from_string(tree)
@@ -193,26 +193,26 @@ def render(part: Part, source: str, values: Values) -> str:
     try:
         made = template.render(values)
     except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise BrokenTemplate([Fault(part, _line_of(error), str(error) or type(error).__name__)]) from error
+        raise BrokenTemplate([TemplateFault(part, _line_of(error), str(error) or type(error).__name__)]) from error
     if len(made.encode()) > MOST_BYTES:
-        raise BrokenTemplate([Fault(part, 1, f"makes more than {MOST_BYTES} bytes")])
+        raise BrokenTemplate([TemplateFault(part, 1, f"makes more than {MOST_BYTES} bytes")])
     if part is Part.SUBJECT:
         made = " ".join(made.split())
         if len(made) > LONGEST_SUBJECT:
             made = f"{made[: LONGEST_SUBJECT - 1]}…"
     if not made.strip():
-        raise BrokenTemplate([Fault(part, 1, "says nothing")])
+        raise BrokenTemplate([TemplateFault(part, 1, "says nothing")])
     return made
 
 
 def check(parts: Mapping[Part, str | None], samples: Callable[[], Iterator[Values]]) -> None:
     """Could a message be made of these parts, whatever happens to an order? Raises BrokenTemplate with all faults."""
-    faults: list[Fault] = []
+    faults: list[TemplateFault] = []
     for part, source in parts.items():
         if source is None:
             continue
         if len(source) > MOST_CHARACTERS:
-            faults.append(Fault(part, 1, f"has more than {MOST_CHARACTERS} characters"))
+            faults.append(TemplateFault(part, 1, f"has more than {MOST_CHARACTERS} characters"))
             continue
         try:
             compiled(part, source)
@@ -221,7 +221,7 @@ def check(parts: Mapping[Part, str | None], samples: Callable[[], Iterator[Value
         except BrokenTemplate as broken:
             faults += broken.faults
         if part is Part.HTML:
-            faults += [Fault(part, *each) for each in _Page(source).faults]
+            faults += [TemplateFault(part, *each) for each in _Page(source).faults]
     if faults:
         raise BrokenTemplate(sorted(faults, key=lambda each: (list(Part).index(each.part), each.line)))
 

@@ -38,7 +38,7 @@ from cludale.services.concerts.events import (
 )
 from cludale.services.orders import domain, queueing, reseating, together
 from cludale.services.orders.aftersale import domain as aftersale
-from cludale.services.orders.aftersale.domain import Amended, Amendment, Kept, NoAddress, RefundWish
+from cludale.services.orders.aftersale.domain import Amended, Amendment, KeptParticulars, NoAddress, RefundWish
 from cludale.services.orders.carts.service import Carts
 from cludale.services.orders.comparison import Comparison
 from cludale.services.orders.due import DueOrders
@@ -358,7 +358,7 @@ class Orders:
         if reason is None:
             return await self._change(order_id, decide, cause, keep)
 
-        def explained(order: Order, kept: Kept, now: datetime) -> Amended:
+        def explained(order: Order, kept: KeptParticulars, now: datetime) -> Amended:
             return aftersale.explained(decide(order, now), kept.particulars, reason)
 
         order = await self.privacy.change(order_id, explained, cause=cause, beside=keep)

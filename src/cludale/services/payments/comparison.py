@@ -14,8 +14,8 @@ from cludale.services.payments.events import (
 )
 from cludale.services.payments.payment import (
     AttemptLimits,
+    AttemptOutcome,
     Failure,
-    Outcome,
     Payment,
     Status,
 )
@@ -78,7 +78,7 @@ def _failure_of_old(payment: Payment) -> Failure:
     last = payment.attempts[-1] if payment.attempts else None
     reason = FailureReason.EXPIRED
     if last is not None:
-        reason = FailureReason.DECLINED if last.outcome is Outcome.DECLINED else FailureReason.GAVE_UP
+        reason = FailureReason.DECLINED if last.outcome is AttemptOutcome.DECLINED else FailureReason.GAVE_UP
     return Failure(at=last.at if last else payment.created_at, reason=reason, returned=False, retry_until=None)
 
 

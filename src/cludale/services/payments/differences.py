@@ -42,7 +42,7 @@ class Settlement(StrEnum):
     """Leave it as it is: it was looked into, and is not shown again."""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
+class FoundDifference(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
     """A difference that was found, once."""
 
     id: str
@@ -68,7 +68,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
 class NotToSettle(Refusal):
     """This difference is none that a person settles so."""
 
-    def __init__(self, found: Found, why: str) -> None:
+    def __init__(self, found: FoundDifference, why: str) -> None:
         super().__init__(f"Difference {found.id!r} can't be settled so: {why}.", kind=found.kind, state=found.state)
 
 
@@ -108,7 +108,7 @@ def _of_charge(mends: tuple[Mend, ...], key: str, reference: str | None) -> tupl
 
 def found_in(
     booked: Booked, payment: Payment | None, *, by: str, read_at: datetime, tolerance: timedelta
-) -> Found | None:
+) -> FoundDifference | None:
     """What is wrong about this charge of the provider's; None: nothing, or nothing yet."""
     if booked.at > read_at - tolerance:
         return None
@@ -151,12 +151,12 @@ def _is_another(booked: Booked, payment: Payment) -> bool:
     return None not in (booked.reference, payment.reference) and booked.reference != payment.reference
 
 
-def no_money(payment: Payment, *, by: str, read_at: datetime, tolerance: timedelta) -> Found | None:
+def no_money(payment: Payment, *, by: str, read_at: datetime, tolerance: timedelta) -> FoundDifference | None:
     """The provider knows nothing of this payment's charge: what is wrong about that; None: nothing."""
     is_taken = payment.status in (Status.COMPLETED, Status.REFUNDED) and payment.asks_provider
     if not is_taken or is_in_flight(payment, payment.key, payment.reference, read_at=read_at, tolerance=tolerance):
         return None
-    return Found(
+    return FoundDifference(
         id=from_key("difference", Difference.NO_MONEY, payment.key),
         kind=Difference.NO_MONEY,
         key=payment.key,
@@ -169,11 +169,13 @@ def no_money(payment: Payment, *, by: str, read_at: datetime, tolerance: timedel
     )
 
 
-def _found(booked: Booked, kind: Difference, amount: int, payment: Payment | None, by: str, read_at: datetime) -> Found:
+def _found(
+    booked: Booked, kind: Difference, amount: int, payment: Payment | None, by: str, read_at: datetime
+) -> FoundDifference:
     # The same books and as many mends of this charge are the same difference, found again.
     mends = 0 if payment is None else len(_of_charge(payment.mends, booked.key, booked.reference))
     parts = (kind, booked.key, booked.reference or "", str(booked.taken), str(booked.returned), str(mends))
-    return Found(
+    return FoundDifference(
         id=from_key("difference", *parts),
         kind=kind,
         key=booked.key,
@@ -194,7 +196,7 @@ def _round_of(key: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def noted(stored: Found | None, found: Found) -> Decision[Found]:
+def noted(stored: FoundDifference | None, found: FoundDifference) -> Decision[FoundDifference]:
     """It is found; the second time nothing happens."""
     if stored is not None:
         return Decision(stored)
@@ -210,7 +212,7 @@ def noted(stored: Found | None, found: Found) -> Decision[Found]:
     return Decision(found, (event,))
 
 
-def begin_mend(payment: Payment, found: Found, *, now: datetime, tolerance: timedelta) -> Decision[Payment]:
+def begin_mend(payment: Payment, found: FoundDifference, *, now: datetime, tolerance: timedelta) -> Decision[Payment]:
     """Have the money of this difference given back, once: what was found in older books than the payment is let be."""
     if any(each.difference_id == found.id for each in payment.mends):
         return Decision(payment)
@@ -245,12 +247,12 @@ def mended(payment: Payment, mend: Mend, *, now: datetime) -> Decision[Payment]:
     return Decision(domain.evolve(payment, event, at=now), (event,), at=now)
 
 
-def charge_of(found: Found) -> Charge:
+def charge_of(found: FoundDifference) -> Charge:
     """The charge that it is about."""
     return Charge(found.key, found.taken or found.amount, found.reference)
 
 
-def to_give_back(found: Found) -> Money | None:
+def to_give_back(found: FoundDifference) -> Money | None:
     """What goes back if a person says so; None: there is nothing."""
     if found.taken is None or found.taken.amount <= found.returned:
         return None
@@ -259,7 +261,9 @@ def to_give_back(found: Found) -> Money | None:
     return Money(found.taken.amount - found.returned, found.taken.currency)
 
 
-def begin_settling(found: Found, settlement: Settlement, note: str, *, now: datetime) -> Decision[Found]:
+def begin_settling(
+    found: FoundDifference, settlement: Settlement, note: str, *, now: datetime
+) -> Decision[FoundDifference]:
     """A person decides. Raises NotToSettle."""
     if found.state is State.SETTLED:
         return Decision(found)
@@ -274,7 +278,7 @@ def begin_settling(found: Found, settlement: Settlement, note: str, *, now: date
     return Decision(replace(found, state=State.SETTLING, note=note or found.note))
 
 
-def settled(found: Found, *, gave_back: Money | None, note: str, now: datetime) -> Decision[Found]:
+def settled(found: FoundDifference, *, gave_back: Money | None, note: str, now: datetime) -> Decision[FoundDifference]:
     """What a person decided is done."""
     if found.state is State.SETTLED:
         return Decision(found)

@@ -35,8 +35,8 @@ from cludale.services.payments.payment import (
     NEXT,
     Attempt,
     AttemptLimits,
+    AttemptOutcome,
     Failure,
-    Outcome,
     Part,
     Payment,
     PaymentClosed,
@@ -313,7 +313,7 @@ def expire(payment: Payment, *, now: datetime) -> Payment:
 
 def attempted(
     payment: Payment,
-    outcome: Outcome,
+    outcome: AttemptOutcome,
     detail: str | None,
     *,
     now: datetime,
@@ -334,11 +334,11 @@ def attempted(
     if tried.closing is not None:
         return Decision(tried)  # whatever it took, the provider is being told to give it back
     match outcome:
-        case Outcome.CHARGED:
+        case AttemptOutcome.CHARGED:
             return ended(tried, completed(tried), now=now, limits=limits)
-        case Outcome.DECLINED:
+        case AttemptOutcome.DECLINED:
             return _failed(tried, FailureReason.DECLINED, returned=False, now=now, limits=limits)
-        case Outcome.UNKNOWN:
+        case AttemptOutcome.UNKNOWN:
             if tried.tries >= limits.attempts:
                 return Decision(close(tried, FailureReason.GAVE_UP, now=now))
             return Decision(msgspec.structs.replace(tried, due_at=min(retry_at, tried.expires_at)))

@@ -15,7 +15,7 @@ from cludale.ports.tracing import TRACEPARENT
 from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.services.payments import carts, comparison, differences, domain, refunds
 from cludale.services.payments.mends import Mend
-from cludale.services.payments.payment import AttemptLimits, Outcome, Payment, Status
+from cludale.services.payments.payment import AttemptLimits, AttemptOutcome, Payment, Status
 
 STUCK_TRIES = 30
 """From so many tries on, money that has to go back counts as stuck: with the waits as they are, some four minutes."""
@@ -59,7 +59,7 @@ class Charging(DuePolicy[Payment]):
         try:
             step = await self._ask(payment)
         except Declined as declined:
-            step = self._tried(payment, Outcome.DECLINED, str(declined))
+            step = self._tried(payment, AttemptOutcome.DECLINED, str(declined))
         except GatewayTrouble as trouble:
             return self.no_answer(payment, str(trouble))
         return self.of_its_round(payment, step)
@@ -123,7 +123,7 @@ class Charging(DuePolicy[Payment]):
         charged = TAKEN if not payment.asks_provider else await self._gateway.charge(payment.charge, payment.method)
         if charged.waits:
             return lambda p, now: Decision(domain.waits(p, charged.reference, now=now))
-        return self._tried(payment, Outcome.CHARGED, reference=charged.reference)
+        return self._tried(payment, AttemptOutcome.CHARGED, reference=charged.reference)
 
     async def _refund_rest(self, payment: Payment) -> None:
         """Give back all that is left. What part refunds have left goes back by a key of its own, as they did."""
@@ -137,7 +137,7 @@ class Charging(DuePolicy[Payment]):
         if state.shares and (line := carts.next_owed(state)) is not None:
             return self._line_put_off(state, line, why)
         if not domain.owes_money(state):
-            return self.of_its_round(state, self._tried(state, Outcome.UNKNOWN, why))
+            return self.of_its_round(state, self._tried(state, AttemptOutcome.UNKNOWN, why))
         tries = refunds.tries_in_vain(state) + 1
         until = self._put_off(tries, self._clock.now())
         self.stuck += tries >= STUCK_TRIES
@@ -145,10 +145,10 @@ class Charging(DuePolicy[Payment]):
         return self.of_its_round(state, lambda p, _: Decision(domain.put_off(p, until=until)))
 
     def _tried(
-        self, payment: Payment, outcome: Outcome, detail: str | None = None, *, reference: str | None = None
+        self, payment: Payment, outcome: AttemptOutcome, detail: str | None = None, *, reference: str | None = None
     ) -> Step[Payment]:
         now = self._clock.now()
-        retry_at = self._put_off(payment.tries + 1, now) if outcome is Outcome.UNKNOWN else now
+        retry_at = self._put_off(payment.tries + 1, now) if outcome is AttemptOutcome.UNKNOWN else now
         return lambda p, _: domain.attempted(
             p, outcome, detail, now=now, retry_at=retry_at, limits=self._limits, reference=reference
         )

@@ -43,7 +43,7 @@ NEXT: Mapping[Status, frozenset[Status]] = {
 ATTEMPTS_KEPT = 20
 
 
-class Outcome(StrEnum):
+class AttemptOutcome(StrEnum):
     """How an attempt ended."""
 
     CHARGED = "charged"
@@ -56,7 +56,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
     at: datetime
     round: int
-    outcome: Outcome
+    outcome: AttemptOutcome
     detail: str | None = None
 
 

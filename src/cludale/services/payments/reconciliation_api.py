@@ -11,7 +11,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.records import Query
-from cludale.services.payments.differences import Found, NotToSettle, Settlement, State, to_give_back
+from cludale.services.payments.differences import FoundDifference, NotToSettle, Settlement, State, to_give_back
 from cludale.services.payments.mends import Difference
 from cludale.services.payments.reconciliation import Reconciliation
 from cludale.services.payments.reconciling import Reconciling
@@ -20,7 +20,7 @@ from cludale.web.fields import TimeParameter, moment
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Reply, Request, route
+from cludale.web.routing import TRACEPARENT, Reply, Request, route
 
 STATUS: Statuses = {NotToSettle: 409}
 
@@ -45,7 +45,7 @@ class DifferenceStatus(StrEnum):
     SETTLED = "Settled"
 
     @classmethod
-    def of(cls, found: Found, *, is_mended: bool) -> "DifferenceStatus":
+    def of(cls, found: FoundDifference, *, is_mended: bool) -> "DifferenceStatus":
         """Its status."""
         return cls.MENDED if is_mended else cls(found.state.value.capitalize())
 
@@ -129,7 +129,7 @@ class DifferenceView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     settlements: Annotated[list[Settlement], Meta(description="how a person can settle it now")]
 
     @classmethod
-    def of(cls, found: Found, *, is_mended: bool = False) -> Self:
+    def of(cls, found: FoundDifference, *, is_mended: bool = False) -> Self:
         """The view of one."""
         choices: list[Settlement] = []
         if found.state in (State.OPEN, State.SETTLING) and to_give_back(found) is not None:
@@ -183,7 +183,6 @@ class ReconciliationApi:
     @route(
         "POST",
         "/payments/reconciliations",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="Compare the payment provider's books with the payments",
@@ -205,7 +204,6 @@ class ReconciliationApi:
     @route(
         "GET",
         "/payments/reconciliations",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="List reconciliations",
         description="The latest first.",
@@ -219,7 +217,6 @@ class ReconciliationApi:
     @route(
         "GET",
         "/payments/reconciliations/{reconciliation_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="How far a reconciliation has come",
         replies={200: Reply(ReconciliationView)},
@@ -235,7 +232,6 @@ class ReconciliationApi:
     @route(
         "GET",
         "/payments/differences",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         summary="List what differs between the provider's books and the payments",
         description=(
@@ -257,7 +253,6 @@ class ReconciliationApi:
     @route(
         "POST",
         "/payments/differences/{difference_id}/settle",
-        credential=Credential.ORGANIZER,
         scope=Scope.OPERATE,
         headers=(TRACEPARENT,),
         summary="Settle a difference that does not mend itself",

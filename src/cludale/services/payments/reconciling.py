@@ -18,7 +18,7 @@ from cludale.runtime.aggregates import Change, ChangeResult, Updates
 from cludale.runtime.due import Do, DuePolicy, DueWork, Step
 from cludale.runtime.recent import Recent
 from cludale.services.payments import differences, reconciliation
-from cludale.services.payments.differences import Found, Settlement, State
+from cludale.services.payments.differences import FoundDifference, Settlement, State
 from cludale.services.payments.mends import Difference
 from cludale.services.payments.payment import Payment, Status
 from cludale.services.payments.reconciliation import Phase, Reconciliation
@@ -174,9 +174,9 @@ class Reconciling(DuePolicy[Reconciliation]):
             state, following, looked_at=looked_at, others=others, found=counts, now=self._updates.clock.now()
         )
 
-    async def _compare(self, items: Sequence[Booked], *, by: str, read_at: datetime) -> list[Found]:
+    async def _compare(self, items: Sequence[Booked], *, by: str, read_at: datetime) -> list[FoundDifference]:
         known = await PAYMENTS.load(self._updates.records, {each.key.rpartition(".")[0] for each in items})
-        found: list[Found] = []
+        found: list[FoundDifference] = []
         for each in items:
             payment = known.get(each.key.rpartition(".")[0])
             state = None if payment is None else payment.state
@@ -192,7 +192,7 @@ class Reconciling(DuePolicy[Reconciliation]):
         is_past = bool(payments) and payments[-1].created_at < state.since - CLOCKS_DIFFER
         return [each for each in payments if each.created_at >= state.since], None if is_past else page.next
 
-    async def _look_for(self, payments: Sequence[Payment], *, by: str, read_at: datetime) -> list[Found]:
+    async def _look_for(self, payments: Sequence[Payment], *, by: str, read_at: datetime) -> list[FoundDifference]:
         """Is the money that these say was taken in the provider's books? Asked for are those not seen there before."""
         unseen = {
             each.key: each
@@ -207,7 +207,7 @@ class Reconciling(DuePolicy[Reconciliation]):
         without = (differences.no_money(each, by=by, read_at=read_at, tolerance=self._tolerance) for each in missing)
         return [*found, *(each for each in without if each is not None)]
 
-    async def _note(self, found: Sequence[Found]) -> None:
+    async def _note(self, found: Sequence[FoundDifference]) -> None:
         """Write them down, and have given back what is certainly the buyers'."""
         if not found:
             return
@@ -222,7 +222,7 @@ class Reconciling(DuePolicy[Reconciliation]):
         if mends:
             self._begun()
 
-    def _mend(self, found: Found) -> Callable[[Payment | None, datetime], Decision[Payment] | None]:
+    def _mend(self, found: FoundDifference) -> Callable[[Payment | None, datetime], Decision[Payment] | None]:
         def decide(payment: Payment | None, now: datetime) -> Decision[Payment] | None:
             if payment is None:
                 return None
@@ -232,13 +232,13 @@ class Reconciling(DuePolicy[Reconciliation]):
 
     # -- what people do -------------------------------------------------------------------------------------------
 
-    async def settle(self, id: str, settlement: Settlement, note: str, cause: Cause) -> Found:
+    async def settle(self, id: str, settlement: Settlement, note: str, cause: Cause) -> FoundDifference:
         """Do what a person decided about a difference. Asked again after trouble, it goes on.
 
         Raises NotFound, NotToSettle, Busy: also where the provider gives no answer.
         """
 
-        def begin(found: Found, now: datetime) -> Decision[Found]:
+        def begin(found: FoundDifference, now: datetime) -> Decision[FoundDifference]:
             return differences.begin_settling(found, settlement, note, now=now)
 
         found = await self._updates.change(DIFFERENCES, id, begin, cause)
@@ -250,7 +250,7 @@ class Reconciling(DuePolicy[Reconciliation]):
         except GatewayTrouble as trouble:
             raise Busy(f"The provider gave no answer ({trouble}). Ask again: the money goes back once.") from trouble
 
-        def end(found: Found, now: datetime) -> Decision[Found]:
+        def end(found: FoundDifference, now: datetime) -> Decision[FoundDifference]:
             return differences.settled(found, gave_back=amount, note=found.note, now=now)
 
         return await self._updates.change(DIFFERENCES, id, end, cause)
@@ -265,7 +265,7 @@ class Reconciling(DuePolicy[Reconciliation]):
         found, page = await RECONCILIATIONS.find(self._updates.records, query)
         return [each.state for each in found], page.next
 
-    async def differences(self, query: Query) -> tuple[list[tuple[Found, bool]], str | None]:
+    async def differences(self, query: Query) -> tuple[list[tuple[FoundDifference, bool]], str | None]:
         """A page of what was found, each with whether it is mended; and the cursor of the next."""
         read, page = await DIFFERENCES.find(self._updates.records, query)
         found = [each.state for each in read]
@@ -284,7 +284,7 @@ class Reconciling(DuePolicy[Reconciliation]):
         return {f'cludale_payments_differences_total{{kind="{kind.value}"}}': self.found[kind] for kind in Difference}
 
 
-def _noting(found: Found) -> Callable[[Found | None, datetime], Decision[Found]]:
+def _noting(found: FoundDifference) -> Callable[[FoundDifference | None, datetime], Decision[FoundDifference]]:
     return lambda stored, _: differences.noted(stored, found)
 
 

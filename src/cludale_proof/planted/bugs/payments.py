@@ -50,8 +50,8 @@ def _(stack: ExitStack) -> None:
     right = payments_domain.attempted
 
     def wrong(payment: Payment, outcome: Any, detail: Any, **kwargs: Any) -> Decision[Payment]:
-        if outcome is payments_payment.Outcome.UNKNOWN:
-            outcome = payments_payment.Outcome.DECLINED
+        if outcome is payments_payment.AttemptOutcome.UNKNOWN:
+            outcome = payments_payment.AttemptOutcome.DECLINED
         return right(payment, outcome, detail, **kwargs)
 
     swap(stack, payments_domain, "attempted", wrong)

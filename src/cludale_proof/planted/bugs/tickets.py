@@ -57,7 +57,11 @@ def _(stack: ExitStack) -> None:
         answering = asyncio.ensure_future(right(self, scan, *args))
         await asyncio.sleep(0)
         claims = self.read(scan.code, self.now())
-        return tickets_door_service.Answer(door.Scanned(door.Result.VALID), claims, None) if claims else await answering
+        return (
+            tickets_door_service.DoorAnswer(door.Scanned(door.Result.VALID), claims, None)
+            if claims
+            else await answering
+        )
 
     swap(stack, tickets_door_service.Doors, "scan", wrong)
 

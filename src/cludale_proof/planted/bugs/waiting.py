@@ -14,7 +14,14 @@ from cludale.services.concerts.domain import Hold
 from cludale.services.concerts.events import SeatsOffered
 from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.waiting import domain as waiting
-from cludale.services.concerts.waiting.domain import Entry, Grant, Line, ListCommand, MakeOffers, WaitingList
+from cludale.services.concerts.waiting.domain import (
+    Grant,
+    ListCommand,
+    ListedSection,
+    MakeOffers,
+    WaitingEntry,
+    WaitingList,
+)
 from cludale.services.concerts.waiting.service import WaitingClaims
 from cludale_proof.planted.planting import bug, swap
 
@@ -23,10 +30,10 @@ from cludale_proof.planted.planting import bug, swap
 def _(stack: ExitStack) -> None:
     right = waiting.decide
 
-    def wrong(line: Line, command: ListCommand, now: datetime) -> Any:
+    def wrong(line: ListedSection, command: ListCommand, now: datetime) -> Any:
         if isinstance(command, MakeOffers):
             last_first = tuple(reversed(line.waiting.entries))
-            line = Line(line.seating, replace(line.waiting, entries=last_first))
+            line = ListedSection(line.seating, replace(line.waiting, entries=last_first))
         return right(line, command, now)
 
     swap(stack, waiting, "decide", wrong)
@@ -56,7 +63,7 @@ def _(stack: ExitStack) -> None:
 def _(stack: ExitStack) -> None:
     right = WaitingClaims.grant
 
-    async def wrong(claims: WaitingClaims, concert: Concert, entry: Entry, offer_seconds: float) -> Grant:
+    async def wrong(claims: WaitingClaims, concert: Concert, entry: WaitingEntry, offer_seconds: float) -> Grant:
         if entry.code is not None or concert.max_per_buyer is UNSET:
             return await right(claims, concert, entry, offer_seconds)
         return Grant(buyers=entry.buyers)

@@ -12,7 +12,7 @@ from tests.fakes import NOON
 
 from cludale.ports.contacts import Contact
 from cludale.ports.programme import ConcertDetails
-from cludale.services.notifications.calendar import Entry, calendar
+from cludale.services.notifications.calendar import CalendarEntry, calendar
 from cludale.services.notifications.domain import Notification, Status
 from cludale.services.notifications.events import NotificationKind
 from cludale.services.notifications.letters import Letters, spoken
@@ -43,7 +43,7 @@ CALLED_OFF = replace(
 )
 
 
-def entry(n: Notification = CONFIRMED, concert: ConcertDetails = CONCERT) -> Entry:
+def entry(n: Notification = CONFIRMED, concert: ConcertDetails = CONCERT) -> CalendarEntry:
     made = calendar(n, concert, organizer="tickets@example.com", link="https://t.example.com/shop/orders/order-1?key=k")
     assert made is not None
     return made

@@ -21,7 +21,7 @@ from cludale.services.orders.events import (
 )
 from cludale.services.payments import carts, comparison, differences, domain, refunds
 from cludale.services.payments.events import PartRefunded, PaymentCompleted, PaymentFailed, PaymentRefunded
-from cludale.services.payments.payment import AttemptLimits, Outcome, Payment, Status
+from cludale.services.payments.payment import AttemptLimits, AttemptOutcome, Payment, Status
 from cludale.services.payments.store import PAYMENTS
 
 LIMITS = AttemptLimits(attempts=3, lease_seconds=7)
@@ -52,11 +52,11 @@ def at(seconds: float) -> datetime:
 BEGUN = carts.begin(None, RESERVED, cause=CAUSE, now=NOON, limits=LIMITS).state
 
 
-def attempted(payment: Payment, outcome: Outcome) -> Payment:
+def attempted(payment: Payment, outcome: AttemptOutcome) -> Payment:
     return domain.attempted(payment, outcome, None, now=at(1), retry_at=at(2), limits=LIMITS).state
 
 
-COMPLETED = attempted(BEGUN, Outcome.CHARGED)
+COMPLETED = attempted(BEGUN, AttemptOutcome.CHARGED)
 
 
 def off(line: CartLine, reason: CancelReason = CancelReason.BUYER) -> OrderCancelled:
@@ -78,7 +78,7 @@ def refunded(payment: Payment, order_id: str) -> tuple[Payment, tuple[object, ..
 
 
 def test_a_cart_is_charged_once_and_each_line_is_told() -> None:
-    decision = domain.attempted(BEGUN, Outcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
+    decision = domain.attempted(BEGUN, AttemptOutcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
     assert (decision.state.key, decision.state.amount) == ("payment-cart-1.1", Money(6_000, "EUR"))
     told = [each for each in decision.events if isinstance(each, PaymentCompleted)]
     assert [(each.order_id, each.amount, each.allocation) for each in told] == [
@@ -88,7 +88,7 @@ def test_a_cart_is_charged_once_and_each_line_is_told() -> None:
 
 
 def test_a_decline_is_told_to_each_line_and_the_next_round_begins_once() -> None:
-    decision = domain.attempted(BEGUN, Outcome.DECLINED, None, now=at(1), retry_at=at(2), limits=LIMITS)
+    decision = domain.attempted(BEGUN, AttemptOutcome.DECLINED, None, now=at(1), retry_at=at(2), limits=LIMITS)
     told = [each for each in decision.events if isinstance(each, PaymentFailed)]
     assert [(each.order_id, each.concert_id, each.retry_until) for each in told] == [
         (line.order_id, line.seats.concert_id, NOON + timedelta(seconds=600)) for line in LINES
@@ -170,7 +170,7 @@ def test_the_books_agree_with_a_charge_of_which_lines_went_back() -> None:
 def test_the_log_gives_the_payment_back() -> None:
     owing = cancelled(COMPLETED, LINES[1])
     decision = carts.of_line(owing, SECOND, lambda line: refunds.refunded(line, now=at(6), limits=LIMITS))
-    told = domain.attempted(BEGUN, Outcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS).events
+    told = domain.attempted(BEGUN, AttemptOutcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS).events
     rebuilt = carts.as_begun(RESERVED, at=NOON)
     for event in (*told, *decision.events):
         assert isinstance(event, PaymentCompleted | PaymentRefunded)

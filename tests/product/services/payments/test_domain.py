@@ -18,7 +18,7 @@ from cludale.ports.seats import ConcertOver
 from cludale.services.orders.events import CancelReason, OrderCancelled, PaymentRequested, TicketReserved
 from cludale.services.payments import comparison, domain, refunds
 from cludale.services.payments.events import FailureReason, PaymentCompleted, PaymentFailed, PaymentRefunded
-from cludale.services.payments.payment import NEXT, AttemptLimits, Outcome, Payment, PaymentClosed, Status
+from cludale.services.payments.payment import NEXT, AttemptLimits, AttemptOutcome, Payment, PaymentClosed, Status
 
 TOTAL = Money(9000, "EUR")
 LIMITS = AttemptLimits(attempts=3, lease_seconds=7)
@@ -43,7 +43,7 @@ def begun() -> Payment:
     return domain.begin(None, TICKET, cause=CAUSE, now=NOON, limits=LIMITS).state
 
 
-def tried(payment: Payment, *outcomes: Outcome) -> Payment:
+def tried(payment: Payment, *outcomes: AttemptOutcome) -> Payment:
     for outcome in outcomes:
         payment = domain.attempted(payment, outcome, None, now=at(1), retry_at=at(2), limits=LIMITS).state
     return payment
@@ -65,8 +65,8 @@ def off(reason: CancelReason = CancelReason.BUYER, *, had_seats: bool = True) ->
     )
 
 
-COMPLETED = tried(begun(), Outcome.CHARGED)
-DECLINED = tried(begun(), Outcome.DECLINED)
+COMPLETED = tried(begun(), AttemptOutcome.CHARGED)
+DECLINED = tried(begun(), AttemptOutcome.DECLINED)
 REFUNDING = refunds.refund(COMPLETED, cause=REQUEST, now=NOON).state
 REFUNDED = refunds.refunded(REFUNDING, now=at(9), limits=LIMITS).state
 CLOSING = domain.close(begun(), FailureReason.EXPIRED, now=at(600))
@@ -91,7 +91,7 @@ class TestBeginning:
 
 class TestCharging:
     def test_a_charge_completes_the_payment(self) -> None:
-        decision = domain.attempted(begun(), Outcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
+        decision = domain.attempted(begun(), AttemptOutcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
         assert decision.state.status is Status.COMPLETED
         assert decision.state.due_at is None
         assert decision.events == (
@@ -106,7 +106,9 @@ class TestCharging:
         )
 
     def test_a_decline_is_final_for_the_round_and_says_until_when_another_way_can_be_tried(self) -> None:
-        decision = domain.attempted(begun(), Outcome.DECLINED, "no funds", now=at(1), retry_at=at(2), limits=LIMITS)
+        decision = domain.attempted(
+            begun(), AttemptOutcome.DECLINED, "no funds", now=at(1), retry_at=at(2), limits=LIMITS
+        )
         assert decision.state.status is Status.FAILED
         assert decision.state.attempts[-1].detail == "no funds"
         assert decision.events == (
@@ -126,7 +128,7 @@ class TestCharging:
     @pytest.mark.parametrize("seconds", [600, 601])
     def test_a_decline_after_the_hold_has_ended_is_the_end(self, seconds: float) -> None:
         decision = domain.attempted(
-            begun(), Outcome.DECLINED, "no funds", now=at(seconds), retry_at=at(700), limits=LIMITS
+            begun(), AttemptOutcome.DECLINED, "no funds", now=at(seconds), retry_at=at(700), limits=LIMITS
         )
         (failed,) = decision.events
         assert isinstance(failed, PaymentFailed)
@@ -145,16 +147,16 @@ class TestCharging:
         assert failed.retry_until == (None if until is None else at(until))
 
     def test_no_answer_is_tried_again_by_the_same_key(self) -> None:
-        again = tried(begun(), Outcome.UNKNOWN)
+        again = tried(begun(), AttemptOutcome.UNKNOWN)
         assert (again.status, again.due_at, again.tries) == (Status.PENDING, at(2), 1)
         assert again.key == begun().key
 
     def test_a_retry_waits_no_longer_than_the_hold(self) -> None:
-        decision = domain.attempted(begun(), Outcome.UNKNOWN, None, now=at(599), retry_at=at(650), limits=LIMITS)
+        decision = domain.attempted(begun(), AttemptOutcome.UNKNOWN, None, now=at(599), retry_at=at(650), limits=LIMITS)
         assert decision.state.due_at == at(600)
 
     def test_after_the_last_attempt_the_provider_is_told_to_give_back(self) -> None:
-        given_up = tried(begun(), *[Outcome.UNKNOWN] * 3)
+        given_up = tried(begun(), *[AttemptOutcome.UNKNOWN] * 3)
         assert given_up.status is Status.PENDING
         assert given_up.closing is FailureReason.GAVE_UP
         assert given_up.due_at == at(1)
@@ -164,20 +166,24 @@ class TestCharging:
         payment = begun()
         for i in range(30):
             payment = domain.attempted(
-                payment, Outcome.UNKNOWN, str(i), now=at(i), retry_at=at(i + 1), limits=limits
+                payment, AttemptOutcome.UNKNOWN, str(i), now=at(i), retry_at=at(i + 1), limits=limits
             ).state
         assert [each.detail for each in payment.attempts] == [str(i) for i in range(10, 30)]
         assert payment.tries == 30
 
-    @pytest.mark.parametrize("outcome", list(Outcome))
+    @pytest.mark.parametrize("outcome", list(AttemptOutcome))
     @pytest.mark.parametrize("payment", [COMPLETED, DECLINED, REFUNDING, REFUNDED])
-    def test_an_attempt_that_ends_after_the_payment_changes_nothing(self, payment: Payment, outcome: Outcome) -> None:
+    def test_an_attempt_that_ends_after_the_payment_changes_nothing(
+        self, payment: Payment, outcome: AttemptOutcome
+    ) -> None:
         decision = domain.attempted(payment, outcome, None, now=at(9), retry_at=at(10), limits=LIMITS)
         assert decision.state is payment
         assert decision.events == ()
 
-    @pytest.mark.parametrize("outcome", list(Outcome))
-    def test_an_attempt_that_ends_while_the_round_is_being_closed_decides_nothing(self, outcome: Outcome) -> None:
+    @pytest.mark.parametrize("outcome", list(AttemptOutcome))
+    def test_an_attempt_that_ends_while_the_round_is_being_closed_decides_nothing(
+        self, outcome: AttemptOutcome
+    ) -> None:
         decision = domain.attempted(CLOSING, outcome, None, now=at(601), retry_at=at(602), limits=LIMITS)
         assert decision.events == ()
         assert (decision.state.status, decision.state.closing) == (Status.PENDING, FailureReason.EXPIRED)
@@ -246,7 +252,13 @@ class TestANewRound:
         anew = domain.requested(DECLINED, request, cause=REQUEST, now=at(60), limits=LIMITS)
         assert (anew.status, anew.round, anew.tries, anew.method) == (Status.PENDING, 2, 0, "card-slow")
         assert (anew.expires_at, anew.due_at) == (at(600), at(67))
-        for known in (anew, tried(anew, Outcome.DECLINED), tried(anew, Outcome.CHARGED), begun(), COMPLETED):
+        for known in (
+            anew,
+            tried(anew, AttemptOutcome.DECLINED),
+            tried(anew, AttemptOutcome.CHARGED),
+            begun(),
+            COMPLETED,
+        ):
             assert domain.requested(known, request, cause=REQUEST, now=at(61), limits=LIMITS) is known
         closed = refunds.order_cancelled(DECLINED, off(), cause=REQUEST, now=at(1))
         assert closed is not None
@@ -298,7 +310,7 @@ class TestSeatsForLateMoney:
 
     def test_money_is_late_that_was_taken_after_the_hold(self) -> None:
         anew = domain.retry(DECLINED, method=None, cause=REQUEST, now=at(700), limits=LIMITS, hold=HOLD)
-        late = domain.attempted(anew, Outcome.CHARGED, None, now=at(701), retry_at=at(702), limits=LIMITS).state
+        late = domain.attempted(anew, AttemptOutcome.CHARGED, None, now=at(701), retry_at=at(702), limits=LIMITS).state
         assert domain.was_late(late)
         assert not any(domain.was_late(each) for each in (anew, COMPLETED, DECLINED, REFUNDED))
 
@@ -383,7 +395,7 @@ class TestComparing:
 
     @pytest.mark.parametrize("is_open", [True, False])
     def test_money_is_told_again_to_an_order_that_is_not_paid_as_it_was_told(self, is_open: bool) -> None:
-        first = domain.attempted(begun(), Outcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
+        first = domain.attempted(begun(), AttemptOutcome.CHARGED, None, now=at(1), retry_at=at(2), limits=LIMITS)
         again = comparison.compared(first.state, asked(is_open=is_open))
         assert again == Decision(first.state, first.events, at=first.at, again=True)
         assert first.at == at(1)
@@ -394,7 +406,7 @@ class TestComparing:
         assert comparison.compared(first.state, asked()) == Decision(first.state, first.events, at=NOON, again=True)
 
     def test_a_failure_is_told_again_to_an_order_that_waits_for_it(self) -> None:
-        first = domain.attempted(begun(), Outcome.DECLINED, None, now=at(1), retry_at=at(2), limits=LIMITS)
+        first = domain.attempted(begun(), AttemptOutcome.DECLINED, None, now=at(1), retry_at=at(2), limits=LIMITS)
         again = comparison.compared(first.state, asked())
         assert again == Decision(first.state, first.events, at=at(1), again=True)
         assert comparison.compared(first.state, asked(is_open=False)) == Decision(first.state)
@@ -427,12 +439,12 @@ class TestComparing:
         ("outcomes", "reason"),
         [
             ((), FailureReason.EXPIRED),
-            ((Outcome.DECLINED,), FailureReason.DECLINED),
-            ((Outcome.UNKNOWN,), FailureReason.GAVE_UP),
+            ((AttemptOutcome.DECLINED,), FailureReason.DECLINED),
+            ((AttemptOutcome.UNKNOWN,), FailureReason.GAVE_UP),
         ],
     )
     def test_a_failure_of_an_older_version_is_told_as_far_as_it_is_known(
-        self, outcomes: Sequence[Outcome], reason: FailureReason
+        self, outcomes: Sequence[AttemptOutcome], reason: FailureReason
     ) -> None:
         old = msgspec.structs.replace(tried(begun(), *outcomes), status=Status.FAILED, failure=None)
         (fact,) = comparison.compared(old, asked()).events
@@ -445,8 +457,8 @@ class TestARoundOfTheOrganizers:
 
     ANEW = domain.retry(DECLINED, method=None, cause=REQUEST, now=at(60), limits=LIMITS, hold=HOLD)
 
-    @pytest.mark.parametrize("outcome", [Outcome.CHARGED, Outcome.DECLINED])
-    def test_its_end_is_told_three_times_more_each_after_a_longer_while(self, outcome: Outcome) -> None:
+    @pytest.mark.parametrize("outcome", [AttemptOutcome.CHARGED, AttemptOutcome.DECLINED])
+    def test_its_end_is_told_three_times_more_each_after_a_longer_while(self, outcome: AttemptOutcome) -> None:
         first = domain.attempted(self.ANEW, outcome, None, now=at(61), retry_at=at(62), limits=LIMITS)
         payment, now, waits = first.state, at(61), []
         while payment.due_at is not None:
@@ -459,7 +471,9 @@ class TestARoundOfTheOrganizers:
         assert comparison.retold(payment, now=at(9_999), limits=LIMITS) == Decision(payment)
 
     def test_money_that_is_wanted_back_meanwhile_goes_back(self) -> None:
-        taken = domain.attempted(self.ANEW, Outcome.CHARGED, None, now=at(61), retry_at=at(62), limits=LIMITS).state
+        taken = domain.attempted(
+            self.ANEW, AttemptOutcome.CHARGED, None, now=at(61), retry_at=at(62), limits=LIMITS
+        ).state
         wanted = refunds.refund(taken, cause=REQUEST, now=at(70)).state
         assert not comparison.is_to_be_retold(wanted)
         assert wanted.due_at == at(70)
@@ -467,7 +481,7 @@ class TestARoundOfTheOrganizers:
     def test_a_round_of_the_buyers_is_not_told_again_unasked(self) -> None:
         request = PaymentRequested(order_id="order-1", concert_id="concert-1", round=2, payment_method="card-ok")
         anew = domain.requested(DECLINED, request, cause=REQUEST, now=at(60), limits=LIMITS)
-        assert tried(anew, Outcome.CHARGED).due_at is None
+        assert tried(anew, AttemptOutcome.CHARGED).due_at is None
 
 
 @pytest.mark.parametrize("payment", [COMPLETED, DECLINED, REFUNDED])

@@ -33,9 +33,9 @@ from cludale.runtime.aggregates import Change, Updates
 from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.services.orders.events import PartRefund
 from cludale.services.payments import differences
-from cludale.services.payments.differences import Found, NotToSettle, Settlement, State, found_in, no_money
+from cludale.services.payments.differences import FoundDifference, NotToSettle, Settlement, State, found_in, no_money
 from cludale.services.payments.mends import Difference
-from cludale.services.payments.payment import Attempt, Outcome, Part, Payment, Status
+from cludale.services.payments.payment import Attempt, AttemptOutcome, Part, Payment, Status
 from cludale.services.payments.reconciliation import Reconciliation
 from cludale.services.payments.service import Payments
 from cludale.services.payments.store import PAYMENTS, differences_listed
@@ -57,7 +57,7 @@ def payment(number: int = 1, status: Status = Status.COMPLETED, **more: object) 
         created_at=NOON,
         expires_at=NOON + MINUTES,
         tries=1,
-        attempts=(Attempt(at=NOON, round=1, outcome=Outcome.CHARGED),),
+        attempts=(Attempt(at=NOON, round=1, outcome=AttemptOutcome.CHARGED),),
         allocation=allocation(f"reservation-{number}", 2),
         **more,  # type: ignore[arg-type]
     )
@@ -154,13 +154,13 @@ def test_a_charge_that_is_young_is_not_compared() -> None:
 # -- what is done about it
 
 
-def lost(here: Payment, returned: int = 0) -> Found:
+def lost(here: Payment, returned: int = 0) -> FoundDifference:
     found = found_in(booked(returned=returned), here, by="run", read_at=READ_AT, tolerance=MINUTES)
     assert found is not None
     return found
 
 
-def mend(here: Payment, found: Found, *, now: datetime = READ_AT) -> Payment:
+def mend(here: Payment, found: FoundDifference, *, now: datetime = READ_AT) -> Payment:
     return differences.begin_mend(here, found, now=now, tolerance=MINUTES).state
 
 

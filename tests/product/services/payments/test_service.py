@@ -41,7 +41,7 @@ from cludale.services.orders.events import CancelReason, OrderCancelled, TicketR
 from cludale.services.payments import service
 from cludale.services.payments.due import STUCK_TRIES
 from cludale.services.payments.events import FailureReason, PaymentFailed
-from cludale.services.payments.payment import Outcome, Payment, PaymentClosed, Status
+from cludale.services.payments.payment import AttemptOutcome, Payment, PaymentClosed, Status
 from cludale.services.payments.service import Payments
 
 TOTAL = Money(9000, "EUR")
@@ -278,7 +278,7 @@ class TestCharging:
         assert await payments.handle([reserved()]) == [SUCCESS]
         payment = await settles(payments, Status.COMPLETED)
         assert payment.amount == TOTAL
-        assert [each.outcome for each in payment.attempts] == [Outcome.CHARGED]
+        assert [each.outcome for each in payment.attempts] == [AttemptOutcome.CHARGED]
         (completed,) = await published(store)
         assert (completed.type, completed.causationid) == ("PaymentCompleted", "reserved-1")
         assert rows(ledger)["payment-1.1"].captured == 9000
@@ -319,7 +319,7 @@ class TestCharging:
             assert await payments.due.sweep() == 1
         payment = await settles(payments, Status.COMPLETED)
         outcomes = [each.outcome for each in payment.attempts]
-        assert outcomes == [Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.CHARGED]
+        assert outcomes == [AttemptOutcome.UNKNOWN, AttemptOutcome.UNKNOWN, AttemptOutcome.CHARGED]
         assert await told(store) == ["PaymentCompleted"]
         assert rows(ledger)["payment-1.1"].charges == 1
 

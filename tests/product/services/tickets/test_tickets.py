@@ -32,7 +32,7 @@ from cludale.services.orders.events import (
 )
 from cludale.services.tickets import codes
 from cludale.services.tickets.door import Result
-from cludale.services.tickets.door_service import ClockAhead, Scan, Told
+from cludale.services.tickets.door_service import ClockAhead, DeviceScan, Scan
 from cludale.services.tickets.events import Direction
 from cludale.services.tickets.merging import MergeResult
 from cludale.services.tickets.service import Tickets
@@ -299,14 +299,14 @@ async def test_what_a_device_tells_is_written_down_once_and_found_again(world: W
     code, other = await world.code(), await world.code(number=2)
     assert await world.scan(code, "d.1") is Result.VALID  # the answer was lost, so the device decided by itself
     at = NOON + timedelta(seconds=1)
-    told = [Told(code, "south", Direction.IN, 1, NOON), Told(other, "south", Direction.IN, 2, at)]
-    told.append(Told("nonsense", "south", Direction.IN, 3, at))
+    told = [DeviceScan(code, "south", Direction.IN, 1, NOON), DeviceScan(other, "south", Direction.IN, 2, at)]
+    told.append(DeviceScan("nonsense", "south", Direction.IN, 3, at))
     for results in ([MergeResult.KNOWN, MergeResult.RECORDED], [MergeResult.KNOWN, MergeResult.KNOWN]):
         merged = await doors.merge("d", told, cause=REQUEST, is_theirs=None)
         assert [result for result, _ in merged.scans] == [*results, MergeResult.FORGED]
     assert (await doors.counts("concert-1")).inside == 2
     assert [each.door for each in await doors.inside("concert-1")] == ["north", "south"]
-    second = [Told(code, "west", Direction.IN, 1, at)]
+    second = [DeviceScan(code, "west", Direction.IN, 1, at)]
     (found,) = (await doors.merge("e", second, cause=REQUEST, is_theirs=None)).conflicts
     assert (found.earlier and found.earlier.door, found.entered.door) == ("north", "west")
     assert await doors.conflicts("concert-1") == [found]
@@ -314,7 +314,7 @@ async def test_what_a_device_tells_is_written_down_once_and_found_again(world: W
 
 async def test_a_device_whose_clock_is_ahead_is_told_so_and_nothing_is_written_down(world: World) -> None:
     await world.tickets.handle([delivered(paid(), "e1")])
-    late = [Told(await world.code(), "south", Direction.IN, 1, NOON + timedelta(hours=1))]
+    late = [DeviceScan(await world.code(), "south", Direction.IN, 1, NOON + timedelta(hours=1))]
     with pytest.raises(ClockAhead):
         await world.tickets.doors.merge("d", late, cause=REQUEST, is_theirs=None)
     assert await told(world.store) == ["TicketIssued"]

@@ -56,7 +56,7 @@ class BlockWish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     few_left: int | UnsetType | None = UNSET
 
 
-class Shown(NamedTuple):
+class ShownBlock(NamedTuple):
     """A block as it is at the time `at`: what is said of it, and what its section counts, if it was not let go."""
 
     section: str
@@ -93,7 +93,7 @@ class BlockService:
         self._updates = updates
         self._ask = ask
 
-    async def hold_back(self, concert: Concert, wanted: NewBlock, *, by: str, cause: Cause) -> Shown:
+    async def hold_back(self, concert: Concert, wanted: NewBlock, *, by: str, cause: Cause) -> ShownBlock:
         """Hold seats back; asked for again under the same id, it stays as it is.
 
         Raises SectionNotFound, SeatsUnavailable, CalledOff, Invalid, Busy.
@@ -116,7 +116,7 @@ class BlockService:
         await self._ask(SectionKey(concert.id, wanted.section), command, cause)
         return await self.show(concert, wanted.block)
 
-    async def change(self, concert: Concert, block: str, wish: BlockWish, *, by: str, cause: Cause) -> Shown:
+    async def change(self, concert: Concert, block: str, wish: BlockWish, *, by: str, cause: Cause) -> ShownBlock:
         """Give a block more or fewer seats, another end or purpose.
 
         Raises BlockNotFound, BlockTooSmall, SeatsUnavailable, CalledOff, Invalid, Busy.
@@ -136,7 +136,7 @@ class BlockService:
         await self._ask(SectionKey(concert.id, shown.section), command, cause)
         return await self.show(concert, block)
 
-    async def let_go(self, concert: Concert, block: str, *, by: str, cause: Cause) -> Shown:
+    async def let_go(self, concert: Concert, block: str, *, by: str, cause: Cause) -> ShownBlock:
         """Let its seats go; again changes nothing. Raises BlockNotFound, Busy."""
         shown = await self.show(concert, block)
         if shown.let_go is None:
@@ -145,14 +145,14 @@ class BlockService:
             shown = await self.show(concert, block)
         return shown
 
-    async def show(self, concert: Concert, block: str) -> Shown:
+    async def show(self, concert: Concert, block: str) -> ShownBlock:
         """One block. Raises BlockNotFound."""
         for each in await self.all_of(concert):
             if each.entry.id == block:
                 return each
         raise BlockNotFound(block)
 
-    async def all_of(self, concert: Concert, section: str | None = None) -> list[Shown]:
+    async def all_of(self, concert: Concert, section: str | None = None) -> list[ShownBlock]:
         """The blocks of a concert, or of one section, in the order in which they were made. Raises SectionNotFound."""
         ids = [plan.id for plan in concert.sections if section in (None, plan.id)]
         if not ids:
@@ -161,13 +161,13 @@ class BlockService:
         lists = await BLOCKS.load(self._updates.records, partitions)
         counts = await SECTIONS.load(self._updates.records, list(lists))
         now = self._updates.clock.now()
-        found: list[Shown] = []
+        found: list[ShownBlock] = []
         for partition, known in lists.items():
             counted = counts[partition].state if partition in counts else None
             for entry in known.state.entries:
                 block = None if counted is None else counted.its_blocks.get(entry.id)
                 at = now if counted is None else counted.moment(now)
-                found.append(Shown(known.state.section, entry, block, at))
+                found.append(ShownBlock(known.state.section, entry, block, at))
         return sorted(found, key=lambda each: (each.entry.made_at, each.entry.id))
 
     async def retime(self, concert: Concert, cause: Cause) -> None:

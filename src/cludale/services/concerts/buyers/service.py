@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import msgspec
 from msgspec import UNSET
 
-from cludale.kernel.buyers import BuyerKeys, Known
+from cludale.kernel.buyers import BuyerKeys, KnownBy
 from cludale.kernel.decision import Decision
 from cludale.kernel.refusals import Busy, Refusal
 from cludale.ports.seats import BuyerLimitReached, HoldsLapsed, TooManyHolds
@@ -137,14 +137,14 @@ class BuyerLimits:
         """The allowances that are asked, each with its buyer key."""
         scopes: dict[str, str] = {}
         for key in wanted.buyers:
-            if wanted.concert.max_per_buyer is not UNSET and Known.of(key) is not Known.ADDRESS:
+            if wanted.concert.max_per_buyer is not UNSET and KnownBy.of(key) is not KnownBy.ADDRESS:
                 scopes[allowance_id(key, wanted.concert.id)] = key
             if wanted.counts_holds and (self._most_holds(key) is not None or self._quotas.lapses is not None):
                 scopes[allowance_id(key)] = key
         return scopes
 
     def _most_holds(self, key: str) -> int | None:
-        is_address = Known.of(key) is Known.ADDRESS
+        is_address = KnownBy.of(key) is KnownBy.ADDRESS
         return self._quotas.holds_per_address if is_address else self._quotas.holds_per_buyer
 
     async def _claim(self, wanted: WantedSeats) -> datetime:
@@ -200,7 +200,7 @@ class BuyerLimits:
         return tried
 
     def _why_not(self, known: Allowance, key: str, wanted: WantedSeats, now: datetime) -> Refusal | None:
-        by, concert = Known.of(key), wanted.concert
+        by, concert = KnownBy.of(key), wanted.concert
         if not known.id.startswith(EVERYWHERE):
             limit = concert.max_per_buyer
             if limit is UNSET or known.quantity + wanted.quantity <= limit:

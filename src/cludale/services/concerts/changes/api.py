@@ -133,7 +133,6 @@ class ChangesApi:
     @route(
         "PATCH",
         "/concerts/{concert_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         headers=(IF_MATCH, TRACEPARENT),
@@ -172,7 +171,6 @@ class ChangesApi:
     @route(
         "POST",
         "/concerts/{concert_id}/postpone",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
@@ -208,7 +206,6 @@ class ChangesApi:
     @route(
         "POST",
         "/concerts/{concert_id}/cancel",
-        credential=Credential.ORGANIZER,
         scope=Scope.REFUND,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
@@ -233,7 +230,6 @@ class ChangesApi:
     @route(
         "GET",
         "/concerts/{concert_id}/cancellation",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="How far a cancellation or a postponement has come",

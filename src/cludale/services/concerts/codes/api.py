@@ -45,7 +45,7 @@ from cludale.web.fields import LocalDateOrTime, Quantity
 from cludale.web.problems import Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import TRACEPARENT, Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {
     CategoryNotFound: 422,
@@ -166,7 +166,6 @@ class CodesApi:
     @route(
         "POST",
         "/concerts/{concert_id}/codes",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
@@ -193,7 +192,6 @@ class CodesApi:
     @route(
         "PATCH",
         "/concerts/{concert_id}/codes",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
@@ -218,7 +216,6 @@ class CodesApi:
     @route(
         "GET",
         "/concerts/{concert_id}/codes",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="List a concert's discount codes",

@@ -11,7 +11,7 @@ from cludale.kernel.bills import MOST_CATEGORIES, STANDARD
 from cludale.kernel.ids import Id
 from cludale.kernel.money import MAX_PRICE
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.prices.domain import Place, price_of
+from cludale.services.concerts.prices.domain import PricedPlace, price_of
 from cludale.services.concerts.prices.price_list import (
     MOST_FEES,
     MOST_PRICES,
@@ -160,7 +160,7 @@ def prices_now(concert: Concert, section: Section, now: datetime) -> list[Catego
     if pricing is None:
         return []
     taken = section.taken(now) + 1
-    place = Place(concert.id, section.id, section.price, taken, now)
+    place = PricedPlace(concert.id, section.id, section.price, taken, now)
     found: list[CategoryPrice] = []
     for category in pricing.categories or (pricing.standard,):
         priced = None if category.hidden else price_of(pricing, place, category)

@@ -46,7 +46,7 @@ _ALL_OF_IT = CodeTerms(code="", percent=100.0)
 """What is complimentary is priced as with a code for all of it: it has no fees and no taxes either."""
 
 
-class Place(NamedTuple):
+class PricedPlace(NamedTuple):
     """Where, and when: the section, what a seat of it costs, and its seats that are taken with those of the order."""
 
     concert_id: str
@@ -79,7 +79,7 @@ def counted(pricing: Pricing, wish: PriceWish, quantity: int) -> tuple[TicketCou
     return tuple(TicketCount(category=id, quantity=count) for id, count in counts.items())
 
 
-def bill(terms: Terms, place: Place, quantity: int) -> Bill:
+def bill(terms: Terms, place: PricedPlace, quantity: int) -> Bill:
     """What these tickets cost there.
 
     Raises CategoryNotFound, CategoryNotSold, TotalTooHigh, Invalid (the numbers of tickets don't add up).
@@ -121,7 +121,7 @@ def bill(terms: Terms, place: Place, quantity: int) -> Bill:
     )
 
 
-def price_of(pricing: Pricing, place: Place, category: PriceCategory) -> tuple[int, str | None] | None:
+def price_of(pricing: Pricing, place: PricedPlace, category: PriceCategory) -> tuple[int, str | None] | None:
     """What a ticket of the category costs there before anything else, and the tier's name; None: none is sold."""
     row = pricing.row(place.section, category.id, now=place.now, taken=place.taken)
     if row is not None:
@@ -129,7 +129,7 @@ def price_of(pricing: Pricing, place: Place, category: PriceCategory) -> tuple[i
     return (place.price.amount, None) if category is pricing.standard else None
 
 
-def _category(pricing: Pricing, code: CodeTerms | None, place: Place, id: str) -> PriceCategory:
+def _category(pricing: Pricing, code: CodeTerms | None, place: PricedPlace, id: str) -> PriceCategory:
     found = pricing.category(id)
     if found is None or (found.hidden and (code is None or code.unlocks != id)):
         raise CategoryNotFound(place.concert_id, id)
@@ -137,7 +137,7 @@ def _category(pricing: Pricing, code: CodeTerms | None, place: Place, id: str) -
 
 
 def _each(
-    pricing: Pricing, code: CodeTerms | None, place: Place, category: PriceCategory, fees: Sequence[Fee]
+    pricing: Pricing, code: CodeTerms | None, place: PricedPlace, category: PriceCategory, fees: Sequence[Fee]
 ) -> _Each:
     priced = price_of(pricing, place, category)
     if priced is None:

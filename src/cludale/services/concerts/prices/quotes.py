@@ -8,7 +8,7 @@ from cludale.ports.seats import SectionNotFound
 from cludale.services.concerts.codes.service import CodeService
 from cludale.services.concerts.concert import check_currency, check_on_sale
 from cludale.services.concerts.directory import ConcertSnapshot, Directory
-from cludale.services.concerts.prices.domain import Place, Terms, bill, counted
+from cludale.services.concerts.prices.domain import PricedPlace, Terms, bill, counted
 from cludale.services.concerts.prices.price_list import NO_PRICING
 from cludale.services.concerts.stock import unavailable
 
@@ -31,7 +31,7 @@ def quoted(seen: ConcertSnapshot, section: str | None, terms: Terms, quantity: i
         raise unavailable(seen.concert.id, [by_id[id] for id in ids], wanted=quantity, now=seen.at)
     chosen, now = room[0], room[0].moment(seen.at)
     taken = chosen.taken(now) + quantity
-    made = bill(terms, Place(seen.concert.id, chosen.id, chosen.price, taken, now), quantity)
+    made = bill(terms, PricedPlace(seen.concert.id, chosen.id, chosen.price, taken, now), quantity)
     return Quote(chosen.id, chosen.available(now), made, None if terms.code is None else terms.code.unlocks)
 
 

@@ -13,7 +13,7 @@ from cludale.services.concerts.seat_plans.service import SeatPlans
 from cludale.services.concerts.seating.layout import Flags
 from cludale.services.concerts.seating.plans import Plan, Zone, category_and_flags
 from cludale.web.responses import JSON, Response, json_response
-from cludale.web.routing import Credential, Owned, Reply, Request, route
+from cludale.web.routing import Owned, Reply, Request, route
 
 _FOR_GOOD = ("cache-control", "private, max-age=31536000, immutable")
 _DIGEST = 64
@@ -63,7 +63,6 @@ class SeatPlansApi:
     @route(
         "POST",
         "/concerts/-/seat-plans",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.NOBODYS,
         summary="Look a seating plan over",
@@ -82,7 +81,6 @@ class SeatPlansApi:
     @route(
         "GET",
         "/concerts/-/seat-plans/{digest}",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.NOBODYS,
         summary="A seating plan that is kept",

@@ -215,7 +215,7 @@ class Piece(NamedTuple):
     stretch: Stretch | None
 
 
-class Found(NamedTuple):
+class FoundPlace(NamedTuple):
     """A place of a section: its key, and where it is. What is equal goes by stretch, so by row, and then by bit."""
 
     key: int
@@ -223,7 +223,7 @@ class Found(NamedTuple):
     start: int
 
 
-NOWHERE = Found(1 << 62, 0, 0)
+NOWHERE = FoundPlace(1 << 62, 0, 0)
 """Where there is no place: after every other."""
 
 

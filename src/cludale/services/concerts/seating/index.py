@@ -11,7 +11,7 @@ from array import array
 from bisect import insort
 from itertools import islice
 
-from cludale.services.concerts.seating.ground import NOWHERE, Found, Places, Stretch
+from cludale.services.concerts.seating.ground import NOWHERE, FoundPlace, Places, Stretch
 
 _NONE = NOWHERE.key
 _GROUP = 32
@@ -56,7 +56,7 @@ class Index:
         index.changes = {}
         return index
 
-    def best(self, size: int) -> Found:
+    def best(self, size: int) -> FoundPlace:
         """The best place for so many, NOWHERE if no stretch has as many adjacent seats."""
         if size > self.largest:
             return NOWHERE
@@ -72,7 +72,7 @@ class Index:
         stretch = self.stretches[at]
         place = stretch.shape.place(self._free_of(stretch), size)
         assert place is not None  # noqa: S101 - it has a key
-        return Found(key, stretch.number, stretch.start(place, size))
+        return FoundPlace(key, stretch.number, stretch.start(place, size))
 
     def _least_of(self, size: int) -> int:
         keys, least, loose = self._keys[size - 1], self._least[size - 1], self._loose[size - 1]

@@ -93,7 +93,7 @@ class Plan(Struct, frozen=True):
     size: Size
 
 
-class Fault(NamedTuple):
+class PlanFault(NamedTuple):
     """What is wrong, and where: `zone "Stalls", row "A", seat "12"`, or `line 12`."""
 
     place: str
@@ -106,7 +106,7 @@ class Fault(NamedTuple):
 class UnusablePlan(ValueError):
     """All that is wrong with a plan, MAX_FAULTS at most, in the order of the file."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[PlanFault]) -> None:
         self.faults = tuple(faults)[:MAX_FAULTS]
         super().__init__("\n".join(str(each) for each in self.faults))
 
@@ -184,7 +184,7 @@ def _kind(placed: Placed) -> tuple[str, Flags]:
     return category_and_flags(placed.seat.category)
 
 
-def faults_of(plan: Plan) -> Iterator[Fault]:
+def faults_of(plan: Plan) -> Iterator[PlanFault]:
     """What is wrong with a plan whose fields are all there and of the right type."""
     yield from _sizes(plan)
     known = {each.name for each in plan.categories}
@@ -197,27 +197,27 @@ def faults_of(plan: Plan) -> Iterator[Fault]:
             for each in seats:
                 yield from _seat_faults(each, plan.size, known)
                 if (first := guids.get(each.seat.seat_guid)) is not None:
-                    yield Fault(each.place, f'its guid "{each.seat.seat_guid}" is also that of {first}')
+                    yield PlanFault(each.place, f'its guid "{each.seat.seat_guid}" is also that of {first}')
                 guids.setdefault(each.seat.seat_guid, each.place)
                 number = each.row, each.seat.seat_number
                 if number in numbers:
-                    yield Fault(each.place, "this row and number are there twice in the zone")
+                    yield PlanFault(each.place, "this row and number are there twice in the zone")
                 numbers[number] = each.place
 
 
-def _seat_faults(each: Placed, size: Size, known: set[str]) -> Iterator[Fault]:
+def _seat_faults(each: Placed, size: Size, known: set[str]) -> Iterator[PlanFault]:
     if not (0 <= each.x <= size.width and 0 <= each.y <= size.height):
-        yield Fault(each.place, f"is off the plan: {each.x:g}, {each.y:g} in {size.width} x {size.height}")
+        yield PlanFault(each.place, f"is off the plan: {each.x:g}, {each.y:g} in {size.width} x {size.height}")
     if each.seat.category not in known:
-        yield Fault(each.place, f'no category "{each.seat.category}" in the plan')
+        yield PlanFault(each.place, f'no category "{each.seat.category}" in the plan')
     guid = each.seat.seat_guid
     if not 2 <= len(guid) <= MAX_TEXT or guid != guid.strip(" ") or not guid.isprintable():
-        yield Fault(each.place, f"its guid needs 2 to {MAX_TEXT} characters, and no space at either end")
+        yield PlanFault(each.place, f"its guid needs 2 to {MAX_TEXT} characters, and no space at either end")
     if not 1 <= len(each.seat.seat_number) <= MAX_TEXT:
-        yield Fault(each.place, f"its number needs 1 to {MAX_TEXT} characters")
+        yield PlanFault(each.place, f"its number needs 1 to {MAX_TEXT} characters")
 
 
-def _sizes(plan: Plan) -> Iterator[Fault]:
+def _sizes(plan: Plan) -> Iterator[PlanFault]:
     rows = [(zone, row) for zone in plan.zones for row in zone.rows]
     counted = {
         "zones": (len(plan.zones), MAX_ZONES),
@@ -227,18 +227,18 @@ def _sizes(plan: Plan) -> Iterator[Fault]:
     }
     for what, (count, most) in counted.items():
         if count > most:
-            yield Fault("plan", f"{count} {what}, {most} at most")
+            yield PlanFault("plan", f"{count} {what}, {most} at most")
     if not (0 < plan.size.width <= 1_000_000 and 0 < plan.size.height <= 1_000_000):
-        yield Fault("plan", "its width and height have to be from 1 to 1000000")
+        yield PlanFault("plan", "its width and height have to be from 1 to 1000000")
     for zone, row in rows:
         if len(row.seats) > MAX_ROW:
-            yield Fault(f'zone "{zone.name}", row "{row.row_number}"', f"{len(row.seats)} seats, {MAX_ROW} at most")
+            yield PlanFault(f'zone "{zone.name}", row "{row.row_number}"', f"{len(row.seats)} seats, {MAX_ROW} at most")
     names = [each.name for each in plan.categories] + [each.name for each in plan.zones]
     names += [row.row_number for _, row in rows]
     if any(not 1 <= len(name) <= MAX_TEXT for name in names):
-        yield Fault("plan", f"names of zones, rows and categories need 1 to {MAX_TEXT} characters")
+        yield PlanFault("plan", f"names of zones, rows and categories need 1 to {MAX_TEXT} characters")
 
 
-def _twins(names: list[str], what: str) -> Iterator[Fault]:
+def _twins(names: list[str], what: str) -> Iterator[PlanFault]:
     for name in (name for name, count in Counter(names).items() if count > 1):
-        yield Fault(f'{what} "{name}"', "is there twice")
+        yield PlanFault(f'{what} "{name}"', "is there twice")

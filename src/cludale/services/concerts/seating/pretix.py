@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cludale.services.concerts.seating.plans import Fault, Plan, UnusablePlan, faults_of
+from cludale.services.concerts.seating.plans import Plan, PlanFault, UnusablePlan, faults_of
 
 MAX_BYTES = 64 * 1024 * 1024
 _OLD = {"displayed", "number_of_seats", "seats_spacing", "width", "height"}
@@ -46,11 +46,11 @@ _CALLED = {"zones": ("zone", "name"), "rows": ("row", "row_number"), "seats": ("
 def read(data: bytes) -> Plan:
     """The plan in this JSON. Raises UnusablePlan with all that is wrong."""
     if len(data) > MAX_BYTES:
-        raise UnusablePlan([Fault("file", f"{len(data)} bytes, {MAX_BYTES} at most")])
+        raise UnusablePlan([PlanFault("file", f"{len(data)} bytes, {MAX_BYTES} at most")])
     try:
         said = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise UnusablePlan([Fault("file", f"is no JSON: {wrong}")]) from None
+        raise UnusablePlan([PlanFault("file", f"is no JSON: {wrong}")]) from None
     if faults := list(_shape(said, _PLAN, "plan")):
         raise UnusablePlan(faults)
     plan = msgspec.convert(said, Plan)
@@ -64,36 +64,36 @@ def write(plan: Plan) -> bytes:
     return msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
 
 
-def _shape(said: Any, wanted: Any, place: str) -> Iterator[Fault]:
+def _shape(said: Any, wanted: Any, place: str) -> Iterator[PlanFault]:
     match wanted:
         case dict():
             yield from _object(said, wanted, place)
         case tuple():
             if said not in wanted:
-                yield Fault(place, f"has to be one of {', '.join(str(each) for each in wanted)}")
+                yield PlanFault(place, f"has to be one of {', '.join(str(each) for each in wanted)}")
         case str():
             if not _is(said, wanted):
-                yield Fault(place, f"has to be {wanted}")
+                yield PlanFault(place, f"has to be {wanted}")
 
 
-def _object(said: Any, wanted: dict[str, Any], place: str) -> Iterator[Fault]:
+def _object(said: Any, wanted: dict[str, Any], place: str) -> Iterator[PlanFault]:
     if not isinstance(said, dict):
-        yield Fault(place, "has to be an object")
+        yield PlanFault(place, "has to be an object")
         return
     fields = {name.removesuffix("?"): kind for name, kind in wanted.items()}
     for name in (each for each in said if each not in fields):
         older = " (of an older form of the format: save the plan anew in pretix's editor)" if name in _OLD else ""
-        yield Fault(place, f'has no field "{name}"{older}')
+        yield PlanFault(place, f'has no field "{name}"{older}')
     for name in wanted:
         if not name.endswith("?") and name not in said:
-            yield Fault(place, f'needs the field "{name}"')
+            yield PlanFault(place, f'needs the field "{name}"')
     for name, kind in fields.items():
         if name not in said:
             continue
         if not isinstance(kind, list):
             yield from _shape(said[name], kind, f"{place}, {name}")
         elif not isinstance(said[name], list):
-            yield Fault(f"{place}, {name}", "has to be a list")
+            yield PlanFault(f"{place}, {name}", "has to be a list")
         else:
             for number, each in enumerate(said[name], 1):
                 yield from _shape(each, kind[0], _inside(place, name, number, each))

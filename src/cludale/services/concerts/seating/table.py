@@ -14,9 +14,9 @@ from cludale.services.concerts.seating.plans import (
     FLAG_NAMES,
     MAX_SEATS,
     Category,
-    Fault,
     Placed,
     Plan,
+    PlanFault,
     PlanRow,
     PlanSeat,
     Position,
@@ -39,24 +39,24 @@ def read(data: bytes, *, name: str = "Plan") -> Plan:
     The plan is as large as its seats need.
     """
     if len(data) > MAX_BYTES:
-        raise UnusablePlan([Fault("file", f"{len(data)} bytes, {MAX_BYTES} at most")])
+        raise UnusablePlan([PlanFault("file", f"{len(data)} bytes, {MAX_BYTES} at most")])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UnusablePlan([Fault("file", "is not UTF-8")]) from None
+        raise UnusablePlan([PlanFault("file", "is not UTF-8")]) from None
     lines = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
-    faults: list[Fault] = []
+    faults: list[PlanFault] = []
     zones: dict[str, dict[str, list[PlanSeat]]] = {}
     where: dict[str, int] = {}
     try:
         names = [each.strip() for each in lines.fieldnames or ()]
         missing = [each for each in COLUMNS if each not in names and each != "flags"]
         if missing or len(set(names)) != len(names) or set(names) - {*COLUMNS, "id"}:
-            raise UnusablePlan([Fault("line 1", f"names the columns: {', '.join(COLUMNS)}, and id if you like")])
+            raise UnusablePlan([PlanFault("line 1", f"names the columns: {', '.join(COLUMNS)}, and id if you like")])
         lines.fieldnames = names
         for number, line in enumerate(lines):
             if number == MAX_SEATS:
-                faults.append(Fault(f"line {lines.line_num}", f"{MAX_SEATS} seats at most"))
+                faults.append(PlanFault(f"line {lines.line_num}", f"{MAX_SEATS} seats at most"))
                 break
             seat = _seat(line, f"line {lines.line_num}", faults)
             if seat is not None:
@@ -64,9 +64,9 @@ def read(data: bytes, *, name: str = "Plan") -> Plan:
                 zones.setdefault(section, {}).setdefault(row, []).append(seat)
                 where[Placed(section, row, seat, 0, 0).place] = lines.line_num
     except csv.Error as wrong:
-        raise UnusablePlan([*faults, Fault(f"line {lines.line_num}", f"is no CSV: {wrong}")]) from None
+        raise UnusablePlan([*faults, PlanFault(f"line {lines.line_num}", f"is no CSV: {wrong}")]) from None
     if not zones and not faults:
-        faults.append(Fault("file", "has no seats"))
+        faults.append(PlanFault("file", "has no seats"))
     plan = _plan(name, zones)
     faults += [_at_line(each, where) for each in faults_of(plan)] if zones else []
     if faults:
@@ -93,19 +93,19 @@ def _id(section: str, row: str, seat: str) -> str:
     return f"{section}-{row}-{seat}"
 
 
-def _seat(line: dict[str, str], place: str, faults: list[Fault]) -> PlanSeat | None:
+def _seat(line: dict[str, str], place: str, faults: list[PlanFault]) -> PlanSeat | None:
     """The seat of a line; what is wrong goes to `faults`."""
     before = len(faults)
     if "" in line:
-        faults.append(Fault(place, "has more fields than there are columns"))
+        faults.append(PlanFault(place, "has more fields than there are columns"))
     said = {name: (value or "").strip() for name, value in line.items() if name}
     needed = ("section", "row", "seat", "category")
-    faults += [Fault(place, f"{name} is empty") for name in needed if not said[name]]
+    faults += [PlanFault(place, f"{name} is empty") for name in needed if not said[name]]
     x, y = (_number(said[name], name, place, faults) for name in ("x", "y"))
     flags = Flags.NONE
     for flag in filter(None, (each.strip() for each in said.get("flags", "").split(";"))):
         if flag not in FLAG_NAMES:
-            faults.append(Fault(place, f'no flag "{flag}": {", ".join(FLAG_NAMES)}'))
+            faults.append(PlanFault(place, f'no flag "{flag}": {", ".join(FLAG_NAMES)}'))
         else:
             flags |= FLAG_NAMES[flag]
     if len(faults) > before:
@@ -114,13 +114,13 @@ def _seat(line: dict[str, str], place: str, faults: list[Fault]) -> PlanSeat | N
     return PlanSeat(id, said["seat"], Position(x, y), named_with(said["category"], flags))
 
 
-def _number(said: str, name: str, place: str, faults: list[Fault]) -> float:
+def _number(said: str, name: str, place: str, faults: list[PlanFault]) -> float:
     try:
         number = float(said)
     except ValueError:
         number = float("nan")
     if not isfinite(number) or abs(number) > 1_000_000:
-        faults.append(Fault(place, f"{name} has to be a number, at most 1000000"))
+        faults.append(PlanFault(place, f"{name} has to be a number, at most 1000000"))
         return 0.0
     return number
 
@@ -144,6 +144,6 @@ def _room(places: Iterable[float]) -> int:
     return max(1, ceil(max(places, default=0)) + 20)
 
 
-def _at_line(fault: Fault, where: dict[str, int]) -> Fault:
+def _at_line(fault: PlanFault, where: dict[str, int]) -> PlanFault:
     """The fault at the line of its seat; of a seat that is there twice, at the last."""
-    return Fault(f"line {where[fault.place]}", fault.problem) if fault.place in where else fault
+    return PlanFault(f"line {where[fault.place]}", fault.problem) if fault.place in where else fault

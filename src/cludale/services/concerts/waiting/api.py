@@ -13,7 +13,7 @@ from cludale.services.concerts.blocks.service import page
 from cludale.services.concerts.service import Concerts
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import Owned, Reply, Request, asking, route
 
 
 class WaitsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -41,7 +41,6 @@ class WaitingApi:
     @route(
         "GET",
         "/concerts/{concert_id}/waiting-list",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="List who waits for seats of a concert",

@@ -43,7 +43,7 @@ AT_ONCE = 20
 """Offers that are made, or entries that are ended, in one commit."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+class WaitingEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
     """Who waits."""
 
     order_id: str
@@ -86,7 +86,7 @@ class WaitingList(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     section: str
     joined: int = 0
     """How many ever joined."""
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[WaitingEntry, ...] = ()
 
     def position(self, order_id: str) -> int | None:
         """How many are served before it at the latest, with itself; None: it does not wait."""
@@ -130,7 +130,7 @@ class EndList(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 ListCommand = Join | Leave | MakeOffers | EndList
 
 
-class Line(NamedTuple):
+class ListedSection(NamedTuple):
     """A section with its list, and those of its reservations that are looked at."""
 
     seating: Seating
@@ -142,7 +142,7 @@ def reservation_of(order_id: str) -> str:
     return same_as("reservation", order_id)
 
 
-def decide(line: Line, command: ListCommand, now: datetime) -> tuple[Line, tuple[Event, ...]]:
+def decide(line: ListedSection, command: ListCommand, now: datetime) -> tuple[ListedSection, tuple[Event, ...]]:
     """What a command does.
 
     Raises CalledOff, ConcertOver, HoldEnded, OverTheLimit, SeatsUnavailable, WaitingListFull.
@@ -165,7 +165,9 @@ def evolve(waiting: WaitingList, event: Event, *, at: datetime) -> WaitingList:
     match event:
         case WaitingListJoined():
             wish = event.wish or None
-            entry = Entry(order_id=event.order_id, place=event.place, quantity=event.quantity, joined_at=at, wish=wish)
+            entry = WaitingEntry(
+                order_id=event.order_id, place=event.place, quantity=event.quantity, joined_at=at, wish=wish
+            )
             return replace(waiting, joined=event.place, entries=(*waiting.entries, entry))
         case WaitingListLeft() | SeatsOffered():
             rest = tuple(each for each in waiting.entries if each.place != event.place)
@@ -173,15 +175,15 @@ def evolve(waiting: WaitingList, event: Event, *, at: datetime) -> WaitingList:
     return waiting
 
 
-def _after(line: Line, events: Sequence[Event], at: datetime) -> Line:
+def _after(line: ListedSection, events: Sequence[Event], at: datetime) -> ListedSection:
     seating, waiting = line
     for event in events:
         seating = evolution.evolve(seating, event)
         waiting = evolve(waiting, event, at=at)
-    return Line(seating, waiting)
+    return ListedSection(seating, waiting)
 
 
-def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...]]:
+def _join(line: ListedSection, join: Join, now: datetime) -> tuple[ListedSection, tuple[Event, ...]]:
     section = line.seating.section
     if line.waiting.position(join.order_id) is not None:
         return line, ()
@@ -213,15 +215,15 @@ def _join(line: Line, join: Join, now: datetime) -> tuple[Line, tuple[Event, ...
     if join.buyers:
         *before, last = waiting.entries
         waiting = replace(waiting, entries=(*before, replace(last, buyers=join.buyers)))
-    return Line(seating, waiting), (joined,)
+    return ListedSection(seating, waiting), (joined,)
 
 
-def to_grant(section: Section, waiting: WaitingList, now: datetime) -> list[Entry]:
+def to_grant(section: Section, waiting: WaitingList, now: datetime) -> list[WaitingEntry]:
     """For whom something is to be claimed, so that what can be had is offered to them in their turn; AT_ONCE at most.
 
     Nobody, where the first whom it seats needs no claim.
     """
-    left, found = section.available_to_all(now), list[Entry]()
+    left, found = section.available_to_all(now), list[WaitingEntry]()
     for entry in waiting.entries:
         if left < entry.quantity:
             continue
@@ -233,7 +235,7 @@ def to_grant(section: Section, waiting: WaitingList, now: datetime) -> list[Entr
     return found
 
 
-def _leave(line: Line, leave: Leave) -> tuple[Line, tuple[Event, ...]]:
+def _leave(line: ListedSection, leave: Leave) -> tuple[ListedSection, tuple[Event, ...]]:
     for entry in line.waiting.entries:
         if entry.order_id == leave.order_id:
             left = _left(line.waiting, entry, WhyLeft.LEFT)
@@ -245,10 +247,10 @@ def _leave(line: Line, leave: Leave) -> tuple[Line, tuple[Event, ...]]:
     after = evolution.evolve(line.seating, released)
     closed: Reservation = replace(after.reservations[offered.id], closed=True)
     kept = {**after.reservations, offered.id: closed}
-    return Line(Seating(after.section, kept, after.hall), line.waiting), (released,)
+    return ListedSection(Seating(after.section, kept, after.hall), line.waiting), (released,)
 
 
-def _left(waiting: WaitingList, entry: Entry, reason: WhyLeft) -> WaitingListLeft:
+def _left(waiting: WaitingList, entry: WaitingEntry, reason: WhyLeft) -> WaitingListLeft:
     return WaitingListLeft(
         concert_id=waiting.concert_id,
         section=waiting.section,
@@ -258,7 +260,7 @@ def _left(waiting: WaitingList, entry: Entry, reason: WhyLeft) -> WaitingListLef
     )
 
 
-def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[Event, ...]]:
+def _offer(line: ListedSection, command: MakeOffers, now: datetime) -> tuple[ListedSection, tuple[Event, ...]]:
     """To each in their turn whose party is seated whole by what is left, AT_ONCE at most."""
     events: list[Event] = []
     for entry in line.waiting.entries:
@@ -281,7 +283,7 @@ def _offer(line: Line, command: MakeOffers, now: datetime) -> tuple[Line, tuple[
             place=entry.place,
             expires_at=made.state.reservations[reservation_of(entry.order_id)].expires_at,
         )
-        line = _after(Line(_marked(made.state, offered.reservation_id), line.waiting), [offered], now)
+        line = _after(ListedSection(_marked(made.state, offered.reservation_id), line.waiting), [offered], now)
         events += [*made.events, offered]
     return line, tuple(events)
 
@@ -293,7 +295,7 @@ def _marked(seating: Seating, reservation_id: str) -> Seating:
 
 
 def _held_for(
-    seating: Seating, entry: Entry, command: MakeOffers, grant: Grant, now: datetime
+    seating: Seating, entry: WaitingEntry, command: MakeOffers, grant: Grant, now: datetime
 ) -> Decision[Seating] | None:
     """The hold; None: what they want is not sold any more."""
     terms = None

@@ -24,10 +24,10 @@ from cludale.services.concerts.stock import Reservation, Section
 from cludale.services.concerts.store import RESERVATIONS, WAITING, SectionKey
 from cludale.services.concerts.waiting.domain import (
     EndList,
-    Entry,
     Grant,
     Join,
     MakeOffers,
+    WaitingEntry,
     is_waited_for,
     reservation_of,
     to_grant,
@@ -43,7 +43,7 @@ class Waits(NamedTuple):
     """An entry of a concert's lists, and its position in its own."""
 
     section: str
-    entry: Entry
+    entry: WaitingEntry
     position: int
 
 
@@ -54,7 +54,7 @@ class WaitingClaims:
         self.buyers = buyers
         self.codes = codes
 
-    async def grant(self, concert: Concert, entry: Entry, offer_seconds: float) -> Grant:
+    async def grant(self, concert: Concert, entry: WaitingEntry, offer_seconds: float) -> Grant:
         """Claim what this entry needs. Raises Busy."""
         wanted, use = _wanted(concert, entry, offer_seconds)
         ends: list[datetime] = []
@@ -75,7 +75,7 @@ class WaitingClaims:
         buyers = () if wanted is None else wanted.buyers
         return Grant(buyers=buyers, code=terms, ends=min(ends, default=None))
 
-    async def give_up(self, concert: Concert, entry: Entry, offer_seconds: float) -> None:
+    async def give_up(self, concert: Concert, entry: WaitingEntry, offer_seconds: float) -> None:
         """It was not offered anything: take its claims back."""
         wanted, use = _wanted(concert, entry, offer_seconds)
         if wanted is not None:
@@ -84,7 +84,7 @@ class WaitingClaims:
             await self.codes.give_up(use)
 
 
-def _wanted(concert: Concert, entry: Entry, offer_seconds: float) -> tuple[WantedSeats | None, WantedUse | None]:
+def _wanted(concert: Concert, entry: WaitingEntry, offer_seconds: float) -> tuple[WantedSeats | None, WantedUse | None]:
     seats = use = None
     if entry.buyers and concert.max_per_buyer is not UNSET:
         seats = _seats(concert, entry.buyers, entry.order_id, entry.quantity, offer_seconds)
@@ -229,7 +229,7 @@ class WaitingService:
         return changed
 
     async def _offer_claimed(
-        self, concert: Concert, key: SectionKey, command: MakeOffers, entries: Sequence[Entry]
+        self, concert: Concert, key: SectionKey, command: MakeOffers, entries: Sequence[WaitingEntry]
     ) -> bool:
         """Offer seats to these, after what each of them needs is claimed; what is not used goes back."""
         grants: dict[str, Grant] = {}

@@ -20,8 +20,8 @@ from cludale.services.notifications.webhooks.deliveries import Delivery
 from cludale.services.notifications.webhooks.endpoints import (
     LONGEST_OVERLAP,
     Endpoint,
+    EndpointChange,
     TooManyWebhooks,
-    Wanted,
     WebhookOff,
 )
 from cludale.services.notifications.webhooks.service import Asked, Made, Webhooks
@@ -31,7 +31,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import ScopeMissing, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {TooManyWebhooks: 409, WebhookOff: 409}
 
@@ -190,7 +190,6 @@ class WebhooksApi:
     @route(
         "GET",
         "/notifications/webhook-event-types",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="List the types of events that webhooks can be told of",
         replies={200: Reply(EventTypes)},
@@ -202,7 +201,6 @@ class WebhooksApi:
     @route(
         "POST",
         "/notifications/webhooks",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         summary="Have events posted to a server of yours",
@@ -225,7 +223,6 @@ class WebhooksApi:
     @route(
         "GET",
         "/notifications/webhooks",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="List webhooks",
@@ -240,7 +237,6 @@ class WebhooksApi:
     @route(
         "GET",
         "/notifications/webhooks/{webhook_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="Show a webhook",
@@ -254,7 +250,6 @@ class WebhooksApi:
     @route(
         "PATCH",
         "/notifications/webhooks/{webhook_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         summary="Change a webhook, or switch it on or off",
@@ -268,7 +263,7 @@ class WebhooksApi:
         concert_id = body.concert_id
         if not isinstance(concert_id, UnsetType):
             concert_id = await self._concert(principal, concert_id)
-        wanted = Wanted(
+        wanted = EndpointChange(
             url=body.url,
             event_types=UNSET if isinstance(body.event_types, UnsetType) else _event_types(body.event_types),
             concert_id=concert_id,
@@ -281,7 +276,6 @@ class WebhooksApi:
     @route(
         "DELETE",
         "/notifications/webhooks/{webhook_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         summary="Delete a webhook",
@@ -296,7 +290,6 @@ class WebhooksApi:
     @route(
         "POST",
         "/notifications/webhooks/{webhook_id}/rotate",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         summary="Give a webhook new secrets",
@@ -312,7 +305,6 @@ class WebhooksApi:
     @route(
         "POST",
         "/notifications/webhooks/{webhook_id}/ping",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.HIDDEN,
         summary="Send a webhook a test",
@@ -327,7 +319,6 @@ class WebhooksApi:
     @route(
         "GET",
         "/notifications/webhook-deliveries",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="List deliveries to webhooks",
@@ -347,7 +338,6 @@ class WebhooksApi:
     @route(
         "GET",
         "/notifications/webhook-deliveries/{delivery_id}",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="Show a delivery, with what is posted",
@@ -362,7 +352,6 @@ class WebhooksApi:
     @route(
         "POST",
         "/notifications/webhook-deliveries/resend",
-        credential=Credential.ORGANIZER,
         scope=Scope.SELL,
         owned=Owned.HIDDEN,
         summary="Send deliveries again",

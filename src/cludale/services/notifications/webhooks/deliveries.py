@@ -63,7 +63,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
         return self.status in (Status.DELIVERED, Status.FAILED) and self.type != DISABLED
 
 
-class Limits(NamedTuple):
+class DeliveryLimits(NamedTuple):
     """How deliveries are tried and kept."""
 
     schedule: Sequence[float]
@@ -94,7 +94,7 @@ def new(message: Message, webhook_id: str, organizer: str, *, cause: Cause, now:
     )
 
 
-def take_up(delivery: Delivery, *, now: datetime, limits: Limits) -> Delivery:
+def take_up(delivery: Delivery, *, now: datetime, limits: DeliveryLimits) -> Delivery:
     """Claim it for one attempt, which is counted before it is made; or forget it, if that is what is due."""
     if delivery.due_at is None or delivery.due_at > now:
         return delivery
@@ -108,7 +108,7 @@ def wait(delivery: Delivery, *, until: datetime) -> Delivery:
     return replace(delivery, due_at=until) if delivery.status is Status.PENDING else delivery
 
 
-def delivered(delivery: Delivery, answer: int | None, *, now: datetime, limits: Limits) -> Decision[Delivery]:
+def delivered(delivery: Delivery, answer: int | None, *, now: datetime, limits: DeliveryLimits) -> Decision[Delivery]:
     """The endpoint has it."""
     if delivery.status is not Status.PENDING:
         return Decision(delivery)
@@ -123,7 +123,7 @@ def not_delivered(
     why: str,
     *,
     now: datetime,
-    limits: Limits,
+    limits: DeliveryLimits,
     jitter: float,
     not_before: datetime | None = None,
 ) -> Decision[Delivery]:
@@ -139,7 +139,9 @@ def not_delivered(
     return Decision(replace(delivery, due_at=due_at, answer=answer, detail=why))
 
 
-def give_up(delivery: Delivery, answer: int | None, why: str, *, now: datetime, limits: Limits) -> Decision[Delivery]:
+def give_up(
+    delivery: Delivery, answer: int | None, why: str, *, now: datetime, limits: DeliveryLimits
+) -> Decision[Delivery]:
     """It is not tried any more, until somebody has it sent again."""
     if delivery.status is not Status.PENDING:
         return Decision(delivery)

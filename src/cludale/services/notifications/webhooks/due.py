@@ -25,7 +25,7 @@ from cludale.runtime.due import Do, DuePolicy, Step
 from cludale.services.notifications.events import WebhookStopReason
 from cludale.services.notifications.webhooks import deliveries, endpoints, notice
 from cludale.services.notifications.webhooks.catalogue import DISABLED, Message
-from cludale.services.notifications.webhooks.deliveries import Delivery, Limits
+from cludale.services.notifications.webhooks.deliveries import Delivery, DeliveryLimits
 from cludale.services.notifications.webhooks.endpoints import Endpoint
 from cludale.services.notifications.webhooks.pacing import Pacing
 from cludale.services.notifications.webhooks.signing import Secrets, headers
@@ -72,7 +72,7 @@ class Posting(DuePolicy[Delivery]):
         seals: Seals,
         clock: Clock,
         ids: IdSource,
-        limits: Limits,
+        limits: DeliveryLimits,
         stop_after: timedelta,
         send_seconds: float,
         changed: Callable[[], None],

@@ -131,7 +131,7 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sealed: Sealed
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class EndpointChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Fields that are said anew; unset: as they are."""
 
     url: str | msgspec.UnsetType = msgspec.UNSET
@@ -165,7 +165,7 @@ def create(new: NewEndpoint, *, by: str, now: datetime) -> Decision[Endpoint]:
     return Decision(kept, (created,))
 
 
-def change(endpoint: Endpoint, wanted: Wanted, *, by: str, now: datetime) -> Decision[Endpoint]:
+def change(endpoint: Endpoint, wanted: EndpointChange, *, by: str, now: datetime) -> Decision[Endpoint]:
     """What is said anew. Switched on, it begins without a past; nothing to change changes nothing."""
     given = {
         name: value for name in ("url", "event_types", "concert_id", "about") if _is_set(value := _of(wanted, name))
@@ -189,7 +189,7 @@ def change(endpoint: Endpoint, wanted: Wanted, *, by: str, now: datetime) -> Dec
     return Decision(replace(after, sure_from=now + SURE_AFTER, revision=changed.webhook_revision), (changed,))
 
 
-def _of(wanted: Wanted, name: str) -> object:
+def _of(wanted: EndpointChange, name: str) -> object:
     return getattr(wanted, name)
 
 

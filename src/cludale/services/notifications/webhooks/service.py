@@ -29,10 +29,16 @@ from cludale.runtime.recent import Recent
 from cludale.services.concerts.events import ConcertScheduled
 from cludale.services.notifications.webhooks import catalogue, deliveries, endpoints
 from cludale.services.notifications.webhooks.catalogue import BY_EVENT, PING, Message, concerts_of
-from cludale.services.notifications.webhooks.deliveries import Delivery, Limits
+from cludale.services.notifications.webhooks.deliveries import Delivery, DeliveryLimits
 from cludale.services.notifications.webhooks.directory import Directory
 from cludale.services.notifications.webhooks.due import Posting, Private, pack, unpack
-from cludale.services.notifications.webhooks.endpoints import Endpoint, NewEndpoint, TooManyWebhooks, Wanted, WebhookOff
+from cludale.services.notifications.webhooks.endpoints import (
+    Endpoint,
+    EndpointChange,
+    NewEndpoint,
+    TooManyWebhooks,
+    WebhookOff,
+)
 from cludale.services.notifications.webhooks.signing import Scheme, Secrets, secrets_of
 from cludale.services.notifications.webhooks.store import DELIVERIES, ENDPOINTS, all_endpoints, listed, of_organizer
 
@@ -78,7 +84,7 @@ class Webhooks:
         mailer: Mailer,
         seals: Seals,
         random_bytes: Callable[[int], bytes],
-        limits: Limits,
+        limits: DeliveryLimits,
         attempt_seconds: float,
         send_seconds: float,
         stop_after: timedelta,
@@ -247,7 +253,7 @@ class Webhooks:
             raise NotFound("webhook", id)
         return found.state
 
-    async def change(self, principal: Principal, id: str, wanted: Wanted, email: Any = None) -> Endpoint:
+    async def change(self, principal: Principal, id: str, wanted: EndpointChange, email: Any = None) -> Endpoint:
         """What is said anew; `email`: a list of the one to tell, or of None. Raises NotFound, Invalid, Busy."""
         if isinstance(wanted.url, str):
             self._check(wanted.url)

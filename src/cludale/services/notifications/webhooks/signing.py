@@ -2,6 +2,7 @@
 
 Symmetric: HMAC-SHA256 (`v1`), its secret written `whsec_…`. Asymmetric: Ed25519 (`v1a`), its private key written
 `whsk_…`, its public key `whpk_…`. What is signed is `{id}.{timestamp}.{body}`.
+Written here, over cryptography: the specification's own library for Python signs with `v1` alone.
 """
 
 import hmac

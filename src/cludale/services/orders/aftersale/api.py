@@ -12,8 +12,8 @@ from cludale.kernel.bills import MOST_CATEGORIES, TicketCount
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
-from cludale.ports.records import Put, Records
-from cludale.runtime.idempotency import IdempotencyKeys, Keep
+from cludale.ports.records import Records
+from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders.aftersale.domain import (
     RESEND_SECONDS,
     AddressOnInvoice,
@@ -164,17 +164,14 @@ class AftersaleApi:
             # Without the reason, for this answer may be kept; so the view is that of the buyer.
             return json_response(RefundView.of(order.refunds[-1], Who.BUYER, {}), 202)
 
-        if key is None:
-            return answer(await self._orders.refund(order_id, wish, cause=cause))
-
-        async def act(keep: Keep) -> Response:
-            def keep_answer(order: Order) -> Put:
-                return keep(Keyed.kept(answer(order)))
-
-            return answer(await self._orders.refund(order_id, wish, cause=cause, keep=keep_answer))
-
-        named = f"POST /orders/{order_id}/refunds"
-        return await self._keyed.once(named, key, body, act, partition=ORDERS.partition(order_id))
+        return await self._keyed.changed(
+            f"POST /orders/{order_id}/refunds",
+            key,
+            body,
+            lambda keep: self._orders.refund(order_id, wish, cause=cause, keep=keep),
+            answer,
+            partition=ORDERS.partition(order_id),
+        )
 
     @route(
         "PATCH",

@@ -207,7 +207,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     billing: BillingAddress | UnsetType | None = UNSET
 
 
-class Kept(NamedTuple):
+class KeptParticulars(NamedTuple):
     """What is kept of an order's buyer."""
 
     particulars: Particulars
@@ -223,7 +223,7 @@ class Amended(NamedTuple):
     particulars: Particulars
 
 
-def amend(order: Order, kept: Kept, wanted: Amendment, *, by: Party) -> Amended:
+def amend(order: Order, kept: KeptParticulars, wanted: Amendment, *, by: Party) -> Amended:
     """Another name or address, or the organizer's comment; what is there already changes nothing.
 
     Raises CommentForOrganizers, BuyerErased, AddressOnInvoice, TooManyChanges.

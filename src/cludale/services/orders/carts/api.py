@@ -292,18 +292,14 @@ class CartsApi:
         await self._who(request, Scope.SELL)
         check_method("paymentMethod", body.payment_method, self._methods)
         cart_id, method, cause, key = request.segment, body.payment_method, request.cause, request.idempotency_key
-        pay_again = self._orders.carts.pay_again
-        if key is None:
-            return _accepted(await pay_again(cart_id, method=method, cause=cause))
-
-        async def act(keep: Keep) -> Response:
-            def keep_answer(known: KnownCart) -> Put:
-                return keep(Keyed.kept(_accepted(known)))
-
-            return _accepted(await pay_again(cart_id, method=method, cause=cause, keep=keep_answer))
-
-        route_named = f"POST /orders/carts/{cart_id}/payment"
-        return await self._keyed.once(route_named, key, body, act, partition=CARTS.partition(cart_id))
+        return await self._keyed.changed(
+            f"POST /orders/carts/{cart_id}/payment",
+            key,
+            body,
+            lambda keep: self._orders.carts.pay_again(cart_id, method=method, cause=cause, keep=keep),
+            _accepted,
+            partition=CARTS.partition(cart_id),
+        )
 
     async def _shown_to(self, who: Who, known: KnownCart) -> Response:
         left = {} if who is Who.BUYER else await self._orders.privacy.of(known.orders)

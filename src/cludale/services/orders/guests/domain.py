@@ -92,7 +92,7 @@ class NewGuest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         )
 
 
-class Line(NamedTuple):
+class GuestLine(NamedTuple):
     """Somebody who is to be on the list, and where that is said."""
 
     where: str
@@ -100,10 +100,10 @@ class Line(NamedTuple):
     guest: NewGuest
 
 
-def from_csv(text: str) -> list[Line]:
+def from_csv(text: str) -> list[GuestLine]:
     """The guests in a file with a line of column names. Raises Invalid, which names the lines that are wrong."""
     lines = csv.reader(text.removeprefix("\ufeff").splitlines(), delimiter=_delimiter(text), strict=True)
-    found: list[Line] = []
+    found: list[GuestLine] = []
     wrong: list[tuple[str, str]] = []
     head: Sequence[str] | None = None
     try:
@@ -116,7 +116,7 @@ def from_csv(text: str) -> list[Line]:
             if len(found) >= MOST_GUESTS:
                 raise Invalid(("csv", f"has more than {MOST_GUESTS} guests: import it in parts"))
             try:
-                found.append(Line(f"csv line {lines.line_num}", _guest(head, cells)))
+                found.append(GuestLine(f"csv line {lines.line_num}", _guest(head, cells)))
             except ValueError as error:
                 wrong.append((f"csv line {lines.line_num}", str(error)))
     except csv.Error as error:
@@ -128,7 +128,7 @@ def from_csv(text: str) -> list[Line]:
     return found
 
 
-def check_seats(lines: Sequence[Line]) -> None:
+def check_seats(lines: Sequence[GuestLine]) -> None:
     """Raises Invalid where two of them want one seat, which names both."""
     wanted: dict[str, str] = {}
     wrong: list[tuple[str, str]] = []

@@ -12,7 +12,7 @@ from cludale.ports.records import Put, Query, Records
 from cludale.ports.seats import ConcertNotFound, LineRefused
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.guests import domain as guests
-from cludale.services.orders.guests.domain import Guest, GuestsRefused, Line, NewGuest
+from cludale.services.orders.guests.domain import Guest, GuestLine, GuestsRefused, NewGuest
 from cludale.services.orders.order import Order, OrderRequest, Status
 from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.services.orders.service import Orders
@@ -59,7 +59,7 @@ class GuestLists:
         self._adding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """By concert. Of two processes that add the same at once one finds no seats, or all of it there."""
 
-    async def add(self, concert_id: str, wanted: Sequence[Line], *, seller: str, cause: Cause) -> list[Added]:
+    async def add(self, concert_id: str, wanted: Sequence[GuestLine], *, seller: str, cause: Cause) -> list[Added]:
         """Put all of them on the list, or none; who is on it stays as they are.
 
         Asked again after a crash, who has no tickets yet gets some, and nobody gets them twice. Raises GuestsRefused,
@@ -86,7 +86,7 @@ class GuestLists:
             for number, (line, place) in enumerate(zip(wanted, places, strict=True))
         ]
 
-    async def preview(self, concert_id: str, wanted: Sequence[Line]) -> list[Added]:
+    async def preview(self, concert_id: str, wanted: Sequence[GuestLine]) -> list[Added]:
         """What `add` would make of them, as far as the list goes: who has no order would get one. Nothing is done.
 
         Raises GuestsRefused.
@@ -97,7 +97,7 @@ class GuestLists:
             for line, place in zip(wanted, places, strict=True)
         ]
 
-    async def _places(self, concert_id: str, wanted: Sequence[Line]) -> list[_Place]:
+    async def _places(self, concert_id: str, wanted: Sequence[GuestLine]) -> list[_Place]:
         """A place for each: those of whom the same is said have the places of their own, one after the other.
 
         The place of somebody who was taken off is never had again. Raises GuestsRefused.
@@ -172,7 +172,7 @@ class GuestLists:
         return await self._orders.cancel(order_id, CancelReason.ORGANIZER, cause, seller=seller)
 
 
-def _requests(lines: Sequence[Line], concert_id: str, seller: str) -> list[OrderRequest]:
+def _requests(lines: Sequence[GuestLine], concert_id: str, seller: str) -> list[OrderRequest]:
     """The orders that make them guests. Raises GuestsRefused, which names those of whom something can't be."""
     found: list[OrderRequest] = []
     wrong: list[tuple[str, str]] = []

@@ -94,7 +94,6 @@ class InvoicesApi:
     @route(
         "POST",
         "/orders/{order_id}/invoices",
-        credential=Credential.ORGANIZER,
         scope=Scope.SELL,
         owned=Owned.HIDDEN,
         headers=(TRACEPARENT,),
@@ -119,7 +118,6 @@ class InvoicesApi:
     @route(
         "GET",
         "/orders/invoices",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="List invoices",
@@ -153,7 +151,6 @@ class InvoicesApi:
     @route(
         "GET",
         "/orders/invoices/export",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="Export invoices",

@@ -185,7 +185,7 @@ def take_up(billing: Billing, *, now: datetime, until: datetime) -> Billing:
     return replace(billing, due_at=until, tries=billing.tries + 1)
 
 
-class Known(NamedTuple):
+class BillingFacts(NamedTuple):
     """What has to be known of an order to decide its papers."""
 
     order: Order
@@ -200,7 +200,7 @@ class Known(NamedTuple):
     standard: StandardTax
 
 
-def planned(billing: Billing, known: Known, *, marks: int, now: datetime) -> Billing:
+def planned(billing: Billing, known: BillingFacts, *, marks: int, now: datetime) -> Billing:
     """With the papers that are missing, up to the `marks` that were there when the order was read."""
     if billing.seen >= marks:
         return billing
@@ -220,7 +220,7 @@ def planned(billing: Billing, known: Known, *, marks: int, now: datetime) -> Bil
     return replace(after, due_at=_next(after, now))
 
 
-def _missing(billing: Billing, known: Known) -> list[Paper]:
+def _missing(billing: Billing, known: BillingFacts) -> list[Paper]:
     order = known.order
     was_paid = order.status is Status.PAID or order.was_paid
     if not was_paid or order.total is None or not order.total.amount:

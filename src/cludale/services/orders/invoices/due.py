@@ -15,7 +15,7 @@ from cludale.runtime.due import Do, DuePolicy, PutOff, Step
 from cludale.runtime.recent import Recent
 from cludale.services.orders.events import InvoiceKind
 from cludale.services.orders.invoices import billing as billings
-from cludale.services.orders.invoices.billing import Billing, Known
+from cludale.services.orders.invoices.billing import Billing, BillingFacts
 from cludale.services.orders.invoices.days import local_day
 from cludale.services.orders.invoices.issuing import Issuing
 from cludale.services.orders.invoices.numbering import Unnumbered
@@ -104,10 +104,10 @@ class DueBillings(DuePolicy[Billing]):
 
     def _known(
         self, billing: Billing, order: Order, details: ConcertDetails, settings: InvoiceSettings | None
-    ) -> Known:
+    ) -> BillingFacts:
         concert = concert_of(billing.concert_id, details)
         said = settings or InvoiceSettings(organizer=details.organizer)
-        return Known(
+        return BillingFacts(
             order=order,
             organizer=details.organizer,
             is_invoiced=said.covers(billing.paid_at),
@@ -144,7 +144,7 @@ class DueBillings(DuePolicy[Billing]):
         return {id: each.state for id, each in found.items()}
 
 
-def _planned(known: Known, marks: int) -> Step[Billing]:
+def _planned(known: BillingFacts, marks: int) -> Step[Billing]:
     return lambda kept, now: Decision(billings.planned(kept, known, marks=marks, now=now))
 
 

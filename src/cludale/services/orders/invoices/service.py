@@ -30,7 +30,7 @@ from cludale.services.orders.invoices.documents import Document
 from cludale.services.orders.invoices.due import AT_ONCE, ATTEMPT_SECONDS, DueBillings
 from cludale.services.orders.invoices.numbering import series_id
 from cludale.services.orders.invoices.printed import page_of
-from cludale.services.orders.invoices.settings import InvoiceSettings, InvoicesOff, Wanted
+from cludale.services.orders.invoices.settings import InvoiceSettings, InvoicesOff, SettingsChange
 from cludale.services.orders.invoices.store import BILLINGS, DOCUMENTS, SETTINGS
 from cludale.services.orders.order import Order
 from cludale.services.orders.privacy.domain import Invoiced
@@ -101,7 +101,7 @@ class Invoicing:
             raise ConcertNotFound(concert_id)
         return (await self.settings(owner)).said.is_on
 
-    async def change(self, wanted: Wanted, cause: Cause) -> InvoiceSettings:
+    async def change(self, wanted: SettingsChange, cause: Cause) -> InvoiceSettings:
         """Say it anew. Raises SettingsOutdated, TooManySettings, Invalid, Busy."""
 
         def decide(known: InvoiceSettings | None, now: datetime) -> Decision[InvoiceSettings] | None:

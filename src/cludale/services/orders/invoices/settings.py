@@ -103,7 +103,7 @@ class InvoiceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
         return any(each.until is None or now < each.until + leeway for each in self.spans)
 
 
-class Wanted(NamedTuple):
+class SettingsChange(NamedTuple):
     """A change, and who wants it."""
 
     organizer: str
@@ -114,7 +114,7 @@ class Wanted(NamedTuple):
 
 
 def change(
-    known: InvoiceSettings | None, wanted: Wanted, *, now: datetime, since: datetime
+    known: InvoiceSettings | None, wanted: SettingsChange, *, now: datetime, since: datetime
 ) -> Decision[InvoiceSettings]:
     """Say it anew; turned on or off from `since` on. Raises SettingsOutdated, TooManySettings, Invalid."""
     before = known or InvoiceSettings(organizer=wanted.organizer)

@@ -22,15 +22,15 @@ from cludale.services.orders.invoices.settings import (
     InvoicesOff,
     Issuer,
     Said,
+    SettingsChange,
     SettingsOutdated,
     TooManySettings,
-    Wanted,
 )
 from cludale.web.fields import Prose, Text, Zone
 from cludale.web.ownership import OwnerUnknown
 from cludale.web.problems import Statuses
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, asking_for_all, route
+from cludale.web.routing import TRACEPARENT, Owned, Reply, Request, asking, asking_for_all, route
 
 STATUS: Statuses = {SettingsOutdated: 409, TooManySettings: 409, InvoicesOff: 409, NotInvoiced: 409}
 
@@ -147,7 +147,6 @@ class InvoicingApi:
     @route(
         "GET",
         "/orders/invoices/settings",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         summary="Show how invoices are made",
         replies={200: Reply(InvoicingView)},
@@ -175,7 +174,6 @@ class InvoicingApi:
     @route(
         "PUT",
         "/orders/invoices/settings",
-        credential=Credential.ORGANIZER,
         scope=Scope.CATALOGUE,
         owned=Owned.MADE,
         headers=(TRACEPARENT,),
@@ -191,5 +189,5 @@ class InvoicingApi:
     async def say_invoicing(self, request: Request, body: SayInvoicing) -> Response:
         """200 the settings. Raises Invalid."""
         principal = asking_for_all(request, Scope.CATALOGUE)
-        wanted = Wanted(principal.organizer, body.said, principal.id, body.revision)
+        wanted = SettingsChange(principal.organizer, body.said, principal.id, body.revision)
         return json_response(InvoicingView.of(await self._invoicing.change(wanted, request.cause)))

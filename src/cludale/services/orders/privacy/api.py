@@ -24,7 +24,7 @@ from cludale.web.fields import Email, Text
 from cludale.web.ownership import Ownership
 from cludale.web.queries import Page
 from cludale.web.responses import Response, json_response
-from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import TRACEPARENT, Owned, Reply, Request, asking, route
 
 MOST = 200
 
@@ -87,7 +87,6 @@ class PrivacyApi:
     @route(
         "POST",
         "/orders/-/buyers/export",
-        credential=Credential.ORGANIZER,
         scope=Scope.PRIVACY,
         owned=Owned.FILTERED,
         summary="What is kept of a buyer",
@@ -130,7 +129,6 @@ class PrivacyApi:
     @route(
         "POST",
         "/orders/-/buyers/erase",
-        credential=Credential.ORGANIZER,
         scope=Scope.PRIVACY,
         owned=Owned.FILTERED,
         headers=(TRACEPARENT,),

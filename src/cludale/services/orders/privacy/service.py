@@ -16,7 +16,7 @@ from cludale.ports.seals import CannotOpen, Sealed, Seals
 from cludale.runtime.aggregates import AnsweredBefore, Change, ChangeResult, Decide, Updates, Versioned, until_committed
 from cludale.services.orders import domain
 from cludale.services.orders.aftersale import domain as aftersale
-from cludale.services.orders.aftersale.domain import Amended, Amendment, Kept
+from cludale.services.orders.aftersale.domain import Amended, Amendment, KeptParticulars
 from cludale.services.orders.events import ErasureReason, Party
 from cludale.services.orders.order import Order
 from cludale.services.orders.privacy import domain as personal
@@ -69,7 +69,7 @@ class Privacy:
     async def change(
         self,
         order_id: str,
-        decide: Callable[[Order, Kept, datetime], Amended],
+        decide: Callable[[Order, KeptParticulars, datetime], Amended],
         *,
         cause: Cause,
         beside: Callable[[Order], Put] | None = None,
@@ -95,7 +95,7 @@ class Privacy:
             sealed = None if before is None else before.invoiced
             billed = None if sealed is None else self._read_invoiced(order_id, sealed).billing
             now = self._updates.clock.now()
-            decision, particulars = decide(found.state, Kept(known, is_erased, billed), now)
+            decision, particulars = decide(found.state, KeptParticulars(known, is_erased, billed), now)
             order = decision.state
             if order is found.state:
                 return ()
@@ -122,7 +122,7 @@ class Privacy:
     async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:
         """Change the particulars; the order counts it. Raises as `change`, and what `aftersale.amend` raises."""
 
-        def decide(order: Order, kept: Kept, _: datetime) -> Amended:
+        def decide(order: Order, kept: KeptParticulars, _: datetime) -> Amended:
             return aftersale.amend(order, kept, wanted, by=by)
 
         return await self.change(order_id, decide, cause=cause)

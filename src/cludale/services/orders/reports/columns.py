@@ -15,7 +15,7 @@ from cludale.services.orders.reports.concerts import Concert
 from cludale.services.orders.reports.money import OrderMoney, money_of
 
 
-class Line(NamedTuple):
+class ReportedOrder(NamedTuple):
     """An order with what a row needs to know of it."""
 
     order: Order
@@ -28,28 +28,28 @@ class Line(NamedTuple):
 class Column(NamedTuple):
     """A column: what is in its cells, and whether that says who the buyer is."""
 
-    of: Callable[[Line], Cell]
+    of: Callable[[ReportedOrder], Cell]
     is_personal: bool = False
 
 
-def line_of(order: Order, concert: Concert) -> Line:
+def line_of(order: Order, concert: Concert) -> ReportedOrder:
     """The order as a line."""
-    return Line(order, concert, money_of(order))
+    return ReportedOrder(order, concert, money_of(order))
 
 
-def _amount(units: Callable[[Line], int]) -> Callable[[Line], Cell]:
-    def cell(line: Line) -> Cell:
+def _amount(units: Callable[[ReportedOrder], int]) -> Callable[[ReportedOrder], Cell]:
+    def cell(line: ReportedOrder) -> Cell:
         total = line.order.total
         return None if total is None else Amount.of(units(line), total.currency)
 
     return cell
 
 
-def _total(line: Line) -> int:
+def _total(line: ReportedOrder) -> int:
     return 0 if line.order.total is None else line.order.total.amount
 
 
-def _categories(line: Line) -> str | None:
+def _categories(line: ReportedOrder) -> str | None:
     """Its tickets as they were sold, as in `2 adult, 1 child`; None where the concert has no categories."""
     bill = line.order.bill
     return None if bill is None else ", ".join(f"{each.quantity} {each.category}" for each in bill.lines)

@@ -13,7 +13,7 @@ from cludale.ports.programme import Programme, ProgrammeUnreachable
 from cludale.ports.records import Records
 from cludale.services.orders.order import Order, Status
 from cludale.services.orders.privacy.service import Privacy
-from cludale.services.orders.reports.columns import Line, line_of
+from cludale.services.orders.reports.columns import ReportedOrder, line_of
 from cludale.services.orders.reports.concerts import Concert, Concerts
 from cludale.services.orders.store import CLOCKS_DIFFER, ORDERS, listed
 
@@ -23,7 +23,7 @@ Moment = datetime | date
 """A time, or a day as it is where the concert is."""
 
 
-class Wanted(NamedTuple):
+class ReportQuery(NamedTuple):
     """Which orders a report is about; what is None doesn't matter."""
 
     concert_id: str | None = None
@@ -58,7 +58,7 @@ class Reading:
         programme: Programme,
         privacy: Privacy,
         *,
-        wanted: Wanted,
+        wanted: ReportQuery,
         is_own: Callable[[Concert], bool],
         began: datetime,
     ) -> None:
@@ -69,7 +69,7 @@ class Reading:
         self.began = began
         self._concerts = Concerts(programme, is_own)
 
-    async def pages(self, *, with_buyers: bool = False) -> AsyncGenerator[Sequence[Line], None]:
+    async def pages(self, *, with_buyers: bool = False) -> AsyncGenerator[Sequence[ReportedOrder], None]:
         """The lines, a page at a time. Raises Busy where concerts gives no answer, or a buyer's data can't be read."""
         after: str | None = None
         while True:
@@ -86,7 +86,7 @@ class Reading:
             if after is None or (orders and self._is_past(orders[-1])):
                 return
 
-    async def _lines(self, orders: Sequence[Order]) -> list[Line]:
+    async def _lines(self, orders: Sequence[Order]) -> list[ReportedOrder]:
         try:
             concerts = await self._concerts.own(order.seats.concert_id for order in orders)
         except ProgrammeUnreachable as error:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cludale.kernel.refusals import Invalid, Refusal
 from cludale.services.orders.order import Order, channel
 from cludale.services.orders.reports.cells import Amount, Cell
-from cludale.services.orders.reports.columns import Line
+from cludale.services.orders.reports.columns import ReportedOrder
 from cludale.services.orders.reports.money import is_sale
 from cludale.services.orders.reports.shares import Share, by_category, whole
 
@@ -30,7 +30,7 @@ class TooManyRows(Refusal):
 
 CATEGORY = "category"
 """The one dimension by which an order is split: its tickets may be of several."""
-DIMENSIONS: Mapping[str, Callable[[Line, Share], str | None]] = {
+DIMENSIONS: Mapping[str, Callable[[ReportedOrder, Share], str | None]] = {
     "concert": lambda line, _: line.order.seats.concert_id,
     "day": lambda line, _: line.concert.day(line.order.created_at).isoformat(),
     "section": lambda line, _: line.order.seats.section,
@@ -97,7 +97,7 @@ class Sales:
         self._sums: dict[tuple[tuple[str | None, ...], str], Sum] = {}
         self._totals: dict[str, Sum] = {}
 
-    def add(self, line: Line) -> None:
+    def add(self, line: ReportedOrder) -> None:
         """One order more; one that never was paid adds nothing. Raises TooManyRows."""
         if line.order.total is None or not (line.money.taken or is_sale(line.order)):
             return

@@ -21,7 +21,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import ScopeMissing, Statuses
 from cludale.web.queries import Page
 from cludale.web.responses import Response, Stream, json_response
-from cludale.web.routing import Credential, Owned, Reply, Request, asking, route
+from cludale.web.routing import Owned, Reply, Request, asking, route
 
 STATUS: Statuses = {TooManySchedules: 409}
 
@@ -112,7 +112,6 @@ class SchedulesApi:
     @route(
         "GET",
         "/orders/reports/schedules",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.FILTERED,
         summary="List scheduled reports",
@@ -129,7 +128,6 @@ class SchedulesApi:
     @route(
         "POST",
         "/orders/reports/schedules",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.MADE,
         summary="Schedule a report",
@@ -154,7 +152,6 @@ class SchedulesApi:
     @route(
         "POST",
         "/orders/reports/schedules/{schedule_id}/end",
-        credential=Credential.ORGANIZER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
         summary="End a scheduled report",

@@ -14,7 +14,7 @@ from cludale.kernel.tills import TillMethod
 from cludale.services.orders import parts
 from cludale.services.orders.order import Order, PaymentStatus
 from cludale.services.orders.reports.cells import Amount, Cell
-from cludale.services.orders.reports.columns import Line
+from cludale.services.orders.reports.columns import ReportedOrder
 from cludale.services.orders.reports.sales import MOST_ROWS, TooManyRows
 
 
@@ -72,7 +72,7 @@ class Tills:
         self.began = began
         self._sums: dict[tuple[str, str, str, TillMethod, str], TillSum] = {}
 
-    def add(self, line: Line) -> None:
+    def add(self, line: ReportedOrder) -> None:
         """One order more. Raises TooManyRows."""
         order = line.order
         if order.till is None or order.total is None:

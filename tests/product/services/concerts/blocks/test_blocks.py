@@ -18,7 +18,7 @@ from cludale.services.concerts import domain
 from cludale.services.concerts.blocks import block as blocks
 from cludale.services.concerts.blocks import domain as block_rules
 from cludale.services.concerts.blocks.domain import ChangeBlock, EndBlocks, HoldBack, LetBlockGo
-from cludale.services.concerts.blocks.service import BlockWish, NewBlock, Shown
+from cludale.services.concerts.blocks.service import BlockWish, NewBlock, ShownBlock
 from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.changes.domain import SeatsInUse
 from cludale.services.concerts.changes.service import SectionWish
@@ -139,7 +139,7 @@ class Service(Concerts):
     def __init__(self, store: SqliteStore, clock: ManualClock, ids: CountingIds) -> None:
         super().__init__(store, clock=clock, ids=ids, hold_seconds=60, max_per_order=8)
 
-    async def keep(self, id: str = "b", seats: int = 4, **more: object) -> Shown:
+    async def keep(self, id: str = "b", seats: int = 4, **more: object) -> ShownBlock:
         wanted = NewBlock(block=id, section="stalls", seats=seats, purpose="Sponsors", **more)  # type: ignore[arg-type]
         return await self.blocks.hold_back(await self.directory.fresh("concert-1"), wanted, by="key-1", cause=Cause())
 
@@ -147,7 +147,7 @@ class Service(Concerts):
         till = Till(method=TillMethod.CASH, seller="key-1", block=block)
         return await self.holding.hold(HoldRequest("concert-1", quantity, f"order-{order}", till=till))
 
-    async def the_block(self, id: str = "b") -> Shown:
+    async def the_block(self, id: str = "b") -> ShownBlock:
         return await self.blocks.show(await self.directory.fresh("concert-1"), id)
 
 

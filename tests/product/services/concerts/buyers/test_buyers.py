@@ -11,7 +11,7 @@ from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import OrderSeats
-from cludale.kernel.buyers import BUYER_KEY, BuyerHash, BuyerKeys, Known, folded_email, folded_phone
+from cludale.kernel.buyers import BUYER_KEY, BuyerHash, BuyerKeys, KnownBy, folded_email, folded_phone
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
 from cludale.kernel.times import rfc3339
@@ -123,13 +123,13 @@ class TestOfOneConcert:
     @pytest.mark.parametrize(
         ("other", "known"),
         [
-            (("anne", "else@example.org", None), Known.USER),
-            (("b", "Anne+two@EXAMPLE.org", "1"), Known.EMAIL),
-            (("c", None, "0049 (0)170-1"), Known.PHONE),
+            (("anne", "else@example.org", None), KnownBy.USER),
+            (("b", "Anne+two@EXAMPLE.org", "1"), KnownBy.EMAIL),
+            (("c", None, "0049 (0)170-1"), KnownBy.PHONE),
         ],
     )
     async def test_whoever_shares_one_of_these_is_the_same_buyer(
-        self, concerts: Service, other: tuple[str, str | None, str | None], known: Known
+        self, concerts: Service, other: tuple[str, str | None, str | None], known: KnownBy
     ) -> None:
         await concerts.take("a", 4)
         with pytest.raises(BuyerLimitReached) as refused:
@@ -274,7 +274,7 @@ def test_an_address_and_a_number_are_folded() -> None:
 
 def test_a_buyer_key_is_a_hash_that_another_secret_makes_otherwise() -> None:
     assert all(map(BUYER_KEY.fullmatch, ANNE))
-    assert [Known.of(key) for key in ANNE] == [Known.USER, Known.EMAIL, Known.PHONE]
+    assert [KnownBy.of(key) for key in ANNE] == [KnownBy.USER, KnownBy.EMAIL, KnownBy.PHONE]
     assert not set(ANNE) & set(BuyerHash(b"other").keys("anne", "anne@example.org", "+49 170 1"))
     assert len({HASH.keys("1", "1@x", "1")[i].split("-", 1)[1] for i in range(3)}) == 3
 

@@ -10,7 +10,7 @@ from cludale.kernel.bills import Bill, PriceWish, TicketCount
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.prices import CategoryNotFound, CategoryNotSold, TotalTooHigh
-from cludale.services.concerts.prices.domain import CodeTerms, Place, Terms, bill
+from cludale.services.concerts.prices.domain import CodeTerms, PricedPlace, Terms, bill
 from cludale.services.concerts.prices.price_list import Fee, PriceCategory, PriceRow, Pricing, Tax, check_pricing
 
 NOW = datetime(2027, 1, 8, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ def priced(
 ) -> Bill:
     wish = wish or PriceWish()
     quantity = sum(each.quantity for each in wish.tickets) or quantity
-    place = Place("concert-1", "floor", Money(4_500, currency), taken, now)
+    place = PricedPlace("concert-1", "floor", Money(4_500, currency), taken, now)
     return bill(Terms(pricing, wish, code), place, quantity)
 
 
@@ -86,7 +86,7 @@ class TestCategoriesAndTiers:
         with pytest.raises(CategoryNotFound):
             priced(LIST, counts(dog=1))
         with pytest.raises(Invalid, match="quantity: is 3, and `tickets` are 2"):
-            bill(Terms(LIST, counts(adult=2)), Place("c", "floor", Money(1, "EUR"), 3, NOW), 3)
+            bill(Terms(LIST, counts(adult=2)), PricedPlace("c", "floor", Money(1, "EUR"), 3, NOW), 3)
 
 
 class TestMoney:

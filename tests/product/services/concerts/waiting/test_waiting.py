@@ -23,7 +23,15 @@ from cludale.services.concerts.events import (
 from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.waiting import domain as waiting
-from cludale.services.concerts.waiting.domain import EndList, Join, Leave, Line, ListCommand, MakeOffers, WaitingList
+from cludale.services.concerts.waiting.domain import (
+    EndList,
+    Join,
+    Leave,
+    ListCommand,
+    ListedSection,
+    MakeOffers,
+    WaitingList,
+)
 
 PRICE = Money(4_500, "EUR")
 OVER = NOON + timedelta(days=9)
@@ -31,27 +39,27 @@ EMPTY = WaitingList(concert_id="concert-1", section="stalls")
 OFFERS = MakeOffers(offer_seconds=1_800, over_at=OVER, pricing=None, revision=0)
 
 
-def sold_out(*orders: tuple[str, int]) -> Line:
+def sold_out(*orders: tuple[str, int]) -> ListedSection:
     """A section whose seats are all held, and an empty list."""
     section = Section(concert_id="concert-1", id="stalls", price=PRICE, total=sum(quantity for _, quantity in orders))
     seating = Seating(section, {})
     for id, quantity in orders:
         seating = domain.hold(seating, Hold(id, f"order-{id}", quantity, 60.0), NOON).state
-    return Line(seating, EMPTY)
+    return ListedSection(seating, EMPTY)
 
 
-def join(line: Line, id: str, quantity: int = 1, at: datetime = NOON) -> Line:
+def join(line: ListedSection, id: str, quantity: int = 1, at: datetime = NOON) -> ListedSection:
     return did(line, Join(order_id=f"order-{id}", quantity=quantity, wish=None, over_at=OVER), at)[0]
 
 
-def did(line: Line, command: ListCommand, at: datetime = NOON) -> tuple[Line, tuple[Event, ...]]:
+def did(line: ListedSection, command: ListCommand, at: datetime = NOON) -> tuple[ListedSection, tuple[Event, ...]]:
     return waiting.decide(line, command, at)
 
 
-def freed(line: Line, id: str) -> Line:
+def freed(line: ListedSection, id: str) -> ListedSection:
     """The seats of this reservation are back."""
     after = domain.cancel(line.seating, Cancel(id, ReleaseReason.CANCELLED, on_purpose=True)).state
-    return Line(after, line.waiting)
+    return ListedSection(after, line.waiting)
 
 
 def offered(events: tuple[Event, ...]) -> list[str]:
@@ -78,7 +86,7 @@ def test_while_anybody_waits_nobody_else_gets_what_comes_back() -> None:
         domain.hold(line.seating, Hold("c", "order-c", 1, 60.0), NOON)
     assert (refused.value.values["waiting"], refused.value.values["left"]) == (1, 0)
     late = domain.hold(sold_out(("x", 2)).seating, Hold("l", "order-l", 0, 60.0), NOON).state
-    waited = Line(Seating(replace(late.section, waiting=1), late.reservations), EMPTY)
+    waited = ListedSection(Seating(replace(late.section, waiting=1), late.reservations), EMPTY)
     ended = domain.sell(waited.seating, Sell("x", "order-x", 1), NOON + timedelta(minutes=2))
     assert isinstance(ended.events[-1], SaleRefused)
 
@@ -90,9 +98,9 @@ def test_an_offer_is_a_hold_and_not_taken_the_next_has_it() -> None:
     assert (held.order_id, held.expires_at) == ("order-first", NOON + timedelta(minutes=30))
     later = held.expires_at + timedelta(seconds=1)
     expired = domain.expire(line.seating, Expire(held.reservation_id), later).state
-    assert offered(did(Line(expired, line.waiting), OFFERS, later)[1]) == ["order-second"]
+    assert offered(did(ListedSection(expired, line.waiting), OFFERS, later)[1]) == ["order-second"]
     with pytest.raises(HoldEnded):
-        join(Line(expired, line.waiting), "first", at=later)
+        join(ListedSection(expired, line.waiting), "first", at=later)
 
 
 def test_joined_again_it_keeps_its_place_and_left_it_is_gone() -> None:
@@ -125,6 +133,6 @@ def test_the_list_ends_with_the_sale_and_each_is_told_once() -> None:
     assert did(line, EndList(reason=WhyLeft.CONCERT_OVER))[1] == ()
     with pytest.raises(ConcertOver):
         join(line, "late", at=OVER)
-    closed = Line(Seating(replace(line.seating.section, closed=True), {}), line.waiting)
+    closed = ListedSection(Seating(replace(line.seating.section, closed=True), {}), line.waiting)
     with pytest.raises(CalledOff):
         join(closed, "late")

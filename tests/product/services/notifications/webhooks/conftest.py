@@ -22,7 +22,7 @@ from cludale.ports.records import Query
 from cludale.ports.webhooks import AddressRefused, Answered, NotPosted
 from cludale.services.manifest import WEBHOOK_SCHEDULE
 from cludale.services.notifications.store import KINDS
-from cludale.services.notifications.webhooks.deliveries import Delivery, Limits
+from cludale.services.notifications.webhooks.deliveries import Delivery, DeliveryLimits
 from cludale.services.notifications.webhooks.service import Asked, Made, Webhooks
 from cludale.services.notifications.webhooks.signing import Scheme
 from cludale.services.orders.events import OrderPaid
@@ -118,7 +118,7 @@ class Hooks:
                 mailer=self.mailer,
                 seals=SEALS,
                 random_bytes=self._random,
-                limits=Limits(WEBHOOK_SCHEDULE, keep=timedelta(days=30)),
+                limits=DeliveryLimits(WEBHOOK_SCHEDULE, keep=timedelta(days=30)),
                 attempt_seconds=5,
                 send_seconds=1,
                 stop_after=timedelta(days=5),

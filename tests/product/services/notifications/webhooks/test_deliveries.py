@@ -19,7 +19,12 @@ from cludale.ports.bus import Acknowledgement
 from cludale.ports.records import Commit, Outcome, StoreUnavailable
 from cludale.services.concerts.events import ConcertScheduled
 from cludale.services.notifications.webhooks import deliveries, endpoints
-from cludale.services.notifications.webhooks.endpoints import MOST_ENDPOINTS, TooManyWebhooks, Wanted, WebhookOff
+from cludale.services.notifications.webhooks.endpoints import (
+    MOST_ENDPOINTS,
+    EndpointChange,
+    TooManyWebhooks,
+    WebhookOff,
+)
 from cludale.services.notifications.webhooks.service import Made
 from cludale.services.notifications.webhooks.store import DELIVERIES, ENDPOINTS, all_endpoints
 from cludale.services.orders.events import AmendedField, CartLine, CartPaid, OrderAmended, Party, TicketReserved
@@ -222,7 +227,7 @@ async def test_after_410_nothing_is_posted_and_who_is_named_is_told_once(hooks: 
     assert told == {"order.paid": FAILED, "webhook.disabled": DELIVERED}
     with pytest.raises(WebhookOff):
         await hooks.service.ping(ACME, made.endpoint.id)
-    await hooks.service.change(ACME, made.endpoint.id, Wanted(is_on=True))
+    await hooks.service.change(ACME, made.endpoint.id, EndpointChange(is_on=True))
     hooks.servers.answers.clear()
     await hooks.service.ping(ACME, made.endpoint.id)
     await hooks.quiet()
@@ -330,7 +335,7 @@ async def test_what_is_not_yours_is_not_there(hooks: Hooks) -> None:
     assert await hooks.service.all(OTHER) == []
     for act in (
         hooks.service.one(OTHER, made.endpoint.id),
-        hooks.service.change(OTHER, made.endpoint.id, Wanted(is_on=False)),
+        hooks.service.change(OTHER, made.endpoint.id, EndpointChange(is_on=False)),
         hooks.service.rotate(OTHER, made.endpoint.id, overlap=timedelta()),
         hooks.service.delete(OTHER, made.endpoint.id),
         hooks.service.ping(OTHER, made.endpoint.id),

@@ -14,7 +14,7 @@ from cludale.ports.seats import SeatsHeld
 from cludale.services.concerts.events import SeatsReturned
 from cludale.services.orders import domain, lost_events
 from cludale.services.orders.aftersale import domain as aftersale
-from cludale.services.orders.aftersale.domain import Amendment, Kept, RefundWish
+from cludale.services.orders.aftersale.domain import Amendment, KeptParticulars, RefundWish
 from cludale.services.orders.events import AmendedField, CancelReason, PartRefundRequested, Party
 from cludale.services.orders.order import Order, OrderRequest, TooLateToCancel
 from cludale.services.orders.privacy.domain import NOTHING, Particulars
@@ -132,38 +132,38 @@ def test_a_cancelled_order_asks_again_until_it_knows_that_each_part_is_back() ->
 
 def test_an_amendment_tells_what_was_changed_and_not_to_what() -> None:
     wanted = Amendment(email="new@example.org", phone=None, comment="sits in a wheelchair")
-    decision, left = aftersale.amend(PAID, Kept(LEFT), wanted, by=Party.ORGANIZER)
+    decision, left = aftersale.amend(PAID, KeptParticulars(LEFT), wanted, by=Party.ORGANIZER)
     (event,) = decision.events
     assert event.fields == (AmendedField.EMAIL, AmendedField.COMMENT)  # type: ignore[attr-defined]
     assert left == Particulars("new@example.org", None, "Ann Bee", "sits in a wheelchair")
     for told in (event, decision.state):
         assert b"example" not in msgspec.json.encode(told)
         assert b"wheelchair" not in msgspec.json.encode(told)
-    again, _ = aftersale.amend(decision.state, Kept(left), wanted, by=Party.ORGANIZER)
+    again, _ = aftersale.amend(decision.state, KeptParticulars(left), wanted, by=Party.ORGANIZER)
     assert again.state is decision.state
     with pytest.raises(aftersale.CommentForOrganizers):
-        aftersale.amend(PAID, Kept(LEFT), wanted, by=Party.BUYER)
+        aftersale.amend(PAID, KeptParticulars(LEFT), wanted, by=Party.BUYER)
 
 
 def test_an_order_is_reachable_as_long_as_an_address_is_left() -> None:
-    gone, left = aftersale.amend(PAID, Kept(LEFT), Amendment(email=None), by=Party.BUYER)
+    gone, left = aftersale.amend(PAID, KeptParticulars(LEFT), Amendment(email=None), by=Party.BUYER)
     assert not gone.state.reachable
-    back, _ = aftersale.amend(gone.state, Kept(left), Amendment(phone="+49 30 1234567"), by=Party.BUYER)
+    back, _ = aftersale.amend(gone.state, KeptParticulars(left), Amendment(phone="+49 30 1234567"), by=Party.BUYER)
     assert back.state.reachable
 
 
 def test_an_erased_order_gets_nothing_again() -> None:
     for wanted in (Amendment(name="Ann"), Amendment(email="a@example.org"), Amendment(comment="x")):
         with pytest.raises(aftersale.BuyerErased):
-            aftersale.amend(PAID, Kept(NOTHING, is_erased=True), wanted, by=Party.ORGANIZER)
-    same, _ = aftersale.amend(PAID, Kept(NOTHING, is_erased=True), Amendment(name=None), by=Party.BUYER)
+            aftersale.amend(PAID, KeptParticulars(NOTHING, is_erased=True), wanted, by=Party.ORGANIZER)
+    same, _ = aftersale.amend(PAID, KeptParticulars(NOTHING, is_erased=True), Amendment(name=None), by=Party.BUYER)
     assert same.state is PAID
 
 
 def test_a_cancellation_is_told_again_as_it_was_whatever_became_of_the_address() -> None:
     off = domain.cancel(PAID, CancelReason.BUYER)
     order = lost_events.watched(off.state, look_at=NOON)
-    order = aftersale.amend(order, Kept(LEFT), Amendment(email=None), by=Party.ORGANIZER).decision.state
+    order = aftersale.amend(order, KeptParticulars(LEFT), Amendment(email=None), by=Party.ORGANIZER).decision.state
     charge = ChargeStanding("order-1", ChargeState.TAKEN, 1)
     assert lost_events.compared(order, charge, has_seats=True).decision.events == off.events
 

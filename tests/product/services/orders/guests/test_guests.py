@@ -17,7 +17,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Commit, Outcome, Query, StoreUnavailable
 from cludale.ports.seats import HoldRequest, LineRefused, SeatsHeld, SeatsUnavailable
-from cludale.services.orders.guests.domain import MOST_GUESTS, GuestsRefused, Line, check_seats, from_csv
+from cludale.services.orders.guests.domain import MOST_GUESTS, GuestLine, GuestsRefused, check_seats, from_csv
 from cludale.services.orders.guests.service import GuestLists
 from cludale.services.orders.service import Orders
 
@@ -62,7 +62,7 @@ def test_a_refusal_names_as_many_as_can_be_read_and_nobody() -> None:
     assert refused.detail.endswith("csv line 21: no seats; and 10 more")
 
 
-def lines(*names: str) -> list[Line]:
+def lines(*names: str) -> list[GuestLine]:
     return from_csv("name,tickets\n" + "".join(f"{name},2\n" for name in names))
 
 

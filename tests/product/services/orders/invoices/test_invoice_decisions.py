@@ -21,15 +21,15 @@ from cludale.services.concerts.events import SeatsSold
 from cludale.services.orders.events import InvoiceKind, PartRefund
 from cludale.services.orders.invoices import billing as billings
 from cludale.services.orders.invoices import figures, numbering, settings
-from cludale.services.orders.invoices.billing import Billing, Known
+from cludale.services.orders.invoices.billing import Billing, BillingFacts
 from cludale.services.orders.invoices.figures import Figures, StandardTax
 from cludale.services.orders.invoices.issuing import TOGETHER, Issuing
 from cludale.services.orders.invoices.numbering import Unnumbered
-from cludale.services.orders.invoices.settings import InvoiceSettings, Issuer, Said, Wanted
+from cludale.services.orders.invoices.settings import InvoiceSettings, Issuer, Said, SettingsChange
 from cludale.services.orders.invoices.store import DOCUMENTS
 
 SAID = Said(is_on=True, issuer=Issuer(name="Acme", address="1 Main Street"))
-KNOWN = Known(
+KNOWN = BillingFacts(
     order=PAID,
     organizer="acme",
     is_invoiced=True,
@@ -122,7 +122,7 @@ def test_a_pattern_by_which_two_might_be_written_alike_is_none(pattern: str) -> 
 
 
 def changed(known: InvoiceSettings | None, said: Said) -> InvoiceSettings:
-    return settings.change(known, Wanted("acme", said, "key-1"), now=NOON, since=NOON).state
+    return settings.change(known, SettingsChange("acme", said, "key-1"), now=NOON, since=NOON).state
 
 
 def test_no_kind_ever_begins_as_the_other_has() -> None:
@@ -136,9 +136,9 @@ def test_no_kind_ever_begins_as_the_other_has() -> None:
 def test_what_was_paid_while_they_were_on_is_invoiced() -> None:
     on = changed(None, SAID)
     later = NOON + timedelta(hours=1)
-    off = settings.change(on, Wanted("acme", replace(SAID, is_on=False), "key-1"), now=later, since=later).state
+    off = settings.change(on, SettingsChange("acme", replace(SAID, is_on=False), "key-1"), now=later, since=later).state
     assert [off.covers(NOON + timedelta(minutes=each)) for each in (-1, 0, 59, 60)] == [False, True, True, False]
-    assert settings.change(off, Wanted("acme", off.said, "key-1"), now=later, since=later).state is off
+    assert settings.change(off, SettingsChange("acme", off.said, "key-1"), now=later, since=later).state is off
 
 
 def sold(order_id: str = PAID.id) -> Billing:
