@@ -48,7 +48,7 @@ def find(connection: apsw.Connection, table: PackedTable, query: Query, deadline
 
 def stored(row: Row) -> Stored:
     """A record as it was committed."""
-    return Stored(*row[:3]) # id, version, body
+    return Stored(*row[:3])  # id, version, body
 
 
 class _Search:

@@ -153,5 +153,5 @@ class PackedTable:
     def _bounds(self, rows: Sequence[Row]) -> Iterator[object]:
         for column in self._sorted:
             values = [row[column] for row in rows if row[column] is not None]
-            yield min(values, default=None) # index values of one field are of one type
+            yield min(values, default=None)  # index values of one field are of one type
             yield max(values, default=None)
