@@ -344,7 +344,7 @@ class SimulatedClient:
 
         async def act(process: Process, request: Request) -> Response:
             headers = {**request.headers, b"if-match": tag.encode()}
-            return await process.changes_api.change_concert(request._replace(headers=headers), wanted)
+            return await process.changes_api.change_concert(msgspec.structs.replace(request, headers=headers), wanted)
 
         return await self._ask("organizer", "PATCH", f"/concerts/{concert_id}", act, wanted, of=concert_id)
 
