@@ -8,7 +8,7 @@ from cludale.kernel.events import Catalogue, Envelope
 from cludale.kernel.flat import FlatJson
 
 JSON = "application/cloudevents+json"
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 
 
 class Malformed(ValueError):
@@ -38,10 +38,11 @@ class Codec:
         self.catalogue = catalogue
         self._raw = msgspec.json.Decoder(_Raw)
         self._data = {name: (kind.data_version, FlatJson(kind)) for name, kind in catalogue.types.items()}
+        self._flatten = {name: json.flatten for name, (_, json) in self._data.items()}
 
     def encode(self, envelope: Envelope) -> bytes:
         """The envelope as structured CloudEvents JSON."""
-        return self._data[envelope.type][1].flatten(_encoder.encode(envelope))
+        return self._flatten[envelope.type](_encode(envelope))
 
     def decode(self, body: bytes | str) -> Envelope:
         """The envelope that `body` holds, its data typed. Raises Malformed, naming what is wrong."""

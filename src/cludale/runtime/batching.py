@@ -61,6 +61,7 @@ class BatchingQueue(Generic[Key, Item, Result]):
         self._busy: dict[Key, int] = {}
         """Workers of each key that has any."""
         self._workers: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._last_size = 0
         self._is_closed = False
         self.waiting = 0
@@ -82,7 +83,9 @@ class BatchingQueue(Generic[Key, Item, Result]):
         and what doing them raised: `away` for all who wait for this key, as it is away for them, too; a Refusal for all
         of the batch. After any other exception each call is tried alone, so that it fails only its own.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # asked for once: that is a call of the kernel each time
+            loop = self._loop = asyncio.get_running_loop()
         answer: asyncio.Future[Sequence[Result]] = loop.create_future()
         size = len(items)
         if not size:

@@ -5,27 +5,31 @@ was handled before. The database then says whether that is so. If not, `exact` d
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, VersionConflict
 
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
 """id, version, body, and the values of the kind's indexed fields."""
 
 
 class Rows:
     """What is written of one kind: one row a record, its last state in the batch."""
 
-    __slots__ = ("bases", "changed", "fresh", "size")
+    __slots__ = ("bases", "changed", "fresh")
 
     def __init__(self) -> None:
         self.fresh: dict[str, Row] = {}
         self.changed: dict[str, Row] = {}
         self.bases: list[object] = []
         """id and version, in turn, of what `changed` stands on."""
-        self.size = 0
-        """Bytes of all bodies, about: a record that is written twice counts twice."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all bodies."""
+        return sum([len(row[2]) for row in (*self.fresh.values(), *self.changed.values())])
 
 
 class Plan:
@@ -108,24 +112,31 @@ class Planner:
                 found = plan.rows.get(kind)
                 rows = plan.rows[kind] = Rows() if found is None else found
                 fresh, changed, bases = rows.fresh, rows.changed, rows.bases
-                width = self._widths[kind]
-            key, body, expected = put.id, put.body, put.expected
-            rows.size += len(body)
-            row = (key, expected + 1, body, *put.index)
-            if len(row) != width:
-                raise ValueError(f"{key!r}: {len(put.index)} index values for the fields {kind.indexed}")
-            into = fresh if key in fresh else changed
-            held = into.get(key)
-            if held is not None:
-                if held[1] != expected:
+            key, expected = put.id, put.expected
+            row = (key, expected + 1, put.body) + put.index  # noqa: RUF005 - unpacking makes a list in between
+            if expected:
+                into = fresh if key in fresh else changed
+                held = into.get(key)
+                if held is None:
+                    bases += (key, expected)
+                elif held[1] != expected:
                     return False
                 into[key] = row
-            elif expected:
-                changed[key] = row
-                bases += (key, expected)
+            elif key in fresh or key in changed:
+                return False
             else:
                 fresh[key] = row
+        for kind, rows in plan.rows.items():
+            self._check_width(kind, rows.fresh)
+            self._check_width(kind, rows.changed)
         return True
+
+    def _check_width(self, kind: Kind, rows: Mapping[str, Row]) -> None:
+        """Does each have a value for each field of the index? Asked once a batch. Raises ValueError."""
+        width = self._widths[kind]
+        if rows and set(map(len, rows.values())) != {width}:
+            key, row = next((key, row) for key, row in rows.items() if len(row) != width)
+            raise ValueError(f"{key!r}: {len(row) - 3} index values for the fields {kind.indexed}")
 
 
 def _judge(commit: Commit, versions: Mapping[tuple[Kind, str], int], handled: Collection[Handled]) -> Outcome:

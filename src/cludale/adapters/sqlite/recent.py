@@ -61,5 +61,5 @@ class Recent:
             if row is None:
                 missing.append(key)
             else:
-                found[key] = Stored(row[0], row[1], row[2])  # type: ignore[arg-type] # id, version, body, index
+                found[key] = Stored(row[0], row[1], row[2])  # id, version, body, index
         return found, missing
