@@ -1,19 +1,22 @@
-"""How many instructions the server needs for an order, of this checkout and of others.
+"""How many instructions the server needs for an order, of this checkout beside others.
 
     python -m benchmarks.instructions --against ../before
 
-Seconds of CPU differ by a tenth with what else the machine does; instructions don't. Each server runs under Valgrind's
-callgrind, which counts those of its process, in the kernel none: reading, writing and fsync are not in the figures. It
-runs some fifty times slower meanwhile, so what timers do by themselves in that time is counted apart and taken off.
+Seconds of CPU differ by a tenth and more with what else the machine does; instructions hardly do. Each server runs
+under Valgrind's callgrind, which counts those of its process. Those of the kernel are not among them: what reading,
+writing and fsync cost, and that caches are missed, only `benchmarks.cpu` tells. The server runs some fifty times slower
+meanwhile, so what timers do by themselves in that time is counted apart and taken off; sweeps come once an hour.
 Needs `valgrind`.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from time import monotonic, sleep
 from typing import ClassVar, NamedTuple
 
@@ -28,11 +31,11 @@ from benchmarks.processes import cpu_nanoseconds
 from benchmarks.server import Server, Wrong
 
 WARM_UP = 200
-IDLE_SECONDS = 10
-_PATIENCE_SECONDS = 600
+IDLE_SECONDS = 4
+PATIENCE_SECONDS = 600
 _LOOK_SECONDS = 1.0
-_QUIET_SHARE = 0.3
-"""Of one core: less than this, second by second, is a server that has only its timers left to do."""
+_QUIET_SHARE = 0.2
+"""Of one core: less than this, and a look at how far the server is may be worth what it costs."""
 
 
 class Kind(NamedTuple):
@@ -43,8 +46,21 @@ class Kind(NamedTuple):
     holds: bool = False
     """Reservations alone."""
 
+    def task(self, server: Server, *, count: int, connections: int) -> Orders | Reservations:
+        """So many, at a concert of their own."""
+        concert_id = server.put_on_concert(count)
+        if self.holds:
+            return Reservations(
+                url=server.url, count=count, connections=connections, timeout_seconds=PATIENCE_SECONDS,
+                concert_id=concert_id, organizer_key=server.key,
+            )  # fmt: skip
+        return Orders(
+            url=server.url, count=count, connections=connections, timeout_seconds=PATIENCE_SECONDS,
+            concert_id=concert_id, with_keys=self.with_keys,
+        )  # fmt: skip
 
-KINDS = (Kind("order without a key"), Kind("order with a key", with_keys=True), Kind("reservation", holds=True))
+
+KINDS = (Kind("order, no key"), Kind("order with a key", with_keys=True), Kind("reservation", holds=True))
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -62,72 +78,130 @@ class CountedServer(Server):
 
     def _started(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> float:
         out = f"--callgrind-out-file={self.data}/counted"
-        return super()._started(
-            ["valgrind", "--tool=callgrind", "--instr-atstart=no", out, *command], environment, folder
-        )
+        counting = ["valgrind", "--tool=callgrind", "--instr-atstart=no", out, *command]
+        return super()._started(counting, {**environment, "CLUDALE_SWEEP_SECONDS": "3600"}, folder)
 
     def begin(self) -> None:
         """Count from here on."""
         self._control("--instr=on")
         self._control("--zero")
 
-    def end(self, keep: Path | None = None) -> int:
-        """How many instructions since `begin`; the profile by function of C goes to `keep`."""
+    def end(self) -> int:
+        """How many there were since `begin`."""
         before = set(self.data.glob("counted*"))
         self._control("--dump")
         (dump,) = set(self.data.glob("counted*")) - before
         self._control("--instr=off")
-        text = dump.read_text()
-        if keep is not None:
-            keep.write_text(text)
-        (totals,) = (line for line in text.splitlines() if line.startswith("totals:"))
+        (totals,) = (line for line in dump.read_text().splitlines() if line.startswith("totals:"))
         return int(totals.split()[1])
 
     def _control(self, wanted: str) -> None:
         subprocess.run(["callgrind_control", wanted, str(self.pid)], check=True, capture_output=True, timeout=60)
 
 
-def instructions(server: CountedServer, kind: Kind, *, count: int, connections: int, keep: Path | None = None) -> float:
+def instructions(server: CountedServer, kind: Kind, *, count: int, connections: int) -> float:
     """For each of so many, until all that follows is done; what timers do by themselves is taken off. Raises Wrong."""
-    concert_id = server.put_on_concert(count)
-    task: Orders | Reservations
-    if kind.holds:
-        task = Reservations(
-            url=server.url, count=count, connections=connections, concert_id=concert_id, organizer_key=server.key,
-            timeout_seconds=_PATIENCE_SECONDS,
-        )  # fmt: skip
-    else:
-        task = Orders(
-            url=server.url, count=count, connections=connections, concert_id=concert_id, with_keys=kind.with_keys,
-            timeout_seconds=_PATIENCE_SECONDS,
-        )  # fmt: skip
-    began = monotonic()
+    task = kind.task(server, count=count, connections=connections)
+    wanted = server.progress().published + count * (1 if kind.holds else server.EVENTS_AN_ORDER)
     server.begin()
+    began = monotonic()
     report = generator.run(task)
-    _quiet(server)
-    used, seconds = server.end(keep), monotonic() - began
+    _quiet(server, published=wanted)
+    seconds = monotonic() - began
+    used = server.end()
     if report.succeeded != count:
         raise Wrong(f"{kind.name}: {report.others}\n{server.log()}")
-    if not kind.holds:
-        server.check_orders(concert_id, count)
     return (used - idle(server) * seconds) / count
 
 
 def idle(server: CountedServer) -> float:
     """Instructions a second of a server that nobody asks anything."""
-    began = monotonic()
     server.begin()
+    began = monotonic()
     sleep(IDLE_SECONDS)
-    used = server.end()
-    return used / (monotonic() - began)
+    seconds = monotonic() - began
+    return server.end() / seconds
 
 
-def _quiet(server: Server) -> None:
-    """Wait until it has nothing left to do, by its CPU: each question would count, too. Raises Wrong."""
-    deadline = monotonic() + _PATIENCE_SECONDS
+def measured(
+    checkouts: Sequence[Checkout],
+    kinds: Sequence[Kind],
+    *,
+    count: int,
+    connections: int,
+    rounds: int,
+    console: Console,
+) -> list[Cell]:
+    """Each kind at the server of each checkout, in every round."""
+    cells = {(kind.name, each.commit()): Cell(kind.name, each.commit(), []) for kind in kinds for each in checkouts}
+    with ExitStack() as running:
+        servers = [(each.commit(), running.enter_context(CountedServer(each))) for each in checkouts]
+        for _, server in servers:
+            task = KINDS[1].task(server, count=WARM_UP, connections=connections)
+            wanted = server.progress().published + WARM_UP * server.EVENTS_AN_ORDER
+            generator.run(task)
+            _quiet(server, published=wanted)
+        for number in range(rounds):
+            for kind in kinds:
+                for name, server in servers:
+                    found = instructions(server, kind, count=count, connections=connections) / 1_000
+                    cells[kind.name, name].thousands.append(round(found, 1))
+                    console.print(f"{number + 1}: {kind.name:<18}{name:<20}{found:,.0f} thousand")
+    return list(cells.values())
+
+
+def as_rows(cells: Sequence[Cell]) -> list[list[str]]:
+    """Rows of text, the first of them the headings; ratios are the first side's median over that of each other."""
+    mine, *others = dict.fromkeys(each.side for each in cells)
+    rows = [["thousands of instructions each", mine, *others, *(f"over {side}" for side in others)]]
+    for kind in dict.fromkeys(each.kind for each in cells):
+        of_side = {each.side: each.thousands for each in cells if each.kind == kind}
+        texts = [f"{median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})" for each in of_side.values()]
+        ratios = [f"{median(of_side[mine]) / median(of_side[side]):.2f}" for side in others]
+        rows.append([kind, *texts, *ratios])
+    return rows
+
+
+def _quiet(server: Server, *, published: float) -> None:
+    """Wait until all that follows is done. Raises Wrong.
+
+    By the server's CPU first, for each question is counted, too.
+    """
+    deadline = monotonic() + PATIENCE_SECONDS
     while monotonic() < deadline:
         used = cpu_nanoseconds(server.pid)
         sleep(_LOOK_SECONDS)
         if cpu_nanoseconds(server.pid) - used < _QUIET_SHARE * _LOOK_SECONDS * 1e9:
-            return
-    raise Wrong(f"not quiet after {_PATIENCE_SECONDS} s")
+            progress = server.progress()
+            if progress.published >= published and not progress.left:
+                return
+    raise Wrong(f"not quiet after {PATIENCE_SECONDS} s")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.splitlines()[0])
+    parser.add_argument("--against", type=Path, nargs="+", default=[], metavar="PATH", help="other checkouts")
+    parser.add_argument("--rounds", type=int, default=3, help="(3)")
+    parser.add_argument("--count", type=int, default=400, help="of each kind in a round (400)")
+    parser.add_argument("--connections", type=int, default=64, help="(64)")
+    parser.add_argument("--kinds", nargs="+", choices=[each.name for each in KINDS], help="(all)")
+    options = parser.parse_args()
+    if shutil.which("valgrind") is None:
+        parser.error("valgrind is not installed (apt-get install valgrind)")
+    console = Console(width=160)
+    kinds = [each for each in KINDS if options.kinds is None or each.name in options.kinds]
+    checkouts = [Checkout.here(), *map(Checkout.at, options.against)]
+    provenance, facts = machine.provenance("benchmarks.instructions", sys.argv[1:]), machine.facts()
+    cells = measured(
+        checkouts, kinds, count=options.count, connections=options.connections, rounds=options.rounds, console=console
+    )
+    rows = as_rows(cells)
+    show(rows, "Instructions of the server, without the kernel's", console)
+    results = {"benchmark": "instructions", "provenance": provenance, "machine": facts, "cells": cells}
+    path = write(results, rows, "-".join(["instructions", *(each.commit() for each in checkouts[1:])]))
+    console.print(f"written to {path.relative_to(machine.PROJECT)} and {path.with_suffix('.md').name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -144,6 +144,10 @@ class _Wire:
         """Is it ended?"""
         return self.closed
 
+    def can_write_eof(self) -> bool:
+        """It is no TLS."""
+        return True
+
     def pause_reading(self) -> None:
         """The server takes no more for now."""
 

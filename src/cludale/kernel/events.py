@@ -71,7 +71,7 @@ def envelop(event: Event, *, id: str, source: str, time: datetime, cause: Cause,
         id=id,
         type=kind.__name__,
         source=source,
-        subject=getattr(event, kind.subject_field),  # `event.subject`, in fewer steps
+        subject=str(getattr(event, kind.subject_field)),  # `event.subject`, in fewer steps
         time=time,
         datacontenttype="application/json",
         dataversion=kind.data_version,

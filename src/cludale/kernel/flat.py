@@ -44,10 +44,14 @@ class FlatJson(Generic[S]):
 
         Quotes within JSON's texts are escaped, so the first place that reads like the value's beginning is it.
         """
-        return body.replace(self._opens, b"", 1)[:-1] if self._opens else body
+        opens = self._opens
+        if not opens:
+            return body
+        at = body.find(opens)  # `replace` looks twice
+        return body[:at] + body[at + len(opens) : -1]
 
     def _encode_flat(self, state: S) -> bytes:
-        return _encode(state).replace(self._opens, b"", 1)[:-1]
+        return self.flatten(_encode(state))
 
     def _decode_flat(self, body: bytes | msgspec.Raw) -> S:
         # One pass for both: the value is read from a copy of its carrier; each passes over the other's fields.

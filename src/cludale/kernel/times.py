@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ _TIME: Final = re.compile(
     r"(?:[Zz]|(?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d))",
     re.ASCII,
 )
+_SECOND: Final = timedelta(seconds=1)
 _WITHOUT_OFFSET: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -100,8 +102,14 @@ def whole_second_after(moment: datetime, seconds: float) -> datetime:
 
     Holds end on whole seconds, so that a section can keep its holds as one count a second.
     """
-    end = moment + timedelta(seconds=seconds)
-    return end if end.microsecond == 0 else end + timedelta(microseconds=1_000_000 - end.microsecond)
+    end = moment + _span(seconds)
+    return end if end.microsecond == 0 else end.replace(microsecond=0) + _SECOND
+
+
+@lru_cache(maxsize=16)
+def _span(seconds: float) -> timedelta:
+    """Making one takes longer than adding it, and all holds last as long."""
+    return timedelta(seconds=seconds)
 
 
 def epoch_second(moment: datetime) -> int:

@@ -182,6 +182,11 @@ class ChangeResult(Enum):
     CONFLICT = "others were faster, over and over; nothing was written"
 
 
+# A class of enum finds its members ten times as slowly as a module its names, and there are some for each change.
+_CHANGED = ChangeResult.CHANGED
+_LATER = (ChangeResult.TOO_EARLY, ChangeResult.CONFLICT)
+_SUCCESS, _RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
+
 Updated = tuple[ChangeResult, Versioned[S] | None]
 """What came of a change, and the aggregate after it, as far as that is known. A plain tuple, because there is one for
 each change there is."""
@@ -189,7 +194,7 @@ each change there is."""
 
 def changed(updated: Sequence[Updated[S]]) -> list[Versioned[S]]:
     """Those that were committed, as they are now."""
-    return [known for result, known in updated if result is ChangeResult.CHANGED and known is not None]
+    return [known for result, known in updated if result is _CHANGED and known is not None]
 
 
 _UNDONE: Updated[Any] = (ChangeResult.CONFLICT, None)
@@ -267,10 +272,9 @@ class Updates:
         answers: list[Acknowledgement] = []
         changed: list[Versioned[S]] = []
         for result, known in await self.update(changes):
-            # Compared one by one: a set would ask each for its hash, which enums compute in Python.
-            is_later = result is ChangeResult.TOO_EARLY or result is ChangeResult.CONFLICT
-            answers.append(Acknowledgement.RETRY if is_later else Acknowledgement.SUCCESS)
-            if result is ChangeResult.CHANGED and known is not None:
+            # In a tuple: a set would ask each for its hash, which enums compute in Python.
+            answers.append(_RETRY if result in _LATER else _SUCCESS)
+            if result is _CHANGED and known is not None:
                 changed.append(known)
         return answers, changed
 
@@ -315,22 +319,22 @@ class Work:
             except TooEarly:
                 self.updated[i] = (ChangeResult.TOO_EARLY, known)
                 continue
-            is_changed = decision is not None and decision.state is not before
-            if decision is None or not (is_changed or decision.events):
+            if decision is None or (decision.state is before and not decision.events):
                 self.updated[i] = (ChangeResult.UNCHANGED, known)  # now, or when it is asked again
                 continue
-            version = known.version if known is not None else 0
-            puts = [store.put(decision.state, version)] if is_changed else []
-            puts += change.along
+            state, version, puts = decision.state, known.version if known is not None else 0, change.along
+            if state is not before:
+                puts = (store.put(state, version), *puts)
+                version += 1
             if change.beside is not None:
-                puts.append(change.beside(decision.state))
-            cause = decision.cause or change.cause or store.cause(decision.state if before is None else before)
+                puts = (*puts, change.beside(state))
             events = change.earlier
             if decision.events:
+                cause = decision.cause or change.cause or store.cause(state if before is None else before)
                 events = [*events, *self._of.envelopes(decision, cause, now)]
             handled = () if change.answers is None else (Handled(self._of.service, change.answers),)
             commits.append(Commit(store.partition(change.id), puts, events, handled))
-            self._tried.append((i, Versioned(decision.state, version + is_changed)))
+            self._tried.append((i, Versioned(state, version)))
         self._is_first = False
         return commits
 
@@ -338,9 +342,10 @@ class Work:
         """Note what came of them; those that met a conflict wait on."""
         waiting: list[int] = []
         for (i, after), outcome in zip(self._tried, outcomes, strict=True):
+            if isinstance(outcome, Committed):
+                self.updated[i] = (_CHANGED, after)
+                continue
             match outcome:
-                case Committed():
-                    self.updated[i] = (ChangeResult.CHANGED, after)
                 case AlreadyHandled():
                     self.updated[i] = (ChangeResult.HANDLED, None)
                 case VersionConflict(ids) if self._changes[i].beside is not None and self._changes[i].id not in ids:

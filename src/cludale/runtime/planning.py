@@ -114,7 +114,7 @@ class Planner:
                 rows = plan.rows[kind] = Rows() if found is None else found
                 fresh, changed, bases = rows.fresh, rows.changed, rows.bases
             key, expected = put.id, put.expected
-            row = (key, expected + 1, put.body) + put.index  # noqa: RUF005 - a star makes a list first
+            row = (key, expected + 1, put.body) + put.index  # noqa: RUF005 - unpacking makes a list in between
             if expected:
                 if kind.is_append_only:
                     raise ValueError(f"{key!r} can't be changed: {kind.service}/{kind.name} is written once")

@@ -296,10 +296,9 @@ def _read(route: Route) -> Callable[[Request], Sequence[Any]]:
 
     def read(request: Request) -> Sequence[Any]:
         if sessions is not None:
-            request = request._replace(principal=sessions.session(request.authorization))
+            request = request.asked_by(sessions.session(request.authorization))
         if access is not None:
-            asks = access.check(request.authorization, scope, callers=callers)
-            request = request._replace(principal=asks)
+            request = request.asked_by(access.check(request.authorization, scope, callers=callers))
         if request.body and body is None and not route.reads_body:
             check_no_body(request.body)
         parameters = query.read(request.query) if query is not None and (request.query or is_given_query) else None

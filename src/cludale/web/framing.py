@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from http import HTTPMethod
-from typing import Final, NamedTuple
+from typing import Final
 
 import httptools
 
@@ -46,23 +46,19 @@ _METHOD = re.compile(rb"(?:\r\n)*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) ")
 _METHODS: Final = frozenset(each.value for each in HTTPMethod)
 
 
-class Head(NamedTuple):
-    """What a request's head says of where it goes."""
-
-    target: bytes
-    """Path and query, or `*`."""
-    host: bytes
-    """Host and port that are asked; empty only in HTTP/1.0."""
+Goes = tuple[bytes, bytes]
+"""Where a request goes: path and query, or `*`; and host and port that are asked, empty only in HTTP/1.0. A plain
+tuple, because there is one for each request there is."""
 
 
-def checked(method: bytes, version: str, target: bytes, headers: Sequence[Header]) -> Head:
-    """Where the request goes. Header names in lower case, values without the blanks around them.
+def checked(method: bytes, version: str, target: bytes, headers: Sequence[Header], found: dict[bytes, bytes]) -> Goes:
+    """Where the request goes. Header names in lower case, values without the blanks around them; `found` are the same
+    by name, where the codings of several lines become one value.
 
     Raises BadRequest, HttpVersionNotSupported, TransferCodingNotImplemented, MethodNotImplemented.
     """
     if version not in ("1.1", "1.0"):
         raise HttpVersionNotSupported(version)
-    found = dict(headers)
     if len(found) < len(headers):
         _check_once(headers, found)
     codings = found.get(b"transfer-encoding")
@@ -75,9 +71,9 @@ def checked(method: bytes, version: str, target: bytes, headers: Sequence[Header
         host = b""
     elif not _is_host(host):
         raise BadRequest("The Host header is not a host's name or address, with or without a port.")
-    if target[:1] != b"/" or b"#" in target:
+    if target[:1] != b"/" or target.find(b"#") >= 0:
         return _of_another_form(method, target, host)
-    return Head(target, host)
+    return target, host
 
 
 @lru_cache(maxsize=64)
@@ -108,12 +104,12 @@ def _check_codings(version: str, value: bytes) -> None:
         raise BadRequest("Transfer-Encoding has to be chunked, once.")
 
 
-def _of_another_form(method: bytes, target: bytes, host: bytes) -> Head:
+def _of_another_form(method: bytes, target: bytes, host: bytes) -> Goes:
     """The target of `OPTIONS *`, or of a request as a proxy gets it, whose host counts and not the Host header's."""
     if method == b"CONNECT":
         raise MethodNotImplemented("CONNECT")
     if target == WHOLE_SERVER and method == b"OPTIONS":
-        return Head(target, host)
+        return target, host
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise BadRequest("The target has to be a path, as in GET /concerts, without a fragment.")
@@ -122,7 +118,7 @@ def _of_another_form(method: bytes, target: bytes, host: bytes) -> Head:
         raise BadRequest("The target's host is not a host's name or address, with or without a port.")
     if path[:1] != b"/":
         path = WHOLE_SERVER if method == b"OPTIONS" and not path else b"/" + path
-    return Head(path, host)
+    return path, host
 
 
 def without_upgrade(method: bytes, version: str, target: bytes, headers: Iterable[Header]) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -37,6 +38,10 @@ class _Pattern(NamedTuple):
 
 
 _SLASHES = re.compile("//+")
+FOUND_KEPT = 1_024
+"""Targets that were asked for last and are found at once: those of a hot concert are asked for over and over."""
+FOUND_BYTES = 128
+"""Longer ones are looked for each time, so that what is kept stays small."""
 
 Refuse = Callable[[str, str, Exception], Response]
 """Method, route and error to a response that is counted."""
@@ -50,6 +55,7 @@ class Router:
         self._exact: dict[str, dict[str, Endpoint]] = {}
         self._patterns: dict[int, list[_Pattern]] = {}
         self._at_once: dict[tuple[bytes, bytes], Found] = {}
+        self._search_kept = lru_cache(FOUND_KEPT)(self._search)
         for endpoint in endpoints:
             self._add(endpoint)
 
@@ -69,9 +75,13 @@ class Router:
 
     def find(self, method: bytes, target: bytes) -> Found:
         """Where a request goes; `target` is a path with its query."""
-        return self._at_once.get((method, target)) or self._search(method.decode(), target)
+        found = self._at_once.get((method, target))
+        if found is not None:
+            return found
+        return self._search_kept(method, target) if len(target) <= FOUND_BYTES else self._search(method, target)
 
-    def _search(self, method: str, target: bytes) -> Found:
+    def _search(self, spelled: bytes, target: bytes) -> Found:
+        method = spelled.decode()
         raw, _, query = target.decode("latin-1").partition("?")
         asked = unquote(raw) if "%" in raw else raw
         path = _SLASHES.sub("/", asked)

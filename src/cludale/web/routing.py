@@ -20,7 +20,7 @@ from cludale.web.responses import Response, Stream
 _MAX_TRACEPARENT = 512
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One request, whole. `segment` is what the path has in place of `{…}`; header names in lower case."""
 
     segment: str
@@ -37,6 +37,10 @@ class Request(NamedTuple):
         """The header's value, as far as it is text."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def asked_by(self, principal: Principal) -> "Request":
+        """The same, of whom it is known who asks."""
+        return Request(self.segment, self.headers, self.body, self.query, self.peer, principal)
 
     @property
     def authorization(self) -> str | None:

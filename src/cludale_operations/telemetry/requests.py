@@ -6,6 +6,7 @@ Whoever is turned away at once, and whoever asks how the server is, gets none: t
 import re
 from collections.abc import Awaitable, Callable, Collection
 
+import msgspec
 from opentelemetry.trace import Span
 
 from cludale.ports.tracing import TRACEPARENT
@@ -45,7 +46,7 @@ class TracedRequests:
             span = begin(service, name, caller)
             traceparent = traceparent_of(span)
             headers = {**request.headers, _TRACEPARENT: traceparent.encode()}
-            response = handler(request._replace(headers=headers))
+            response = handler(msgspec.structs.replace(request, headers=headers))
             return response if isinstance(response, Response) else later(span, traceparent, response)
 
         async def later(span: Span, traceparent: str, awaited: Awaitable[Response | Stream]) -> Response | Stream:

@@ -406,7 +406,7 @@ class Writer:
 def _row(row: Row, base: int, padding: Row) -> Row:
     """id, base, version, body and the indexed values, as they are stored."""
     id, version, body, *index = row
-    return (encoded_text(id), base, version, body, *map(encoded, index), *padding)  # type: ignore[arg-type] # a Put's
+    return (encoded_text(id), base, version, body, *map(encoded, index), *padding)
 
 
 def _ranges(positions: Sequence[int]) -> tuple[list[int], list[int]]:

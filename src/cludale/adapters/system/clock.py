@@ -48,7 +48,7 @@ class SystemIds:
             self._last = VARIANT | self._bits(61)  # the top one of the 62 stays free for stepping on
         else:
             self._last += 1 + self._bits(_STEP_BITS)
-        return f"{prefix}-{self._begin}{self._last:016x}"
+        return f"{prefix}-{self._begin}{self._last:x}"  # 16 digits, by its variant
 
     def jitter(self) -> float:
         """A random share in [0, 1)."""

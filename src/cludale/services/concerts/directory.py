@@ -1,7 +1,7 @@
 """Which concerts there are: put on, remembered for a moment, found, and shown with how many seats are left."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from cludale.kernel import dates
@@ -22,6 +22,7 @@ SEARCH_PAGES = 100
 """How many pages of the store are gone through for one that has something in it."""
 CONCERTS_REMEMBERED = 1_000
 FRESH_SECONDS = 0.5
+_FRESH = timedelta(seconds=FRESH_SECONDS)
 """How long what a concert is is taken for what another replica may have changed since."""
 
 
@@ -31,6 +32,8 @@ class Known(NamedTuple):
     concert: Concert
     prices: Mapping[str, Money]
     at: datetime
+    until: datetime
+    """Until when it is taken for what it is."""
 
 
 class ConcertSnapshot(NamedTuple):
@@ -109,10 +112,10 @@ class Directory:
         """The concert and its prices, as they were FRESH_SECONDS ago at most. Raises ConcertNotFound."""
         known = self._remembered.get(concert_id)
         if known is not None:
-            age = (now - known.at).total_seconds()
-            if 0 <= age < FRESH_SECONDS:
+            if known.at <= now < known.until:
                 return known
-            self._remembered.remember({concert_id: known._replace(at=now)})  # one reads it anew, the others go on
+            # One reads it anew, the others go on.
+            self._remembered.remember({concert_id: known._replace(at=now, until=now + _FRESH)})
         try:
             return await self._read(concert_id, now)
         except StoreUnavailable:
@@ -128,7 +131,7 @@ class Directory:
 
     def remember(self, concert: Concert, now: datetime) -> Known:
         """Take it for what the concert is from now on."""
-        known = Known(concert, {plan.id: plan.price for plan in concert.sections}, now)
+        known = Known(concert, {plan.id: plan.price for plan in concert.sections}, now, now + _FRESH)
         self._remembered.remember({concert.id: known})
         return known
 

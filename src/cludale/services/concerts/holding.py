@@ -1,8 +1,8 @@
 """Holds at work: what is asked for is made sure of step by step, then decided in the section's command queue."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
 
+import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -32,7 +32,7 @@ from cludale.services.concerts.stock import Reservation
 from cludale.services.concerts.store import SectionKey
 
 
-class _Asked(NamedTuple):
+class _Asked(msgspec.Struct, frozen=True, gc=False):
     """A hold that somebody asks for, on its way to the section."""
 
     concert: Concert
@@ -93,7 +93,8 @@ class Holding:
         if request.waits:
             return await self._join(request)
         now = self._updates.clock.now()
-        concert, prices, _ = await self._directory.priced(request.concert_id, now)
+        known = await self._directory.priced(request.concert_id, now)
+        concert, prices = known.concert, known.prices
         till = request.till
         check_on_sale(concert, quantity=request.quantity, now=now, till=till)
         if request.section is not None and request.section not in prices:
@@ -160,7 +161,7 @@ class Holding:
             command = replace(command, claim_ends=claimed.ends)
         command = replace(command, terms=terms, revision=concert.revision)
         try:
-            done = await self._hold_counted(asked._replace(command=command))
+            done = await self._hold_counted(replace(asked, command=command))
             stock.check_same_request(
                 done.reservation,
                 quantity=request.quantity,
@@ -195,7 +196,7 @@ class Holding:
             ends = min(ends, command.claim_ends)
         command = replace(command, buyers=buyers, claim_ends=ends)
         try:
-            return await self._hold_in(asked._replace(command=command))
+            return await self._hold_in(replace(asked, command=command))
         except Refusal:
             await self._buyers.give_up(wanted)
             raise

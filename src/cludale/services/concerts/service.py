@@ -158,8 +158,8 @@ class Concerts:
                     result = await self.late_money.sell(key, asked, result)  # noqa: PLW2901
                 if isinstance(result, StoreUnavailable):
                     raise result
-                is_done = isinstance(result, Done | ListDone)
-                answers[i] = Acknowledgement.SUCCESS if is_done else Acknowledgement.RETRY
+                if not isinstance(result, Done) and not isinstance(result, ListDone):
+                    answers[i] = Acknowledgement.RETRY
         await self.waiting.offer()
         return answers
 

@@ -240,6 +240,10 @@ def id_for(fact: ToldOf) -> str:
     return id
 
 
+_WITHOUT_TOTAL = PartRefunded | OrderMoved | OrderReseated | SeatsOffered
+"""Made once: a union that is written where it is asked for is made anew."""
+
+
 def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
     """The receipt for money that was taken at `at`."""
     return Receipt(order_id=fact.order_id, payment_id=fact.payment_id, amount=fact.amount, taken_at=at)
@@ -247,7 +251,7 @@ def receipt(fact: PaymentCompleted, *, at: datetime) -> Receipt:
 
 def goes_by_receipt(fact: ToldOf) -> bool:
     """Does what the buyer is told depend on whether money was taken? Not where there was none to take."""
-    if isinstance(fact, PartRefunded | OrderMoved | OrderReseated | SeatsOffered):
+    if isinstance(fact, _WITHOUT_TOTAL):
         return False
     return fact.total is not None and fact.total.amount > 0
 

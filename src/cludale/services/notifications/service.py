@@ -247,15 +247,21 @@ def _unless_there(receipt: Receipt, stored: Receipt | None, _: datetime) -> Deci
 def _tell(event: Envelope, money: Receipt | None, stored: Notification | None, now: datetime) -> Decision[Notification]:
     if stored is not None:
         return Decision(stored)
-    if isinstance(event.data, PartRefunded):
-        return domain.tell_of_part(event.data, cause=Cause.of(event), now=now)
-    if isinstance(event.data, OrderReseated):
-        return domain.tell_reseated(event.data, cause=Cause.of(event), now=now)
-    if isinstance(event.data, SeatsOffered):
-        return domain.tell_of_offer(event.data, cause=Cause.of(event), now=now)
-    if isinstance(event.data, ConfirmationRequested):
-        return domain.tell_once_more(event.data, money, cause=Cause.of(event), now=now)
-    return domain.tell(event.data, money, cause=Cause.of(event), now=now)
+    fact, cause = event.data, Cause.of(event)
+    without_money = _WITHOUT_MONEY.get(type(fact))
+    if without_money is not None:
+        return without_money(fact, cause=cause, now=now)
+    if isinstance(fact, ConfirmationRequested):
+        return domain.tell_once_more(fact, money, cause=cause, now=now)
+    return domain.tell(fact, money, cause=cause, now=now)
+
+
+_WITHOUT_MONEY: Mapping[type[Event], Callable[..., Decision[Notification]]] = {
+    PartRefunded: domain.tell_of_part,
+    OrderReseated: domain.tell_reseated,
+    SeatsOffered: domain.tell_of_offer,
+}
+"""Where what is told of does not depend on what was paid: by what it is told."""
 
 
 HANDLERS: Mapping[type[Event], Callable[..., Any]] = {

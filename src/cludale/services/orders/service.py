@@ -393,7 +393,7 @@ class Orders:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """SeatsSold pays the order; SaleRefused and a last PaymentFailed cancel it; what payments says, it shows."""
-        about_concerts = [each for each in deliveries if isinstance(each.event.data, _OF_CONCERTS)]
+        about_concerts = [each for each in deliveries if type(each.event.data) in _JOB_HANDLERS]
         if about_concerts:
             return await self._handle_both(deliveries, about_concerts)
         answers, changed = await self._updates.handle(ORDERS, deliveries, self._handlers, attrgetter("order_id"))
@@ -565,7 +565,6 @@ def _known(order: Order | None) -> Order:
 
 
 _JOB_HANDLERS: Mapping[type[Event], Handler[Job]] = {ConcertCancelled: _on_concert, ConcertPostponed: _on_concert}
-_OF_CONCERTS = tuple(_JOB_HANDLERS)
 HANDLERS: Mapping[type[Event], Handler[Any]] = {
     SeatsSold: _on_sold,
     SaleRefused: _on_sale_refused,

@@ -9,12 +9,14 @@ from cludale.adapters.sqlite.recent import Recent
 from cludale.ports.records import Kind, Stored, VersionConflict
 from cludale.runtime.planning import Rows
 
+LARGE = b"a body of more bytes than a generation has room for."
+"""Of 50."""
 
-def rows(version: int, *ids: str, kind: Kind = NOTE, size: int = 4) -> dict[Kind, Rows]:
+
+def rows(version: int, *ids: str, kind: Kind = NOTE, body: bytes = b"body") -> dict[Kind, Rows]:
     written = Rows()
-    written.size = size
     for id in ids:
-        (written.fresh if version == 1 else written.changed)[id] = (id, version, b"body")
+        (written.fresh if version == 1 else written.changed)[id] = (id, version, body)
     return {kind: written}
 
 
@@ -48,7 +50,7 @@ def test_a_kind_that_no_one_asks_for_is_not_kept(recent: Recent) -> None:
 
 def test_a_kind_that_is_asked_for_no_more_is_forgotten_after_a_generation(recent: Recent) -> None:
     for id in "abcd":
-        recent.add(rows(1, id, size=60))
+        recent.add(rows(1, id, body=LARGE))
     assert versions(recent, *"abcd") == {}
 
 
@@ -58,16 +60,16 @@ def test_kinds_are_apart(recent: Recent) -> None:
 
 
 def test_the_oldest_is_forgotten_and_never_found_in_place_of_newer(recent: Recent) -> None:
-    recent.add(rows(1, "a", "b", size=60))
+    recent.add(rows(1, "a", "b", body=LARGE))
     recent.add(rows(2, "a"))
     assert versions(recent, "a", "b") == {"a": 2, "b": 1}
-    recent.add(rows(3, "a", size=60))
+    recent.add(rows(3, "a", body=LARGE))
     recent.add(rows(1, "c"))
     assert versions(recent, "a", "b", "c") == {"a": 3, "c": 1}
 
 
 def test_what_conflicted_is_forgotten(recent: Recent) -> None:
-    recent.add(rows(1, "a", "b", size=60))
+    recent.add(rows(1, "a", "b", body=LARGE))
     recent.add(rows(2, "a"))
     recent.forget(VersionConflict(frozenset({"a"})))
     assert versions(recent, "a", "b") == {"b": 1}
@@ -85,7 +87,7 @@ def test_whatever_is_asked_and_written_nothing_old_is_found(steps: list[tuple[st
     for step, kind, id in steps:
         if step == "write":
             now[kind, id] = now.get((kind, id), 0) + 1
-            recent.add(rows(now[kind, id], id, kind=kind, size=20))
+            recent.add(rows(now[kind, id], id, kind=kind, body=b"twenty bytes of body"))
         else:
             found = versions(recent, id, kind=kind)
             assert found in ({}, {id: now.get((kind, id))})

@@ -357,7 +357,7 @@ def _read_row(row: Row) -> tuple[str, int, bytes, tuple[IndexValue, ...]]:
     for value in values:
         if isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
             raise ValueError(f"{id!r}: {value} is more than 64 bits")
-    return id, version, body, tuple(values)  # type: ignore[arg-type] # a row's are what the put had
+    return id, version, body, tuple(values)
 
 
 def _check(commit: Commit, dialect: Dialect) -> None:

@@ -44,6 +44,9 @@ SPREAD_LOOKS = 4
 """After so many looks every process knows what was turned on."""
 STALE_LOOKS = 2
 
+_REFUNDED = PartRefunded | PaymentRefunded
+"""Made once: a union that is written where it is asked for is made anew."""
+
 
 class Pace(NamedTuple):
     """How often this process looks what organizers say."""
@@ -181,7 +184,7 @@ class Invoicing:
             if not self._may_cover(fact.concert_id, paid_at):
                 return None
             return Change(BILLINGS, fact.order_id, _begun(fact, paid_at, cause), cause, known=NEW)
-        if isinstance(fact, PartRefunded | PaymentRefunded):
+        if isinstance(fact, _REFUNDED):
             return Change(BILLINGS, fact.order_id, _marked(fact, cause), cause)
         return None
 
