@@ -19,9 +19,9 @@ import (
 // The sidecar and its service talk over loopback, which Dapr does in the clear, or over TLS without a look at the
 // certificate. Here they know each other's, by files that these variables name.
 const (
-	appTrust       = "CLUDALE_APP_TRUST"       // the certificate that the service shows, in PEM
-	apiCertificate = "CLUDALE_API_CERTIFICATE" // with these two the HTTP API is served over TLS alone
-	apiKey         = "CLUDALE_API_KEY"
+	appTrust       = "DAPRD_APP_CERTIFICATE" // the certificate that the service shows, in PEM
+	apiCertificate = "DAPRD_API_CERTIFICATE" // with these two the HTTP API is served over TLS alone
+	apiKey         = "DAPRD_API_KEY"
 )
 
 const (

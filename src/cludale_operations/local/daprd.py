@@ -213,15 +213,15 @@ class Daprd(Part):
             environment["DAPR_TRUST_ANCHORS"] = self._sentry.trust_anchors
             environment["DAPR_SENTRY_TOKEN_FILE"] = str(self._sentry.token_of(self.app_id))
         if self.app_certificate is not None:
-            environment["CLUDALE_APP_TRUST"] = str(self.app_certificate)
+            environment["DAPRD_APP_CERTIFICATE"] = str(self.app_certificate)
         if self.api_token:
             environment["DAPR_API_TOKEN"] = self.api_token
         if self.app_token:
             environment["APP_API_TOKEN"] = self.app_token
         if self._certificate is None:
             return Launch(argv, environment)
-        environment["CLUDALE_API_CERTIFICATE"] = str(self._certificate.certificate)
-        environment["CLUDALE_API_KEY"] = str(self._certificate.key)
+        environment["DAPRD_API_CERTIFICATE"] = str(self._certificate.certificate)
+        environment["DAPRD_API_KEY"] = str(self._certificate.key)
         return Launch(argv, environment, folder=self._sockets)
 
     async def is_ready(self) -> bool:

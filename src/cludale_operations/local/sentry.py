@@ -19,7 +19,7 @@ from joserfc.jwk import ECKey
 
 from cludale_operations.local.find import MissingProgram, find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
-from cludale_operations.local.part import Launch, Part, answers
+from cludale_operations.local.part import Launch, Part
 
 _AUDIENCE: Final = "spiffe://localhost/ns/default/dapr-sentry"
 _SUBJECT: Final = "spiffe://public/ns/default/{app_id}"
@@ -40,11 +40,6 @@ class Sentry(Part):
         self.port, self._health_port = free_ports(2)
         self._app_ids = tuple(app_ids)
         self._is_made = False
-
-    @property
-    def http_url(self) -> str:
-        """Where it says how it is."""
-        return f"http://{LOOPBACK}:{self._health_port}"
 
     @property
     def address(self) -> str:
@@ -104,8 +99,8 @@ class Sentry(Part):
         return Launch(argv)
 
     async def is_ready(self) -> bool:
-        """It signs: it says that it is well a moment before it listens."""
-        return await answers(f"{self.http_url}/healthz") and await _listens(self.port)
+        """It listens, which it does a moment after it says that it is well."""
+        return await _listens(self.port)
 
 
 async def _listens(port: int) -> bool:

@@ -10,6 +10,7 @@ from tests.operations.release.azure import VAULT, Azure, azure, old_secret
 from typer.testing import CliRunner
 
 from cludale.services import NAMES
+from cludale.web.service_keys import ServiceKeys
 from cludale.wiring.keys import ticket_keys
 from cludale.wiring.settings import Settings
 from cludale_operations.cli import app, secrets, secrets_here
@@ -111,3 +112,12 @@ def test_an_algorithm_that_a_secret_does_not_have_is_refused_with_those_that_it_
     assert "token-key has one algorithm; privacy-key and key-hash have a choice" in refused
     with pytest.raises(NotRotated, match="organizer-key has one algorithm"):
         secrets_here.rotate(["organizer-key"], finish=False, algorithm="sha3-256")
+
+
+def test_services_that_are_started_by_hand_get_a_key_each_that_belong_together() -> None:
+    done = CliRunner().invoke(app, ["secrets", "services", "--json"])
+    assert done.exit_code == 0, done.output
+    keys = {each["service"]: each["key"] for each in json.loads(done.output)}
+    assert set(keys) == set(NAMES)
+    token = ServiceKeys([keys["orders"]]).token("concerts")
+    assert ServiceKeys([keys["concerts"]], serves=["concerts"]).caller(token.encode()) == "orders"

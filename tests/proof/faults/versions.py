@@ -13,6 +13,7 @@ from tests.proof.faults.apart import Apart
 import cludale
 from cludale.services import NAMES
 from cludale.services.orders.events import OrderPaid
+from cludale.web.trust import naming
 from cludale_operations.local.certificate import Certificate, make_certificate
 from cludale_operations.local.daprd import Broker, Daprd, resources_for
 from cludale_operations.local.part import PartFailed
@@ -110,7 +111,7 @@ class Beside:
         return [process.address]
 
     def _begin(self, service: str, image: str, revision: str) -> None:
-        state = self._platform.state()
+        state, gateway = self._platform.state(), self._platform.part("gateway")
         folder = self._folder / revision
         certificate, of_sidecar = (_certificate(folder / name) for name in ("certificate", "sidecar-certificate"))
         sidecar = Daprd(
@@ -137,7 +138,7 @@ class Beside:
             **sidecar.environment,
             "CLUDALE_DAPR": "1",
             "CLUDALE_CONSUME": "0",
-            "CLUDALE_TRIAL_URL": state["address"],
+            "CLUDALE_TRIAL_URL": f"{gateway['url']}{naming(Path(gateway['certificate']))}",
             "CONTAINER_APP_REVISION": revision,
             "CLUDALE_DATA_DIR": state["data"],
             "CLUDALE_DATABASE_URL": state["databaseUrls"][service],
