@@ -11,7 +11,7 @@ from cludale.kernel.flat import Flat
 
 
 class NumberedSeat(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
-    """A seat with a number: its id in the seating plan, what it is called, and the how manieth of its section it is."""
+    """A seat with a number: its id in the seating plan, what it is called, and its index in its section."""
 
     id: str
     row: str

@@ -31,7 +31,7 @@ ALL_SCOPES = frozenset(Scope)
 
 
 class PrincipalKind(StrEnum):
-    """How somebody is known."""
+    """Which kind of credential somebody showed."""
 
     KEY = "key"
     PERSON = "person"

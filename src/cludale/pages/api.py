@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     body: bytes
     tag: str | None = None
     """Its `ETag`: what a change wants as `If-Match`."""
-    allowance: "Allowance | None" = None
+    quota: "Quota | None" = None
     """What is left of the requests that may be made; None where they are not limited."""
 
     def read(self, type: type[T]) -> T:
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
         return Problem(self.status, str(said.get("type", "")).rpartition("/")[2], str(said.get("detail", "")), said)
 
 
-class Allowance(NamedTuple):
+class Quota(NamedTuple):
     """How many requests may be made, as the API says it in `RateLimit` and `RateLimit-Policy`."""
 
     left: int
@@ -58,7 +58,7 @@ class Allowance(NamedTuple):
     window_seconds: int
 
     @classmethod
-    def of(cls, quota: str, policy: str) -> "Allowance | None":
+    def of(cls, quota: str, policy: str) -> "Quota | None":
         """As the header fields say; None where they don't say it so."""
         try:
             said = [_parameters(each) for each in (quota, policy)]
@@ -161,7 +161,7 @@ class OverHttp:
             said = await self._client.ask(method, path, body, headers=sent, repeatable=repeatable)
         except NoAnswer as error:
             raise Unreachable(str(error)) from error
-        return Answer(said.status, said.body, said.tag, None if said.quota is None else Allowance.of(*said.quota))
+        return Answer(said.status, said.body, said.tag, None if said.quota is None else Quota.of(*said.quota))
 
     async def file(self, path: str, *, headers: Mapping[str, str], caller: Request) -> Answer | Stream:
         """A file, whole. Raises Unreachable, for one that is too large, too."""
@@ -193,7 +193,7 @@ class InProcess:
         if not isinstance(response, Response):
             raise Unreachable("a stream is no answer")
         said = dict(response.headers)
-        quota = Allowance.of(said["ratelimit"], said["ratelimit-policy"]) if "ratelimit" in said else None
+        quota = Quota.of(said["ratelimit"], said["ratelimit-policy"]) if "ratelimit" in said else None
         return Answer(response.status, response.body, said.get("etag"), quota)
 
     async def file(self, path: str, *, headers: Mapping[str, str], caller: Request) -> Answer | Stream:

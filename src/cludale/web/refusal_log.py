@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class RefusalLog:
-    """Of one process."""
+    """Those of one process."""
 
     def __init__(self, monotonic: Callable[[], float], *, lines_a_second: int = LINES_A_SECOND) -> None:
         self._monotonic = monotonic

@@ -31,6 +31,23 @@ Pricing = Annotated[
         help="A file with categories, prices, fees and tax, as JSON: the `pricing` of the API. `none`: no list."
     ),
 ]
+Venue = Annotated[str | None, typer.Option(help="Where it takes place.")]
+OnSaleAt = Annotated[str | None, typer.Option(help="When the on-sale begins: 2027-01-10T09:00:00Z.")]
+EndsAt = Annotated[
+    str | None, typer.Option(help="When it is over, if it goes on: its last day, or 2027-06-07T02:00:00+02:00.")
+]
+CancelUntil = Annotated[str | None, typer.Option(help="From when on buyers can't cancel, if it is not when it begins.")]
+MaxPerOrder = Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")]
+MinPerOrder = Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")]
+OffSaleAt = Annotated[str | None, typer.Option(help="From when on nothing is sold.")]
+Zone = Annotated[
+    str | None, typer.Option(help="Its time zone, Europe/Berlin: then times may be written as they are there.")
+]
+Title = Annotated[str | None, typer.Option(help="What it is called, if not by its artist.")]
+Place = Annotated[str | None, typer.Option(help="The town or address of its venue.")]
+DoorsAt = Annotated[str | None, typer.Option(help="When the doors open.")]
+Description = Annotated[str | None, typer.Option(help="What is told of it.")]
+Picture = Annotated[str | None, typer.Option(help="An https URL.")]
 _LOOK_SECONDS = 0.5
 _PRICE = re.compile(r"^(\d+)(?:\.(\d+))? ?([A-Za-z]{3})$", re.ASCII)
 
@@ -103,34 +120,28 @@ def add(
     section: Annotated[
         list[str] | None, typer.Option(help="A section, instead: floor:400:65.00EUR. Give one for each.")
     ] = None,
-    venue: Annotated[str | None, typer.Option(help="Where it takes place.")] = None,
+    venue: Venue = None,
     id: Annotated[str | None, typer.Option(help="The concert's id; without it one is made.")] = None,
-    on_sale_at: Annotated[str | None, typer.Option(help="When the on-sale begins: 2027-01-10T09:00:00Z.")] = None,
-    ends_at: Annotated[
-        str | None, typer.Option(help="When it is over, if it goes on: its last day, or 2027-06-07T02:00:00+02:00.")
-    ] = None,
-    cancel_until: Annotated[
-        str | None, typer.Option(help="From when on buyers can't cancel, if it is not when it begins.")
-    ] = None,
-    max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
+    on_sale_at: OnSaleAt = None,
+    ends_at: EndsAt = None,
+    cancel_until: CancelUntil = None,
+    max_per_order: MaxPerOrder = None,
     max_per_buyer: Annotated[
         int | None, typer.Option(min=1, help="The most tickets of one buyer, over all of their orders.")
     ] = None,
-    min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None,
+    min_per_order: MinPerOrder = None,
     offer_minutes: OfferMinutes = None,
     seat_plan: Annotated[
         Path | None, typer.Option(help="A seating plan, JSON or CSV, for sections like stalls:@Stalls:65.00EUR.")
     ] = None,
     pricing: Pricing = None,
-    off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
-    zone: Annotated[
-        str | None, typer.Option(help="Its time zone, Europe/Berlin: then times may be written as they are there.")
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="What it is called, if not by its artist.")] = None,
-    place: Annotated[str | None, typer.Option(help="The town or address of its venue.")] = None,
-    doors_at: Annotated[str | None, typer.Option(help="When the doors open.")] = None,
-    description: Annotated[str | None, typer.Option(help="What is told of it.")] = None,
-    picture: Annotated[str | None, typer.Option(help="An https URL.")] = None,
+    off_sale_at: OffSaleAt = None,
+    zone: Zone = None,
+    title: Title = None,
+    place: Place = None,
+    doors_at: DoorsAt = None,
+    description: Description = None,
+    picture: Picture = None,
     unlisted: Annotated[bool, typer.Option("--unlisted", help="To be found by its id only, not by a search.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="To be seen by its organizer only, and not on sale.")] = False,
     client: Server = OWN,
@@ -187,20 +198,20 @@ def change(
     id: Id,
     *,
     artist: Annotated[str | None, typer.Option(help="Who plays.")] = None,
-    title: Annotated[str | None, typer.Option(help=f"What it is called; {_NOTHING!r}: as its artist.")] = None,
+    title: Title = None,
     date: Annotated[str | None, typer.Option(help="When: 2027-06-05T19:30, where it has a zone.")] = None,
-    zone: Annotated[str | None, typer.Option(help="Its time zone: Europe/Berlin.")] = None,
-    doors_at: Annotated[str | None, typer.Option(help="When the doors open.")] = None,
-    ends_at: Annotated[str | None, typer.Option(help="When it is over.")] = None,
-    venue: Annotated[str | None, typer.Option(help="Where it takes place.")] = None,
-    place: Annotated[str | None, typer.Option(help="The town or address of its venue.")] = None,
-    description: Annotated[str | None, typer.Option(help="What is told of it.")] = None,
-    picture: Annotated[str | None, typer.Option(help="An https URL.")] = None,
-    on_sale_at: Annotated[str | None, typer.Option(help="When the on-sale begins.")] = None,
-    off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None,
-    cancel_until: Annotated[str | None, typer.Option(help="From when on buyers can't cancel.")] = None,
-    max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None,
-    min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None,
+    zone: Zone = None,
+    doors_at: DoorsAt = None,
+    ends_at: EndsAt = None,
+    venue: Venue = None,
+    place: Place = None,
+    description: Description = None,
+    picture: Picture = None,
+    on_sale_at: OnSaleAt = None,
+    off_sale_at: OffSaleAt = None,
+    cancel_until: CancelUntil = None,
+    max_per_order: MaxPerOrder = None,
+    min_per_order: MinPerOrder = None,
     offer_minutes: OfferMinutes = None,
     pricing: Pricing = None,
     status: Annotated[str | None, typer.Option(help="listed or unlisted.")] = None,
@@ -302,8 +313,8 @@ def postpone(
     *,
     reason: Annotated[str, typer.Option(help="What its buyers are told.")],
     date: Annotated[str | None, typer.Option(help="When it is to be now; without it, until further notice.")] = None,
-    doors_at: Annotated[str | None, typer.Option(help="When the doors open.")] = None,
-    ends_at: Annotated[str | None, typer.Option(help="When it is over.")] = None,
+    doors_at: DoorsAt = None,
+    ends_at: EndsAt = None,
     cancel_until: Annotated[
         str | None, typer.Option(help="Until when buyers may cancel; without it, until the new date.")
     ] = None,

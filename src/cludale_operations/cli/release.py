@@ -31,7 +31,7 @@ app = typer.Typer(no_args_is_help=True, help="Release a new version without a ga
 
 
 class Platform(StrEnum):
-    """Where."""
+    """Where a release is made."""
 
     AZURE = "azure"
     GATEWAY = "gateway"

@@ -1,4 +1,4 @@
-"""The way in from outside: the API's own methods, in whichever process of the service is there.
+"""The way in from outside: the routes of the services, each in whichever process of its service is there.
 
 What was answered is noted as observations, for the checker to hold against the stores.
 """
@@ -90,7 +90,7 @@ class SimulatedClient:
         self._surprised = surprised
 
     def of(self, process: Process) -> "SimulatedClient":
-        """The same door, and no process behind it but this one."""
+        """A client that reaches no process but this one."""
         return SimulatedClient(self.chaos, lambda _: process, self._noted, self._surprised)
 
     async def show(self, who: str, order_id: str, *, wait_seconds: float = 0.0) -> RequestOutcome:

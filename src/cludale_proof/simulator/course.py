@@ -101,21 +101,21 @@ class Course:
         if scene.has_webhooks:
             await world.receivers.come(self._ask_webhooks)
         for concert in (*scene.concerts, AFTERWARDS):
-            told = await world.door.ask("organizer", "POST", "/concerts", concert)
+            told = await world.client.ask("organizer", "POST", "/concerts", concert)
             if told.status != 201:
                 raise Broken([f"a concert could not be scheduled: {told}"])
         if scene.limits.invoice_look_seconds is not None:
-            await world.door.ask("organizer", "PUT", "/orders/invoices/settings", INVOICES)
+            await world.client.ask("organizer", "PUT", "/orders/invoices/settings", INVOICES)
         world.chaos.active = True
         storms = Storms(world.loop, world.chaos, scene, world.machines, world.people, world.poison)
         storms.gather()
         for code in scene.codes:
             path = "/concerts/{concert_id}/codes"
-            await world.door.ask("organizer", "POST", path, code.wanted, of=code.concert_id)
+            await world.client.ask("organizer", "POST", path, code.wanted, of=code.concert_id)
         world.people.come(list(scene.plans))
         world.people.organize(scene.deeds)
-        Sponsors(world.door).all_come(scene.sponsors, world.people.begin)
-        Waiters(world.door).all_come(scene.waiters, world.people.begin)
+        Sponsors(world.client).all_come(scene.sponsors, world.people.begin)
+        Waiters(world.client).all_come(scene.waiters, world.people.begin)
         if scene.is_reconciled:
             self._reconcile_now_and_then()
         if scene.has_webhooks:

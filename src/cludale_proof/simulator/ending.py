@@ -57,23 +57,23 @@ class Ending:
         for machine in world.machines:
             process = machine.running
             if process is not None and "orders" in machine.services:
-                door = world.door.of(process)
+                client = world.client.of(process)
                 for number in range(LATE_ORDERS):
-                    if (why_not := await self._buys(door, f"late-{number}")) is None:
+                    if (why_not := await self._buys(client, f"late-{number}")) is None:
                         break
                 else:
                     world.fail([f"{process.name} sells no ticket any more: {why_not}"])
                     await asyncio.sleep(0)
 
-    async def _buys(self, door: SimulatedClient, user_id: str) -> str | None:
+    async def _buys(self, client: SimulatedClient, user_id: str) -> str | None:
         """Why one who orders now gets no ticket; None if they get one."""
         wanted = PlaceOrder(concert_id="concert-afterwards", user_id=user_id, quantity=1)
-        told = await door.ask("late buyer", "POST", "/orders", wanted)
+        told = await client.ask("late buyer", "POST", "/orders", wanted)
         if told.status not in (201, 202):
             return f"an order is answered {told.status}, {_body(told)}"
         order_id = told.json["id"]
         for _ in range(LATE_LOOKS):
-            told = await door.show("late buyer", order_id, wait_seconds=PATIENCE_SECONDS - 1)
+            told = await client.show("late buyer", order_id, wait_seconds=PATIENCE_SECONDS - 1)
             if told.body and b'"Pending"' not in told.body and b'"Reserved"' not in told.body:
                 return None if b'"Paid"' in told.body else f"an order comes to {_body(told)}"
         return f"an order does not come to its end, after {LATE_LOOKS} answers to who waits for it: {_body(told)}"
@@ -151,7 +151,7 @@ class Ending:
         told = {}
         for concert_id in {entry.concert_id for device in doors.devices for entry in device.entries}:
             of = OfConcert(concert_id=concert_id)
-            seen = await world.door.ask("organizer", "GET", "/tickets/admissions/conflicts", query=of)
+            seen = await world.client.ask("organizer", "GET", "/tickets/admissions/conflicts", query=of)
             if seen.status != 200:
                 world.fail([f"the conflicts of {concert_id} are answered {seen.status}"])
                 return

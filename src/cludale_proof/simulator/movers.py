@@ -36,7 +36,7 @@ class Movers:
 
     def __init__(
         self,
-        door: SimulatedClient,
+        client: SimulatedClient,
         chaos: Chaos,
         seats: Mapping[tuple[str, str], Sequence[str]],
         *,
@@ -45,7 +45,7 @@ class Movers:
         seed: str,
     ) -> None:
         """`seats`: the ids of the numbered seats by concert and section; none: nobody moves any."""
-        self._door = door
+        self._client = client
         self._chaos = chaos
         self._seats = seats
         self._later = later
@@ -74,18 +74,18 @@ class Movers:
         choose, key = self._choices, f"move-{self._moves}"
         self._moves += 1
         number = choose.randint(1, seats.quantity)
-        before = await self._door.code(order_id, number) if is_issued else None
+        before = await self._client.code(order_id, number) if is_issued else None
         others = [each for each in self._known[seats.concert_id, seats.section] if each != order_id]
         act: Callable[[], Awaitable[RequestOutcome]]
         if others and choose.random() < 0.4:
             act = partial(self._swapped, key, order_id, seats, choose.choice(others))
         else:
             act = partial(self._moved, key, self._wanted(order_id, seats), seats.concert_id)
-        await self._door.insist(act, attempts=4)
+        await self._client.insist(act, attempts=4)
         if before is None:
             return
         await asyncio.sleep(choose.choice((0.0, 0.5, 2.0)))
-        after = await self._door.code(order_id, number)
+        after = await self._client.code(order_id, number)
         await self._enter("guest", before, "north")
         if after is not None:
             await self._enter("guest", after, "south")
@@ -105,7 +105,7 @@ class Movers:
 
     async def _moved(self, key: str, wanted: MoveSeatsRequest, concert_id: str) -> RequestOutcome:
         path = "/concerts/{concert_id}/seats/move"
-        return await self._door.ask("organizer", "POST", path, wanted, key, of=concert_id)
+        return await self._client.ask("organizer", "POST", path, wanted, key, of=concert_id)
 
     async def _swapped(self, key: str, order_id: str, seats: Allocation, other_id: str) -> RequestOutcome:
         other = self._known[seats.concert_id, seats.section][other_id]
@@ -117,4 +117,4 @@ class Movers:
             reason="as they asked",
         )
         path = "/concerts/{concert_id}/seats/swap"
-        return await self._door.ask("organizer", "POST", path, wanted, key, of=seats.concert_id)
+        return await self._client.ask("organizer", "POST", path, wanted, key, of=seats.concert_id)

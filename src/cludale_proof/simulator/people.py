@@ -71,8 +71,8 @@ class Plan(NamedTuple):
 class People:
     """All who come in a run. They act by themselves, and on what they see happen (`happened`)."""
 
-    def __init__(self, door: SimulatedClient, chaos: Chaos, *, hold_seconds: float) -> None:
-        self._door = door
+    def __init__(self, client: SimulatedClient, chaos: Chaos, *, hold_seconds: float) -> None:
+        self._client = client
         self._chaos = chaos
         self._hold_seconds = hold_seconds
         self._cancels_on: dict[tuple[str, str], Plan] = {}
@@ -81,10 +81,10 @@ class People:
         self._scans = 0
         self.offline_doors = OfflineDoors(
             Network(
-                lambda who, concert_id: door.ask(
+                lambda who, concert_id: client.ask(
                     who, "GET", "/tickets/snapshot", query=OfConcert(concert_id=concert_id)
                 ),
-                lambda who, wanted: door.ask(who, "POST", "/tickets/admissions/merge", wanted),
+                lambda who, wanted: client.ask(who, "POST", "/tickets/admissions/merge", wanted),
                 {key.id: public_bytes(key.seed) for key in TICKET_KEYS.all()},
                 lambda: asyncio.get_running_loop().time(),
             ),
@@ -105,7 +105,7 @@ class People:
 
     async def _do(self, deed: "Deed") -> None:
         await asyncio.sleep(deed.at)
-        await self._door.insist(
+        await self._client.insist(
             lambda: self._try(deed), attempts=6, until=lambda told: told.is_final and told.status != 412
         )
 
@@ -137,7 +137,7 @@ class People:
         self, method: str, path: str, deed: "Deed", wanted: msgspec.Struct | None = None, *, if_match: str | None = None
     ) -> RequestOutcome:
         """Ask for something about the deed's concert; `path` is what follows that."""
-        return await self._door.ask(
+        return await self._client.ask(
             "organizer", method, "/concerts/{concert_id}" + path, wanted, of=deed.concert_id, if_match=if_match
         )
 
@@ -164,7 +164,7 @@ class People:
             await asyncio.sleep(chaos.between(0.2, self._hold_seconds))
 
     async def _order(self, who: str, plan: Plan) -> RequestOutcome:
-        chaos, door = self._chaos, self._door
+        chaos = self._chaos
         told = RequestOutcome(None)
         if plan.key is not None and chaos.strikes(Fault.KEY_RACED, who):
             self.begin(self._ask_once(who, plan))
@@ -187,7 +187,7 @@ class People:
             await self._follow(who, order_id, plan)
             return told
         if plan.looks:
-            await door.show(who, order_id, wait_seconds=chaos.choices.choice((0.0, 2.0, 5.0)))
+            await self._client.show(who, order_id, wait_seconds=chaos.choices.choice((0.0, 2.0, 5.0)))
         if plan.cancel_after is not None:
             await asyncio.sleep(plan.cancel_after)
             await self._cancel(who, order_id, CancelReason.BUYER)
@@ -199,14 +199,14 @@ class People:
         """Look at a cart and change one's mind, as with an order."""
         if plan.looks:
             query = ShowOrder(wait=self._chaos.choices.choice((0.0, 2.0, 5.0)))
-            await self._door.ask(who, "GET", "/orders/carts/{cart_id}", of=cart_id, query=query)
+            await self._client.ask(who, "GET", "/orders/carts/{cart_id}", of=cart_id, query=query)
         if plan.cancel_after is not None:
             await asyncio.sleep(plan.cancel_after)
             await self._cancel_cart(who, cart_id)
 
     async def _cancel_cart(self, who: str, cart_id: str) -> None:
-        await self._door.insist(
-            lambda: self._door.ask(who, "POST", "/orders/carts/{cart_id}/cancel", of=cart_id), attempts=4
+        await self._client.insist(
+            lambda: self._client.ask(who, "POST", "/orders/carts/{cart_id}/cancel", of=cart_id), attempts=4
         )
 
     async def _ask_once(self, who: str, plan: Plan) -> None:
@@ -214,10 +214,10 @@ class People:
 
     async def _placed(self, who: str, plan: Plan) -> RequestOutcome:
         if plan.cart is not None:
-            return await self._door.ask(who, "POST", "/orders/carts", plan.cart, plan.key)
+            return await self._client.ask(who, "POST", "/orders/carts", plan.cart, plan.key)
         if plan.sold is not None:
-            return await self._door.ask(who, "POST", "/orders/box-office", plan.sold, plan.key)
-        return await self._door.ask(who, "POST", "/orders", plan.wanted, plan.key)
+            return await self._client.ask(who, "POST", "/orders/box-office", plan.sold, plan.key)
+        return await self._client.ask(who, "POST", "/orders", plan.wanted, plan.key)
 
     async def _reuse(self, who: str, plan: Plan) -> None:
         """The key of a request with another body."""
@@ -229,12 +229,12 @@ class People:
         await self._placed(who, plan._replace(wanted=wanted, sold=sold, cart=cart))
 
     async def _cancel(self, who: str, order_id: str, reason: CancelReason) -> None:
-        told = await self._door.insist(lambda: self._door.cancel(who, order_id, reason), attempts=4)
+        told = await self._client.insist(lambda: self._client.cancel(who, order_id, reason), attempts=4)
         cart_id = cart_of(order_id)
         if cart_id is not None and _is_of_cart(told):
             await self._cancel_cart(who, cart_id)
         if self._chaos.choices.random() < 0.3:
-            await self._door.show(who, order_id)
+            await self._client.show(who, order_id)
 
     def happened(self, event: Envelope) -> None:  # noqa: PLR0912 - a line for each deed
         """An event became true in this very moment."""
@@ -301,16 +301,16 @@ class People:
         self._charges += 1
         key = f"refund-{self._charges}"
         for attempt in range(4):
-            told = await self._door.ask("organizer", "POST", "/orders/{order_id}/refunds", wanted, key, of=order_id)
+            told = await self._client.ask("organizer", "POST", "/orders/{order_id}/refunds", wanted, key, of=order_id)
             if told.is_final:
                 return
             await asyncio.sleep(0.5 * 2**attempt)
 
     async def _amend(self, order_id: str, wanted: AmendOrder) -> None:
-        await self._door.ask("organizer", "PATCH", "/orders/{order_id}", wanted, of=order_id)
+        await self._client.ask("organizer", "PATCH", "/orders/{order_id}", wanted, of=order_id)
 
     async def _resend(self, order_id: str) -> None:
-        await self._door.ask("organizer", "POST", "/orders/{order_id}/resend", of=order_id)
+        await self._client.ask("organizer", "POST", "/orders/{order_id}/resend", of=order_id)
 
     def later(self, wait: float, doing: Callable[[], Coroutine[None, None, None]]) -> None:
         """Somebody does something outside, after so many seconds."""
@@ -333,10 +333,10 @@ class People:
         key = f"pay-{self._charges}" if chaos.choices.random() < 0.7 else None
         wanted = PayAgain(payment_method="card-ok" if chaos.choices.random() < 0.7 else "card-declined")
         for attempt in range(4):
-            told = await self._door.ask("buyer", "POST", "/orders/{order_id}/payment", wanted, key, of=order_id)
+            told = await self._client.ask("buyer", "POST", "/orders/{order_id}/payment", wanted, key, of=order_id)
             if (cart_id := cart_of(order_id)) is not None and _is_of_cart(told):
                 path = "/orders/carts/{cart_id}/payment"
-                told = await self._door.ask("buyer", "POST", path, wanted, key, of=cart_id)
+                told = await self._client.ask("buyer", "POST", path, wanted, key, of=cart_id)
             if told.status == 202 or (told.is_final and b"charge-open" not in told.body):
                 return
             if key is not None and told.is_final:
@@ -345,7 +345,7 @@ class People:
 
     async def _enter_twice(self, order_id: str, number: int) -> None:
         """The same code at two doors."""
-        code = await self._door.code(order_id, number)
+        code = await self._client.code(order_id, number)
         if code is not None:
             self.begin(self._enter("guest", code, "north"))
             self.begin(self._enter("guest's friend", code, "south"))
@@ -353,20 +353,20 @@ class People:
     async def _enter_offline(self, order_id: str, seats: Allocation) -> None:
         """Some of an order's codes at two doors without network."""
         among = range(1, min(seats.quantity, 3) + 1)
-        codes = [await self._door.code(order_id, number) for number in among]
+        codes = [await self._client.code(order_id, number) for number in among]
         await self.offline_doors.shown(seats.concert_id, [code for code in codes if code is not None])
 
     async def _enter_transferred(self, order_id: str, number: int) -> None:
         """The code of before and the new one."""
-        before = await self._door.code(order_id, number)
-        told = await self._door.ask(
+        before = await self._client.code(order_id, number)
+        told = await self._client.ask(
             "guest",
             "POST",
             "/tickets/{ticket_id}/transfer",
             Transfer(holder="Somebody else"),
             of=ticket_id(order_id, number),
         )
-        after = await self._door.code(order_id, number)
+        after = await self._client.code(order_id, number)
         if told.status == 200 and before is not None and after is not None:
             self.begin(self._enter("guest", before, "north"))
             self.begin(self._enter("guest's friend", after, "south"))
@@ -379,8 +379,8 @@ class People:
         chaos = self._chaos
         self._scans += 1
         wanted = ScanCode(code=code, door=at, scan_id=f"scan-{self._scans}")
-        await self._door.insist(
-            lambda: self._door.ask(who, "POST", "/tickets/admissions", wanted),
+        await self._client.insist(
+            lambda: self._client.ask(who, "POST", "/tickets/admissions", wanted),
             attempts=4,
             until=lambda told: told.is_final and not chaos.strikes(Fault.SCANNED_AGAIN, who, wanted.scan_id or ""),
         )
@@ -390,15 +390,15 @@ class People:
         key = f"charge-{self._charges}" if self._chaos.choices.random() < 0.7 else None
         method = "card-ok" if self._chaos.choices.random() < 0.8 else None
         wanted = ChargeOrder(order_id=order_id, method=method)
-        await self._door.insist(
-            lambda: self._door.ask("organizer", "POST", "/payments", wanted, key), attempts=3, wait_seconds=0.5
+        await self._client.insist(
+            lambda: self._client.ask("organizer", "POST", "/payments", wanted, key), attempts=3, wait_seconds=0.5
         )
 
     async def hold_without_order(self, concert_id: str, wanted: Reserve, key: str | None) -> None:
         """Hold seats for nobody in particular; with a key, ask twice."""
         who = "organizer"
         for attempt in range(3):
-            told = await self._door.ask(who, "POST", "/concerts/{concert_id}/reserve", wanted, key, of=concert_id)
+            told = await self._client.ask(who, "POST", "/concerts/{concert_id}/reserve", wanted, key, of=concert_id)
             if told.is_final and attempt:
                 return
             if key is None and told.status != 503:

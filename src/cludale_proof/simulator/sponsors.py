@@ -58,8 +58,8 @@ def sponsors_of(choices: random.Random, concerts: Sequence[ScheduleConcert], spa
 class Sponsors:
     """Those who hold seats back and sell out of blocks."""
 
-    def __init__(self, door: SimulatedClient) -> None:
-        self._door = door
+    def __init__(self, client: SimulatedClient) -> None:
+        self._client = client
 
     def all_come(self, sponsors: Sequence[Sponsor], begin: Callable[[Awaitable[None]], None]) -> None:
         """Let them come, each at their time."""
@@ -93,8 +93,8 @@ class Sponsors:
             user_id="sponsor",
         )
         key = f"{sponsor.key}-{number}"
-        await self._door.insist(
-            lambda: self._door.ask("sponsor", "POST", "/orders/box-office", wanted, key), attempts=4
+        await self._client.insist(
+            lambda: self._client.ask("sponsor", "POST", "/orders/box-office", wanted, key), attempts=4
         )
 
     async def _change(self, sponsor: Sponsor, block: str, after: float, seats: int) -> None:
@@ -115,6 +115,6 @@ class Sponsors:
         *,
         attempts: int,
     ) -> RequestOutcome:
-        return await self._door.insist(
-            lambda: self._door.ask("organizer", method, path, wanted, key, of=sponsor.concert_id), attempts=attempts
+        return await self._client.insist(
+            lambda: self._client.ask("organizer", method, path, wanted, key, of=sponsor.concert_id), attempts=attempts
         )

@@ -76,8 +76,8 @@ def with_codes(
 class Waiters:
     """All who wait."""
 
-    def __init__(self, door: SimulatedClient) -> None:
-        self._door = door
+    def __init__(self, client: SimulatedClient) -> None:
+        self._client = client
 
     def all_come(self, waiters: Sequence[Waiter], begin: Callable[[Awaitable[None]], None]) -> None:
         """Let them come, each at their time."""
@@ -99,11 +99,11 @@ class Waiters:
                 return
         await asyncio.sleep(max(0.0, begun + waiter.leaves_after - asyncio.get_running_loop().time()))
         # Nobody waits for ever: what is not over then is found to be under way.
-        await self._door.insist(lambda: self._door.cancel("waiter", order_id, CancelReason.BUYER), attempts=12)
+        await self._client.insist(lambda: self._client.cancel("waiter", order_id, CancelReason.BUYER), attempts=12)
 
     async def _join(self, waiter: Waiter) -> str | None:
-        told = await self._door.insist(
-            lambda: self._door.ask("waiter", "POST", "/orders", waiter.wanted, waiter.key), attempts=8
+        told = await self._client.insist(
+            lambda: self._client.ask("waiter", "POST", "/orders", waiter.wanted, waiter.key), attempts=8
         )
         return told.json["id"] if told.status in (201, 202) else None
 
@@ -111,7 +111,7 @@ class Waiters:
         """Was something offered, and taken? Then payment and sale go their way."""
         if not waiter.takes:
             return False
-        told = await self._door.ask(
+        told = await self._client.ask(
             "waiter", "POST", "/orders/{order_id}/payment", PayAgain(payment_method="card-ok"), of=order_id
         )
         return told.status == 202

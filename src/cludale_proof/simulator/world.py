@@ -125,10 +125,10 @@ class World:
             Machine(name, services, disk, around, broker=self.broker, find=self.find)
             for name, services, disk in self._places()
         ]
-        self.door = SimulatedClient(self.chaos, self.find, self._noted, self.surprised)
-        self.people = People(self.door, self.chaos, hold_seconds=self.scene.limits.hold_seconds)
+        self.client = SimulatedClient(self.chaos, self.find, self._noted, self.surprised)
+        self.people = People(self.client, self.chaos, hold_seconds=self.scene.limits.hold_seconds)
         self.movers = Movers(
-            self.door,
+            self.client,
             self.chaos,
             self.scene.seats,
             later=self.people.later,

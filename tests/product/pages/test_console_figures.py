@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cludale.pages.api import Allowance
+from cludale.pages.api import Quota
 from cludale.pages.console import then
 from cludale.pages.console.asking import pause_seconds
 from cludale.pages.console.figures import STEPS, Merged, overview
@@ -209,25 +209,25 @@ def test_a_letter_that_is_no_event_is_shown_as_it_came() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowance", "cost", "seconds"),
+    ("quota", "cost", "seconds"),
     [
         (None, 12, 5.0),
-        (Allowance(left=9_000, reset_seconds=30, most=10_000, window_seconds=60), 12, 5.0),
-        (Allowance(left=100, reset_seconds=30, most=120, window_seconds=60), 12, 12.0),
-        (Allowance(left=30, reset_seconds=41, most=120, window_seconds=60), 12, 41.0),
-        (Allowance(left=0, reset_seconds=3, most=120, window_seconds=60), 12, 12.0),
-        (Allowance(left=0, reset_seconds=30, most=120, window_seconds=60), 0, 5.0),
+        (Quota(left=9_000, reset_seconds=30, most=10_000, window_seconds=60), 12, 5.0),
+        (Quota(left=100, reset_seconds=30, most=120, window_seconds=60), 12, 12.0),
+        (Quota(left=30, reset_seconds=41, most=120, window_seconds=60), 12, 41.0),
+        (Quota(left=0, reset_seconds=3, most=120, window_seconds=60), 12, 12.0),
+        (Quota(left=0, reset_seconds=30, most=120, window_seconds=60), 0, 5.0),
     ],
 )
 def test_a_page_that_goes_on_by_itself_leaves_most_requests_to_who_sits_there(
-    allowance: Allowance | None, cost: int, seconds: float
+    quota: Quota | None, cost: int, seconds: float
 ) -> None:
-    assert pause_seconds(5.0, allowance, cost=cost) == seconds
+    assert pause_seconds(5.0, quota, cost=cost) == seconds
 
 
 def test_what_is_left_is_read_as_the_limits_say_it() -> None:
     limit = RequestLimit("key", most=120, seconds=60.0, clock=lambda: 20.0)
     said = dict(limit.check("key-1"))
-    assert Allowance.of(said["ratelimit"], said["ratelimit-policy"]) == Allowance(119, 40, 120, 60)
+    assert Quota.of(said["ratelimit"], said["ratelimit-policy"]) == Quota(119, 40, 120, 60)
     for quota, policy in (("", ""), ('"key";r=1', '"key";q=1;w=1'), ('"key";r=x;t=1', '"key";q=1;w=1')):
-        assert Allowance.of(quota, policy) is None
+        assert Quota.of(quota, policy) is None

@@ -189,6 +189,9 @@ LOOK = """
 import asyncio, json, sys, tempfile
 from pathlib import Path
 import httpx
+from typer.testing import CliRunner
+from cludale_operations.cli import app
+from cludale_proof.simulator.course import run
 from cludale.adapters.dapr.subscriptions import subscriptions
 from cludale.wiring.platform import Platform
 from cludale.wiring.stores import CONTAINERS
@@ -265,6 +268,8 @@ json.dump(
         "probes": [list(each) for each in PROBES],
         "order": hearers_first(HEARS, publishers(CATALOGUE)),
         "running": running,
+        "help": CliRunner().invoke(app, ["serve", "--help"]).output,
+        "simulated": [run(seed).findings for seed in (1, 2, 3)],
     },
     sys.stdout,
 )
@@ -360,6 +365,11 @@ def test_it_is_at_work_with_the_others(seen: dict[str, Any]) -> None:
 def test_a_release_knows_it(seen: dict[str, Any]) -> None:
     assert ["GET", "/waitlist?concertId=c1", 200, True] in seen["probes"]
     assert seen["order"].index("waitlist") < seen["order"].index("concerts")
+
+
+def test_the_command_line_names_it_and_the_simulator_runs_it(seen: dict[str, Any]) -> None:
+    assert "waitlist" in seen["help"]
+    assert seen["simulated"] == [[], [], []]
 
 
 def test_the_files_of_the_deployed_shapes_have_it(project: Path) -> None:

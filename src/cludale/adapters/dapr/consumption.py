@@ -10,7 +10,10 @@ from cludale.kernel.refusals import Busy
 
 
 class Consumption:
-    """Whether, and how many. Dapr subscribes when its health check here says so, and unsubscribes after."""
+    """Whether events are taken, and how many at most.
+
+    Dapr subscribes when its health check here says so, and unsubscribes after.
+    """
 
     def __init__(self, *, wanted: bool, most: int = 0, is_ready: Callable[[], bool] = lambda: True) -> None:
         """`most`: the most events that are taken; 0: any number."""

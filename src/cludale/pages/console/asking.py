@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from cludale.pages.api import Allowance, Refused, Unreachable
+from cludale.pages.api import Quota, Refused, Unreachable
 from cludale.pages.staff.signing import Forbidden, SignedOut, Staff
 from cludale.web.responses import Stream, event
 
@@ -13,16 +13,16 @@ LONGEST_STREAM_SECONDS = 3_600.0
 Render = Callable[[], Awaitable[bytes | None]]
 
 
-def pause_seconds(every_seconds: float, allowance: Allowance | None, *, cost: int) -> float:
+def pause_seconds(every_seconds: float, quota: Quota | None, *, cost: int) -> float:
     """How long to wait before the next look, if one costs so many requests.
 
     By itself a page takes half of what may be asked, at the most; and nothing while only a quarter is left, as where
     several are open.
     """
-    if allowance is None or not cost:
+    if quota is None or not cost:
         return every_seconds
-    pause = max(every_seconds, cost * allowance.window_seconds * 2 / max(allowance.most, 1))
-    return pause if allowance.left * 4 > allowance.most else max(pause, allowance.reset_seconds)
+    pause = max(every_seconds, cost * quota.window_seconds * 2 / max(quota.most, 1))
+    return pause if quota.left * 4 > quota.most else max(pause, quota.reset_seconds)
 
 
 def stream(staff: Staff, render: Render, *, every_seconds: float) -> Stream:
@@ -43,6 +43,6 @@ def stream(staff: Staff, render: Render, *, every_seconds: float) -> Stream:
             except (Refused, Unreachable):
                 made = None  # the page keeps what it has; the next look may get an answer
             yield b": still here\n\n" if made is None else event(made.decode())
-            await asyncio.sleep(pause_seconds(every_seconds, staff.allowance, cost=staff.asked - before))
+            await asyncio.sleep(pause_seconds(every_seconds, staff.quota, cost=staff.asked - before))
 
     return Stream(frames())

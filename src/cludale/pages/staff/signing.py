@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from cludale.pages import forms
-from cludale.pages.api import Allowance, Answer, Refused
+from cludale.pages.api import Answer, Quota, Refused
 from cludale.pages.newcomers import known_soon
 from cludale.pages.site import Site, Visit
 from cludale.pages.staff import cookies
@@ -43,7 +43,7 @@ class Staff:
         self._site = site
         self.asked = 0
         """How many requests were made for this page."""
-        self.allowance: Allowance | None = None
+        self.quota: Quota | None = None
         """What was left at the last of them."""
 
     async def ask(self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] = {}) -> Answer:
@@ -53,8 +53,8 @@ class Staff:
             lambda: self._site.ask(self.visit, method, path, body, token=self.token, headers=headers),
             age_seconds=lambda: stamped_seconds_ago(self.token),
         )
-        if answer.allowance is not None:
-            self.allowance = answer.allowance
+        if answer.quota is not None:
+            self.quota = answer.quota
         return _let_in(answer)
 
     async def file(self, path: str) -> Answer | Stream:
