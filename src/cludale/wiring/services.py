@@ -273,7 +273,7 @@ class ServiceBuilder:
     def contacts(self) -> Contacts:
         """Orders, as notifications calls it."""
         if "orders" in self.only:
-            return InProcessContacts(self.built["orders"].contacts)
+            return InProcessContacts(self.built["orders"].privacy.contacts)
         return self._called("orders", HttpContacts)
 
     @cached_property

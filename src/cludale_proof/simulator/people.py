@@ -347,8 +347,8 @@ class People:
         """The same code at two doors."""
         code = await self._client.code(order_id, number)
         if code is not None:
-            self.begin(self._enter("guest", code, "north"))
-            self.begin(self._enter("guest's friend", code, "south"))
+            self.begin(self.enter("guest", code, "north"))
+            self.begin(self.enter("guest's friend", code, "south"))
 
     async def _enter_offline(self, order_id: str, seats: Allocation) -> None:
         """Some of an order's codes at two doors without network."""
@@ -368,14 +368,11 @@ class People:
         )
         after = await self._client.code(order_id, number)
         if told.status == 200 and before is not None and after is not None:
-            self.begin(self._enter("guest", before, "north"))
-            self.begin(self._enter("guest's friend", after, "south"))
+            self.begin(self.enter("guest", before, "north"))
+            self.begin(self.enter("guest's friend", after, "south"))
 
     async def enter(self, who: str, code: str, at: str) -> None:
         """Somebody shows a code at a door."""
-        await self._enter(who, code, at)
-
-    async def _enter(self, who: str, code: str, at: str) -> None:
         chaos = self._chaos
         self._scans += 1
         wanted = ScanCode(code=code, door=at, scan_id=f"scan-{self._scans}")

@@ -369,7 +369,7 @@ class Process(Owner):
         self.entrance = InProcessEntrance(self._admitted)
         charges = self._where("payments", lambda process: process.payments)
         self.charges = RemoteCharges(chaos, name, find=charges, timeout_seconds=timeout_seconds)
-        contacts = self._where("orders", lambda process: process.orders.contacts)
+        contacts = self._where("orders", lambda process: process.orders.privacy.contacts)
         self.contacts = RemoteDetails(chaos, name, contacts, Fault.CONTACTS_AWAY, ContactsUnreachable, timeout_seconds)
         programme = self._where("concerts", lambda process: process.concerts.directory.details)
         self.programme = RemoteDetails(

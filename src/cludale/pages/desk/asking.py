@@ -81,6 +81,20 @@ def form(
     return staff.shown(template, status=status, fields=fields, wrong=wrong, is_late=is_late, **values)
 
 
+def tagged(
+    staff: Staff,
+    template: str,
+    seen: TaggedConcert,
+    fields: Mapping[str, str],
+    *,
+    wrong: Mapping[str, str] = {},
+    is_late: bool = False,
+    **values: Any,
+) -> Response:
+    """A form that changes a concert as it was shown, which its tag says."""
+    return form(staff, template, fields, wrong, is_late=is_late, concert=seen.concert, tag=seen.tag, **values)
+
+
 class Sent(NamedTuple):
     """What the API said to a form."""
 

@@ -22,6 +22,8 @@ NEXT: Mapping[str, Sequence[str]] = {
 }
 """What a status may be changed to in the form; moving and calling off have pages of their own."""
 
+_POSTPONE = "desk/postpone.html"
+
 
 class Plans(StaffPages):
     """The forms of a concert."""
@@ -96,14 +98,13 @@ class Plans(StaffPages):
         other: Mapping[str, str] | None = None,
     ) -> Response:
         """`other`: what somebody else has changed meanwhile, or may have."""
-        return asking.form(
+        return asking.tagged(
             staff,
             "desk/change.html",
+            seen,
             {**concert_form.shown(seen.concert), **fields},
-            wrong,
+            wrong=wrong,
             is_late=other is not None,
-            concert=seen.concert,
-            tag=seen.tag,
             other=other,
             zones=ZONES,
             statuses=NEXT.get(seen.concert.status, (seen.concert.status,)),
@@ -151,16 +152,7 @@ class Plans(StaffPages):
             )
             for i, each in enumerate(seen.concert.sections)
         ]
-        return asking.form(
-            staff,
-            "desk/seats.html",
-            fields,
-            wrong,
-            is_late=is_late,
-            concert=seen.concert,
-            tag=seen.tag,
-            rows=rows,
-        )
+        return asking.tagged(staff, "desk/seats.html", seen, fields, wrong=wrong, is_late=is_late, rows=rows)
 
     @page("POST", "/staff/concerts/{concert_id}/seats", "catalogue", most_bytes=asking.LARGE_BYTES)
     async def _change_seats(self, staff: Staff) -> Response:
@@ -194,38 +186,19 @@ class Plans(StaffPages):
 
     @page("GET", "/staff/concerts/{concert_id}/postpone", "catalogue")
     async def _show_postpone(self, staff: Staff) -> Response:
-        return self._postponing(staff, await asking.concert(staff, staff.visit.segment), {})
-
-    def _postponing(
-        self,
-        staff: Staff,
-        seen: TaggedConcert,
-        fields: Mapping[str, str],
-        *,
-        wrong: Mapping[str, str] = {},
-        is_late: bool = False,
-    ) -> Response:
-        return asking.form(
-            staff,
-            "desk/postpone.html",
-            fields,
-            wrong,
-            is_late=is_late,
-            concert=seen.concert,
-            tag=seen.tag,
-        )
+        return asking.tagged(staff, _POSTPONE, await asking.concert(staff, staff.visit.segment), {})
 
     @page("POST", "/staff/concerts/{concert_id}/postpone", "catalogue")
     async def _postpone(self, staff: Staff) -> Response:
         fields, seen = asking.large(staff), await asking.concert(staff, staff.visit.segment)
         concert = seen.concert
         if fields.get("tag") != seen.tag:  # a form that is sent twice moves it once
-            return self._postponing(staff, seen, fields, is_late=True)
+            return asking.tagged(staff, _POSTPONE, seen, fields, is_late=True)
         body = concert_form.moved(concert, fields)
         if not fields.get("reason"):
-            return self._postponing(staff, seen, fields, wrong={"reason": "needed"})
+            return asking.tagged(staff, _POSTPONE, seen, fields, wrong={"reason": "needed"})
         if not body.get("date") and not body.get("cancelUntil"):
-            return self._postponing(staff, seen, fields, wrong={"cancelUntil": "needed"})
+            return asking.tagged(staff, _POSTPONE, seen, fields, wrong={"cancelUntil": "needed"})
         at = f"/staff/concerts/{concert.id}"
         if SURE not in fields:
             day = (f"{fields.get('date', '')} {fields.get('date-time', '')}").strip()
@@ -235,7 +208,7 @@ class Plans(StaffPages):
             )
         sent = await asking.send(staff, "POST", path("concerts", concert.id, "postpone"), body)
         if sent.wrong:
-            return self._postponing(staff, seen, fields, wrong=sent.wrong)
+            return asking.tagged(staff, _POSTPONE, seen, fields, wrong=sent.wrong)
         return staff.see(at)
 
     # Called off

@@ -31,14 +31,13 @@ class Prices(StaffPages):
         is_late: bool = False,
     ) -> Response:
         rows = price_form.rows(fields, more=more)
-        return asking.form(
+        return asking.tagged(
             staff,
             "desk/prices.html",
+            seen,
             fields,
-            wrong,
+            wrong=wrong,
             is_late=is_late,
-            concert=seen.concert,
-            tag=seen.tag,
             rows=rows,
             currency=price_form.currency_of(seen.concert),
             categories=[(row["id"], row["name"]) for row in rows[price_form.CATEGORY] if row["name"]],

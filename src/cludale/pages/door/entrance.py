@@ -79,7 +79,7 @@ class Entrance:
         """Its routes."""
         plain, paired = self._site.route, self._paired
         return [
-            paired("GET", PATH, self._show),
+            paired("GET", PATH, self._page),
             plain("POST", f"{PATH}/pair", self._pair),
             plain("POST", f"{PATH}/unpair", self._unpair),
             paired("POST", f"{PATH}/scan", self._scan),
@@ -157,9 +157,6 @@ class Entrance:
         return self._site.see(visit, PATH, headers=(devices.unpaired(visit),))
 
     # Scanning
-
-    async def _show(self, crew: Crew) -> Response:
-        return await self._page(crew)
 
     async def _page(
         self,

@@ -27,10 +27,7 @@ class Office(StaffPages):
         """Nothing goes on by itself."""
 
     @page("GET", "/staff/session")
-    async def _own(self, staff: Staff) -> Response:
-        return await self._own_page(staff)
-
-    async def _own_page(self, staff: Staff, *, is_too_late: bool = False) -> Response:
+    async def _own(self, staff: Staff, *, is_too_late: bool = False) -> Response:
         found = checked(await staff.ask("GET", path(*_OWN, "all"))).read(Sessions)
         others = [each for each in found.items if each.id != staff.session.id]
         return staff.shown("staff/own.html", status=403 if is_too_late else 200, others=others, is_too_late=is_too_late)
@@ -40,17 +37,14 @@ class Office(StaffPages):
         forms.read(staff.visit.request)
         answer = await staff.ask("POST", path(*_OWN, "end-others"))
         if answer.status == 403 and answer.problem.name == "sign-in-again":
-            return await self._own_page(staff, is_too_late=True)
+            return await self._own(staff, is_too_late=True)
         checked(answer)
         return staff.see("/staff/session")
 
     # Keys
 
     @page("GET", "/staff/keys")
-    async def _keys(self, staff: Staff) -> Response:
-        return await self._keys_page(staff)
-
-    async def _keys_page(
+    async def _keys(
         self, staff: Staff, *, made: Key | None = None, wrong: str = "", fields: Mapping[str, str] = {}
     ) -> Response:
         found = checked(await staff.ask("GET", path(*_KEYS))).read(Keys)
@@ -79,8 +73,8 @@ class Office(StaffPages):
         }
         answer = await staff.ask("POST", path(*_KEYS), asked)
         if answer.status in (409, 422):
-            return await self._keys_page(staff, wrong=answer.problem.detail, fields=fields)
-        return await self._keys_page(staff, made=checked(answer).read(Key))
+            return await self._keys(staff, wrong=answer.problem.detail, fields=fields)
+        return await self._keys(staff, made=checked(answer).read(Key))
 
     @page("POST", "/staff/keys/{key_id}/revoke")
     async def _revoke_key(self, staff: Staff) -> Response:

@@ -12,7 +12,7 @@ says by it whether money goes back.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -261,44 +261,53 @@ def needs_receipt(fact: ToldOf) -> bool:
     return goes_by_receipt(fact) and (fact.was_paid if isinstance(fact, OrderCancelled) else True)
 
 
+def _pending(
+    fact: ToldOf, kind: NotificationKind, seats: Allocation | OrderSeats, *, cause: Cause, now: datetime, **more: Any
+) -> Notification:
+    """A message about seats that is to be sent. `more`: the fields that are its own, or otherwise."""
+    fields: dict[str, Any] = {
+        "id": id_for(fact),
+        "kind": kind,
+        "status": Status.PENDING,
+        "created_at": now,
+        "quantity": seats.quantity,
+        "section": seats.section,
+        "seats_said": None if seats.numbered_seats is UNSET else seats_line(seats.numbered_seats) or None,
+        "cause": cause,
+        "due_at": now,
+    }
+    if not isinstance(fact, CartPaid):
+        fields |= {"order_id": fact.order_id, "concert_id": fact.concert_id}
+    fields |= more
+    return Notification(**fields)
+
+
+def _paid_by(money: Receipt | None) -> Mapping[str, Any]:
+    """What a message says of the money that was taken."""
+    return {} if money is None else {"payment_id": money.payment_id, "paid": money.amount, "paid_at": money.taken_at}
+
+
 def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """The buyer is told that the concert is moved."""
-    notification = Notification(
-        id=id_for(fact),
-        order_id=fact.order_id,
-        concert_id=fact.concert_id,
-        kind=NotificationKind.MOVED,
-        status=Status.PENDING,
-        created_at=now,
-        quantity=fact.seats.quantity,
-        section=fact.seats.section,
-        seats_said=_seats_said(fact.seats),
-        note=fact.reason,
-        date=None if fact.is_open else fact.date,
-        cancel_until=fact.cancel_until,
-        cause=cause,
-        due_at=now,
-    )
+    date = None if fact.is_open else fact.date
+    own = {"note": fact.reason, "date": date, "cancel_until": fact.cancel_until}
+    notification = _pending(fact, NotificationKind.MOVED, fact.seats, cause=cause, now=now, **own)
     return _told(notification, reachable=fact.reachable)
 
 
 def tell_reseated(fact: OrderReseated, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """The buyer is told which tickets are for other seats."""
     seats = seats_named(fact.allocation)
-    notification = Notification(
-        id=id_for(fact),
-        order_id=fact.order_id,
-        concert_id=fact.concert_id,
-        kind=NotificationKind.RESEATED,
-        status=Status.PENDING,
-        created_at=now,
+    notification = _pending(
+        fact,
+        NotificationKind.RESEATED,
+        fact.allocation,
+        cause=cause,
+        now=now,
         quantity=len(fact.numbers),
-        section=fact.allocation.section,
         seats_said=seats_line(seats[number - 1] for number in fact.numbers) or None,
         seats_were=seats_line(fact.seats_before) or None,
         note=fact.reason,
-        cause=cause,
-        due_at=now,
     )
     return _told(notification, reachable=fact.reachable)
 
@@ -306,21 +315,22 @@ def tell_reseated(fact: OrderReseated, *, cause: Cause, now: datetime) -> Decisi
 def tell_of_cart(fact: CartPaid, money: Receipt | None, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """The confirmation of a cart: one for all its lines, with one receipt."""
     first = fact.lines[0]
-    notification = Notification(
-        id=id_for(fact),
+    notification = _pending(
+        fact,
+        NotificationKind.CONFIRMATION,
+        first.seats,
+        cause=cause,
+        now=now,
         order_id=first.order_id,
         concert_id=first.seats.concert_id,
-        kind=NotificationKind.CONFIRMATION,
-        status=Status.PENDING,
-        created_at=now,
         quantity=sum(line.seats.quantity for line in fact.lines),
+        section=None,
+        seats_said=None,
         total=fact.total,
         payment_id=f"payment-{fact.cart_id}" if money else None,
         paid=fact.total if money else None,
         paid_at=money.taken_at if money else None,
         lines=fact.lines,
-        cause=cause,
-        due_at=now,
     )
     return _told(notification, reachable=fact.reachable)
 
@@ -333,33 +343,21 @@ def tell(
         return tell_moved(fact, cause=cause, now=now)
     if isinstance(fact, CartPaid):
         return tell_of_cart(fact, money, cause=cause, now=now)
-    cancelled = fact if isinstance(fact, OrderCancelled) else None
-    kind = NotificationKind.CANCELLATION if cancelled else NotificationKind.CONFIRMATION
-    was_paid = cancelled.was_paid if cancelled else False
-    seats = fact.allocation if isinstance(fact, OrderPaid) else fact.seats
-    notification = Notification(
-        id=id_for(fact),
-        order_id=fact.order_id,
-        concert_id=fact.concert_id,
-        kind=kind,
-        status=Status.PENDING,
-        created_at=now,
-        quantity=seats.quantity,
-        section=seats.section,
-        seats_said=_seats_said(seats),
-        total=fact.total,
-        bill=(fact.bill or None) if isinstance(fact, OrderPaid) else None,
-        reason=cancelled.reason if cancelled else None,
-        was_paid=was_paid,
-        note=(cancelled.note or None) if cancelled else None,
-        returned=sum(each.tickets for each in cancelled.part_refunds) if cancelled else 0,
-        refunded=_refunded(cancelled.part_refunds) if cancelled else None,
-        payment_id=money.payment_id if money else None,
-        paid=money.amount if money else None,
-        paid_at=money.taken_at if money else None,
-        cause=cause,
-        due_at=now,
-    )
+    seats: Allocation | OrderSeats
+    if isinstance(fact, OrderPaid):
+        kind, seats = NotificationKind.CONFIRMATION, fact.allocation
+        own: dict[str, Any] = {"bill": fact.bill or None}
+    else:
+        kind, seats = NotificationKind.CANCELLATION, fact.seats
+        own = {
+            "reason": fact.reason,
+            "was_paid": fact.was_paid,
+            "note": fact.note or None,
+            "returned": sum(each.tickets for each in fact.part_refunds),
+            "refunded": _refunded(fact.part_refunds),
+        }
+    own |= _paid_by(money)
+    notification = _pending(fact, kind, seats, cause=cause, now=now, total=fact.total, **own)
     return _told(notification, reachable=fact.reachable)
 
 
@@ -373,10 +371,6 @@ def _told(notification: Notification, *, reachable: bool) -> Decision[Notificati
     return Decision(logged, (_sent_event(logged, Channel.LOG),))
 
 
-def _seats_said(seats: Allocation | OrderSeats) -> str | None:
-    return None if seats.numbered_seats is UNSET else seats_line(seats.numbered_seats) or None
-
-
 def _refunded(parts: Sequence[PartRefund]) -> Money | None:
     return Money(sum(each.amount.amount for each in parts), parts[0].amount.currency) if parts else None
 
@@ -385,27 +379,18 @@ def tell_once_more(
     fact: ConfirmationRequested, money: Receipt | None, *, cause: Cause, now: datetime
 ) -> Decision[Notification]:
     """The confirmation again, as the order is now. Only an order with an address is asked for it."""
-    seats = fact.allocation
     return Decision(
-        Notification(
-            id=id_for(fact),
-            order_id=fact.order_id,
-            concert_id=fact.concert_id,
-            kind=NotificationKind.COPY,
-            status=Status.PENDING,
-            created_at=now,
-            quantity=seats.quantity,
-            section=seats.section,
-            seats_said=_seats_said(seats),
+        _pending(
+            fact,
+            NotificationKind.COPY,
+            fact.allocation,
+            cause=cause,
+            now=now,
             total=fact.total,
             bill=fact.bill or None,
-            payment_id=money.payment_id if money else None,
-            paid=money.amount if money else None,
-            paid_at=money.taken_at if money else None,
             returned=fact.tickets_returned,
             refunded=fact.refunded if fact.refunded.amount else None,
-            cause=cause,
-            due_at=now,
+            **_paid_by(money),
         )
     )
 
@@ -413,42 +398,14 @@ def tell_once_more(
 def tell_of_part(fact: PartRefunded, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """A part of the money went back; who left no address is told in the log, as soon as that is known."""
     seats = fact.allocation
-    return Decision(
-        Notification(
-            id=id_for(fact),
-            order_id=fact.order_id,
-            concert_id=fact.concert_id,
-            kind=NotificationKind.REFUND,
-            status=Status.PENDING,
-            created_at=now,
-            quantity=seats.quantity,
-            section=seats.section,
-            seats_said=_seats_said(seats),
-            returned=seats.quantity - fact.part.held,
-            part=fact.part,
-            cause=cause,
-            due_at=now,
-        )
-    )
+    own = {"returned": seats.quantity - fact.part.held, "part": fact.part}
+    return Decision(_pending(fact, NotificationKind.REFUND, seats, cause=cause, now=now, **own))
 
 
 def tell_of_offer(fact: SeatsOffered, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """It is the turn of somebody who waited; who left no address is told in the log, as soon as that is known."""
-    return Decision(
-        Notification(
-            id=id_for(fact),
-            order_id=fact.order_id,
-            concert_id=fact.concert_id,
-            kind=NotificationKind.OFFER,
-            status=Status.PENDING,
-            created_at=now,
-            quantity=fact.allocation.quantity,
-            section=fact.allocation.section,
-            until=fact.expires_at,
-            cause=cause,
-            due_at=now,
-        )
-    )
+    own = {"seats_said": None, "until": fact.expires_at}
+    return Decision(_pending(fact, NotificationKind.OFFER, fact.allocation, cause=cause, now=now, **own))
 
 
 def take_up(notification: Notification, *, now: datetime, limits: RetryLimits) -> Notification:

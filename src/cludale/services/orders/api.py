@@ -496,7 +496,7 @@ class OrdersApi:
     @route("GET", "/orders/{order_id}/contact", credential=Credential.SERVICE, callers=("notifications", "tickets"))
     async def show_contact(self, request: Request) -> Response:
         """For notifications in a process of its own: the address is in no event."""
-        found = await self._orders.contacts([request.segment])
+        found = await self._orders.privacy.contacts([request.segment])
         if request.segment not in found:
             raise NotFound("order", request.segment)
         return json_response(found[request.segment])

@@ -18,7 +18,6 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import Progress, SaleClosing
 from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
-from cludale.ports.contacts import Contact
 from cludale.ports.programme import Programme
 from cludale.ports.records import Put, Records, Rewritable
 from cludale.ports.seals import Seals
@@ -296,10 +295,6 @@ class Orders:
     async def order(self, order_id: str) -> Order:
         """The order. Raises NotFound."""
         return (await ORDERS.one(self._updates.records, order_id)).state
-
-    async def contacts(self, order_ids: Sequence[str]) -> Mapping[str, Contact]:
-        """Where the buyers of these orders want to be told; for notifications alone. Raises ContactsLocked."""
-        return await self.privacy.contacts(order_ids)
 
     async def cancel(self, order_id: str, reason: CancelReason, cause: Cause, *, seller: str | None = None) -> Order:
         """Cancel the order; again changes nothing. `seller`: as for `domain.cancel`.

@@ -204,7 +204,7 @@ class TestPlacing:
 
     async def test_the_address_is_for_notifications_alone(self, orders: Orders, store: SqliteStore) -> None:
         order = await place(orders)
-        assert await orders.contacts([order.id, "order-none"]) == {order.id: Contact("a@example.org", None)}
+        assert await orders.privacy.contacts([order.id, "order-none"]) == {order.id: Contact("a@example.org", None)}
         assert all(b"example.org" not in entry.body for entry in await store.pending(0, 100))
 
     async def test_an_order_that_is_refused_leaves_nothing(

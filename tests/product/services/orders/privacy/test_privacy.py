@@ -114,7 +114,7 @@ async def erasures(make: Make) -> int:
 async def test_an_address_is_kept_for_who_may_read_it_and_nowhere_in_clear(make: Make, tmp_path: Path) -> None:
     orders = make()
     order = await orders.place(WANTED, cause=REQUEST)
-    assert await orders.contacts([order.id, "nothing"]) == {order.id: Contact(EMAIL, "+49 30 1234567")}
+    assert await orders.privacy.contacts([order.id, "nothing"]) == {order.id: Contact(EMAIL, "+49 30 1234567")}
     assert order.reachable
     assert not order.has_clear_contact
     await make.store.close()
@@ -131,7 +131,7 @@ async def test_who_left_nothing_has_no_record(make: Make) -> None:
     orders = make()
     order = await orders.place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
     assert await orders.privacy.kept([order.id]) == {}
-    assert await orders.contacts([order.id]) == {order.id: Contact()}
+    assert await orders.privacy.contacts([order.id]) == {order.id: Contact()}
 
 
 async def test_of_who_left_nothing_others_are_told_to_erase_what_they_have(make: Make) -> None:
@@ -171,7 +171,7 @@ async def test_an_erased_address_is_gone_and_told_once(make: Make) -> None:
     for _ in range(2):
         erased = await orders.privacy.erase([order], REQUEST)
         assert erased[order.id].reason is ErasureReason.ASKED
-    assert await orders.contacts([order.id]) == {order.id: Contact()}
+    assert await orders.privacy.contacts([order.id]) == {order.id: Contact()}
     kept = await make.kept(order)
     assert (kept.sealed, kept.email, kept.due_at) == (None, None, None)
     assert await erasures(make) == 1
@@ -197,7 +197,7 @@ async def test_under_a_new_master_key_all_is_read_and_then_the_former_one_can_go
 ) -> None:
     order = await make().place(WANTED, cause=REQUEST)
     both = make(AeadSeals(newer, "master"))
-    assert (await both.contacts([order.id]))[order.id].email == EMAIL
+    assert (await both.privacy.contacts([order.id]))[order.id].email == EMAIL
     found, after = await both.privacy.orders_of(EMAIL, PAGE)
     if after is not None:
         found += (await both.privacy.orders_of(EMAIL, PAGE._replace(after=after)))[0]
@@ -205,7 +205,7 @@ async def test_under_a_new_master_key_all_is_read_and_then_the_former_one_can_go
     await both.sweep()
     assert (await make.kept(order)).sealed is not None
     alone = make(AeadSeals(newer))
-    assert (await alone.contacts([order.id]))[order.id].email == EMAIL
+    assert (await alone.privacy.contacts([order.id]))[order.id].email == EMAIL
     assert (await alone.privacy.orders_of(EMAIL, PAGE))[0]
     assert await erasures(make) == 0
 
@@ -213,7 +213,7 @@ async def test_under_a_new_master_key_all_is_read_and_then_the_former_one_can_go
 async def test_without_its_master_key_an_address_is_not_taken_for_none(make: Make) -> None:
     order = await make().place(WANTED, cause=REQUEST)
     with pytest.raises(Busy, match="can't be read"):
-        await make(AeadSeals("another")).contacts([order.id])
+        await make(AeadSeals("another")).privacy.contacts([order.id])
 
 
 async def test_what_an_earlier_version_kept_in_clear_is_sealed_by_the_sweep(make: Make) -> None:
@@ -221,11 +221,11 @@ async def test_what_an_earlier_version_kept_in_clear_is_sealed_by_the_sweep(make
     placed = await orders.place(msgspec.structs.replace(WANTED, email=None, phone=None), cause=REQUEST)
     older = msgspec.structs.replace(placed, email=EMAIL)
     await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(older, 1),))])
-    assert (await orders.contacts([placed.id]))[placed.id] == Contact(EMAIL)
+    assert (await orders.privacy.contacts([placed.id]))[placed.id] == Contact(EMAIL)
     assert await orders.sweep() == 1
     stored = await orders.order(placed.id)
     assert (stored.email, stored.has_contact, stored.was_sealed) == (None, True, True)
-    assert (await orders.contacts([placed.id]))[placed.id] == Contact(EMAIL)
+    assert (await orders.privacy.contacts([placed.id]))[placed.id] == Contact(EMAIL)
     assert await make().sweep() == 0, "the next start finds that nothing is left"
 
 
@@ -279,7 +279,7 @@ async def test_what_is_in_clear_yet_is_erased_all_the_same(make: Make) -> None:
     older = msgspec.structs.replace(placed, phone="+49 30 1234567")
     await make.store.commit([Commit(ORDERS.partition(placed.id), (ORDERS.put(older, 1),))])
     assert (await orders.privacy.erase([older], REQUEST))[placed.id].erased_at == NOON
-    assert await orders.contacts([placed.id]) == {placed.id: Contact()}
+    assert await orders.privacy.contacts([placed.id]) == {placed.id: Contact()}
 
 
 async def test_an_amendment_goes_into_the_sealed_record_with_the_orders_new_version(make: Make, tmp_path: Path) -> None:
