@@ -106,6 +106,8 @@ class Disk:
         for put in commit.puts:
             if len(put.index) != len(put.kind.indexed):
                 raise ValueError(f"{put.id!r}: {len(put.index)} index values for {put.kind}")
+            if put.kind.is_append_only and put.expected:
+                raise ValueError(f"{put.id!r} can't be changed: records of {put.kind} are written once")
             if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in put.index):
                 raise OverflowError(f"{put.id!r}: an index value beyond 64 bits")
         topic_of, encode = self.codec.catalogue.topic_of, self.codec.encode

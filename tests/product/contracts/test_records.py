@@ -112,6 +112,12 @@ class TestAppendOnly:
         assert sorted(await store.get(LINE, [key("new"), key("newer"), key("newest")])) == ["new", "newest"]
         assert (await ids(store, Query(limit=40), LINE))[150:] == ["new", "newest"]
 
+    async def test_none_is_changed(self, store: Store) -> None:
+        await fill(store, [line("a", b"first")])
+        with pytest.raises(ValueError, match="written once"):
+            await store.commit([of(Put(LINE, "a", b"second", 1, (None, None, "2026")))])
+        assert (await store.get(LINE, [key("a")]))["a"].body == b"first"
+
     @pytest.mark.parametrize("limit", [7, 64, 200])
     async def test_they_come_in_the_order_in_which_they_were_written(self, store: Store, limit: int) -> None:
         await self.filled(store)

@@ -77,6 +77,8 @@ def fields(put: Put) -> dict[str, IndexValue]:
     names = put.kind.indexed
     if len(put.index) != len(names):
         raise ValueError(f"{put.id!r}: {len(put.index)} index values for the fields {names}")
+    if put.kind.is_append_only and put.expected:
+        raise ValueError(f"{put.id!r} can't be changed: records of {kind_name(put.kind)} are written once")
     for value in put.index:
         if isinstance(value, int) and not -_EXACT <= value <= _EXACT:
             raise OverflowError(f"{put.id!r}: {value} is beyond what a number in a document can be")

@@ -14,7 +14,7 @@ import apsw
 
 from cludale.adapters.sqlite import packs
 from cludale.adapters.sqlite.connection import StoreFailed
-from cludale.adapters.sqlite.statements import Statement, chunks, insert, sized
+from cludale.adapters.sqlite.statements import MANY_NARROW_ROWS, Statement, chunks, insert, sized
 from cludale.ports.records import Kind, SchemaRefused
 from cludale.runtime.planning import Row, Rows
 
@@ -40,9 +40,11 @@ class PackedTable:
         self._columns = ("n", "entries", "is_packed", "body", *bounds)
         self._sorted = [self.column(field) for field in kind.sorted_by]
         self._valued = [field for field in kind.indexed if field not in kind.sorted_by]
-        self._insert = insert(self.name, self._columns, 1)
-        self._number_ids = sized(lambda count: insert(f"{self.name}_id", ("id", "n"), count))
-        self._number_values = sized(lambda count: insert(f"{self.name}_value", ("field", "value", "n"), count))
+        self._insert = sized(lambda count: insert(self.name, self._columns, count))
+        self._number_ids = sized(lambda count: insert(f"{self.name}_id", ("id", "n"), count), MANY_NARROW_ROWS)
+        self._number_values = sized(
+            lambda count: insert(f"{self.name}_value", ("field", "value", "n"), count), MANY_NARROW_ROWS
+        )
         self._ids = sized(lambda count: f"SELECT id FROM {self.name}_id WHERE id IN ({','.join('?' * count)})")
         self._numbers = sized(lambda count: f"SELECT n FROM {self.name}_id WHERE id IN ({','.join('?' * count)})")
         self._end = (
@@ -105,22 +107,25 @@ class PackedTable:
         ids = ((packs.short(str(row[0])), n) for n, row in enumerate(rows, last + 1))
         yield from chunks(self._number_ids, list(chain.from_iterable(ids)), 2)
         if waiting + len(rows) < packs.LEAST:
-            yield self._insert, (last + len(rows), len(rows), False, packs.loose(rows), *self._bounds(rows))
+            row = (last + len(rows), len(rows), False, packs.loose(rows), *self._bounds(rows))
+            yield from chunks(self._insert, row, len(row))
             return
         n = last - waiting
         if waiting:
             before = [packs.unpacked(*row, is_packed=False) for row in execute(self._loose)]
             rows = [*chain.from_iterable(before), *rows]
             yield self._forget_loose, ()
+        new: list[object] = []
         values: list[object] = []
         for stretch in packs.stretches(rows):
             n += len(stretch)
-            yield self._insert, (n, len(stretch), True, packs.packed(stretch), *self._bounds(stretch))
+            new += (n, len(stretch), True, packs.packed(stretch), *self._bounds(stretch))
             for field in self._valued:
                 number, column = self.number(field), self.column(field)
                 for value in dict.fromkeys([row[column] for row in stretch]):
                     if value is not None:
                         values += (number, key_of(value), n)
+        yield from chunks(self._insert, new, len(self._columns))
         yield from chunks(self._number_values, values, 3)
 
     def held(self, execute: Execute, ids: Iterable[str]) -> Iterator[tuple[str, int]]:

@@ -15,7 +15,7 @@ from cludale.runtime.planning import Row
 
 LEAST = 64
 """Records that are packed together, at least. Until there are so many they lie as they came, batch by batch."""
-MOST = 128
+MOST = 256
 """How many may go into one pack before a second one is begun: all of a pack is unpacked for one record in it."""
 LEVEL = 1
 """Of zlib: the higher ones take twice the time for a tenth less."""

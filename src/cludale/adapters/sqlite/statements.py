@@ -4,16 +4,18 @@
 from collections.abc import Callable, Iterator, Sequence
 
 CHUNK_ROWS = 128
+MANY_NARROW_ROWS = 1_024
+"""Of two or three small values each."""
 
 Sized = tuple[str, ...]
-"""One statement's text for 1, 2, 4 … CHUNK_ROWS rows."""
+"""One statement's text for 1, 2, 4 … rows."""
 Statement = tuple[str, Sequence[object]]
 """Its text, and what is bound in it."""
 
 
-def sized(text: Callable[[int], str]) -> Sized:
-    """The statement for each chunk size."""
-    return tuple(text(1 << power) for power in range(CHUNK_ROWS.bit_length()))
+def sized(text: Callable[[int], str], most: int = CHUNK_ROWS) -> Sized:
+    """The statement for each chunk size, up to `most` rows, a power of two."""
+    return tuple(text(1 << power) for power in range(most.bit_length()))
 
 
 def chunks(statements: Sized, values: Sequence[object], width: int) -> Iterator[Statement]:
@@ -22,7 +24,7 @@ def chunks(statements: Sized, values: Sequence[object], width: int) -> Iterator[
     The last chunk is filled up with rows of NULL, which every statement passes over: a step for nothing costs more
     than rows for nothing.
     """
-    full = CHUNK_ROWS * width
+    full = width << (len(statements) - 1)
     for at in range(0, len(values), full):
         chunk = list(values[at : at + full])
         power = (len(chunk) // width - 1).bit_length()

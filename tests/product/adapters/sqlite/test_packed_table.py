@@ -115,14 +115,11 @@ async def test_pages_go_on_while_rows_are_packed(path: Path) -> None:
     await store.close()
 
 
-async def test_to_change_one_or_to_sort_by_what_does_not_sort_is_a_mistake(path: Path) -> None:
+async def test_to_sort_by_what_does_not_sort_is_a_mistake(path: Path) -> None:
     store = SqliteStore(path, KINDS, CODEC)
     await written(store, range(3))
-    with pytest.raises(ValueError, match="written once"):
-        await store.commit([of(Put(LINE, "00001", b"", 1, (None, None, "2026")))])
     with pytest.raises(ValueError, match="sorted"):
         await store.find(LINE, Query(order_by="status"))
-    assert (await store.get(LINE, [key("00001")]))["00001"].body == b"body 1"
     await store.close()
 
 
