@@ -9,11 +9,13 @@ import pytest
 from tests.product.wiring.organizers import FIRST_KEY, Office, office
 from tests.product.wiring.platforms import settings
 
+from cludale.adapters.system.keys import UnusableKey
 from cludale.kernel.times import rfc3339
 from cludale.ports.keys import KeyListing
 from cludale.services import NAMES
 from cludale.services.concerts.key_service import KeyService
 from cludale.web.keyring import FRESH_SECONDS
+from cludale.web.service_keys import keys_from
 from cludale.wiring import key_watch
 from cludale.wiring.keys import key_hashes, service_keys
 from cludale_operations.local.kept_pairs import KeptPairs
@@ -239,3 +241,11 @@ async def test_a_key_that_is_used_in_another_process_is_hashed_anew_there(tmp_pa
                 await asyncio.sleep(0.05)
     async with office(tmp_path / "concerts", ("concerts",), key_hash="new", organizer_key="another") as concerts:
         assert (await concerts.ask("GET", "/concerts/-/dead-letters", key)).status_code == 403, "it is known"
+
+
+def test_a_service_is_not_started_with_a_key_that_is_anothers_or_none(tmp_path: Path) -> None:
+    keys = keys_from("a secret", NAMES)
+    assert service_keys(settings(tmp_path, service_key=keys["orders"]), ("orders",)) == [keys["orders"]]
+    for key, said in ((keys["orders"], "is that of orders, and here is concerts"), ("ed25519:orders", "can't be read")):
+        with pytest.raises(UnusableKey, match=said):
+            service_keys(settings(tmp_path, service_key=key), ("concerts",))
