@@ -224,6 +224,8 @@
       said.textContent = word("undone");
       $("#answer").replaceChildren(said);
       $("#answer").focus();
+      // Told before the next scan is asked about, which would be refused for what was undone.
+      if (online) try { await tell(); } catch { /* `refresh` says so */ }
       await refresh();
       look();
     });
