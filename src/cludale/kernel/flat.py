@@ -42,12 +42,12 @@ class FlatJson(Generic[S]):
     def flatten(self, body: bytes) -> bytes:
         """`body`, the JSON of a state or of what has one at its end, with the value's fields beside the others.
 
-        Quotes within JSON's texts are escaped, so the first place that reads like the value's beginning is it.
+        Quotes within JSON's texts are escaped, so the last place that reads like the value's beginning is it.
         """
         opens = self._opens
         if not opens:
             return body
-        at = body.find(opens)  # `replace` looks twice
+        at = body.rfind(opens)
         return body[:at] + body[at + len(opens) : -1]
 
     def _encode_flat(self, state: S) -> bytes:

@@ -15,7 +15,6 @@ _TIME: Final = re.compile(
     r"(?:[Zz]|(?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d))",
     re.ASCII,
 )
-_SECOND: Final = timedelta(seconds=1)
 _WITHOUT_OFFSET: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -103,7 +102,7 @@ def whole_second_after(moment: datetime, seconds: float) -> datetime:
     Holds end on whole seconds, so that a section can keep its holds as one count a second.
     """
     end = moment + _span(seconds)
-    return end if end.microsecond == 0 else end.replace(microsecond=0) + _SECOND
+    return end if end.microsecond == 0 else end + timedelta(0, 1, -end.microsecond)
 
 
 @lru_cache(maxsize=16)
