@@ -28,8 +28,6 @@ from cludale.runtime.aggregates import AnsweredBefore
 
 _SINCE_LATER = frozenset({"tickets"})
 """Services that keep answers only since a later version: stores of before have no place for theirs."""
-
-
 _BESIDE_THEIR_EFFECTS = frozenset({"orders", "tickets"})
 """Services whose answers commit with their effects (`once`). Nothing is claimed first, so they are written once."""
 
@@ -140,8 +138,11 @@ class IdempotencyKeys:
         """As `once`, for an effect in other partitions than the answer: `act` may do its work again for the key.
 
         The key is claimed for this request before `act` begins, so no other request acts under it. What dies in the
-        middle leaves the claim, and the same request goes on where it was. Raises as `once` does.
+        middle leaves the claim, and the same request goes on where it was. Raises as `once` does, and TypeError for a
+        service whose answers are written once.
         """
+        if self.kind.is_append_only:
+            raise TypeError(f"answers of {self.kind.service} are written once, so no key can be claimed first")
         id = from_key("answer", route, key)
         at = Key(id, id)
         fingerprint = sha256(request).hexdigest()

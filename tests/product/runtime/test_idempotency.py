@@ -199,6 +199,10 @@ async def test_of_two_replicas_one_refuses_and_both_give_what_was_kept_first(
 class TestAnEffectElsewhere:
     """The answer is not in the partition of the effect, which is safe to repeat."""
 
+    @pytest.fixture
+    def keys(self, store: Records) -> IdempotencyKeys:
+        return IdempotencyKeys("payments", store)
+
     @staticmethod
     async def apart(keys: IdempotencyKeys, act: Callable[[], Awaitable[KeptResponse]], **changed: Any) -> KeptResponse:
         asked = {"route": "POST /payments", "key": "key-1", "request": b'{"orderId":1}'} | changed
@@ -214,6 +218,10 @@ class TestAnEffectElsewhere:
 
     async def test_the_same_request_gets_the_same_answer_and_is_done_once(self, keys: IdempotencyKeys) -> None:
         assert await self.apart(keys, self.done) == await self.apart(keys, self.never) == KeptResponse(200, "done")
+
+    async def test_a_service_whose_answers_are_written_once_claims_no_key(self, store: Records) -> None:
+        with pytest.raises(TypeError, match="written once"):
+            await self.apart(IdempotencyKeys("orders", store), self.never)
 
     async def test_another_body_under_the_same_key_is_refused(self, keys: IdempotencyKeys) -> None:
         await self.apart(keys, self.done)
