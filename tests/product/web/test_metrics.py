@@ -1,9 +1,6 @@
 """What is counted of requests, and told of one service."""
 
-from cludale.web.metrics import Metrics, RequestCounts
-
-TOLD = ("0.001", "0.0025", "5.0", "+Inf")
-"""Some of the bounds."""
+from cludale.web.metrics import RequestCounts
 
 
 def counts() -> RequestCounts:
@@ -27,22 +24,3 @@ def test_what_no_route_answered_is_of_no_service_and_hides_nothing() -> None:
     counted.add("OPTIONS", "*", 204, 0.0)
     counted.refused("(none)", b'{"type":"/problems/no-such-route"}')
     assert counted.of("orders") == counts().of("orders")
-
-
-def test_what_took_a_bound_s_time_counts_as_no_longer_than_it() -> None:
-    counted = RequestCounts()
-    for seconds in (0.0005, 0.001, 0.0011, 7.0):
-        counted.add("POST", "/orders", 201, seconds)
-    counted.again["POST", "/orders", 201] += 2
-    told = counted.of("orders")
-    bounds = {bound: told[f'cludale_http_request_seconds_bucket_total{{le="{bound}"}}'] for bound in TOLD}
-    assert bounds == {"0.001": 4, "0.0025": 5, "5.0": 5, "+Inf": 6}
-
-
-def test_counts_are_shown_as_prometheus_has_them() -> None:
-    shown = Metrics(counts(), dict, version="1").text().decode()
-    assert 'cludale_http_requests_total{method="POST",route="/orders",status="201"} 1.0' in shown
-    assert 'cludale_http_request_seconds_bucket{le="0.005",method="POST",route="/orders"} 1.0' in shown
-    assert 'cludale_http_request_seconds_bucket{le="+Inf",method="POST",route="/orders"} 1.0' in shown
-    assert 'cludale_http_request_seconds_count{method="POST",route="/orders"} 1.0' in shown
-    assert 'cludale_http_request_seconds_sum{method="POST",route="/orders"} 0.004' in shown
