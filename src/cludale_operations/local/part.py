@@ -209,7 +209,9 @@ async def answers(url: str, headers: Mapping[str, str] | None = None, trust: ssl
                 writer.write(request.encode())
                 status = await reader.readline()
             finally:
-                writer.close()
+                writer.transport.abort()  # over TLS, close() waits for the other side's goodbye
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
     except (OSError, TimeoutError, ValueError):
         return False
     return status.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2"))
