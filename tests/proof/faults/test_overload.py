@@ -5,7 +5,7 @@ every round, and the middle of the rounds counts.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -32,6 +32,8 @@ RATES = (0.8, 1.0, 1.2, 1.5, 2.0, 3.0)
 """Buyers who come whether others were answered or not, in rates that can be served."""
 TWICE = 2.0
 CONNECTIONS = 1_500
+MANY_BUYERS = {"x-forwarded-for": "192.0.2.1"}
+"""Says that each request on a connection may be another buyer's, as behind a proxy: nobody asks again too soon."""
 WARM_SECONDS, SETTLED_SECONDS = 2.0, 60.0
 RUSHES = 5
 """In how many rushes of too many one buyer is turned away at least once, however few are served on a busy machine."""
@@ -65,7 +67,7 @@ class Box:
         over = perf_counter() + seconds
         load = Load(
             self._target,
-            self._buyers(over),
+            self._buyers(over, {} if rate is None else MANY_BUYERS),
             connections=connections,
             arrivals=None if rate is None else at_random(rate, seed=1),
         )
@@ -75,10 +77,10 @@ class Box:
         ended = self._settle()
         return Sold(tally, tally.count(201) / (ended - tally.began))
 
-    def _buyers(self, over: float) -> Iterator[bytes]:
+    def _buyers(self, over: float, headers: Mapping[str, str]) -> Iterator[bytes]:
         while perf_counter() < over:
             wanted = b'{"concertId":"c","userId":"%d","quantity":1}' % next(self._names)
-            yield self._target.request("POST", "/orders", wanted)
+            yield self._target.request("POST", "/orders", wanted, headers)
 
     def _settle(self) -> float:
         deadline = perf_counter() + SETTLED_SECONDS
