@@ -4,19 +4,17 @@ A schema of the database is one store. A kind is a table: `n` is the order in wh
 put, an indexed field a column with an index that leaves NULL out. One function writes a whole batch: it is made
 from the kinds, and carries a digest of itself in its name, so that replicas of two versions have one each.
 """
-# ruff: noqa: S608 - names of tables and columns are checked against _NAME, values are always bound
+# ruff: noqa: S608 - names of tables and columns are checked (runtime/table_names.py), values are always bound
 
-import re
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
 from cludale.ports.records import Kind
+from cludale.runtime.table_names import NAME, check_names
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _NAME_LIMIT: Final = 50
 """PostgreSQL cuts names off at 63 characters, and makes some of its own by adding to ours."""
-_OWN_COLUMNS: Final = ("n", "id", "version", "body")
 
 COMMITTED, CONFLICT, FENCED = 0, 1, 2
 """What the function answers: all is written; something differs, nothing is written; the caller lost its place."""
@@ -26,7 +24,7 @@ _DIFFERS: Final = "CL409"
 
 def checked_schema(name: str) -> str:
     """`name`, if it can name a schema. Raises ValueError."""
-    if not _NAME.match(name) or len(name) > _NAME_LIMIT or name != name.lower() or name.startswith("pg_"):
+    if not NAME.match(name) or len(name) > _NAME_LIMIT or name != name.lower() or name.startswith("pg_"):
         raise ValueError(f"{name!r} can't name a schema: lower case letters, digits and _ can")
     return name
 
@@ -35,12 +33,7 @@ class Table:
     """Where a kind is kept."""
 
     def __init__(self, kind: Kind, schema: str) -> None:
-        for name in (kind.service, kind.name, *kind.indexed):
-            if not _NAME.match(name):
-                raise ValueError(f"{name!r} in {kind} can't name a table or column")
-        folded = [field.casefold() for field in kind.indexed]
-        if len(set(folded)) < len(folded) or set(folded) & set(_OWN_COLUMNS):
-            raise ValueError(f"{kind} declares an indexed field twice, or one named {', '.join(_OWN_COLUMNS)}")
+        check_names(kind)
         self.kind = kind
         self.schema = schema
         self.plain = f"{kind.service}_{kind.name}"

@@ -4,9 +4,8 @@ A kind is a table: `n` is the order in which records came, `body` a blob (a text
 each turn), an indexed field a column with an index that leaves NULL out. Kinds whose records are written once have
 tables of another form (`packed_table`).
 """
-# ruff: noqa: S608 - names of tables and columns are checked against _NAME, values are always bound
+# ruff: noqa: S608 - names of tables and columns are checked (runtime/table_names.py), values are always bound
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -19,11 +18,10 @@ from cludale.adapters.sqlite.statements import Statement, chunks, insert, sized
 from cludale.adapters.sqlite.statements import rows as places
 from cludale.ports.records import Kind, SchemaRefused
 from cludale.runtime.planning import Rows
+from cludale.runtime.table_names import OWN_COLUMNS, check_names
 
 SCHEMA_VERSION = 3
 APPLICATION_ID = 0x436C7564  # "Clud"
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-_OWN_COLUMNS = ("n", "id", "version", "body")
 
 
 class Table:
@@ -76,8 +74,8 @@ class Table:
     def exists(self, connection: apsw.Connection) -> bool:
         """Is the table there? Raises SchemaRefused if it is there with other columns."""
         there = tuple(row[1] for row in connection.execute(f"PRAGMA table_info({self.name})"))
-        if there and set(there) != {*_OWN_COLUMNS, *self.kind.indexed}:
-            stored = ", ".join(there[len(_OWN_COLUMNS) :])
+        if there and set(there) != {*OWN_COLUMNS, *self.kind.indexed}:
+            stored = ", ".join(there[len(OWN_COLUMNS) :])
             raise SchemaRefused(
                 f"{self.name} is stored with the indexed fields ({stored}), "
                 f"and this program wants ({', '.join(self.kind.indexed)})"
@@ -121,12 +119,7 @@ def tables_of(kinds: Iterable[Kind]) -> Tables:
 
 
 def _table_of(kind: Kind) -> Table | PackedTable:
-    for name in (kind.service, kind.name, *kind.indexed):
-        if not _NAME.match(name):
-            raise ValueError(f"{name!r} in {kind} can't name a table or column")
-    folded = [field.casefold() for field in kind.indexed]
-    if len(set(folded)) < len(folded) or set(folded) & set(_OWN_COLUMNS):
-        raise ValueError(f"{kind} declares an indexed field twice, or one named {', '.join(_OWN_COLUMNS)}")
+    check_names(kind)
     return PackedTable(kind) if kind.is_append_only else Table(kind)
 
 
