@@ -17,7 +17,39 @@ STOP_SECONDS = 30
 """More than CLUDALE_SHUTDOWN_SECONDS by default."""
 
 
-class _Server(Part):
+class _Answering(Part):
+    """Answers HTTP at a port of this machine, over TLS alone if it shows a certificate."""
+
+    certificate: Certificate | None
+    inside_port: int
+    """Where this machine's own parts reach it."""
+
+    @property
+    def url(self) -> str:
+        """Its address, as this machine's own parts reach it."""
+        return f"http{'' if self.certificate is None else 's'}://{LOOPBACK}:{self.inside_port}"
+
+    @property
+    def http_url(self) -> str:
+        """The same as `url`."""
+        return self.url
+
+    @property
+    def trusted(self) -> Path | None:
+        """What it shows there."""
+        return None if self.certificate is None else self.certificate.certificate
+
+    @property
+    def address(self) -> str:
+        """The same as `url`, with whom to trust there (web/trust.py)."""
+        return self.url if self.trusted is None else f"{self.url}{naming(self.trusted)}"
+
+    async def says(self, path: str) -> bool:
+        """Does it answer there with a good status?"""
+        return await answers(f"{self.url}{path}", trust=trust_named_in(self.address))
+
+
+class _Server(_Answering):
     """What `cludale` serves on a free port of this machine, with this Python."""
 
     ready_seconds: ClassVar[float] = START_SECONDS
@@ -39,29 +71,9 @@ class _Server(Part):
         super().__init__(name, log)
         self.certificate = certificate
         self.stop_seconds = stop_seconds
-        self.port = free_port()
+        self.port = self.inside_port = free_port()
         self._command = command
         self._environment = environment
-
-    @property
-    def http_url(self) -> str:
-        """The same as `url`."""
-        return self.url
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http{'' if self.certificate is None else 's'}://{LOOPBACK}:{self.port}"
-
-    @property
-    def trusted(self) -> Path | None:
-        """What it shows."""
-        return None if self.certificate is None else self.certificate.certificate
-
-    @property
-    def address(self) -> str:
-        """The same as `url`, with whom to trust there (web/trust.py)."""
-        return self.url if self.trusted is None else f"{self.url}{naming(self.trusted)}"
 
     async def prepare(self) -> None:
         """Nothing: it makes what it needs."""
@@ -74,10 +86,6 @@ class _Server(Part):
             "CLUDALE_INSIDE_CERTIFICATE": str(self.trusted or ""),
         }
         return Launch([sys.executable, "-m", "cludale_operations", *self._command], {**self._environment, **own})
-
-    async def says(self, path: str) -> bool:
-        """Does it answer there with a good status?"""
-        return await answers(f"{self.url}{path}", trust=trust_named_in(self.address))
 
 
 class ServiceProcess(_Server):
@@ -132,7 +140,7 @@ class PagesProcess(_Server):
         return await self.is_ready()
 
 
-class GatewayProcess(Part):
+class GatewayProcess(_Answering):
     """The gateway before all replicas."""
 
     ready_seconds: ClassVar[float] = START_SECONDS
@@ -163,29 +171,9 @@ class GatewayProcess(Part):
         """Where the pages for people are."""
         self._environment = dict(environment)
         self._is_public_secure = bool(environment.get("CLUDALE_TLS_CERTIFICATE"))
-        self._inside_port = free_port()
-        self._certificate = certificate.certificate
+        self.inside_port = free_port()
+        self.certificate = certificate
         self._written = False
-
-    @property
-    def http_url(self) -> str:
-        """The same as `url`."""
-        return self.url
-
-    @property
-    def url(self) -> str:
-        """The platform's address, as this machine's own parts reach it."""
-        return f"https://{LOOPBACK}:{self._inside_port}"
-
-    @property
-    def trusted(self) -> Path:
-        """What it shows this machine's own parts."""
-        return self._certificate
-
-    @property
-    def address(self) -> str:
-        """The same as `url`, with whom to trust there."""
-        return f"{self.url}{naming(self._certificate)}"
 
     @property
     def public_url(self) -> str:
@@ -206,18 +194,18 @@ class GatewayProcess(Part):
         own = {
             "CLUDALE_HOST": self.host,
             "CLUDALE_PORT": str(self.port),
-            "CLUDALE_INSIDE_CERTIFICATE": str(self._certificate),
+            "CLUDALE_INSIDE_CERTIFICATE": str(self.trusted),
         }
         argv: list[str | Path] = [sys.executable, "-m", "cludale_operations", "gateway", "--config", self.routes]
         if self.pages_url is not None:
             argv += ["--pages", self.pages_url]
-        argv += ["--inside-port", str(self._inside_port)]
+        argv += ["--inside-port", str(self.inside_port)]
         return Launch(argv, self._environment | own)
 
     async def is_ready(self) -> bool:
         """Every service has a replica that is up."""
-        return await answers(f"{self.url}/readyz/replica", trust=trust_named_in(self.address))
+        return await self.says("/readyz/replica")
 
     async def is_well(self) -> bool:
         """Every service has a replica that is ready."""
-        return await answers(f"{self.url}/readyz", trust=trust_named_in(self.address))
+        return await self.says("/readyz")
