@@ -285,24 +285,38 @@ class Writer:
                 asked.setdefault(consumer, {})[encoded_text(event_id)] = None
             for put in commit.puts:
                 wanted.setdefault(put.kind, {})[encoded_text(put.id)] = None
-        connection, _ = await self._connected()
         versions: dict[tuple[Kind, str], int] = {}
         handled: set[Handled] = set()
-        with understanding(self._known):
+
+        async def ask(connection: Connection) -> None:
             for kind, ids in wanted.items():
                 for id, version in await connection.fetch(self._tables[kind].versions, list(ids)):
                     versions[kind, decoded_text(id)] = version
             for consumer, event_ids in asked.items():
                 rows = await connection.fetch(self._function.inbox, encoded_text(consumer), list(event_ids))
                 handled.update(Handled(consumer, decoded_text(row[0])) for row in rows)
+
+        await self._asked(ask)
         return versions, handled
+
+    async def _asked(self, ask: Callable[[Connection], Awaitable[None]]) -> None:
+        """`ask` over the connection; over the next one, too, if it breaks: there is no batch yet that may be written
+        twice. Raises StoreUnavailable."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            connection, _ = await self._connected()
+            try:
+                with understanding(self._known):
+                    return await ask(connection)
+            except StoreUnavailable:
+                if self._connection is connection or loop.time() >= deadline:
+                    raise
 
     async def _new_block(self, needed: int) -> None:
         if needed > BLOCK:
             raise ValueError(f"{needed} events in one batch, {BLOCK} are the most")
-        connection, _ = await self._connected()
-        with understanding(self._known):
-            await self._take_block(connection)
+        await self._asked(self._take_block)
 
     async def _take_block(self, connection: Connection) -> None:
         first = await self._register.block(connection)

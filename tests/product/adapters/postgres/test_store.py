@@ -274,6 +274,17 @@ class TestTrouble:
             assert event_ids(await store.pending(0, 10)) == ["e1"]
             await store.close()
 
+    async def test_what_a_batch_asks_before_it_writes_is_asked_again_over_the_next_connection(
+        self, open_store: Open, database_url: str
+    ) -> None:
+        async with wire(database_url) as line:
+            store = await open_store(line.url)
+            line.loses_next_answer_to = b"the-lost-one"
+            twice = [of(order("the-lost-one")), of(order("the-lost-one"))]  # so it asks what is stored
+            assert list(await store.commit(twice)) == [COMMITTED, VersionConflict(frozenset({"the-lost-one"}))]
+            assert line.lost == 1
+            await store.close()
+
     async def test_what_was_committed_without_an_answer_is_told_when_the_server_is_back(
         self, open_store: Open, database_url: str
     ) -> None:
