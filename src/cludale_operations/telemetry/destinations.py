@@ -39,13 +39,15 @@ def otlp(endpoint: str) -> Destination:
         from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter  # noqa: PLC0415 - an extra
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
+        from cludale_operations.telemetry.redirects import DirectSession  # noqa: PLC0415
     except ImportError as missing:
         raise not_installed("OTEL_EXPORTER_OTLP_ENDPOINT", "distributed", missing) from missing
     base = endpoint.rstrip("/")
     exporters = Exporters(
-        OTLPSpanExporter(f"{base}/v1/traces", timeout=EXPORT_SECONDS),
-        OTLPLogExporter(f"{base}/v1/logs", timeout=EXPORT_SECONDS),
-        OTLPMetricExporter(f"{base}/v1/metrics", timeout=EXPORT_SECONDS),
+        OTLPSpanExporter(f"{base}/v1/traces", timeout=EXPORT_SECONDS, session=DirectSession()),
+        OTLPLogExporter(f"{base}/v1/logs", timeout=EXPORT_SECONDS, session=DirectSession()),
+        OTLPMetricExporter(f"{base}/v1/metrics", timeout=EXPORT_SECONDS, session=DirectSession()),
     )
     return Destination(f"OTLP to {endpoint}", exporters, why=LastWords("opentelemetry"))
 

@@ -126,6 +126,8 @@ def receiving() -> Iterator[Receiver]:
             if receiver.status == 200:
                 receiver.take(self.path, body)
             self.send_response(receiver.status)
+            if receiver.status == 308:
+                self.send_header("location", f"{receiver.url}/elsewhere")
             self.send_header("content-length", "0")
             self.end_headers()
 

@@ -97,6 +97,19 @@ def test_a_collector_that_is_away_or_broken_stops_no_sale_and_no_stop(
     assert len([line for line in said if "traces" in line]) == 1
 
 
+def test_a_collector_that_redirects_has_taken_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with receiving() as receiver:
+        receiver.status = 308
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_TRACES_SAMPLER": "parentbased_always_on"}
+        with serve(tmp_path, settings=settings) as served:
+            served.concert("the-concert")
+            sell(served.url, 3)
+            assert served.stop() == 0
+    said = [line for line in capfd.readouterr().err.splitlines() if "traces can't be delivered" in line]
+    assert len(said) == 1
+    assert f"308 to {receiver.url}/elsewhere" in said[0]
+
+
 def test_the_sampler_is_chosen_by_its_own_variable(tmp_path: Path) -> None:
     with receiving() as receiver:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_TRACES_SAMPLER": "parentbased_always_off"}
