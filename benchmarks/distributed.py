@@ -69,7 +69,8 @@ class Events:
                 self._asked["after"] = page["next"]
             else:
                 if now > deadline:
-                    raise Wrong(f"{seen} of {count} {self._asked['type']} after {QUIET_SECONDS} s")
+                    came = f"{seen} of {count} {self._asked['type']} after {QUIET_SECONDS} s"
+                    raise Wrong(f"{came}\n{self._server.log()}")
                 sleep(POLL_SECONDS)
 
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	nr "github.com/dapr/components-contrib/nameresolution"
 	"github.com/dapr/components-contrib/nameresolution/mdns"
 	nrsqlite "github.com/dapr/components-contrib/nameresolution/sqlite"
 	"github.com/dapr/components-contrib/pubsub/azure/servicebus/topics"
@@ -16,9 +17,11 @@ import (
 	"github.com/dapr/dapr/pkg/components/pubsub"
 	"github.com/dapr/dapr/pkg/components/secretstores"
 	"github.com/dapr/dapr/pkg/components/state"
+	"github.com/dapr/kit/logger"
 
 	"cludale/tools/daprd/jetstream"
 	"cludale/tools/daprd/rabbitmq"
+	"cludale/tools/daprd/resolving"
 )
 
 func init() {
@@ -40,6 +43,8 @@ func init() {
 	secretstores.DefaultRegistry.RegisterComponent(env.NewEnvSecretStore, "local.env")
 	secretstores.DefaultRegistry.RegisterComponent(file.NewLocalSecretStore, "local.file")
 
-	nameresolution.DefaultRegistry.RegisterComponent(nrsqlite.NewResolver, "sqlite")
+	nameresolution.DefaultRegistry.RegisterComponent(func(log logger.Logger) nr.Resolver {
+		return resolving.Brief(nrsqlite.NewResolver(log))
+	}, "sqlite")
 	nameresolution.DefaultRegistry.RegisterComponent(mdns.NewResolver, "mdns")
 }

@@ -43,7 +43,7 @@ class App:
                 "topic": "payment-events",
                 "routes": {"default": "/events"},
                 "deadLetterTopic": "orders-dead-letters",
-                "metadata": {"rawPayload": "true"},
+                "metadata": {"rawPayload": "true", "unheardTypes": "PaymentFailed,PartRefunded"},
                 "bulkSubscribe": {"enabled": in_bulk, "maxMessagesCount": 10, "maxAwaitDurationMs": 20},
             },
             {
@@ -107,13 +107,27 @@ class Bed:
     async def publish(self, *ids: str) -> None:
         async with httpx.AsyncClient(base_url=self.sidecar.url, timeout=10) as http:
             for id in ids:
-                event = {"specversion": "1.0", "id": id, "type": "PaymentCompleted", "source": "payments", "data": {}}
                 answer = await http.post(
                     "/v1.0/publish/events/payment-events?metadata.rawPayload=true",
-                    json=event,
+                    json=_event(id, "PaymentCompleted"),
                     headers={"content-type": CLOUD_EVENT},
                 )
                 assert answer.status_code == 204, answer.text
+
+    async def publish_in_bulk(self, *events: dict[str, Any]) -> None:
+        entries = [
+            {"entryId": str(at), "event": json.dumps(event), "contentType": "text/plain"}
+            for at, event in enumerate(events)
+        ]
+        async with httpx.AsyncClient(base_url=self.sidecar.url, timeout=10) as http:
+            answer = await http.post(
+                "/v1.0-alpha1/publish/bulk/events/payment-events?metadata.rawPayload=true", json=entries
+            )
+            assert answer.status_code == 204, answer.text
+
+
+def _event(id: str, type_: str) -> dict[str, Any]:
+    return {"specversion": "1.0", "id": id, "type": type_, "source": "payments", "data": {}}
 
 
 @pytest.fixture(params=list(Broker))
@@ -144,6 +158,17 @@ async def test_what_the_app_takes_comes_once(bed: Bed) -> None:
     await until(lambda: len(bed.app.given) >= 30, seconds=15)
     await asyncio.sleep(0.5)
     assert sorted(bed.app.given) == sorted(f"taken-{number}" for number in range(30))
+    assert not bed.app.buried
+
+
+async def test_events_of_types_that_the_app_does_not_hear_are_left_out(bed: Bed) -> None:
+    types = ["PaymentFailed", "PaymentCompleted", "PartRefunded", "of a later version"]
+    await bed.publish_in_bulk(*(_event(f"{number}-{type_}", type_) for number in range(5) for type_ in types))
+    await bed.publish_in_bulk(*(_event(f"unheard-{number}", "PaymentFailed") for number in range(3)))
+    await bed.publish("the last one")
+    await until(lambda: "the last one" in bed.app.given, seconds=15)
+    expected = [f"{number}-{type_}" for number in range(5) for type_ in (types[1], types[3])]
+    assert sorted(bed.app.given) == sorted([*expected, "the last one"])
     assert not bed.app.buried
 
 

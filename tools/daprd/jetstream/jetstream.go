@@ -10,6 +10,7 @@
 //   - A bulk of CloudEvents travels as one message, in CloudEvents' JSON batch format: the broker puts a message on the
 //     disk, and takes it off again, by itself, so that a bulk costs what one event costs. A batch is acknowledged when
 //     all of it was answered for; who hears events knows those that come a second time.
+//   - Events of types that the app does not hear are left out (see unheard).
 //   - The connection is tried again for as long as it takes.
 package jetstream
 
@@ -30,6 +31,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"cludale/tools/daprd/bulks"
+	"cludale/tools/daprd/unheard"
 )
 
 const (
@@ -171,13 +173,17 @@ func message(topic string, data []byte) *nats.Msg {
 }
 
 func (c *component) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, handler pubsub.Handler) error {
+	skipped := unheard.Of(req.Metadata)
 	return c.consume(ctx, req.Topic, 1, func(ctx context.Context, messages []*nats.Msg) []error {
 		outcomes := make([]error, len(messages))
 		for i, m := range messages {
 			for _, event := range events(m) {
+				if skipped.Has(event.kind, event.data) {
+					continue
+				}
 				outcomes[i] = errors.Join(outcomes[i], handler(ctx, &pubsub.NewMessage{
 					Topic:    req.Topic,
-					Data:     event,
+					Data:     event.data,
 					Metadata: map[string]string{"Topic": m.Subject},
 				}))
 			}
@@ -191,17 +197,24 @@ func (c *component) BulkSubscribe(ctx context.Context, req pubsub.SubscribeReque
 	if size <= 0 {
 		size = defaultBulk
 	}
+	skipped := unheard.Of(req.Metadata)
 	return c.consume(ctx, req.Topic, size, func(ctx context.Context, messages []*nats.Msg) []error {
 		var entries []pubsub.BulkMessageEntry
 		var of []int // the message that an entry came in
 		for i, m := range messages {
 			for _, event := range events(m) {
+				if skipped.Has(event.kind, event.data) {
+					continue
+				}
 				id := strconv.Itoa(len(entries))
-				entries = append(entries, pubsub.BulkMessageEntry{EntryId: id, Event: event, Metadata: map[string]string{}})
+				entries = append(entries, pubsub.BulkMessageEntry{EntryId: id, Event: event.data, Metadata: map[string]string{}})
 				of = append(of, i)
 			}
 		}
 		outcomes := make([]error, len(messages))
+		if len(entries) == 0 {
+			return outcomes
+		}
 		answers, err := handler(ctx, &pubsub.BulkMessage{Topic: req.Topic, Entries: entries, Metadata: map[string]string{}})
 		switch {
 		case len(answers) == len(entries):

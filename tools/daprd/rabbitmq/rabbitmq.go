@@ -9,6 +9,7 @@
 //   - What the app could not take is held for a while before it goes back to its queue, and a subscription that ends is
 //     cancelled at the broker. Dapr's own returns it at once, for ever.
 //   - Bulks are made of what is there, with no waiting.
+//   - Events of types that the app does not hear are left out (see unheard).
 //   - Publishing and consuming have a connection each: a broker that blocks publishers still hears acknowledgements.
 //   - The connections are made again for as long as it takes, and every wait for the broker has an end.
 package rabbitmq
@@ -26,6 +27,8 @@ import (
 	"github.com/dapr/kit/logger"
 	kitmd "github.com/dapr/kit/metadata"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"cludale/tools/daprd/unheard"
 )
 
 const (
@@ -162,9 +165,13 @@ func (c *component) BulkPublish(ctx context.Context, req *pubsub.BulkPublishRequ
 }
 
 func (c *component) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, handler pubsub.Handler) error {
+	skipped := unheard.Of(req.Metadata)
 	return c.subscribe(ctx, req, 1, func(bulk []amqp.Delivery) []error {
 		outcomes := make([]error, len(bulk))
 		for i, delivery := range bulk {
+			if skipped.Has("", delivery.Body) {
+				continue
+			}
 			// not the subscription's context: what is begun is finished, and its outcome told
 			outcomes[i] = handler(context.Background(), &pubsub.NewMessage{
 				Topic: req.Topic, Data: delivery.Body, Metadata: map[string]string{},
@@ -179,17 +186,29 @@ func (c *component) BulkSubscribe(ctx context.Context, req pubsub.SubscribeReque
 	if size <= 0 {
 		size = defaultBulk
 	}
+	skipped := unheard.Of(req.Metadata)
 	return c.subscribe(ctx, req, size, func(bulk []amqp.Delivery) []error {
-		entries := make([]pubsub.BulkMessageEntry, len(bulk))
+		var entries []pubsub.BulkMessageEntry
+		var of []int // the delivery that an entry came in
 		for i, delivery := range bulk {
-			entries[i] = pubsub.BulkMessageEntry{
-				EntryId: strconv.Itoa(i), Event: delivery.Body, Metadata: map[string]string{},
+			if !skipped.Has("", delivery.Body) {
+				entries = append(entries, pubsub.BulkMessageEntry{
+					EntryId: strconv.Itoa(i), Event: delivery.Body, Metadata: map[string]string{},
+				})
+				of = append(of, i)
 			}
+		}
+		found := make([]error, len(bulk))
+		if len(entries) == 0 {
+			return found
 		}
 		answers, err := handler(context.Background(), &pubsub.BulkMessage{
 			Topic: req.Topic, Entries: entries, Metadata: map[string]string{},
 		})
-		return outcomes(answers, err, len(bulk))
+		for at, outcome := range outcomes(answers, err, len(entries)) {
+			found[of[at]] = outcome
+		}
+		return found
 	})
 }
 

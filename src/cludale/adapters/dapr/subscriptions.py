@@ -1,8 +1,10 @@
 """What `/dapr/subscribe` answers: the topics that the services here hear, made from their manifests and the catalogue.
 
 One route a topic, and the type is looked at here: a rule in the sidecar (CEL) would need to take every event apart,
-and what matches none goes to the dead-letter topic. Events come as the bytes that were published (`rawPayload`), in
-bulk. Each app has its own dead-letter topic, and hears that too: see inbound.py.
+and what matches none goes to the dead-letter topic. The types that nobody here hears are named in the metadata, and
+our sidecar's components leave them out (`tools/daprd/unheard`). Dapr's own ignore that, and all of it comes here.
+Events come as the bytes that were published (`rawPayload`), in bulk. Each app has its own dead-letter topic, and hears
+that too: see inbound.py.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,6 +23,8 @@ SERVICE_BUS_EVENTS = 50
 that Dapr adds, fewer than 100 of our events."""
 
 _RAW = {"rawPayload": "true"}
+_UNHEARD = "unheardTypes"
+"""Of what a topic carries. Unheard types are named, not heard ones: what this version does not know it is to get."""
 
 
 def dead_letter_topic(app_id: str) -> str:
@@ -31,6 +35,12 @@ def dead_letter_topic(app_id: str) -> str:
 def topics_heard(catalogue: Catalogue, heard: Collection[str]) -> list[str]:
     """The topics that carry any of these event types."""
     return [topic.name for topic in catalogue.topics if any(event.__name__ in heard for event in topic.events)]
+
+
+def _unheard(catalogue: Catalogue, topic: str, heard: Collection[str]) -> dict[str, str]:
+    events = next(each.events for each in catalogue.topics if each.name == topic)
+    names = sorted(event.__name__ for event in events if event.__name__ not in heard)
+    return {_UNHEARD: ",".join(names)} if names else {}
 
 
 def subscriptions(
@@ -54,7 +64,7 @@ def subscriptions(
             "topic": topic,
             "routes": {"default": EVENTS_PATH + topic},
             "deadLetterTopic": dead,
-            "metadata": _RAW,
+            "metadata": {**_RAW, **_unheard(catalogue, topic, heard)},
             **_bulk(components.get(pubsub, "")),
         }
         for topic in topics_heard(catalogue, heard)

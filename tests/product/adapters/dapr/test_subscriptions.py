@@ -18,3 +18,17 @@ def test_a_bulk_is_as_large_as_its_dead_letters_may_be_at_this_broker(component:
     asked = subscriptions(CATALOGUE, HEARS["audit"], app_id="audit", pubsub="events", components={"events": component})
     told = [each.get("bulkSubscribe", {}).get("maxMessagesCount") for each in asked if "deadLetterTopic" in each]
     assert told == [most] * len(CATALOGUE.topics)
+
+
+def test_the_types_of_a_topic_that_nobody_here_hears_are_named() -> None:
+    asked = subscriptions(CATALOGUE, HEARS["tickets"], app_id="tickets", pubsub="events", components={})
+    carried = {topic.name: {event.__name__ for event in topic.events} for topic in CATALOGUE.topics}
+    unheard = {each["topic"]: set(each["metadata"]["unheardTypes"].split(",")) for each in asked[:-1]}
+    assert unheard
+    for topic, types in unheard.items():
+        assert types == carried[topic] - set(HEARS["tickets"])
+
+
+def test_who_hears_all_of_a_topic_names_none() -> None:
+    asked = subscriptions(CATALOGUE, HEARS["audit"], app_id="audit", pubsub="events", components={})
+    assert all("unheardTypes" not in each["metadata"] for each in asked)
