@@ -88,13 +88,13 @@ class RequestLimit:
 
         Raises TooManyRequests.
         """
-        return self._told(self._counted(who)[1])
+        return self._headers_for(self._counted(who)[1])
 
     async def admit(self, who: str) -> Headers:
         """As `check`, by the word of all who count."""
         return self.check(who)
 
-    def _told(self, quota: Quota) -> Headers:
+    def _headers_for(self, quota: Quota) -> Headers:
         left, reset = quota
         told = (("ratelimit-policy", self.policy), ("ratelimit", f'"{self.name}";r={max(left, 0)};t={reset}'))
         if left < 0:

@@ -374,7 +374,7 @@ def history(id: Id, *, client: Server = OWN, json: Json = False) -> None:
         {
             "when": entry["timestamp"],
             "what": entry["eventType"],
-            "by": _said(entry).pop("changedBy", ""),
+            "by": _event_data(entry).pop("changedBy", ""),
             "how": _how(entry),
         }
         for entry in found
@@ -382,12 +382,12 @@ def history(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     table(rows, columns=("when", "what", "by", "how"), wide=("how",), as_json=False)
 
 
-def _said(entry: dict[str, Any]) -> dict[str, Any]:
+def _event_data(entry: dict[str, Any]) -> dict[str, Any]:
     return dict(entry["payload"].get("data", entry["payload"]))
 
 
 def _how(entry: dict[str, Any]) -> dict[str, Any]:
-    said = _said(entry)
+    said = _event_data(entry)
     for name in ("concertId", "changedBy", "revision", "change"):
         said.pop(name, None)
     if entry["eventType"] == "SeatPlanChanged":  # places are packed: two bytes each

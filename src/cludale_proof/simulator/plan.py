@@ -206,11 +206,11 @@ class Scene(NamedTuple):
             f"waiter: at {each.at:.3f} {each.wanted.quantity} of {each.wanted.concert_id}/{each.wanted.section}"
             for each in self.waiters
         ]
-        lines += [f"buyer {number}: {_told(plan)}" for number, plan in enumerate(self.plans, 1)]
+        lines += [f"buyer {number}: {_plan_text(plan)}" for number, plan in enumerate(self.plans, 1)]
         return lines
 
 
-def _told(plan: Plan) -> str:
+def _plan_text(plan: Plan) -> str:
     wanted = plan.wanted
     seats = f"{wanted.quantity} of {wanted.concert_id}/{wanted.section or 'any'}"
     told = f"at {plan.at:.3f} wants {seats} by {wanted.payment_method if plan.sold is None else plan.sold.method}"

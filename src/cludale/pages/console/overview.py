@@ -57,7 +57,7 @@ class OverviewPages(StaffPages):
 
     async def _look(self, staff: Staff) -> Overview:
         """Ask all services. Raises SignedOut, Forbidden."""
-        found = await asyncio.gather(*(self._of(staff, service) for service in self._services))
+        found = await asyncio.gather(*(self._figures_of(staff, service) for service in self._services))
         letters: Mapping[str, int | None] = dict(
             zip(
                 self._services,
@@ -67,7 +67,7 @@ class OverviewPages(StaffPages):
         )
         return overview([each for figures in found for each in figures], letters)
 
-    async def _of(self, staff: Staff, service: str) -> list[Figures]:
+    async def _figures_of(self, staff: Staff, service: str) -> list[Figures]:
         try:
             answer = await staff.ask("GET", path(service, "-", "figures"))
             if answer.status != 200:

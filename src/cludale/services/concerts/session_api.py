@@ -267,11 +267,11 @@ class SessionsApi:
         if principal is None or principal.kind is not PrincipalKind.KEY:
             raise KeyRefused
         if principal is FIRST:
-            return await self._of(principal, "the first key", of_digest=self._access.digest(key))
+            return await self._begin_for(principal, "the first key", of_digest=self._access.digest(key))
         known = await self._keys.key(principal.id)
-        return await self._of(principal, known.name, key_ends_at=known.ends_at)
+        return await self._begin_for(principal, known.name, key_ends_at=known.ends_at)
 
-    async def _of(
+    async def _begin_for(
         self, principal: Principal, name: str, *, of_digest: str = "", key_ends_at: datetime | None = None
     ) -> Response:
         return await self._begin(
