@@ -99,10 +99,10 @@ C = TypeVar("C", bound="Closed")
 
 
 class Closed(Protocol):
-    """A part that is closed in the end."""
+    """A part that has to be closed at the end."""
 
     async def close(self) -> None:
-        """Let go."""
+        """Close its connections."""
         ...
 
 

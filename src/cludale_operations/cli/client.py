@@ -31,7 +31,7 @@ Parameters = Mapping[str, str | int | None]
 
 
 class Client:
-    """Asks a server, as the organizer where there is a key."""
+    """Sends requests to a server, with the organizer's key if there is one."""
 
     def __init__(self, url: str | None) -> None:
         import httpx  # not with the module: `cludale serve` has no use for it

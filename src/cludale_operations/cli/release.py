@@ -161,9 +161,10 @@ def azure_driver(
     *,
     store: str | None = None,
 ) -> "AzureDriver":
-    """Of Container Apps, by the program `az`. Who judges no traffic names neither broker nor Application Insights.
+    """The driver for Container Apps, which calls the program `az`.
 
-    `store`: the endpoint of the store that new revisions use; None: that of what serves.
+    The broker and Application Insights are needed only to judge traffic. `store`: the endpoint of the store that new
+    revisions use; None: that of what serves.
     """
     from cludale.adapters.dapr.subscriptions import dead_letter_topic
     from cludale.services.catalogue import CATALOGUE

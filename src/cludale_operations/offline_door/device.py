@@ -96,7 +96,7 @@ class Device:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What it goes by; None: it was never loaded."""
+        """The snapshot that the door decides by; None before the first was loaded."""
         return self._snapshot
 
     def now(self) -> datetime:

@@ -118,7 +118,7 @@ def to_consume_few(standing: Standing, order: Sequence[str], most: int) -> list[
 
 
 def to_consume(standing: Standing, order: Sequence[str]) -> list[Action]:
-    """Green takes events, those that only hear first. Blue goes on meanwhile: they share them."""
+    """Let green take events, in this order. Blue takes events too meanwhile: they share them."""
     return [Consume(service, _newer_green(standing, service), wanted=True) for service in order]
 
 

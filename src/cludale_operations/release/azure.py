@@ -192,7 +192,7 @@ class AzureDriver:
         self._az(self._commands.swap(service, BLUE, GREEN))
 
     def weigh(self, service: str, weights: Mapping[str, int]) -> None:
-        """Split the traffic so; what is not named gets nothing."""
+        """Give the service's revisions these shares of its traffic; a revision that is not named gets none."""
         app = self._az(self._commands.show(service))
         others = {}
         for each in app["properties"]["configuration"]["ingress"]["traffic"]:
@@ -223,7 +223,10 @@ class AzureDriver:
         self._become_green(service, revision, copy)
 
     def consuming(self, service: str, revision: str) -> str:
-        """Start a copy of it that takes events, or find it there; its name. It has its store, and no label."""
+        """Start a copy of the revision that takes events, unless it is there already; returns the copy's name.
+
+        The copy uses the same store and has no label.
+        """
         return self._copy(service, revision, trial_of(revision) + ON)
 
     def _copy(self, service: str, revision: str, copy: str, *, most: int = 0, replicas: Replicas | None = None) -> str:

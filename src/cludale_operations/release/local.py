@@ -104,7 +104,7 @@ class LocalDriver:
         return self._clients[backend].request(method, path, json=body, headers=headers)
 
     def standing(self) -> Standing:
-        """What runs where, now."""
+        """Each service's revisions as the gateway has them now, with weights and labels."""
         try:
             status, routes = self._control.status(), self._control.routes()
         except GatewayRefused as error:

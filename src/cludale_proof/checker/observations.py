@@ -17,7 +17,7 @@ from cludale_proof.checker.findings import Invariant, Violation
 
 
 class Credential(StrEnum):
-    """What came with a request."""
+    """Which credential a request carried."""
 
     NONE = "none"
     BUYER = "buyer"

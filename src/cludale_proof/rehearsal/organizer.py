@@ -228,7 +228,7 @@ class Organizer:
         return [each.ticket_id for each in found.items if each.kind == "double-entry"]
 
     async def audited(self, concert_id: str, type: str) -> int:
-        """Of how many events of this type the audit tells."""
+        """How many events of this type the audit log has for the concert."""
         asked = {"concertId": concert_id, "type": type, "limit": str(_PAGE)}
         count = 0
         while True:

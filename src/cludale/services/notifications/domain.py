@@ -423,7 +423,7 @@ def take_up(notification: Notification, *, now: datetime, limits: RetryLimits) -
 
 
 def sent(notification: Notification, channel: Channel, *, now: datetime) -> Decision[Notification]:
-    """It was handed over."""
+    """The message was handed over to this channel."""
     if Status.SENT not in NEXT[notification.status]:
         return Decision(notification)
     after = msgspec.structs.replace(

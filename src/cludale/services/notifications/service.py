@@ -201,9 +201,9 @@ class Notifications:
         return [known.state for _, known in updated if known is not None]
 
     async def bounce(self, came_back: Mapping[str, str]) -> Mapping[str, Notification | None]:
-        """These came back: id → why, as a status code. How each stands now; None: there is none, or it was nobody's.
+        """Note that messages came back: id → why, as a status code. Returns each message as it is now, by id.
 
-        Told again, it changes nothing. Raises Busy.
+        None: there is no such message, or its buyer was erased. A second call changes nothing. Raises Busy.
         """
 
         def decide(id: str, notification: Notification | None, now: datetime) -> Decision[Notification] | None:

@@ -284,7 +284,7 @@ def line(typed: str) -> str:
 
 
 def plain_line(typed: str) -> str:
-    """The same without marks."""
+    """The text on one line, without control characters."""
     if typed.isascii() and typed.isprintable():  # most are; each character costs a look into Unicode's tables
         return " ".join(typed.split())[:_LONGEST_LINE]
     kept = "".join(

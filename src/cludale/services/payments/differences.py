@@ -264,7 +264,7 @@ def to_give_back(found: FoundDifference) -> Money | None:
 def begin_settling(
     found: FoundDifference, settlement: Settlement, note: str, *, now: datetime
 ) -> Decision[FoundDifference]:
-    """A person decides. Raises NotToSettle."""
+    """Somebody has decided how to settle this difference. Raises NotToSettle."""
     if found.state is State.SETTLED:
         return Decision(found)
     if found.state is State.MENDING:

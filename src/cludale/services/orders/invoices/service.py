@@ -250,7 +250,7 @@ class Invoicing:
     # what is due
 
     async def prepare(self) -> None:
-        """Before anything is heard. Raises StoreUnavailable."""
+        """Read which organizers have invoices, before the first event is handled. Raises StoreUnavailable."""
         await self._look()
 
     async def sweep(self) -> int:
