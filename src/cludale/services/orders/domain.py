@@ -99,17 +99,17 @@ def evolve(order: Order, event: OrderEvent, *, at: datetime) -> Order:
     """
     match event:
         case TicketReserved():
-            return _after_reserved(order, event, at=at)
+            order = _after_reserved(order, event, at=at)
         case OrderPaid():
-            return _after_paid(order, event)
+            order = _after_paid(order, event)
         case OrderCancelled():
-            return _after_cancelled(order, event)
+            order = _after_cancelled(order, event)
         case OrderMoved():
-            return after_moved(order, event)
+            order = after_moved(order, event)
         case SeatsMoved() | OrderReseated():
             order = msgspec.structs.replace(order, seats=seats_after(order.seats, event.allocation))
         case PaymentRequested() | PaymentCompleted() | PaymentFailed() | PaymentRefunded():
-            return learn(order, money_told(event, at=at))
+            order = learn(order, money_told(event, at=at))
         case _:
             order = _amended(order, event, at=at)
     return order
