@@ -4,6 +4,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 from uuid import uuid4
 
+import msgspec
 import typer
 
 from cludale.kernel.currencies import minor_digits
@@ -11,7 +12,7 @@ from cludale_operations.cli import carts
 from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.concerts import counts, price_of
 from cludale_operations.cli.options import filling
-from cludale_operations.cli.reports import Concert, Section, Since, To, Until, format_of, save
+from cludale_operations.cli.reports import To, Which, format_of, save
 from cludale_operations.cli.screen import CANNOT, fail, note, record, say, table
 from cludale_operations.cli.wanted import Wanted
 
@@ -134,14 +135,12 @@ def list_orders(
 
 
 @app.command()
+@filling(Which)
 def export(
     to: To,
     *,
-    concert: Concert = None,
-    section: Section = None,
+    options: Which,
     status: Annotated[str | None, typer.Option(help="Only these: Pending, Reserved, Paid or Cancelled.")] = None,
-    since: Since = None,
-    until: Until = None,
     columns: Annotated[str | None, typer.Option(help="Which columns, separated by commas. Default: all.")] = None,
     buyers: Annotated[
         bool, typer.Option("--buyers", help="With name, address and comment; for keys with the scope `privacy`.")
@@ -152,9 +151,9 @@ def export(
 
     Each order that there is when it begins is in it once. The file is there once it is whole.
     """
-    wanted = {"concertId": concert, "section": section, "status": status, "since": since, "until": until}
     path = "/orders/export/personal" if buyers else "/orders/export"
-    save(client, path, {**wanted, "columns": columns, "format": format_of(to)}, to)
+    wanted = {**msgspec.to_builtins(options), "status": status, "columns": columns, "format": format_of(to)}
+    save(client, path, wanted, to)
 
 
 @app.command()

@@ -5,35 +5,41 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from cludale_operations.cli.client import OWN, Client, Json, Parameters, Server, segment
+from cludale_operations.cli.options import filling
 from cludale_operations.cli.screen import fail, note, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Add up what was sold, and have it sent by mail.")
 
 To = Annotated[Path, typer.Argument(help="The file to write: it ends in .csv or .xlsx.", dir_okay=False)]
 Concert = Annotated[str | None, typer.Option(help="Only of this concert.")]
-Section = Annotated[str | None, typer.Option(help="Only of this section.")]
-Since = Annotated[
-    str | None, typer.Option(help="Placed then or later: 2027-06-05T19:30:00Z, or a day where the concert is.")
-]
-Until = Annotated[str | None, typer.Option(help="Placed before this time or day.")]
 File = Annotated[Path | None, typer.Option("--to", help="Write it to this file, .csv or .xlsx.", dir_okay=False)]
 
 PROGRESS_SECONDS = 1.0
 
 
+class Which(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"concert": "concertId"}):
+    """Which orders, as the API is asked."""
+
+    concert: Concert = None
+    section: Annotated[str | None, typer.Option(help="Only of this section.")] = None
+    since: Annotated[
+        str | None, typer.Option(help="Placed then or later: 2027-06-05T19:30:00Z, or a day where the concert is.")
+    ] = None
+    until: Annotated[str | None, typer.Option(help="Placed before this time or day.")] = None
+
+
 @app.command()
+@filling(Which)
 def sales(
     *,
     by: Annotated[
         str, typer.Option(help="By what: concert, day, section, channel, category, code; several with commas.")
     ] = "concert,day",
-    concert: Concert = None,
-    section: Section = None,
-    since: Since = None,
-    until: Until = None,
+    options: Which,
     to: File = None,
     client: Server = OWN,
     json: Json = False,
@@ -42,8 +48,7 @@ def sales(
 
     An order counts on the day on which it was placed, in its concert's time zone, with all that became of it since.
     """
-    wanted = {"by": by, "concertId": concert, "section": section, "since": since, "until": until}
-    report = _report("sales", wanted, to, client)
+    report = _report("sales", {"by": by, **msgspec.to_builtins(options)}, to, client)
     if report is None:
         return
     if json:
@@ -57,19 +62,16 @@ def sales(
 
 
 @app.command()
+@filling(Which)
 def till(
     *,
-    concert: Concert = None,
-    section: Section = None,
-    since: Since = None,
-    until: Until = None,
+    options: Which,
     to: File = None,
     client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Add up what was taken and given back at the box office, by concert, seller, day and method."""
-    wanted = {"concertId": concert, "section": section, "since": since, "until": until}
-    report = _report("till", wanted, to, client)
+    report = _report("till", msgspec.to_builtins(options), to, client)
     if report is None:
         return
     columns = ("concertId", "seller", "day", "method", "sales", "taken", "givenBack", "net")
