@@ -128,44 +128,36 @@ def _progress(size: int, lines: int, seconds: float) -> str:
     return f"{rows}{size / 2**20:,.1f} MiB in {seconds:.0f} s"
 
 
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename={"concert": "concertId"}):
+    """What is sent by mail, and when, as the API is told."""
+
+    report: Annotated[str, typer.Option(help="sales or orders.")] = "sales"
+    every: Annotated[str, typer.Option(help="daily, weekly or monthly.")] = "daily"
+    at: Annotated[str, typer.Option(help="The time on the wall there.")] = "08:00"
+    zone: Annotated[str, typer.Option(help="The time zone: Europe/Berlin.")]
+    weekday: Annotated[int | None, typer.Option(min=1, max=7, help="Of a weekly one: Monday is 1.")] = None
+    day: Annotated[int | None, typer.Option(min=1, max=31, help="Of a monthly one; its last, if it is shorter.")] = None
+    covers: Annotated[str, typer.Option(help="period: what came since the one before; or all.")] = "period"
+    format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv"
+    concert: Concert = None
+    by: Annotated[
+        str | None, typer.Option(help="Of sales: concert, day, section, channel, category, code; several with commas.")
+    ] = None
+    columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None
+
+
 @app.command()
+@filling(Schedule)
 def schedule(
     to: Annotated[str, typer.Argument(help="The e-mail address that it goes to.")],
     *,
-    report: Annotated[str, typer.Option(help="sales or orders.")] = "sales",
-    every: Annotated[str, typer.Option(help="daily, weekly or monthly.")] = "daily",
-    at: Annotated[str, typer.Option(help="The time on the wall there.")] = "08:00",
-    zone: Annotated[str, typer.Option(help="The time zone: Europe/Berlin.")],
-    weekday: Annotated[int | None, typer.Option(min=1, max=7, help="Of a weekly one: Monday is 1.")] = None,
-    day: Annotated[
-        int | None, typer.Option(min=1, max=31, help="Of a monthly one; its last, if it is shorter.")
-    ] = None,
-    covers: Annotated[str, typer.Option(help="period: what came since the one before; or all.")] = "period",
-    format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv",
-    concert: Concert = None,
-    by: Annotated[
-        str | None, typer.Option(help="Of sales: concert, day, section, channel, category, code; several with commas.")
-    ] = None,
-    columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None,
+    options: Schedule,
     client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Have a report sent by mail, each day, week or month. Never with what says who the buyers are."""
-    body = {
-        "report": report,
-        "to": to,
-        "every": every,
-        "at": at,
-        "zone": zone,
-        "weekday": weekday,
-        "day": day,
-        "covers": covers,
-        "format": format,
-        "concertId": concert,
-        "by": _listed(by),
-        "columns": _listed(columns),
-    }
-    record(client.post("/orders/reports/schedules", body), as_json=json)
+    lists = {"by": _listed(options.by), "columns": _listed(options.columns)}
+    record(client.post("/orders/reports/schedules", {"to": to, **msgspec.to_builtins(options), **lists}), as_json=json)
 
 
 def _listed(text: str | None) -> list[str] | None:
