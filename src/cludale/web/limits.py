@@ -123,7 +123,7 @@ class Addresses:
         return peer if found is None else self._counted_as(found)
 
     def exactly(self, peer: str, headers: Mapping[bytes, bytes]) -> IPAddress | None:
-        """The same, and the address itself; None for a peer that has none."""
+        """As `of`, but the address itself; None for a peer that has none."""
         found = _parsed(peer)
         if found is not None and self._is_trusted(found):
             for each in reversed(headers.get(_FORWARDED, b"").decode("latin-1").split(",")):

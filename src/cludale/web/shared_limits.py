@@ -135,7 +135,7 @@ class SharedLimit(RequestLimit):
 
     @property
     def oldest(self) -> tuple[str, int]:
-        """The first window that is still needed, of which policy."""
+        """The name of this limit, and the first window of it that is still needed."""
         return self._name_for_all, self._window - 1
 
 

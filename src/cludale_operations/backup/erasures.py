@@ -40,7 +40,7 @@ class NotTheStoreBefore(CannotCopy):
 
 
 class Again(NamedTuple):
-    """What came of erasing again."""
+    """How many erasures were done again."""
 
     asked: int
     """Orders that are named."""

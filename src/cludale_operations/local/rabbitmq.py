@@ -53,7 +53,7 @@ class RabbitMq(BrokerPart):
 
     @property
     def management_url(self) -> str:
-        """Where its management API is, with whom to trust and the password of who may look at its figures alone."""
+        """The address of its management API, whom to trust there, and a login that may only look at figures."""
         user, password = self._logins.get(MONITOR) or kept_login(self.folder)
         return f"http{self._s}://{user}:{password}@{LOOPBACK}:{self._management_port}{self._trusting}"
 

@@ -179,7 +179,7 @@ class Reporter(Protocol):
         ...
 
     def selling(self, tally: Tally, refused: int, accepted: int) -> None:
-        """So far."""
+        """What was sold, refused and accepted so far."""
         ...
 
     def settling(self, settled: int, accepted: int) -> None:

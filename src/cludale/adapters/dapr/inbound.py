@@ -122,7 +122,7 @@ class Inbound:
         """Events that had to be tried once more."""
 
     def start(self, subscriptions: Sequence[Subscription]) -> None:
-        """Deliver to these."""
+        """Begin to deliver to these subscriptions."""
         self.consumers.add(subscriptions)
 
     async def stop(self) -> None:

@@ -65,7 +65,7 @@ class StripeCalls:
         return await self._make_intent(charge)
 
     async def known(self, charge: Charge) -> Any | None:
-        """This charge's PaymentIntent; None: there is none. Raises GatewayTrouble."""
+        """The PaymentIntent of this charge; None if there is none. Raises GatewayTrouble."""
         try:
             if charge.reference is not None:
                 return await self._retrieved(charge.reference)

@@ -32,7 +32,7 @@ _FIELDS = ("name", "note", "email", "section")
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A guest; on the list, or who is to be."""
+    """A guest who is on the list, or is to be put on it."""
 
     id: str | None
     name: str | None

@@ -295,7 +295,7 @@ def ticket_reserved(
 
 
 def learn(order: Order, payment: OrderPayment) -> Order:
-    """How the money stands by now. What is told of an earlier round, or told late, changes nothing.
+    """The order with what is known of its money now. News of an earlier round, or late news, changes nothing.
 
     An order that was reserved before orders kept this goes on without.
     """
