@@ -246,7 +246,7 @@ class Updates:
         if result is ChangeResult.ANSWERED:
             raise AnsweredBefore
         if known is None:
-            raise Busy(f"{store.kind.name.capitalize()} {id!r} is being changed by too many at once.")
+            raise Busy(f"{store.kind.name.capitalize()} {id!r} is being changed by too many requests at once.")
         state: S = known.state
         return state
 

@@ -294,7 +294,7 @@ class Inbound:
         try:
             await self._dead_letters.bury(service, body, event_type=type_, event_id=id_, reason=why, attempts=attempts)
         except StoreUnavailable as away:
-            _log.warning("%s can't be buried yet: %s", id_, away)
+            _log.warning("%s can't be kept as a dead letter yet: %s", id_, away)
             await self._sleep(1.0)
             return Acknowledgement.RETRY
         self.consumers.outcomes.buried(service, type_)

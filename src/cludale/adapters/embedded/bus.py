@@ -126,7 +126,7 @@ class EmbeddedBus:
                 service, delivery.body, event_type=event.type, event_id=event.id, reason=why, attempts=delivery.attempt
             )
         except Exception as error:  # noqa: BLE001 - whatever it was, this event and those behind it must not be lost
-            _log.warning("%s can't be buried yet: %r", event.id, error, exc_info=error)
+            _log.warning("%s can't be kept as a dead letter yet: %r", event.id, error, exc_info=error)
             return False
         self._consumers.outcomes.buried(service, event.type)
         return True

@@ -196,7 +196,7 @@ class Notifications:
 
         updated = await self._updates.update([Change(NOTIFICATIONS, id, partial(again, id)) for id in ids])
         if any(result is ChangeResult.CONFLICT for result, _ in updated):
-            raise Busy("These are being changed by too many at once.")
+            raise Busy("These are being changed by too many requests at once.")
         self.due.wake()
         return [known.state for _, known in updated if known is not None]
 
@@ -211,7 +211,7 @@ class Notifications:
 
         updated = await self._updates.update([Change(NOTIFICATIONS, id, partial(decide, id)) for id in came_back])
         if any(result is ChangeResult.CONFLICT for result, _ in updated):
-            raise Busy("These are being changed by too many at once.")
+            raise Busy("These are being changed by too many requests at once.")
         news = [known.state for result, known in updated if result is ChangeResult.CHANGED and known is not None]
         self.bounced += len(news)
         for each in news:

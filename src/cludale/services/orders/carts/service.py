@@ -347,7 +347,7 @@ _SEEN = (Status.PAID, Status.CANCELLED)
 
 
 def _too_many(cart_id: str) -> Busy:
-    return Busy(f"Cart {cart_id!r} is being changed by too many at once.")
+    return Busy(f"Cart {cart_id!r} is being changed by too many requests at once.")
 
 
 def _names_cart(cart_id: str, ids: Iterable[str]) -> bool:
