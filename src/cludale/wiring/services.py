@@ -271,7 +271,7 @@ class ServiceBuilder:
 
     @cached_property
     def contacts(self) -> Contacts:
-        """Orders, as notifications calls it."""
+        """The way in which notifications asks orders for contacts."""
         if "orders" in self.only:
             return InProcessContacts(self.built["orders"].privacy.contacts)
         return self._called("orders", HttpContacts)

@@ -134,7 +134,7 @@ def _vault(group: str | None, vault: str | None, subscription: str | None) -> Va
 
 
 def rotation_of(az: str, names: VaultNames) -> AzureRotation:
-    """Of the platform in that resource group, by this program."""
+    """The rotation of the platform's secrets in this vault, by the program `az`."""
     return AzureRotation(Az(az), names, NAMES, report=say)
 
 

@@ -122,7 +122,7 @@ class AzureRotation:
         return pair
 
     def pair(self, name: str) -> Pair:
-        """How it stands in the vault. Raises PlatformFailed."""
+        """The pair as the vault has it now. Raises PlatformFailed."""
         kept = self._secret_in_vault(name)
         if name == ALONE:
             return settled(kept.value)

@@ -219,7 +219,7 @@ class Organizer:
             raise CannotRehearse(f"POST /tickets/admissions/merge: {answer.status_code} {answer.text[:300]}")
 
     async def door_counts(self, concert_id: str) -> DoorCounts:
-        """Who came, as it is counted."""
+        """How many were let in and are inside, as tickets counts them."""
         return await self._get("/tickets/admissions", {"concertId": concert_id}, DoorCounts)
 
     async def double_entries(self, concert_id: str) -> Sequence[str]:

@@ -432,7 +432,7 @@ def _cancelled(
 def cancellation(
     order: Order, reason: CancelReason, *, was_paid: bool, note: str | None = None, seller: str | None = None
 ) -> OrderCancelled:
-    """That the order is cancelled, as it is told."""
+    """The event that says that this order is cancelled."""
     return OrderCancelled(
         order_id=order.id,
         seats=order.seats,

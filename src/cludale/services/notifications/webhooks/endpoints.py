@@ -233,7 +233,7 @@ def rotate(
 
 
 def delete(endpoint: Endpoint, *, by: str, now: datetime) -> Decision[Endpoint]:
-    """It is gone, with its URL, secrets and address; again changes nothing."""
+    """Delete the endpoint with its URL, secrets and address; a second time changes nothing."""
     if endpoint.status is Status.DELETED:
         return Decision(endpoint)
     deleted = WebhookDeleted(

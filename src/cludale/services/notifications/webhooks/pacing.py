@@ -36,7 +36,7 @@ class _Place:
 
 
 class Pacing:
-    """The places of all endpoints."""
+    """How many deliveries each endpoint takes at once, and when the next may begin."""
 
     def __init__(self) -> None:
         self._places: defaultdict[str, _Place] = defaultdict(_Place)

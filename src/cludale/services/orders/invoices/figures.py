@@ -90,7 +90,7 @@ def of_part(invoice: Figures, before: Sequence[Figures], part: PartRefund, bill:
 
 
 def of_rest(invoice: Figures, before: Sequence[Figures]) -> Figures | None:
-    """All that these credit notes leave of the invoice; None: nothing."""
+    """The figures that these credit notes leave of the invoice; None if nothing is left."""
     if not before:
         return invoice
     left = invoice.total - sum(each.total for each in before)
