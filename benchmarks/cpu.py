@@ -11,7 +11,7 @@ median, and the ratio of the leasts beside that of the pairs.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import sleep
@@ -23,7 +23,7 @@ from rich.console import Console
 from benchmarks import generator, machine, measure
 from benchmarks.beside import Side, tree
 from benchmarks.checkout import Checkout
-from benchmarks.figures import Spread, ratio
+from benchmarks.figures import Spread, ratio, side_by_side
 from benchmarks.generator import Orders
 from benchmarks.onsale import show, write
 from benchmarks.processes import cpu_nanoseconds
@@ -56,11 +56,13 @@ KINDS = (
 class Cell(msgspec.Struct, frozen=True):
     """What one server needed for one kind of order, in microseconds of CPU each, round by round."""
 
-    kind: str
-    side: str
     rounds: list[float]
     refused: int
     """Orders that were answered otherwise, in all rounds."""
+
+
+Found = Mapping[str, Mapping[str, Cell]]
+"""By kind and side."""
 
 
 def microseconds(server: Server, kind: Kind, *, count: int, connections: int) -> tuple[float, int]:
@@ -88,7 +90,7 @@ def idle(server: Server, *, seconds: float) -> float:
 
 def measured(
     sides: Sequence[Side], kinds: Sequence[Kind], *, count: int, connections: int, rounds: int, console: Console
-) -> list[Cell]:
+) -> Found:
     """Each kind on each side in every round."""
     found: dict[tuple[str, str], list[float]] = {(kind.name, side.name): [] for kind in kinds for side in sides}
     refused = dict.fromkeys(found, 0)
@@ -108,21 +110,19 @@ def measured(
                     refused[kind.name, name] += lost
                     line.append(f"{name} {took:.0f} µs")
                 console.print(f"{number + 1}: {kind.name:<22} {', '.join(sorted(line))}")
-    return [Cell(kind, side, each, refused[kind, side]) for (kind, side), each in found.items()]
+    return {
+        kind.name: {side.name: Cell(found[kind.name, side.name], refused[kind.name, side.name]) for side in sides}
+        for kind in kinds
+    }
 
 
-def as_rows(cells: Sequence[Cell], sides: Sequence[str]) -> list[list[str]]:
-    """Rows of text, the first of them the headings; ratios are the first side's figure over that of each other."""
-    rows = [["CPU µs an order", *(f"{side}: least, median (most)" for side in sides)]]
-    rows[0] += [f"over {side}: of leasts, of pairs (least-most)" for side in sides[1:]]
-    for kind in dict.fromkeys(each.kind for each in cells):
-        mine, *others = [next(each for each in cells if (each.kind, each.side) == (kind, side)) for side in sides]
-        row = [kind, *(_figures(each) for each in (mine, *others))]
-        for other in others:
-            of_leasts = min(mine.rounds) / min(other.rounds)
-            row.append(f"{of_leasts:.2f}, {ratio(mine.rounds, other.rounds).of_pairs.text(2)}")
-        rows.append(row)
-    return rows
+def as_rows(found: Found) -> list[list[str]]:
+    """Of each kind and side the least and the median, and their ratios: of the leasts, and of the pairs of rounds."""
+    return side_by_side("CPU µs an order: least, median (most)", found, text=_figures, over=_ratios)
+
+
+def _ratios(mine: Cell, other: Cell) -> str:
+    return f"{min(mine.rounds) / min(other.rounds):.2f}, {ratio(mine.rounds, other.rounds).of_pairs.text(2)} in pairs"
 
 
 def _figures(cell: Cell) -> str:
@@ -164,7 +164,7 @@ def main() -> None:
     cells = measured(
         sides, kinds, count=options.orders, connections=options.connections, rounds=options.rounds, console=console
     )
-    rows = as_rows(cells, [side.name for side in sides])
+    rows = as_rows(cells)
     show(rows, "CPU of the server for an order", console)
     results = {
         "benchmark": "cpu",

@@ -1,10 +1,12 @@
 """Figures over several rounds, and what one of them is of another: pure, so that it can be tested."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -68,4 +70,18 @@ def as_rows(ratios: Mapping[str, tuple[Ratio, int]], *, ours: str, theirs: str) 
     for name, (each, decimals) in ratios.items():
         pairs = ", ".join(f"{pair:.2f}" for pair in each.pairs)
         rows.append([name, each.ours.text(decimals), each.theirs.text(decimals), each.of_pairs.text(2), pairs])
+    return rows
+
+
+def side_by_side(
+    title: str, found: Mapping[str, Mapping[str, T]], *, text: Callable[[T], str], over: Callable[[T, T], str]
+) -> list[list[str]]:
+    """Rows of text, the first of them the headings: what was found, by kind and side, and the first side over each
+    other one.
+    """
+    sides = list(next(iter(found.values())))
+    rows = [[title, *sides, *(f"over {side}" for side in sides[1:])]]
+    for kind, by_side in found.items():
+        mine, *others = by_side.values()
+        rows.append([kind, *map(text, by_side.values()), *(over(mine, other) for other in others)])
     return rows

@@ -20,11 +20,11 @@ from statistics import median
 from time import monotonic, sleep
 from typing import ClassVar, NamedTuple
 
-import msgspec
 from rich.console import Console
 
 from benchmarks import generator, machine
 from benchmarks.checkout import Checkout
+from benchmarks.figures import side_by_side
 from benchmarks.generator import Orders, Reservations
 from benchmarks.onsale import show, write
 from benchmarks.processes import cpu_nanoseconds
@@ -63,12 +63,8 @@ class Kind(NamedTuple):
 KINDS = (Kind("order, no key"), Kind("order with a key", with_keys=True), Kind("reservation", holds=True))
 
 
-class Cell(msgspec.Struct, frozen=True):
-    """What one server needed for each of a kind, in thousands of instructions, round by round."""
-
-    kind: str
-    side: str
-    thousands: list[float]
+Found = Mapping[str, Mapping[str, list[float]]]
+"""By kind and server: what each of a kind needed, in thousands of instructions, round by round."""
 
 
 class CountedServer(Server):
@@ -131,9 +127,9 @@ def measured(
     connections: int,
     rounds: int,
     console: Console,
-) -> list[Cell]:
+) -> Found:
     """Each kind at the server of each checkout, in every round."""
-    cells = {(kind.name, each.commit()): Cell(kind.name, each.commit(), []) for kind in kinds for each in checkouts}
+    cells: Found = {kind.name: {each.commit(): [] for each in checkouts} for kind in kinds}
     with ExitStack() as running:
         servers = [(each.commit(), running.enter_context(CountedServer(each))) for each in checkouts]
         for _, server in servers:
@@ -145,21 +141,19 @@ def measured(
             for kind in kinds:
                 for name, server in servers:
                     found = instructions(server, kind, count=count, connections=connections) / 1_000
-                    cells[kind.name, name].thousands.append(round(found, 1))
+                    cells[kind.name][name].append(round(found, 1))
                     console.print(f"{number + 1}: {kind.name:<18}{name:<20}{found:,.0f} thousand")
-    return list(cells.values())
+    return cells
 
 
-def as_rows(cells: Sequence[Cell]) -> list[list[str]]:
-    """Rows of text, the first of them the headings; ratios are the first side's median over that of each other."""
-    mine, *others = dict.fromkeys(each.side for each in cells)
-    rows = [["thousands of instructions each", mine, *others, *(f"over {side}" for side in others)]]
-    for kind in dict.fromkeys(each.kind for each in cells):
-        of_side = {each.side: each.thousands for each in cells if each.kind == kind}
-        texts = [f"{median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})" for each in of_side.values()]
-        ratios = [f"{median(of_side[mine]) / median(of_side[side]):.2f}" for side in others]
-        rows.append([kind, *texts, *ratios])
-    return rows
+def as_rows(found: Found) -> list[list[str]]:
+    """Medians, from the least to the most, and their ratios."""
+    return side_by_side(
+        "thousands of instructions each",
+        found,
+        text=lambda each: f"{median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})",
+        over=lambda mine, other: f"{median(mine) / median(other):.2f}",
+    )
 
 
 def _quiet(server: Server, *, published: float) -> None:

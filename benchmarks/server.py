@@ -102,15 +102,18 @@ class Server:
 
     def start(self) -> float:
         """Start it and wait until it is ready; the seconds that took."""
-        environment = {
-            **self._checkout.environment(),
+        environment = {**self._checkout.environment(), **self._set_to()}
+        return self._started(self._checkout.command("serve"), environment, self._checkout.path)
+
+    def _set_to(self) -> dict[str, str]:
+        """What a server that is measured is set to."""
+        return {
             "CLUDALE_DATA_DIR": str(self.data),
             "CLUDALE_PORT": str(self.port),
             "CLUDALE_ORGANIZER_KEY": self.key,
             "CLUDALE_DEMO": "0",
             "CLUDALE_LOG_LEVEL": os.environ.get("CLUDALE_LOG_LEVEL", "warning"),
         }
-        return self._started(self._checkout.command("serve"), environment, self._checkout.path)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> float:
         """End it by a signal and wait for that; the seconds that took."""

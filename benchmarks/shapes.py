@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -46,14 +45,8 @@ class Distributed(Running):
 
     def start(self) -> float:
         """Start it and wait until all of it is ready."""
-        environment = {
-            "CLUDALE_DATA_DIR": str(self.data),
-            "CLUDALE_PORT": str(self.port),
-            "CLUDALE_ORGANIZER_KEY": self.key,
-            "CLUDALE_DEMO": "0",
-            "CLUDALE_LOG_LEVEL": os.environ.get("CLUDALE_LOG_LEVEL", "warning"),
-        }
-        return self._started([sys.executable, "-m", "cludale_operations", "up", "--distributed"], environment, PROJECT)
+        command = [sys.executable, "-m", "cludale_operations", "up", "--distributed"]
+        return self._started(command, self._set_to(), PROJECT)
 
     def kinds(self) -> dict[int, str]:
         """Services by their names; sidecars, broker, database and gateway as such."""

@@ -20,6 +20,15 @@ STOPPED_SECONDS = 60
 KEY = "the-organizers-key"
 
 
+def lives(pid: int) -> bool:
+    """Is there such a process, and has it not ended?"""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
 class Served:
     """A server that runs, and a client that calls it."""
 

@@ -70,11 +70,6 @@ class StripeDouble:
         else:
             self._decline(intent, "generic_decline")
 
-    def settle_all(self) -> None:
-        """All who were asked have said yes."""
-        for id in [id for id, each in self.intents.items() if each["status"] in ("requires_action", "processing")]:
-            self.settles(id)
-
     def by_key(self, key: str) -> list[dict[str, Any]]:
         """The intents with this key of ours."""
         return [each for each in self.intents.values() if each["metadata"].get("cludale_key") == key]

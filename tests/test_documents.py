@@ -1,6 +1,7 @@
 """The documents are true: links lead somewhere, and what they name (commands, settings, modules, files) is there."""
 
 import importlib.util
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -220,3 +221,29 @@ def test_the_glossary_has_the_terms_of_the_field() -> None:
         "acknowledgement", "dead letter", "idempotency key", "saga", "preflight", "group commit", "readiness",
         "place order", "evolve", "manifest", "lease", "replay",
     }  # fmt: skip
+
+
+PACKAGES = [PROJECT / "src" / name for name in ("cludale", "cludale_operations", "cludale_proof")]
+
+
+GLOSSARY = dict(re.findall(r"^\| ([^|]+) \| .+ \| ([^|]+) \|$", text_of("docs/develop/glossary.md"), re.MULTILINE))
+"""Term → where it is in the code."""
+
+
+@pytest.mark.parametrize("term", GLOSSARY)
+def test_what_the_glossary_names_is_in_the_code(term: str) -> None:
+    where = GLOSSARY[term]
+    for path in re.findall(r"`([\w/]+(?:/|/\w+\.py))`", where):
+        assert any((each / path).exists() for each in (*PACKAGES, PROJECT)), path
+    for name, path in re.findall(r"`([\w.]+)` in `([\w/]+/\w+\.py)`", where):
+        sources = [(each / path).read_text(encoding="utf-8") for each in PACKAGES if (each / path).exists()]
+        assert any(re.search(rf"\b{name.rpartition('.')[2]}\b", source) for source in sources), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_table_is_whole(document: str) -> None:
+    before, lines = "", prose(document).splitlines()
+    for line, following in itertools.pairwise([*lines, ""]):
+        if line.startswith("|") and not before.startswith("|"):
+            assert re.match(r"\|[ :|-]+\|$", following), line
+        before = line

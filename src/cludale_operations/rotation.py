@@ -57,7 +57,7 @@ class Stage(StrEnum):
 
 
 class Pair(NamedTuple):
-    """What a process is given: the secret that it uses, and the one that it takes, too."""
+    """Two secrets of a process: the one that it uses, and another that it accepts too."""
 
     secret: str
     too: str
@@ -117,7 +117,7 @@ def _for_algorithm(name: str, present: Pair, new: str, algorithm: str | None) ->
 
 
 def described(name: str, pair: Pair) -> str:
-    """What is done by giving this pair to everybody."""
+    """What changes when every process has this pair, in words."""
     if name == ALONE:
         return "the new one"
     return {

@@ -13,7 +13,6 @@ from cludale.adapters.ticket_pages.printing import pdf
 from cludale.ports.ticket_pages import TicketPage
 
 HERE = Path(__file__).parent
-CODE = "6BF" * 60
 NAMES = (None, "Adébáyọ̀ Olúṣẹ́gun", "محمد علي", "प्रिया शर्मा", "Zoë 😀 Ray")
 
 

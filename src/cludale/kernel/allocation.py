@@ -124,7 +124,7 @@ class _Carrier(Protocol):
 
 
 class SeatsEvent(Event, frozen=True, kw_only=True):
-    """Base of the facts about seats that are somebody's; the last field of each is its `allocation`."""
+    """Base of the events about seats that are held or sold; the last field of each is its `allocation`."""
 
     @property
     def concert_id(self: _Carrier) -> str:

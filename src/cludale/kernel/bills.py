@@ -25,7 +25,7 @@ class TicketCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
 
 
 class PriceWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
-    """Which tickets are wanted, by what code, for how much in all at most."""
+    """The tickets that are wanted, the discount code, and the most that all of them may cost."""
 
     tickets: tuple[TicketCount, ...] = ()
     """Empty: as many of the first category as there are seats."""

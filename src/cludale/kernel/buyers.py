@@ -47,7 +47,7 @@ class BuyerHash:
         )
 
     def keys(self, user_id: str, email: str | None, phone: str | None) -> BuyerKeys:
-        """The buyer keys of whoever orders with these."""
+        """The buyer keys of whoever orders with this user id, e-mail address and phone number."""
         keys = _keys(self._user, user_id)
         if email is not None:
             keys += _keys(self._email, folded_email(email))

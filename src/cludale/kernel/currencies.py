@@ -18,7 +18,7 @@ def minor_digits(currency: str) -> int:
 def check_currency(code: str) -> None:
     """Raises ValueError, with words for whoever sent it, for what is no currency of today that money is paid in."""
     if code not in _current():
-        raise ValueError(f"{code[:10]!r} is no currency of today (ISO 4217)")
+        raise ValueError(f"{code[:10]!r} is not a currency in use (ISO 4217)")
 
 
 @cache

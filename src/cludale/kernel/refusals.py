@@ -34,7 +34,7 @@ class Refusal(Exception):
 
 
 class RefusedForNow(Refusal):
-    """A refusal that time or stock may undo: asked again later, the same may be done. No answer is kept of it."""
+    """A refusal that may not last, because time or stock changes. It is not kept as the answer to a key."""
 
     retry_after_seconds: int | None = None
     """When to ask again, where that is known."""

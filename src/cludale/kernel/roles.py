@@ -17,7 +17,9 @@ class NoRole(Refusal):
     """The issuer knows this person, and none of their roles opens anything here."""
 
     def __init__(self) -> None:
-        super().__init__("You are known, but none of your roles opens anything here: ask whoever keeps the roles.")
+        super().__init__(
+            "You are signed in, but none of your roles gives access to anything here: ask whoever gives out the roles."
+        )
 
 
 class RolesDisagree(Refusal):

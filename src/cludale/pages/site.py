@@ -224,7 +224,7 @@ class Site:
         return seed, (forms.cookie(forms.FORM_COOKIE, seed, secure=visit.secure),)
 
     def see(self, visit: Visit, path: str, *, headers: Headers = ()) -> Response:
-        """Go on there, by GET."""
+        """Redirect the browser to this path, which it asks for with GET."""
         return Response(303, b"", HTML, (("location", path), NO_STORE, *SECURITY, *headers, *self._chosen(visit)))
 
     def error(self, visit: Visit, status: int, what: str, **values: Any) -> Response:

@@ -38,6 +38,6 @@ class Outbox(Protocol):
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again.
 
-        So may a restart do with what was written in one batch with something that nobody has taken yet.
+        A restart may also publish again what was written in one batch with an event that is not delivered yet.
         """
         ...

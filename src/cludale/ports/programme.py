@@ -35,5 +35,5 @@ class Programme(Protocol):
     """The concerts service, seen from others."""
 
     async def of(self, concert_ids: Sequence[str], /) -> Mapping[str, ConcertDetails]:
-        """Those of the concerts that there are. Raises ProgrammeUnreachable."""
+        """The details of those concerts that exist, by id. Raises ProgrammeUnreachable."""
         ...

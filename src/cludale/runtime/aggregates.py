@@ -193,7 +193,7 @@ each change there is."""
 
 
 def changed(updated: Sequence[Updated[S]]) -> list[Versioned[S]]:
-    """Those that were committed, as they are now."""
+    """The new states of the aggregates that were committed."""
     return [known for result, known in updated if result is _CHANGED and known is not None]
 
 
@@ -246,7 +246,7 @@ class Updates:
         if result is ChangeResult.ANSWERED:
             raise AnsweredBefore
         if known is None:
-            raise Busy(f"{store.kind.name.capitalize()} {id!r} is being changed by too many at once.")
+            raise Busy(f"{store.kind.name.capitalize()} {id!r} is being changed by too many requests at once.")
         state: S = known.state
         return state
 
@@ -339,7 +339,7 @@ class Work:
         return commits
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:
-        """Note what came of them; those that met a conflict wait on."""
+        """Note the outcomes of the commits that were tried; returns how many met a conflict and wait to be done."""
         waiting: list[int] = []
         for (i, after), outcome in zip(self._tried, outcomes, strict=True):
             if isinstance(outcome, Committed):

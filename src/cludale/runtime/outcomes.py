@@ -43,7 +43,7 @@ class HandlerOutcomes:
         """(service, event type, outcome) → events."""
 
     def answered(self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]) -> None:
-        """The handler's answers to these."""
+        """Count the handler's answers to these deliveries."""
         handled = [each.event.type for each in deliveries if each.attempt == 1]
         if answers.count(Acknowledgement.SUCCESS) < len(deliveries):  # seldom
             tried = [

@@ -6,12 +6,12 @@ writes records and does nothing else: no event is published, no money moves, nob
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from cludale.kernel.events import Envelope
 from cludale.ports.records import Commit, Committed, Key, Kind, Put, Query, Records, Stored
+from cludale.runtime.recent import Recent
 
 S = TypeVar("S")
 
@@ -144,7 +144,10 @@ class _Entry:
 
 
 class Rebuild:
-    """Folds the log into `into`, an empty store, for some services. Memory is bounded by `cache_limit` states each."""
+    """Folds the log into `into`, an empty store, for some services.
+
+    Memory is bounded: `cache_limit` states of each service, and those that one page of events touches.
+    """
 
     def __init__(self, log: Log, replays: Sequence[Replay], into: Records, *, cache_limit: int = 50_000) -> None:
         self._log = log
@@ -237,9 +240,8 @@ class _Folder:
     def __init__(self, replay: Replay, into: Records, cache_limit: int) -> None:
         self.replay = replay
         self._into = into
-        self._cache_limit = cache_limit
         self._tables = {table.kind.name: table for table in replay.tables}
-        self._entries: OrderedDict[Ref, _Entry] = OrderedDict()
+        self._entries: Recent[Ref, _Entry] = Recent(cache_limit // 2)
         self._states = States(self._entries)
         self.early: Sequence[Envelope] = ()
         """Events whose turn has not come yet."""
@@ -264,8 +266,6 @@ class _Folder:
             early = self._fold(early)
         self.early = early
         await self._write(touched)
-        while len(self._entries) > self._cache_limit:
-            self._entries.popitem(last=False)
 
     def _fold(self, events: Sequence[Envelope]) -> list[Envelope]:
         """Apply these events; returns those whose turn has not come yet."""
@@ -282,12 +282,10 @@ class _Folder:
         return early
 
     async def _load(self, refs: Mapping[Ref, None]) -> None:
-        entries = self._entries
+        entries = {ref: self._entries[ref] for ref in refs if ref in self._entries}
         missing: dict[str, list[Ref]] = {}
         for ref in refs:
-            if ref in entries:
-                entries.move_to_end(ref)
-            else:
+            if ref not in entries:
                 missing.setdefault(ref.kind, []).append(ref)
         for name, wanted in missing.items():
             table = self._tables[name]
@@ -295,6 +293,7 @@ class _Folder:
             for ref in wanted:
                 found = stored.get(ref.id)
                 entries[ref] = _Entry(table.decode(found.body), found.version) if found else _Entry(None, 0)
+        self._entries.remember(entries)
 
     async def _write(self, refs: Mapping[Ref, None]) -> None:
         puts: dict[str, list[Put]] = {}

@@ -15,11 +15,11 @@ class SplitRecords:
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
-        return await self._of(kind).get(kind, keys)
+        return await self._store_of(kind).get(kind, keys)
 
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor."""
-        return await self._of(kind).find(kind, query)
+        return await self._store_of(kind).find(kind, query)
 
     async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """Each commit's outcome, in order. One call is for one of the stores: raises ValueError if it is for both.
@@ -35,7 +35,7 @@ class SplitRecords:
             raise ValueError(f"events and inbox entries are kept with the others, not with {_kinds(commits)}")
         return await self._own.commit(commits)
 
-    def _of(self, kind: Kind) -> Records:
+    def _store_of(self, kind: Kind) -> Records:
         return self._own if kind in self._kinds else self._rest
 
 

@@ -62,9 +62,9 @@ class Access:
 
     def principal(self, authorization: str | None) -> Principal | None:
         """Who has the key in `authorization`; None for no key, or none that we know. Raises KeysUnknown."""
-        return self._of(_bearer(authorization))
+        return self._principal_with(_bearer(authorization))
 
-    def _of(self, token: bytes) -> Principal | None:
+    def _principal_with(self, token: bytes) -> Principal | None:
         if not token:
             return None
         if hmac.compare_digest(token, self._organizer_key):
@@ -103,7 +103,7 @@ class Access:
         token = _bearer(authorization)
         if callers and self._is_one_of(callers, token):
             return SERVICE
-        principal = None if scope is None else self._of(token)
+        principal = None if scope is None else self._principal_with(token)
         if principal is None or scope is None:
             raise Unauthorized
         if scope not in principal.scopes:

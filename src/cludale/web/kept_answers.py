@@ -63,7 +63,7 @@ class KeptAnswers:
             self._kept[received] = _Kept(sent, response.same_until, response.source, counted)
 
     def sweep(self) -> None:
-        """Let go of what holds no more."""
+        """Forget the answers that are no longer good."""
         now = self._clock()
         for received, kept in list(self._kept.items()):
             if kept.until <= now:

@@ -43,7 +43,7 @@ class Keyed:
         async def answered(keep: Keep) -> KeptResponse:
             return self.kept(await act(keep))
 
-        return _given(
+        return _as_response(
             await self._keys.once(
                 route=route, key=key, request=_encode(body), act=answered, refuse=self._refused, partition=partition
             )
@@ -85,7 +85,7 @@ class Keyed:
         async def answered() -> KeptResponse:
             return self.kept(await act())
 
-        return _given(
+        return _as_response(
             await self._keys.once_across_partitions(
                 route=route, key=key, request=_encode(body), act=answered, refuse=self._refused
             )
@@ -100,5 +100,5 @@ def _check(key: str) -> None:
         raise Invalid(("Idempotency-Key", f"must have 1 to {MAX_KEY} printable ASCII characters"))
 
 
-def _given(kept: KeptResponse) -> Response:
+def _as_response(kept: KeptResponse) -> Response:
     return Response(kept.status, kept.body.encode(), JSON if kept.status < 400 else PROBLEM)

@@ -88,13 +88,13 @@ class RequestLimit:
 
         Raises TooManyRequests.
         """
-        return self._told(self._counted(who)[1])
+        return self._headers_for(self._counted(who)[1])
 
     async def admit(self, who: str) -> Headers:
         """As `check`, by the word of all who count."""
         return self.check(who)
 
-    def _told(self, quota: Quota) -> Headers:
+    def _headers_for(self, quota: Quota) -> Headers:
         left, reset = quota
         told = (("ratelimit-policy", self.policy), ("ratelimit", f'"{self.name}";r={max(left, 0)};t={reset}'))
         if left < 0:
@@ -123,7 +123,7 @@ class Addresses:
         return peer if found is None else self._counted_as(found)
 
     def exactly(self, peer: str, headers: Mapping[bytes, bytes]) -> IPAddress | None:
-        """The same, and the address itself; None for a peer that has none."""
+        """As `of`, but the address itself; None for a peer that has none."""
         found = _parsed(peer)
         if found is not None and self._is_trusted(found):
             for each in reversed(headers.get(_FORWARDED, b"").decode("latin-1").split(",")):

@@ -59,11 +59,11 @@ class RequestCounts:
 
     def add(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        way = self._way((method, route, status))
+        way = self._counters((method, route, status))
         way[0].inc()
         way[1].observe(seconds)
 
-    def _way(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
+    def _counters(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
         way = self._ways.get(key)
         if way is None:  # looking labels up costs as much as counting
             method, route, status = key
@@ -74,7 +74,7 @@ class RequestCounts:
     def _settle(self) -> None:
         """Count those that were answered again among the others, as what took no time."""
         for key, count in self.again.items():
-            answered, seconds = self._way(key)
+            answered, seconds = self._counters(key)
             answered.inc(count)
             seconds._buckets[0].inc(count)  # noqa: SLF001 - `observe` takes one at a time
         self.again.clear()
@@ -94,7 +94,7 @@ class RequestCounts:
         found: defaultdict[str, float] = defaultdict(float)
         seen: set[int] = set()
         for (method, route, status), (answered, seconds) in self._ways.items():
-            if not _is_of(service, route):
+            if not _is_route_of(service, route):
                 continue
             count = _value(answered)
             found["cludale_http_answers_total"] += count
@@ -106,7 +106,7 @@ class RequestCounts:
                     seen.add(id(seconds))
                     _add_times(found, seconds, less=self._at_once[route])
         for (route, problem), count in self._refused.items():
-            if _is_of(service, route):
+            if _is_route_of(service, route):
                 found[f'cludale_http_refusals_total{{problem="{problem}"}}'] += count
         return dict(found)
 
@@ -188,7 +188,7 @@ def _problem_of(body: bytes) -> str:
         return "unknown"
 
 
-def _is_of(service: str, route: str) -> bool:
+def _is_route_of(service: str, route: str) -> bool:
     """A route of the service? What is no path, as of `OPTIONS *` and of requests that no route answers, is nobody's."""
     return route == f"/{service}" or route.startswith(f"/{service}/")
 

@@ -169,15 +169,15 @@ class _Schemas:
 
         A body is strict: none of the objects within it takes a field that is not known.
         """
-        return self._of(inspect.type_info(type_), is_body=is_body)
+        return self._schema_for(inspect.type_info(type_), is_body=is_body)
 
-    def _of(self, type_: inspect.Type, *, is_body: bool) -> dict[str, Any]:
+    def _schema_for(self, type_: inspect.Type, *, is_body: bool) -> dict[str, Any]:
         schema: dict[str, Any]
         match type_:
             case inspect.Metadata(type=within, extra_json_schema=more):
-                schema = {**self._of(within, is_body=is_body), **(more or {})}
+                schema = {**self._schema_for(within, is_body=is_body), **(more or {})}
             case inspect.UnionType(types=types):
-                each = [self._of(one, is_body=is_body) for one in types]
+                each = [self._schema_for(one, is_body=is_body) for one in types]
                 schema = each[0] if len(each) == 1 else {"anyOf": each}
                 for one in each if len(each) > 1 else ():
                     if "description" in one:  # of the field, whether it is null or not
@@ -186,9 +186,9 @@ class _Schemas:
                 self._whole(cls, is_body=is_body)
                 schema = {"$ref": cls}
             case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
-                schema = {"type": "array", "items": self._of(item, is_body=is_body), **_limits(type_, _COUNTS)}
+                schema = {"type": "array", "items": self._schema_for(item, is_body=is_body), **_limits(type_, _COUNTS)}
             case inspect.DictType(value_type=value):
-                schema = {"type": "object", "additionalProperties": self._of(value, is_body=is_body)}
+                schema = {"type": "object", "additionalProperties": self._schema_for(value, is_body=is_body)}
             case _:
                 schema = _scalar(type_)
         return schema
@@ -216,7 +216,7 @@ class _Schemas:
         self._found[cls] = schema
 
     def _property(self, field: inspect.Field, *, is_body: bool) -> dict[str, Any]:
-        schema = self._of(field.type, is_body=is_body)
+        schema = self._schema_for(field.type, is_body=is_body)
         if field.default in (msgspec.NODEFAULT, msgspec.UNSET, None):
             return schema
         return {**schema, "default": msgspec.to_builtins(field.default)}

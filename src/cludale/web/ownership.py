@@ -71,7 +71,7 @@ class Ownership:
             raise ConcertNotFound(concert_id)
 
     async def of(self, principal: Principal, items: Iterable[T], concert_of: Callable[[T], str]) -> list[T]:
-        """Those of `items` that are its own. Raises OwnerUnknown."""
+        """The items whose concert is the principal's own. Raises OwnerUnknown."""
         among = list(items)
         owned = await self.owned(principal, map(concert_of, among))
         return [each for each in among if concert_of(each) in owned]

@@ -66,7 +66,7 @@ Handler = Callable[[Request], Response | Awaitable[Response | Stream]]
 
 
 class Credential(Enum):
-    """Which credential a route wants. The order's token is the handler's to check, for it belongs to one order."""
+    """Which credential a route wants. A handler checks an order's token itself, because each order has its own."""
 
     NONE = "none"
     BUYER = "buyer"

@@ -61,5 +61,5 @@ def seats_wanted(
     elif seats is not UNSET and quantity != len(seats):
         raise Invalid(("quantity", f"is {quantity}, and {len(seats)} seats are named"))
     if wheelchairs is not UNSET and wheelchairs > quantity:
-        raise Invalid(("wheelchairs", f"are {wheelchairs} of {quantity} seats"))
+        raise Invalid(("wheelchairs", f"is {wheelchairs}, and {quantity} seats are wanted"))
     return quantity

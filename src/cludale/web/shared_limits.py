@@ -69,13 +69,13 @@ class SharedLimit(RequestLimit):
             self._changed.add(who)
         exchange = self.exchange
         if exchange is None or quota.left < 0 or not self._has_to_ask(who, number, exchange):
-            return self._told(quota)
+            return self._headers_for(quota)
         window = self._window
         self._changed.add(who)
         await exchange.heard()
         if self._window == window:
             quota = self._quota(who, number + self._elsewhere.get(who, 0), self._clock() % self.seconds)
-        return self._told(quota)
+        return self._headers_for(quota)
 
     def _has_to_ask(self, who: str, number: int, exchange: "Exchange") -> bool:
         """Has so much been asked here since the others were heard that together it may be too much?"""
@@ -135,7 +135,7 @@ class SharedLimit(RequestLimit):
 
     @property
     def oldest(self) -> tuple[str, int]:
-        """The first window that is still needed, of which policy."""
+        """The name of this limit, and the first window of it that is still needed."""
         return self._name_for_all, self._window - 1
 
 

@@ -76,4 +76,4 @@ class KeyWatch:
             try:
                 await self._keys.used(used, rehashed)
             except KeysUnreachable as error:
-                _log.warning("when keys were used last is not noted: %s", error)
+                _log.warning("the last uses of keys can't be noted: %s", error)

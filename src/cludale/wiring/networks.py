@@ -5,6 +5,7 @@ import time
 
 from cludale.adapters.webhook_posts.addresses import Networks
 from cludale.web.limits import Addresses, Inside, Limits, RequestLimit
+from cludale.web.open_connections import ConnectionLimits
 from cludale.web.shared_limits import SharedLimit
 from cludale.wiring.keys import key_hashes
 from cludale.wiring.settings import Settings
@@ -29,6 +30,17 @@ def inside(settings: Settings) -> Inside | None:
         return Inside(named, trusted_addresses(settings))
     except ValueError as error:
         raise UnusableSetting("CLUDALE_INSIDE_NETWORKS", settings.inside_networks, str(error)) from error
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """What one connection may take, and how many there may be."""
+    return ConnectionLimits(
+        body_bytes=settings.max_body_bytes,
+        connections=settings.max_connections,
+        followers=settings.max_streams,
+        request_seconds=settings.request_seconds,
+        idle_seconds=settings.idle_seconds,
+    )
 
 
 def request_limits(settings: Settings) -> Limits | None:

@@ -355,7 +355,7 @@ class Platform:
 
     @property
     def troubles(self) -> Sequence[Trouble]:
-        """What this process needs and does not work now."""
+        """The parts that this process needs and that do not work now."""
         return self._readiness.troubles
 
     async def _put_on_demo(self) -> None:

@@ -99,10 +99,10 @@ C = TypeVar("C", bound="Closed")
 
 
 class Closed(Protocol):
-    """A part that is closed in the end."""
+    """A part that has to be closed at the end."""
 
     async def close(self) -> None:
-        """Let go."""
+        """Close its connections."""
         ...
 
 
@@ -271,7 +271,7 @@ class ServiceBuilder:
 
     @cached_property
     def contacts(self) -> Contacts:
-        """Orders, as notifications calls it."""
+        """The way in which notifications asks orders for contacts."""
         if "orders" in self.only:
             return InProcessContacts(self.built["orders"].privacy.contacts)
         return self._called("orders", HttpContacts)

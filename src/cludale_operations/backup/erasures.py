@@ -40,7 +40,7 @@ class NotTheStoreBefore(CannotCopy):
 
 
 class Again(NamedTuple):
-    """What came of erasing again."""
+    """How many erasures were done again."""
 
     asked: int
     """Orders that are named."""
@@ -64,7 +64,7 @@ def listed(files: Iterable[Path]) -> list[str]:
 
 
 async def owe(place: Place) -> bool:
-    """Note in a store that has just been restored that its erasures are to be done again; False: it names nobody."""
+    """Note in a restored store that its erasures have to be done again. False: it names nobody, so there are none."""
     store = await _to_write(place)
     try:
         if await upkeep.names_nobody(store):

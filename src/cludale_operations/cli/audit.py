@@ -1,8 +1,9 @@
 """`cludale audit`: the log of all events. Questions go to a running server; verify and replay read the data folder."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -13,6 +14,9 @@ from cludale.services import NAMES
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.client import OWN, Client, Json, Server, segment
 from cludale_operations.cli.screen import NO, as_moment, note, print_json, record, say, table
+
+if TYPE_CHECKING:
+    from cludale_operations.cli.offline import ReplayOutcome
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -179,44 +183,42 @@ def replay(
             show=show or (),
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
-    differences = [difference._asdict() for difference in outcome.differences]
     if json:
         print_json(
             {
                 "events": outcome.events,
                 "rebuilt": outcome.rebuilt,
                 "compared": outcome.compared,
-                "differences": differences,
+                "differences": [each._asdict() for each in outcome.differences],
                 "shown": [each._asdict() for each in outcome.shown],
             }
         )
     else:
-        say(f"{outcome.events} events folded.")
-        table(
-            [{"kind": kind, "records": count} for kind, count in outcome.rebuilt.items()],
-            columns=("kind", "records"),
-            as_json=False,
-        )
-        for each in outcome.shown:
-            say(f"\n{each.service}/{each.kind} {each.id}")
-            record(msgspec.to_builtins(each.fields), as_json=False)
-        if show and not outcome.shown:
-            say(f"\nThere was no {' and no '.join(show)}.")
+        _show_rebuilt(outcome, show or ())
         if not outcome.compared:
             hint = "" if into or show else " Look at one with --show ID, or keep it with --into FILE."
             say(f"\nThat is how it stood at {until}.{hint}")
-        elif differences:
-            say("\nDIFFERENT from the live store:")
-            table(
-                differences,
-                columns=("service", "kind", "id", "field", "live", "rebuilt"),
-                wide=("live", "rebuilt"),
-                as_json=False,
-            )
-        else:
-            say("\nThe same as the live store.")
-    if differences:
+    if outcome.differences:
         raise typer.Exit(NO)
+
+
+def _show_rebuilt(outcome: "ReplayOutcome", ids: Sequence[str]) -> None:
+    """What was rebuilt, with the records of these ids, and what of it differs from the live store."""
+    say(f"{outcome.events} events folded.")
+    rows = [{"kind": kind, "records": count} for kind, count in outcome.rebuilt.items()]
+    table(rows, columns=("kind", "records"), as_json=False)
+    for each in outcome.shown:
+        say(f"\n{each.service}/{each.kind} {each.id}")
+        record(msgspec.to_builtins(each.fields), as_json=False)
+    if ids and not outcome.shown:
+        say(f"\nThere was no {' and no '.join(ids)}.")
+    if outcome.differences:
+        say("\nDIFFERENT from the live store:")
+        rows = [each._asdict() for each in outcome.differences]
+        columns = ("service", "kind", "id", "field", "live", "rebuilt")
+        table(rows, columns=columns, wide=("live", "rebuilt"), as_json=False)
+    elif outcome.compared:
+        say("\nThe same as the live store.")
 
 
 @app.command()

@@ -63,7 +63,7 @@ def key(file: Annotated[Path, typer.Argument(help="Where the secret key goes: a 
 
     Keep the file away from the machine that makes the backups, and a copy of it: without it no backup can be read.
     """
-    with _said():
+    with _errors_in_a_line():
         say(archive.new_identity(file))
 
 
@@ -83,7 +83,7 @@ def create(
 
     It is as of one moment. The file has its name only once all of it was read back and is on the disk.
     """
-    with _said(), _progress() as tell:
+    with _errors_in_a_line(), _progress() as tell:
         readers = [archive.recipient(each) for each in recipients]
         if file.exists():
             fail(f"{file} is there already; name a new file")
@@ -101,7 +101,7 @@ def create(
 @app.command()
 def show(file: File, identity: KeyFile, *, json: Json = False) -> None:
     """Show what a backup says of itself: when it was made, of what, and what is in it."""
-    with _said():
+    with _errors_in_a_line():
         made = archive.manifest_of(file, archive.read_identity(identity))
     _show(file, made, json=json)
 
@@ -112,7 +112,7 @@ def check(file: File, identity: KeyFile, *, json: Json = False) -> None:
 
     Exit status: 0 it is whole, 1 it is not, 2 it could not be read.
     """
-    with _said(), _progress() as tell:
+    with _errors_in_a_line(), _progress() as tell:
         made = archive.read(file, archive.read_identity(identity), tell=tell)
     _show(file, made, json=json)
 
@@ -137,7 +137,7 @@ def restore(
     backup of it. Otherwise no server starts over it before `cludale backup settle`. Exit status: 0 it is back and
     holds, 1 it is back and something does not hold, or the file is broken, 2 it could not be done.
     """
-    with _said(), _progress() as tell:
+    with _errors_in_a_line(), _progress() as tell:
         secret = archive.read_identity(identity)
         is_database = archive.manifest_of(file, secret).kind is Kind.DATABASE
         url = database_url if is_database else None
@@ -196,7 +196,7 @@ def settle(
     back: Path | str = database_url or into
     if not erased and former is None:
         fail("say who was erased since: --erased FILE, or --former with the store from before")
-    with _said(), _progress() as tell:
+    with _errors_in_a_line(), _progress() as tell:
         done = _erased_again(back, into, erased or [], former, tell)
     record({"of": str(into) if database_url is None else "the database", "erasures": done}, as_json=json)
 
@@ -264,7 +264,7 @@ def _show(file: Path, made: Manifest, *, json: bool) -> None:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
+def _errors_in_a_line() -> Iterator[None]:
     """Errors in one line."""
     try:
         yield

@@ -46,7 +46,7 @@ def bounce(
         came_back = bounce_of(content)
         if came_back is not None:
             found.append(came_back)
-    told = _told(found, url)
+    told = _send_bounces(found, url)
     if delete:
         for box in boxes:
             if isinstance(box, mailbox.Mailbox):
@@ -62,7 +62,7 @@ def bounce(
     note(f"{read} read, {len(found)} of them reports of messages that came back")
 
 
-def _told(found: list[Bounce], url: str | None) -> dict[str, list[dict[str, str | None]]]:
+def _send_bounces(found: list[Bounce], url: str | None) -> dict[str, list[dict[str, str | None]]]:
     told: dict[str, list[dict[str, str | None]]] = {"items": [], "unknown": []}
     try:
         for start in range(0, len(found), AT_ONCE):

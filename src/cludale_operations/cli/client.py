@@ -31,14 +31,14 @@ Parameters = Mapping[str, str | int | None]
 
 
 class Client:
-    """Asks a server, as the organizer where there is a key."""
+    """Sends requests to a server, with the organizer's key if there is one."""
 
     def __init__(self, url: str | None) -> None:
         import httpx  # not with the module: `cludale serve` has no use for it
 
         settings = Settings.from_env(os.environ)
         self.url = (url or own_url(settings)).rstrip("/")
-        key = settings.organizer_key or _kept(settings.data_dir / "organizer.key")
+        key = settings.organizer_key or _kept_key(settings.data_dir / "organizer.key")
         headers = {"authorization": f"Bearer {key}"} if key else {}
         try:
             self._http = httpx.Client(
@@ -91,7 +91,7 @@ class Client:
 
     def tagged(self, path: str) -> tuple[Any, str]:
         """The answer to GET, and its ETag; ends the program with one line if there is none."""
-        answer = self._asked("GET", path)
+        answer = self._response_to("GET", path)
         return self._content(answer), answer.headers.get("etag", "*")
 
     def patch(self, path: str, body: Mapping[str, Any], *, tag: str | None = None) -> Any:
@@ -119,7 +119,7 @@ class Client:
 
     def download(self, path: str) -> bytes:
         """The bytes that GET answers with; ends the program with one line if there are none."""
-        answer = self._asked("GET", path)
+        answer = self._response_to("GET", path)
         if answer.is_error:
             self._content(answer)
         return answer.content
@@ -188,9 +188,9 @@ class Client:
         return Reply(answer.status_code, answer.content, answer.headers.get("etag"))
 
     def _answer(self, method: str, path: str, *, is_optional: bool = False, **request: Any) -> Any:
-        return self._content(self._asked(method, path, **request), is_optional=is_optional)
+        return self._content(self._response_to(method, path, **request), is_optional=is_optional)
 
-    def _asked(self, method: str, path: str, **request: Any) -> "httpx.Response":
+    def _response_to(self, method: str, path: str, **request: Any) -> "httpx.Response":
         import httpx
 
         try:
@@ -240,7 +240,7 @@ def segment(id: str) -> str:
     return quote(id, safe="")
 
 
-def _kept(path: Path) -> str | None:
+def _kept_key(path: Path) -> str | None:
     try:
         return path.read_text(encoding="ascii").strip() or None
     except (OSError, UnicodeDecodeError):

@@ -7,6 +7,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,50 +17,74 @@ from cludale.kernel.currencies import minor_digits
 from cludale.services.concerts.seating import pretix
 from cludale_operations.cli import moves, seatplan
 from cludale_operations.cli.client import OWN, Client, Json, Server, segment
+from cludale_operations.cli.options import filling
 from cludale_operations.cli.screen import note, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Put concerts on, find them, change them, call them off.")
 
 Id = Annotated[str, typer.Argument(help="The concert's id.")]
-OfferMinutes = Annotated[
-    int | None,
-    typer.Option(min=1, max=10_080, help="How long seats are held for who waited for them, in minutes."),
-]
-Pricing = Annotated[
-    str | None,
-    typer.Option(
-        help="A file with categories, prices, fees and tax, as JSON: the `pricing` of the API. `none`: no list."
-    ),
-]
-Venue = Annotated[str | None, typer.Option(help="Where it takes place.")]
-OnSaleAt = Annotated[str | None, typer.Option(help="When the on-sale begins: 2027-01-10T09:00:00Z.")]
+DoorsAt = Annotated[str | None, typer.Option(help="When the doors open.")]
 EndsAt = Annotated[
     str | None, typer.Option(help="When it is over, if it goes on: its last day, or 2027-06-07T02:00:00+02:00.")
 ]
-CancelUntil = Annotated[str | None, typer.Option(help="From when on buyers can't cancel, if it is not when it begins.")]
-MaxPerOrder = Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")]
-MinPerOrder = Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")]
-OffSaleAt = Annotated[str | None, typer.Option(help="From when on nothing is sold.")]
-Zone = Annotated[
-    str | None, typer.Option(help="Its time zone, Europe/Berlin: then times may be written as they are there.")
-]
-Title = Annotated[str | None, typer.Option(help="What it is called, if not by its artist.")]
-Place = Annotated[str | None, typer.Option(help="The town or address of its venue.")]
-DoorsAt = Annotated[str | None, typer.Option(help="When the doors open.")]
-Description = Annotated[str | None, typer.Option(help="What is told of it.")]
-Picture = Annotated[str | None, typer.Option(help="An https URL.")]
+_NOTHING = "none"
 _LOOK_SECONDS = 0.5
 _PRICE = re.compile(r"^(\d+)(?:\.(\d+))? ?([A-Za-z]{3})$", re.ASCII)
 
 
-def _pricing(file: str | None) -> Any:
-    """The price list in the file; None without one."""
-    if file is None:
-        return None
+class Details(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What `add` and `change` may say of a concert, as the API has it."""
+
+    title: Annotated[str | None, typer.Option(help="What it is called, if not by its artist.")] = None
+    venue: Annotated[str | None, typer.Option(help="Where it takes place.")] = None
+    place: Annotated[str | None, typer.Option(help="The town or address of its venue.")] = None
+    zone: Annotated[
+        str | None, typer.Option(help="Its time zone, Europe/Berlin: then times may be written as they are there.")
+    ] = None
+    doors_at: DoorsAt = None
+    ends_at: EndsAt = None
+    on_sale_at: Annotated[str | None, typer.Option(help="When the on-sale begins: 2027-01-10T09:00:00Z.")] = None
+    off_sale_at: Annotated[str | None, typer.Option(help="From when on nothing is sold.")] = None
+    cancel_until: Annotated[
+        str | None, typer.Option(help="From when on buyers can't cancel, if it is not when it begins.")
+    ] = None
+    max_per_order: Annotated[int | None, typer.Option(min=1, help="The most seats in one order.")] = None
+    min_per_order: Annotated[int | None, typer.Option(min=1, help="The fewest seats in one order.")] = None
+    offer_minutes: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_080, help="How long seats are held for who waited for them, in minutes."),
+    ] = None
+    description: Annotated[str | None, typer.Option(help="What is told of it.")] = None
+    picture: Annotated[str | None, typer.Option(help="An https URL.")] = None
+    pricing: Annotated[
+        str | None,
+        typer.Option(
+            help="A file with categories, prices, fees and tax, as JSON: the `pricing` of the API. `none`: no list."
+        ),
+    ] = None
+    seat_plan: Annotated[
+        Path | None,
+        typer.Option(
+            help="A seating plan, JSON or CSV, for sections like stalls:@Stalls:65.00EUR. "
+            "In a change it is the whole plan anew: seats that somebody has stay."
+        ),
+    ] = None
+
+    def body(self) -> dict[str, Any]:
+        """What is said, with the files read."""
+        said: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        if self.pricing is not None:
+            said["pricing"] = None if self.pricing == _NOTHING else _json(Path(self.pricing))
+        if self.seat_plan is not None:
+            said["seatPlan"] = _seat_plan(self.seat_plan)
+        return said
+
+
+def _json(path: Path) -> Any:
     try:
-        return jsons.loads(Path(file).read_text(encoding="utf-8"))
+        return jsons.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{file!r} can't be read as JSON: {error}") from error
+        raise typer.BadParameter(f"{str(path)!r} can't be read as JSON: {error}") from error
 
 
 def counts(text: str) -> list[dict[str, Any]]:
@@ -102,17 +127,18 @@ def _section(text: str) -> dict[str, Any]:
 def _seat_plan(path: Path) -> Any:
     """The plan in the file, as the API takes it; the server checks it."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return text if path.suffix.lower() == ".csv" else jsons.loads(text)
+        return path.read_text(encoding="utf-8-sig") if path.suffix.lower() == ".csv" else _json(path)
     except (OSError, ValueError) as error:
         raise typer.BadParameter(f"{path} can't be read: {error}") from error
 
 
 @app.command()
+@filling(Details)
 def add(
     artist: Annotated[str, typer.Argument(help="Who plays.")],
     date: Annotated[str, typer.Argument(help="When: 2027-06-05, or 2027-06-05T19:30:00+02:00.")],
     *,
+    id: Annotated[str | None, typer.Option(help="The concert's id; without it one is made.")] = None,
     seats: Annotated[int | None, typer.Option(min=1, help="How many seats, where there are no sections.")] = None,
     price: Annotated[
         str | None, typer.Option(help="Of one seat: 45.00EUR. Without it, seats are free of charge.")
@@ -120,30 +146,12 @@ def add(
     section: Annotated[
         list[str] | None, typer.Option(help="A section, instead: floor:400:65.00EUR. Give one for each.")
     ] = None,
-    venue: Venue = None,
-    id: Annotated[str | None, typer.Option(help="The concert's id; without it one is made.")] = None,
-    on_sale_at: OnSaleAt = None,
-    ends_at: EndsAt = None,
-    cancel_until: CancelUntil = None,
-    max_per_order: MaxPerOrder = None,
     max_per_buyer: Annotated[
         int | None, typer.Option(min=1, help="The most tickets of one buyer, over all of their orders.")
     ] = None,
-    min_per_order: MinPerOrder = None,
-    offer_minutes: OfferMinutes = None,
-    seat_plan: Annotated[
-        Path | None, typer.Option(help="A seating plan, JSON or CSV, for sections like stalls:@Stalls:65.00EUR.")
-    ] = None,
-    pricing: Pricing = None,
-    off_sale_at: OffSaleAt = None,
-    zone: Zone = None,
-    title: Title = None,
-    place: Place = None,
-    doors_at: DoorsAt = None,
-    description: Description = None,
-    picture: Picture = None,
     unlisted: Annotated[bool, typer.Option("--unlisted", help="To be found by its id only, not by a search.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="To be seen by its organizer only, and not on sale.")] = False,
+    options: Details,
     client: Server = OWN,
     json: Json = False,
 ) -> None:
@@ -153,67 +161,27 @@ def add(
     """
     if not section and seats is None:
         raise typer.BadParameter("give --seats, or a --section for each section")
-    concert = client.post(
-        "/concerts",
-        {
-            "id": id,
-            "artist": artist,
-            "date": date,
-            "venue": venue,
-            "totalSeats": seats,
-            "price": None if price is None else price_of(price),
-            "sections": [_section(each) for each in section] if section else None,
-            **({} if seat_plan is None else {"seatPlan": _seat_plan(seat_plan)}),
-            "onSaleAt": on_sale_at,
-            "offSaleAt": off_sale_at,
-            "zone": zone,
-            "title": title,
-            "place": place,
-            "doorsAt": doors_at,
-            "description": description,
-            "picture": picture,
-            "status": "draft" if draft else None,
-            "endsAt": ends_at,
-            "cancelUntil": cancel_until,
-            "maxPerOrder": max_per_order,
-            "maxPerBuyer": max_per_buyer,
-            "minPerOrder": min_per_order,
-            "offerMinutes": offer_minutes,
-            "pricing": _pricing(pricing),
-            "listed": False if unlisted else None,
-        },
-    )
-    record(concert, as_json=json)
-
-
-_NOTHING = "none"
-
-
-def _or_none(text: str) -> str | None:
-    return None if text == _NOTHING else text
+    own = {
+        "id": id,
+        "artist": artist,
+        "date": date,
+        "totalSeats": seats,
+        "price": None if price is None else price_of(price),
+        "sections": [_section(each) for each in section] if section else None,
+        "maxPerBuyer": max_per_buyer,
+        "status": "draft" if draft else None,
+        "listed": False if unlisted else None,
+    }
+    record(client.post("/concerts", {**own, **options.body()}), as_json=json)
 
 
 @app.command()
+@filling(Details)
 def change(
     id: Id,
     *,
     artist: Annotated[str | None, typer.Option(help="Who plays.")] = None,
-    title: Title = None,
     date: Annotated[str | None, typer.Option(help="When: 2027-06-05T19:30, where it has a zone.")] = None,
-    zone: Zone = None,
-    doors_at: DoorsAt = None,
-    ends_at: EndsAt = None,
-    venue: Venue = None,
-    place: Place = None,
-    description: Description = None,
-    picture: Picture = None,
-    on_sale_at: OnSaleAt = None,
-    off_sale_at: OffSaleAt = None,
-    cancel_until: CancelUntil = None,
-    max_per_order: MaxPerOrder = None,
-    min_per_order: MinPerOrder = None,
-    offer_minutes: OfferMinutes = None,
-    pricing: Pricing = None,
     status: Annotated[str | None, typer.Option(help="listed or unlisted.")] = None,
     seats: Annotated[
         list[str] | None,
@@ -222,9 +190,7 @@ def change(
     price: Annotated[
         list[str] | None, typer.Option(help="The price of a section for those who come later: floor=45.00EUR.")
     ] = None,
-    seat_plan: Annotated[
-        Path | None, typer.Option(help="The whole seating plan anew, JSON or CSV. Seats that somebody has stay.")
-    ] = None,
+    options: Details,
     client: Server = OWN,
     json: Json = False,
 ) -> None:
@@ -232,26 +198,13 @@ def change(
 
     `cludale concerts change concert-1 --seats floor=+20 --price floor=49.00EUR`
     """
-    texts = {
-        "artist": artist, "title": title, "date": date, "zone": zone, "doorsAt": doors_at, "endsAt": ends_at,
-        "venue": venue, "place": place, "description": description, "picture": picture, "onSaleAt": on_sale_at,
-        "offSaleAt": off_sale_at, "cancelUntil": cancel_until, "status": status,
-    }  # fmt: skip
-    body: dict[str, Any] = {name: _or_none(text) for name, text in texts.items() if text is not None}
-    if max_per_order is not None:
-        body["maxPerOrder"] = max_per_order
-    if min_per_order is not None:
-        body["minPerOrder"] = min_per_order
-    if offer_minutes is not None:
-        body["offerMinutes"] = offer_minutes
-    if pricing is not None:
-        body["pricing"] = None if pricing == _NOTHING else _pricing(pricing)
+    own = {"artist": artist, "date": date, "status": status}
+    said = {name: value for name, value in own.items() if value is not None} | options.body()
+    body: dict[str, Any] = {name: None if value == _NOTHING else value for name, value in said.items()}
     concert, tag = client.tagged(f"/concerts/{segment(id)}")
     sections = _changed_sections(concert, seats or [], price or [])
     if sections:
         body["sections"] = sections
-    if seat_plan is not None:
-        body["seatPlan"] = _seat_plan(seat_plan)
     if not body:
         raise typer.BadParameter("say what is to change")
     record(client.patch(f"/concerts/{segment(id)}", body, tag=tag), as_json=json)
@@ -374,7 +327,7 @@ def history(id: Id, *, client: Server = OWN, json: Json = False) -> None:
         {
             "when": entry["timestamp"],
             "what": entry["eventType"],
-            "by": _said(entry).pop("changedBy", ""),
+            "by": _event_data(entry).pop("changedBy", ""),
             "how": _how(entry),
         }
         for entry in found
@@ -382,12 +335,12 @@ def history(id: Id, *, client: Server = OWN, json: Json = False) -> None:
     table(rows, columns=("when", "what", "by", "how"), wide=("how",), as_json=False)
 
 
-def _said(entry: dict[str, Any]) -> dict[str, Any]:
+def _event_data(entry: dict[str, Any]) -> dict[str, Any]:
     return dict(entry["payload"].get("data", entry["payload"]))
 
 
 def _how(entry: dict[str, Any]) -> dict[str, Any]:
-    said = _said(entry)
+    said = _event_data(entry)
     for name in ("concertId", "changedBy", "revision", "change"):
         said.pop(name, None)
     if entry["eventType"] == "SeatPlanChanged":  # places are packed: two bytes each

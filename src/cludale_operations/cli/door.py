@@ -53,7 +53,7 @@ def door(
             }
             said = client.post_until_answered("/tickets/admissions", body)
             counted[said["result"]] += 1
-            say(_said(said, out=out))
+            say(_verdict_line(said, out=out))
     say(", ".join(f"{number} {result}" for result, number in sorted(counted.items())) or "nobody came")
 
 
@@ -65,7 +65,7 @@ def _lines() -> Iterator[str]:
             yield code
 
 
-def _said(said: dict[str, Any], *, out: bool) -> str:
+def _verdict_line(said: dict[str, Any], *, out: bool) -> str:
     text = "OUT" if out and said["result"] == "valid" else SAYS[said["result"]]
     if said["result"] == "valid":
         return f"{text}  {said['number']} of {said['quantity']}  {said['section']}"

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from cludale.kernel.languages import LanguageCode
 from cludale.services.orders.events import InvoiceKind
 from cludale_operations.cli.client import OWN, Client, Json, Server, segment
+from cludale_operations.cli.options import filling
 from cludale_operations.cli.reports import Concert, To, format_of, save
 from cludale_operations.cli.screen import fail, record, say, table
 
@@ -151,69 +153,65 @@ def _progress(counts: dict[str, int]) -> str:
     return f"{counts['asked']} are being invoiced, {counts['had']} were, {counts['nothing']} cost nothing"
 
 
+class Address(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whom an order is invoiced to, as the API has it."""
+
+    name: Annotated[str, typer.Option(help="A company, or a person.")]
+    street: Annotated[str, typer.Option(help="Street and number.")]
+    more: Annotated[str | None, typer.Option(help="What else stands there: a floor, a department.")] = None
+    postcode: Annotated[str | None, typer.Option(help="The postcode, where there is one.")] = None
+    place: Annotated[str, typer.Option(help="The place.")]
+    country: Annotated[str, typer.Option(help="Two letters: DE, FR, US.")]
+    vat_id: Annotated[str | None, typer.Option(help="The buyer's VAT id.")] = None
+
+
 @app.command()
+@filling(Address)
 def address(
     order: Annotated[str, typer.Argument(help="The id of the order.")],
     *,
-    name: Annotated[str, typer.Option(help="A company, or a person.")],
-    street: Annotated[str, typer.Option(help="Street and number.")],
-    place: Annotated[str, typer.Option(help="The place.")],
-    country: Annotated[str, typer.Option(help="Two letters: DE, FR, US.")],
-    postcode: Annotated[str | None, typer.Option(help="The postcode, where there is one.")] = None,
-    more: Annotated[str | None, typer.Option(help="What else stands there: a floor, a department.")] = None,
-    vat_id: Annotated[str | None, typer.Option(help="The buyer's VAT id.")] = None,
+    options: Address,
     client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Say whom an order is invoiced to; an invoice that is made already has the address from then on."""
-    given = {"name": name, "street": street, "more": more, "postcode": postcode, "place": place}
-    given |= {"country": country.upper(), "vatId": vat_id}
+    given = {**msgspec.to_builtins(options), "country": options.country.upper()}
     body = {"billingAddress": {field: value for field, value in given.items() if value}}
     found = client.patch(f"/orders/{segment(order)}", body)
     record(found if json else {"id": found["id"], **found["billingAddress"]}, as_json=json)
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How an organizer's invoices are made, as the API has it."""
+
+    on: Annotated[bool | None, typer.Option("--on/--off", help="Does who pays get an invoice?")] = None
+    name: Annotated[str | None, typer.Option(help="Who issues them.")] = None
+    address: Annotated[str | None, typer.Option(help=r"Their address; \n begins a line.")] = None
+    tax_id: Annotated[str | None, typer.Option(help="Their tax number.")] = None
+    note: Annotated[str | None, typer.Option(help=r"What stands below the sums; \n begins a line.")] = None
+    invoice_numbers: Annotated[str | None, typer.Option(help="As in 'INV-{year}-{number:5}'.")] = None
+    credit_note_numbers: Annotated[str | None, typer.Option(help="As in 'CN-{year}-{number:5}'.")] = None
+    tax_name: Annotated[str | None, typer.Option(help="Of the tax in prices of concerts without taxes.")] = None
+    tax_percent: Annotated[float | None, typer.Option(min=0, max=100, help="Its rate.")] = None
+    zone: Annotated[str | None, typer.Option(help="Whose days stand on them: Europe/Berlin.")] = None
+    language: Annotated[LanguageCode | None, typer.Option(help="Of buyers of whom it isn't known which they read.")] = (
+        None
+    )
+
+
 @app.command()
-def settings(
-    *,
-    on: Annotated[bool | None, typer.Option("--on/--off", help="Does who pays get an invoice?")] = None,
-    name: Annotated[str | None, typer.Option(help="Who issues them.")] = None,
-    address: Annotated[str | None, typer.Option(help=r"Their address; \n begins a line.")] = None,
-    tax_id: Annotated[str | None, typer.Option(help="Their tax number.")] = None,
-    note: Annotated[str | None, typer.Option(help=r"What stands below the sums; \n begins a line.")] = None,
-    invoice_numbers: Annotated[str | None, typer.Option(help="As in 'INV-{year}-{number:5}'.")] = None,
-    credit_note_numbers: Annotated[str | None, typer.Option(help="As in 'CN-{year}-{number:5}'.")] = None,
-    tax_name: Annotated[str | None, typer.Option(help="Of the tax in prices of concerts without taxes.")] = None,
-    tax_percent: Annotated[float | None, typer.Option(min=0, max=100, help="Its rate.")] = None,
-    zone: Annotated[str | None, typer.Option(help="Whose days stand on them: Europe/Berlin.")] = None,
-    language: Annotated[
-        LanguageCode | None, typer.Option(help="Of buyers of whom it isn't known which they read.")
-    ] = None,
-    client: Server = OWN,
-    json: Json = False,
-) -> None:
+@filling(Settings)
+def settings(*, options: Settings, client: Server = OWN, json: Json = False) -> None:
     """Show how invoices are made, or change what is given; the rest stays. '' takes a text away."""
-    given: dict[str, Any] = {
-        "on": on,
-        "name": name,
-        "address": _lines(address),
-        "taxId": tax_id,
-        "note": _lines(note),
-        "invoiceNumbers": invoice_numbers,
-        "creditNoteNumbers": credit_note_numbers,
-        "taxName": tax_name,
-        "taxPercent": tax_percent,
-        "zone": zone,
-        "language": None if language is None else language.value,
-    }
+    given: dict[str, Any] = msgspec.to_builtins(options)
+    given |= {name: _lines(given[name]) for name in ("address", "note") if name in given}
+    changes = {field: value or None if isinstance(value, str) else value for field, value in given.items()}
     known = client.get("/orders/invoices/settings")
-    changes = {field: value or None if isinstance(value, str) else value for field, value in given.items()
-               if value is not None}  # fmt: skip
     if changes:
-        kept = {field: known[field] for field in (*given, "revision")}
+        kept = {field: known[field] for field in (*Settings.__struct_encode_fields__, "revision")}
         known = client.put("/orders/invoices/settings", {**kept, **changes})
     record(known, as_json=json)
 
 
-def _lines(text: str | None) -> str | None:
-    return None if text is None else text.replace(r"\n", "\n")
+def _lines(text: str) -> str:
+    return text.replace(r"\n", "\n")

@@ -59,7 +59,7 @@ def run(name: str, *, concert: str, out: bool, path: Path, url: str | None, line
                         continue
                     spoken = device.scan(line, direction)
                     counted[STALE if spoken.is_stale else spoken.scanned.result.value] += 1
-                    say(_said(spoken, out=out, waiting=journal.count("waiting")))
+                    say(_verdict_line(spoken, out=out, waiting=journal.count("waiting")))
             _end(device)
         except NotAllowed as error:
             _refused(device, error)
@@ -143,7 +143,7 @@ def conflict(told: Mapping[str, Any]) -> str:
     return text if earlier is None else f"{text}, and before at {earlier['door']} at {earlier['at']}"
 
 
-def _said(spoken: Spoken, *, out: bool, waiting: int) -> str:
+def _verdict_line(spoken: Spoken, *, out: bool, waiting: int) -> str:
     result = spoken.scanned.result
     if spoken.is_stale:
         text = "STOP  this door has been without network for too long"

@@ -4,15 +4,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 from uuid import uuid4
 
+import msgspec
 import typer
 
 from cludale.kernel.currencies import minor_digits
-from cludale_operations.cli import carts, wanted
+from cludale_operations.cli import carts
 from cludale_operations.cli.client import OWN, Json, Server, segment
 from cludale_operations.cli.concerts import counts, price_of
-from cludale_operations.cli.invoices import InvoiceTo, billing_address
-from cludale_operations.cli.reports import Concert, Section, Since, To, Until, format_of, save
+from cludale_operations.cli.options import filling
+from cludale_operations.cli.reports import To, Which, format_of, save
 from cludale_operations.cli.screen import CANNOT, fail, note, record, say, table
+from cludale_operations.cli.wanted import Wanted
 
 app = typer.Typer(
     no_args_is_help=True, help="Place orders, look at them, change them, and cancel all or a part of them."
@@ -23,21 +25,14 @@ Id = Annotated[str, typer.Argument(help="The order's id.")]
 
 
 @app.command()
+@filling(Wanted)
 def place(
     concert: Annotated[str, typer.Argument(help="The concert's id.")],
     *,
-    quantity: wanted.Quantity = None,
-    tickets: wanted.Tickets = None,
-    section: wanted.Section = None,
-    seat: wanted.Seats = None,
-    code: wanted.Code = None,
+    options: Wanted,
     max_total: Annotated[str | None, typer.Option(help="All of it may cost so much at most: 90.00EUR.")] = None,
     method: Annotated[str, typer.Option(help="The payment provider's name for how it is paid.")] = "card-ok",
     user: Annotated[str, typer.Option(help="What you call the buyer.")] = "me",
-    name: wanted.Name = None,
-    email: wanted.Email = None,
-    phone: wanted.Phone = None,
-    invoice_to: InvoiceTo = None,
     wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for Paid or Cancelled at most.")] = 0,
     key: Annotated[
         str | None, typer.Option(help="Idempotency-Key: given twice, it is one order. Default: a new one.")
@@ -49,19 +44,8 @@ def place(
 
     It shows the order's id, and the access token with which a buyer sees, pays and cancels it: keep that secret.
     """
-    body: dict[str, Any] = {
-        "concertId": concert,
-        "userId": user,
-        **wanted.tickets_of(quantity, tickets, seat),
-        "section": section,
-        "code": code,
-        "maxTotal": None if max_total is None else price_of(max_total),
-        "paymentMethod": method,
-        "name": name,
-        "email": email,
-        "phone": phone,
-        "billingAddress": billing_address(invoice_to) if invoice_to else None,
-    }
+    own = {"concertId": concert, "userId": user, "paymentMethod": method}
+    body = {**own, "maxTotal": None if max_total is None else price_of(max_total), **options.body()}
     key = key or str(uuid4())
     try:
         placed = client.post("/orders", body, key=key)
@@ -151,14 +135,12 @@ def list_orders(
 
 
 @app.command()
+@filling(Which)
 def export(
     to: To,
     *,
-    concert: Concert = None,
-    section: Section = None,
+    options: Which,
     status: Annotated[str | None, typer.Option(help="Only these: Pending, Reserved, Paid or Cancelled.")] = None,
-    since: Since = None,
-    until: Until = None,
     columns: Annotated[str | None, typer.Option(help="Which columns, separated by commas. Default: all.")] = None,
     buyers: Annotated[
         bool, typer.Option("--buyers", help="With name, address and comment; for keys with the scope `privacy`.")
@@ -169,9 +151,9 @@ def export(
 
     Each order that there is when it begins is in it once. The file is there once it is whole.
     """
-    wanted = {"concertId": concert, "section": section, "status": status, "since": since, "until": until}
     path = "/orders/export/personal" if buyers else "/orders/export"
-    save(client, path, {**wanted, "columns": columns, "format": format_of(to)}, to)
+    wanted = {**msgspec.to_builtins(options), "status": status, "columns": columns, "format": format_of(to)}
+    save(client, path, wanted, to)
 
 
 @app.command()

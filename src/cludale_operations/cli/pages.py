@@ -63,9 +63,9 @@ async def _serve(settings: Settings, api: str, listener: "socket.socket") -> Non
     from cludale.pages.building import Pages
     from cludale.services import NAMES
     from cludale.web.app import WebApp
-    from cludale.web.open_connections import ConnectionLimits
     from cludale.web.server import address_of
     from cludale.web.server import serve as serve_app
+    from cludale.wiring.networks import connection_limits
     from cludale_operations.cli.serve import tls_inside
     from cludale_operations.rehearsing import rehearsing
 
@@ -79,18 +79,11 @@ async def _serve(settings: Settings, api: str, listener: "socket.socket") -> Non
         say(f"Cludale Tickets pages {__version__} on {address} (of {api})")
         say(f"  shop  {address}/shop")
 
-    limits = ConnectionLimits(
-        body_bytes=settings.max_body_bytes,
-        connections=settings.max_connections,
-        followers=settings.max_streams,
-        request_seconds=settings.request_seconds,
-        idle_seconds=settings.idle_seconds,
-    )
     try:
         await serve_app(
             app,
             listener,
-            limits=limits,
+            limits=connection_limits(settings),
             shutdown_seconds=settings.shutdown_seconds,
             started=started,
             stopping=lambda: None,

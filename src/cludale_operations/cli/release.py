@@ -4,7 +4,7 @@ Exit statuses: 0 done, and the new version is good; 1 it is not, and was taken b
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -17,15 +17,14 @@ from cludale.services import NAMES
 from cludale.wiring.settings import Settings
 from cludale_operations.cli.client import Json
 from cludale_operations.cli.gateway import CONFIG, Config, control
+from cludale_operations.cli.options import filling
 from cludale_operations.cli.screen import NO, fail, say, table
 from cludale_operations.own_server import own_trust, own_url
 
 if TYPE_CHECKING:
     from cludale_operations.release.azure import AzureDriver
     from cludale_operations.release.driver import Driver
-    from cludale_operations.release.handlers import EventBounds
-    from cludale_operations.release.judgement import Bounds
-    from cludale_operations.release.release import Ended, Pace, Release
+    from cludale_operations.release.release import Ended, Release
 
 app = typer.Typer(no_args_is_help=True, help="Release a new version without a gap, step by step.")
 
@@ -37,101 +36,109 @@ class Platform(StrEnum):
     GATEWAY = "gateway"
 
 
-class _Chosen(msgspec.Struct):
-    """What the options before the command say."""
-
-    driver: "Callable[[], Driver]"
-    order: list[str]
-    pace: "Pace"
-    bounds: "Bounds"
-    event_bounds: "EventBounds"
-
-
 _AZURE = "Azure"
-_chosen: list[_Chosen] = []
 
 
-@app.callback()
-def options(
-    *,
-    on: Annotated[Platform, typer.Option(help="Container Apps, or a gateway.")] = Platform.GATEWAY,
-    resource_group: Annotated[str | None, typer.Option(rich_help_panel=_AZURE, help="The resource group.")] = None,
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes before the command."""
+
+    on: Annotated[Platform, typer.Option(help="Container Apps, or a gateway.")] = Platform.GATEWAY
+    resource_group: Annotated[str | None, typer.Option(rich_help_panel=_AZURE, help="The resource group.")] = None
     environment: Annotated[
         str | None, typer.Option(rich_help_panel=_AZURE, help="The environment of the container apps.")
-    ] = None,
-    service_bus: Annotated[str | None, typer.Option(rich_help_panel=_AZURE, help="The namespace.")] = None,
+    ] = None
+    service_bus: Annotated[str | None, typer.Option(rich_help_panel=_AZURE, help="The namespace.")] = None
     insights_app: Annotated[
         str | None, typer.Option(rich_help_panel=_AZURE, help="Application Insights' application id.")
-    ] = None,
+    ] = None
     subscription: Annotated[
         str | None, typer.Option(rich_help_panel=_AZURE, help="The subscription, if not the usual one.")
-    ] = None,
-    az: Annotated[str, typer.Option(rich_help_panel=_AZURE, envvar="CLUDALE_AZ", help="The program az.")] = "az",
-    url: Annotated[str | None, typer.Option(help="The gateway; default: the one in the settings.")] = None,
-    config: Config = CONFIG,
+    ] = None
+    az: Annotated[str, typer.Option(rich_help_panel=_AZURE, envvar="CLUDALE_AZ", help="The program az.")] = "az"
+    url: Annotated[str | None, typer.Option(help="The gateway; default: the one in the settings.")] = None
+    config: Config = CONFIG
     changed: Annotated[
         list[str] | None,
         typer.Option(help="An event that this release changes: its consumers are released before its producer."),
-    ] = None,
+    ] = None
     canary_events: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="The most events that one process of each service takes at first.")
-    ] = 50,
+    ] = 50
     canary_for: Annotated[
         float, typer.Option(min=0, max=86_400, help="Seconds to wait for enough events to judge their handlers by.")
-    ] = 360,
-    enough_events: Annotated[int, typer.Option(min=1, help="Events of a service that are enough for that.")] = 20,
-    steps: Annotated[str, typer.Option(help="The steps, in per cent of the traffic.")] = "5,25,50,100",
-    soak: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds that each step lasts.")] = 300,
-    watch_for: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds of watching at 100 %.")] = 600,
-    keep: Annotated[float, typer.Option(min=0, max=604_800, help="Seconds that the version before is kept.")] = 1_800,
-    check_every: Annotated[float, typer.Option(min=0.05, max=3_600, help="Seconds between two looks.")] = 15,
-    start_within: Annotated[float, typer.Option(min=1, max=3_600, help="Seconds for new processes to be ready.")] = 300,
-    most_errors: Annotated[float, typer.Option(min=0, max=1, help="The share of errors that is still good.")] = 0.01,
-    slowest: Annotated[float, typer.Option(min=0.001, max=600, help="Seconds for 99 % of the answers.")] = 1.0,
-    waiting_events: Annotated[int, typer.Option(min=0, help="Events that may wait to be delivered.")] = 5_000,
-) -> None:
-    """What goes before the command."""
-    from cludale.services.catalogue import CATALOGUE, HEARS
-    from cludale_operations.release.handlers import EventBounds
-    from cludale_operations.release.judgement import Bounds
-    from cludale_operations.release.order import hearers_first, publishers
-    from cludale_operations.release.release import Pace
+    ] = 360
+    enough_events: Annotated[int, typer.Option(min=1, help="Events of a service that are enough for that.")] = 20
+    steps: Annotated[str, typer.Option(help="The steps, in per cent of the traffic.")] = "5,25,50,100"
+    soak: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds that each step lasts.")] = 300
+    watch_for: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds of watching at 100 %.")] = 600
+    keep: Annotated[float, typer.Option(min=0, max=604_800, help="Seconds that the version before is kept.")] = 1_800
+    check_every: Annotated[float, typer.Option(min=0.05, max=3_600, help="Seconds between two looks.")] = 15
+    start_within: Annotated[float, typer.Option(min=1, max=3_600, help="Seconds for new processes to be ready.")] = 300
+    most_errors: Annotated[float, typer.Option(min=0, max=1, help="The share of errors that is still good.")] = 0.01
+    slowest: Annotated[float, typer.Option(min=0.001, max=600, help="Seconds for 99 % of the answers.")] = 1.0
+    waiting_events: Annotated[int, typer.Option(min=0, help="Events that may wait to be delivered.")] = 5_000
 
-    strangers = sorted(set(changed or ()) - set(CATALOGUE.types))
+    def driver(self) -> "Driver":
+        """Of the platform that is chosen. Ends the program with one line where something is missing."""
+        if self.on is Platform.GATEWAY:
+            return gateway_driver(self.url, self.config)
+        names = {
+            "--resource-group": self.resource_group,
+            "--environment": self.environment,
+            "--service-bus": self.service_bus,
+            "--insights-app": self.insights_app,
+        }
+        missing = [option for option, value in names.items() if not value]
+        if missing:
+            fail(f"--on azure needs {', '.join(missing)}")
+        group, environment, service_bus, insights = (str(each) for each in names.values())
+        return azure_driver(self.az, group, environment, service_bus, insights, self.subscription)
+
+    def release(self, driver: "Driver", version: str | None) -> "Release":
+        """A release by these options; with a `version`, of no other one."""
+        from cludale.services.catalogue import CATALOGUE, HEARS
+        from cludale_operations.release.handlers import EventBounds
+        from cludale_operations.release.judgement import Bounds
+        from cludale_operations.release.order import hearers_first, publishers
+        from cludale_operations.release.release import Pace, Release
+
+        pace = Pace(
+            canary_events=self.canary_events,
+            canary_seconds=self.canary_for,
+            steps=tuple(int(each) for each in self.steps.split(",")),
+            soak_seconds=self.soak,
+            watch_seconds=self.watch_for,
+            keep_seconds=self.keep,
+            check_seconds=self.check_every,
+            start_seconds=self.start_within,
+        )
+        bounds = Bounds(error_share=self.most_errors, p99_seconds=self.slowest, waiting_events=self.waiting_events)
+        return Release(
+            driver,
+            hearers_first(HEARS, publishers(CATALOGUE), self.changed or None),
+            pace=pace,
+            bounds=bounds,
+            event_bounds=EventBounds(enough_events=self.enough_events),
+            report=say,
+            version=version,
+        )
+
+
+_chosen: list[Options] = []
+
+
+@app.callback()
+@filling(Options)
+def options(*, options: Options) -> None:
+    """What goes before the command."""
+    from cludale.services.catalogue import CATALOGUE
+
+    strangers = sorted(set(options.changed or ()) - set(CATALOGUE.types))
     if strangers:
         fail(f"--changed: there is no event {', '.join(strangers)}")
-    if not all(each.strip().isdigit() for each in steps.split(",")):
-        fail(f"--steps {steps}: expected something like 5,25,50,100")
-
-    def driver() -> "Driver":
-        if on is Platform.GATEWAY:
-            return gateway_driver(url, config)
-        names = {
-            "--resource-group": resource_group,
-            "--environment": environment,
-            "--service-bus": service_bus,
-            "--insights-app": insights_app,
-        }
-        return _azure(names, subscription, az)
-
-    _chosen[:] = [
-        _Chosen(
-            driver=driver,
-            order=hearers_first(HEARS, publishers(CATALOGUE), changed or None),
-            pace=Pace(
-                canary_events=canary_events,
-                canary_seconds=canary_for,
-                steps=tuple(int(each) for each in steps.split(",")),
-                soak_seconds=soak,
-                watch_seconds=watch_for,
-                keep_seconds=keep,
-                check_seconds=check_every,
-                start_seconds=start_within,
-            ),
-            bounds=Bounds(error_share=most_errors, p99_seconds=slowest, waiting_events=waiting_events),
-            event_bounds=EventBounds(enough_events=enough_events),
-        )
-    ]
+    if not all(each.strip().isdigit() for each in options.steps.split(",")):
+        fail(f"--steps {options.steps}: expected something like 5,25,50,100")
+    _chosen[:] = [options]
 
 
 def gateway_driver(url: str | None, config: Path) -> "Driver":
@@ -141,14 +148,6 @@ def gateway_driver(url: str | None, config: Path) -> "Driver":
     settings = Settings.from_env(os.environ)
     there = (url or own_url(settings)).rstrip("/")
     return LocalDriver(control(config), there, organizer_key(), NoLauncher(), trust=own_trust(there, settings))
-
-
-def _azure(names: dict[str, str | None], subscription: str | None, az: str) -> "Driver":
-    missing = [option for option, value in names.items() if not value]
-    if missing:
-        fail(f"--on azure needs {', '.join(missing)}")
-    group, environment, service_bus, insights = (str(each) for each in names.values())
-    return azure_driver(az, group, environment, service_bus, insights, subscription)
 
 
 def azure_driver(
@@ -161,9 +160,10 @@ def azure_driver(
     *,
     store: str | None = None,
 ) -> "AzureDriver":
-    """Of Container Apps, by the program `az`. Who judges no traffic names neither broker nor Application Insights.
+    """The driver for Container Apps, which calls the program `az`.
 
-    `store`: the endpoint of the store that new revisions use; None: that of what serves.
+    The broker and Application Insights are needed only to judge traffic. `store`: the endpoint of the store that new
+    revisions use; None: that of what serves.
     """
     from cludale.adapters.dapr.subscriptions import dead_letter_topic
     from cludale.services.catalogue import CATALOGUE
@@ -200,7 +200,6 @@ def _release(image: str | None = None, commit: str | None = None) -> "Iterator[t
     from cludale_operations.proof import ProofMissing
     from cludale_operations.release.driver import PlatformFailed
     from cludale_operations.release.naming import suffix_of
-    from cludale_operations.release.release import Release
     from cludale_operations.release.standing import NotNow
 
     if (image is None) != (commit is None):
@@ -209,16 +208,7 @@ def _release(image: str | None = None, commit: str | None = None) -> "Iterator[t
     try:
         version = None if image is None or commit is None else suffix_of(commit, image)
         driver = chosen.driver()
-        release = Release(
-            driver,
-            chosen.order,
-            pace=chosen.pace,
-            bounds=chosen.bounds,
-            event_bounds=chosen.event_bounds,
-            report=say,
-            version=version,
-        )
-        yield release, driver
+        yield chosen.release(driver, version), driver
     except (PlatformFailed, NotNow, GatewayRefused, ProofMissing) as error:
         fail(str(error))
 

@@ -5,35 +5,41 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from cludale_operations.cli.client import OWN, Client, Json, Parameters, Server, segment
+from cludale_operations.cli.options import filling
 from cludale_operations.cli.screen import fail, note, print_json, record, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Add up what was sold, and have it sent by mail.")
 
 To = Annotated[Path, typer.Argument(help="The file to write: it ends in .csv or .xlsx.", dir_okay=False)]
 Concert = Annotated[str | None, typer.Option(help="Only of this concert.")]
-Section = Annotated[str | None, typer.Option(help="Only of this section.")]
-Since = Annotated[
-    str | None, typer.Option(help="Placed then or later: 2027-06-05T19:30:00Z, or a day where the concert is.")
-]
-Until = Annotated[str | None, typer.Option(help="Placed before this time or day.")]
 File = Annotated[Path | None, typer.Option("--to", help="Write it to this file, .csv or .xlsx.", dir_okay=False)]
 
 PROGRESS_SECONDS = 1.0
 
 
+class Which(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"concert": "concertId"}):
+    """Which orders, as the API is asked."""
+
+    concert: Concert = None
+    section: Annotated[str | None, typer.Option(help="Only of this section.")] = None
+    since: Annotated[
+        str | None, typer.Option(help="Placed then or later: 2027-06-05T19:30:00Z, or a day where the concert is.")
+    ] = None
+    until: Annotated[str | None, typer.Option(help="Placed before this time or day.")] = None
+
+
 @app.command()
+@filling(Which)
 def sales(
     *,
     by: Annotated[
         str, typer.Option(help="By what: concert, day, section, channel, category, code; several with commas.")
     ] = "concert,day",
-    concert: Concert = None,
-    section: Section = None,
-    since: Since = None,
-    until: Until = None,
+    options: Which,
     to: File = None,
     client: Server = OWN,
     json: Json = False,
@@ -42,8 +48,7 @@ def sales(
 
     An order counts on the day on which it was placed, in its concert's time zone, with all that became of it since.
     """
-    wanted = {"by": by, "concertId": concert, "section": section, "since": since, "until": until}
-    report = _report("sales", wanted, to, client)
+    report = _report("sales", {"by": by, **msgspec.to_builtins(options)}, to, client)
     if report is None:
         return
     if json:
@@ -57,19 +62,16 @@ def sales(
 
 
 @app.command()
+@filling(Which)
 def till(
     *,
-    concert: Concert = None,
-    section: Section = None,
-    since: Since = None,
-    until: Until = None,
+    options: Which,
     to: File = None,
     client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Add up what was taken and given back at the box office, by concert, seller, day and method."""
-    wanted = {"concertId": concert, "section": section, "since": since, "until": until}
-    report = _report("till", wanted, to, client)
+    report = _report("till", msgspec.to_builtins(options), to, client)
     if report is None:
         return
     columns = ("concertId", "seller", "day", "method", "sales", "taken", "givenBack", "net")
@@ -126,44 +128,36 @@ def _progress(size: int, lines: int, seconds: float) -> str:
     return f"{rows}{size / 2**20:,.1f} MiB in {seconds:.0f} s"
 
 
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename={"concert": "concertId"}):
+    """What is sent by mail, and when, as the API is told."""
+
+    report: Annotated[str, typer.Option(help="sales or orders.")] = "sales"
+    every: Annotated[str, typer.Option(help="daily, weekly or monthly.")] = "daily"
+    at: Annotated[str, typer.Option(help="The time on the wall there.")] = "08:00"
+    zone: Annotated[str, typer.Option(help="The time zone: Europe/Berlin.")]
+    weekday: Annotated[int | None, typer.Option(min=1, max=7, help="Of a weekly one: Monday is 1.")] = None
+    day: Annotated[int | None, typer.Option(min=1, max=31, help="Of a monthly one; its last, if it is shorter.")] = None
+    covers: Annotated[str, typer.Option(help="period: what came since the one before; or all.")] = "period"
+    format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv"
+    concert: Concert = None
+    by: Annotated[
+        str | None, typer.Option(help="Of sales: concert, day, section, channel, category, code; several with commas.")
+    ] = None
+    columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None
+
+
 @app.command()
+@filling(Schedule)
 def schedule(
     to: Annotated[str, typer.Argument(help="The e-mail address that it goes to.")],
     *,
-    report: Annotated[str, typer.Option(help="sales or orders.")] = "sales",
-    every: Annotated[str, typer.Option(help="daily, weekly or monthly.")] = "daily",
-    at: Annotated[str, typer.Option(help="The time on the wall there.")] = "08:00",
-    zone: Annotated[str, typer.Option(help="The time zone: Europe/Berlin.")],
-    weekday: Annotated[int | None, typer.Option(min=1, max=7, help="Of a weekly one: Monday is 1.")] = None,
-    day: Annotated[
-        int | None, typer.Option(min=1, max=31, help="Of a monthly one; its last, if it is shorter.")
-    ] = None,
-    covers: Annotated[str, typer.Option(help="period: what came since the one before; or all.")] = "period",
-    format: Annotated[str, typer.Option(help="csv or xlsx.")] = "csv",
-    concert: Concert = None,
-    by: Annotated[
-        str | None, typer.Option(help="Of sales: concert, day, section, channel, category, code; several with commas.")
-    ] = None,
-    columns: Annotated[str | None, typer.Option(help="Of orders: which columns, separated by commas.")] = None,
+    options: Schedule,
     client: Server = OWN,
     json: Json = False,
 ) -> None:
     """Have a report sent by mail, each day, week or month. Never with what says who the buyers are."""
-    body = {
-        "report": report,
-        "to": to,
-        "every": every,
-        "at": at,
-        "zone": zone,
-        "weekday": weekday,
-        "day": day,
-        "covers": covers,
-        "format": format,
-        "concertId": concert,
-        "by": _listed(by),
-        "columns": _listed(columns),
-    }
-    record(client.post("/orders/reports/schedules", body), as_json=json)
+    lists = {"by": _listed(options.by), "columns": _listed(options.columns)}
+    record(client.post("/orders/reports/schedules", {"to": to, **msgspec.to_builtins(options), **lists}), as_json=json)
 
 
 def _listed(text: str | None) -> list[str] | None:

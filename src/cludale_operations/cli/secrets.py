@@ -49,7 +49,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show how each secret stands, and never the secret."""
-    with _said():
+    with _errors_in_a_line():
         names = _vault(resource_group, vault, subscription)
         pair = here.pairs().pair if names is None else rotation_of(az, names).pair
         known = PAIRED if names is None else SECRETS
@@ -110,7 +110,7 @@ def rotate(
     replicas there, or one is away while it is started again. What was cut off is gone on with by the same command.
     `ticket-keys` sign tickets: a new one signs, those on paper stay good. In Azure deploy no template meanwhile.
     """
-    with _said():
+    with _errors_in_a_line():
         names = _vault(resource_group, vault, subscription)
         if names is None:
             here.rotate(secrets, finish=finish, algorithm=algorithm)
@@ -134,12 +134,12 @@ def _vault(group: str | None, vault: str | None, subscription: str | None) -> Va
 
 
 def rotation_of(az: str, names: VaultNames) -> AzureRotation:
-    """Of the platform in that resource group, by this program."""
+    """The rotation of the platform's secrets in this vault, by the program `az`."""
     return AzureRotation(Az(az), names, NAMES, report=say)
 
 
 @contextmanager
-def _said() -> Iterator[None]:
+def _errors_in_a_line() -> Iterator[None]:
     try:
         yield
     except (NotRotated, PlatformFailed, UnusableKey) as error:

@@ -29,12 +29,11 @@ from cludale.services import NAMES
 from cludale.services.concerts.directory import ConcertSnapshot, Search
 from cludale.services.orders.privacy.upkeep import ErasuresOwed
 from cludale.web.app import WebApp
-from cludale.web.open_connections import ConnectionLimits
 from cludale.web.server import CannotListen, address_of, listen
 from cludale.web.server import serve as serve_app
 from cludale.web.trust import shown
 from cludale.wiring.needs import MissingSetting
-from cludale.wiring.networks import inside
+from cludale.wiring.networks import connection_limits, inside
 from cludale.wiring.platform import Platform
 from cludale.wiring.secret_store import with_secrets
 from cludale.wiring.settings import Settings
@@ -137,19 +136,12 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
         await platform.start()
         await _greet(platform, listener)
 
-    limits = ConnectionLimits(
-        body_bytes=settings.max_body_bytes,
-        connections=settings.max_connections,
-        followers=settings.max_streams,
-        request_seconds=settings.request_seconds,
-        idle_seconds=settings.idle_seconds,
-    )
     try:
         async with contextlib.nullcontext() if doors is None else _https(settings, doors):
             await serve_app(
                 app,
                 listener if doors is None else doors.inner,
-                limits=limits,
+                limits=connection_limits(settings),
                 shutdown_seconds=settings.shutdown_seconds,
                 started=started,
                 stopping=platform.stopping,

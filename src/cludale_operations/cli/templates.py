@@ -57,19 +57,19 @@ def store(
 
     It is tried first: a template that can't be filled in is refused, with the line.
     """
-    given = _given(subject, text, html)
+    given = _changes(subject, text, html)
     if not given:
         fail("give --subject, --text or --html; `reset` has the platform's again")
     before = client.get(f"{_PATH}/{segment(template)}")
     kept = {part: before[part] for part in before["own"]}
     body = {**kept, **given, "revision": before["revision"]}
-    _told(client.post(f"{_PATH}/{segment(template)}", body), as_json=json)
+    _show_revision(client.post(f"{_PATH}/{segment(template)}", body), as_json=json)
 
 
 @app.command()
 def reset(template: Which, *, client: Server = OWN, json: Json = False) -> None:
     """Have these messages made from the platform's template again. Yours is dropped."""
-    _told(client.post(f"{_PATH}/{segment(template)}/reset", None), as_json=json)
+    _show_revision(client.post(f"{_PATH}/{segment(template)}/reset", None), as_json=json)
 
 
 @app.command()
@@ -86,7 +86,7 @@ def preview(
     json: Json = False,
 ) -> None:
     """Show a message, made with these parts, for an order that there is not. Nothing is stored or sent."""
-    made = client.post(f"{_PATH}/{segment(template)}/preview", _given(subject, text, html))
+    made = client.post(f"{_PATH}/{segment(template)}/preview", _changes(subject, text, html))
     if json:
         print_json(made)
     elif out is None:
@@ -98,7 +98,7 @@ def preview(
         say(f"{out / 'message.txt'} and {out / 'message.html'} are written.")
 
 
-def _given(subject: str | None, text: Path | None, html: Path | None) -> dict[str, str]:
+def _changes(subject: str | None, text: Path | None, html: Path | None) -> dict[str, str]:
     try:
         files = {name: path.read_text("utf-8") for name, path in (("text", text), ("html", html)) if path is not None}
     except UnicodeDecodeError as error:
@@ -106,7 +106,7 @@ def _given(subject: str | None, text: Path | None, html: Path | None) -> dict[st
     return files if subject is None else {"subject": subject, **files}
 
 
-def _told(found: Any, *, as_json: bool) -> None:
+def _show_revision(found: Any, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return

@@ -26,7 +26,7 @@ class BrokerSubscription(NamedTuple):
     service: str
 
     def id_of(self, sequence: int) -> str:
-        """The id of the letter of this number there. A service's own letters have none with a slash."""
+        """The id of the dead letter with this number. It has slashes, unlike ids of a service's own dead letters."""
         return f"{self.topic}/{self.service}/{sequence}"
 
 

@@ -93,7 +93,7 @@ class Control:
         self._told = self._runtime.told
 
     def routes(self) -> Routes:
-        """What goes where. Raises GatewayRefused."""
+        """The revisions, weights and labels of each service, as the file of routes has them. Raises GatewayRefused."""
         try:
             return decoded(self._routes.read_bytes())
         except (OSError, UnusableRoutes) as error:

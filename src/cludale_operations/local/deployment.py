@@ -75,11 +75,8 @@ class Deployment:
         )
         self.logins = ServiceLogins(self.postgres)
         self.sentry = Sentry(self.folder / "sentry", NAMES, log=self._log("sentry"))
-        self.broker: Nats | RabbitMq = (
-            Nats(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
-            if broker is Broker.NATS
-            else RabbitMq(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
-        )
+        make = Nats if broker is Broker.NATS else RabbitMq
+        self.broker: Nats | RabbitMq = make(self.folder / broker, log=self._log(broker), tls=True, services=NAMES)
         self.replicas: list[Replica] = []
         self._replica_counts = replicas
         self.gateway: GatewayProcess | None = None

@@ -9,19 +9,18 @@ import os
 import re
 import shlex
 import signal
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from subprocess import CalledProcessError
 from typing import Any, ClassVar
 
 from cludale.adapters.dapr.probing import PROBES
 from cludale.services import NAMES
-from cludale.web.trust import naming, trust_named_in
-from cludale_operations.local.certificate import CERTIFICATE, Certificate, make_certificate
+from cludale.web.trust import trust_named_in
+from cludale_operations.local.brokers import BrokerPart, NamedLogins
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_ports
-from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
-from cludale_operations.local.part import Launch, Part, PartFailed
+from cludale_operations.local.logins import Login, kept_login, new_login
+from cludale_operations.local.part import Launch, PartFailed
 from cludale_operations.local.tether import tethered
 from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_heard, topics_told
 
@@ -36,51 +35,25 @@ _GREETING = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = 1
 
 
-class RabbitMq(Part):
-    """The broker, with the Erlang port mapper that it needs. Durable queues outlive it."""
+class RabbitMq(BrokerPart):
+    """The broker, with the Erlang port mapper that it needs."""
 
     ready_seconds: ClassVar[float] = 180
     """Its runtime alone has needed 40 s on a machine that does much else."""
     stop_seconds: float = 20
-    stop_signal: ClassVar = signal.SIGTERM
+    kind: ClassVar = "rabbitmq"
+    watchers: ClassVar = (MONITOR,)
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        port: int = 0,
-        log: Path | None = None,
-        tls: bool = False,
-        services: Collection[str] = (),
-    ) -> None:
-        """Data, password, configuration and (unless said otherwise) log go into `folder`; port 0 takes a free one.
-
-        With `tls` nobody is let in without it, at the monitoring neither. Each of the `services` has a user of its own,
-        whose passwords are made now and when they are renewed, and kept in the definitions alone, as hashes.
-        """
-        super().__init__("rabbitmq", log or folder / "rabbitmq.log")
-        self.folder = folder.resolve()
+    def _take_ports(self) -> int:
         free, self._distribution_port, self._mapper_port, self._management_port = free_ports(4)
-        self.port = port or free
-        self._has_tls = tls
-        self._certificate: Certificate | None = None
-        self._logins = {each: new_login(of=each) for each in (*services, MONITOR)} if services else {}
-
-    @property
-    def url(self) -> str:
-        """The broker's address for who may do everything there, with the password and whom to trust."""
-        return self._url_as(kept_login(self.folder))
-
-    def url_of(self, service: str) -> str:
-        """The same for a service, which tells its own events and hears those for it."""
-        return self._url_as(self._logins[service])
+        return free
 
     def _url_as(self, login: Login) -> str:
         return f"amqp{self._s}://{login.user}:{login.password}@{LOOPBACK}:{self.port}/{self._trusting}"
 
     @property
     def management_url(self) -> str:
-        """Where its management API is, with whom to trust and the password of who may look at its figures alone."""
+        """The address of its management API, whom to trust there, and a login that may only look at figures."""
         user, password = self._logins.get(MONITOR) or kept_login(self.folder)
         return f"http{self._s}://{user}:{password}@{LOOPBACK}:{self._management_port}{self._trusting}"
 
@@ -88,18 +61,9 @@ class RabbitMq(Part):
     def _s(self) -> str:
         return "s" if self._has_tls else ""
 
-    @property
-    def _trusting(self) -> str:
-        return naming(self.folder / CERTIFICATE) if self._has_tls else ""
-
     async def prepare(self) -> None:
-        """Write the configuration; the password is made once."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (self.folder / "password").exists():
-            keep_login(self.folder, new_login())
-        self._define([kept_login(self.folder)], self._logins.items())
-        if self._has_tls and self._certificate is None:  # once: what runs beside it trusts this one
-            self._certificate = make_certificate(self.folder, self.name)
+        """Write the configuration, too."""
+        await super().prepare()
         (self.folder / "rabbitmq.conf").write_text(
             f"{self._listeners()}"
             f"load_definitions = {self.folder / 'definitions.json'}\n"
@@ -130,8 +94,8 @@ class RabbitMq(Part):
                 lines.append(f"{options}.versions.1 = tlsv1.3")
         return "".join(f"{line}\n" for line in lines)
 
-    def _define(self, owners: Collection[Login], services: Collection[tuple[str, Login]]) -> None:
-        """Write down who is let in; of each service's two users one that is not named gets a password nobody has."""
+    def _configure(self, owners: Collection[Login], services: NamedLogins) -> None:
+        """Of each service's two users one that is not named gets a password that nobody has."""
         definitions = self.folder / "definitions.json"
         definitions.touch(mode=0o600)
         named = {login.user for _, login in services}
@@ -139,18 +103,12 @@ class RabbitMq(Part):
         services = [*services, *(each for each in unused if each[1].user not in named)]
         definitions.write_text(json.dumps(definitions_for(NAMES, owners=owners, users=services), indent=2))
 
-    async def renew_login(self) -> Login:
-        """Let other users in, who are used from now on; the former one, who still gets in. Raises PartFailed."""
-        former, formers = kept_login(self.folder), self._logins
-        login = new_login(former)
-        self._logins = {service: new_login(each, of=service) for service, each in formers.items()}
-        self._define([former, login], [*formers.items(), *self._logins.items()])
+    async def _let_in(self, owners: Sequence[Login], services: NamedLogins) -> None:
+        self._configure(owners, services)
         try:
             await self.control("import_definitions", str(self.folder / "definitions.json"))
         except (CalledProcessError, TimeoutError) as error:
             raise PartFailed(f"rabbitmq does not take a new user: {error}") from error
-        keep_login(self.folder, login)
-        return former
 
     async def end_login(self, former: Login) -> None:
         """Let nobody in but the one that is used; whoever is there as another is sent away. Raises PartFailed."""
@@ -161,7 +119,7 @@ class RabbitMq(Part):
             await self.control("eval", each)
         except (CalledProcessError, TimeoutError) as error:
             raise PartFailed(f"rabbitmq does not end a user: {error}") from error
-        self._define([kept_login(self.folder)], self._logins.items())
+        self._configure([kept_login(self.folder)], self._logins.items())
 
     async def control(self, *command: str, said: str | None = None) -> None:
         """Run `rabbitmqctl` and say `said` to it. Raises MissingProgram, CalledProcessError, TimeoutError."""

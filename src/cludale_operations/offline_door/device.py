@@ -96,7 +96,7 @@ class Device:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What it goes by; None: it was never loaded."""
+        """The snapshot that the door decides by; None before the first was loaded."""
         return self._snapshot
 
     def now(self) -> datetime:
@@ -112,13 +112,13 @@ class Device:
             code, concert=self._concert, door=self._door, direction=direction, reading=reading
         )
         if self.is_online:
-            spoken = self._asked(sequence, code, direction)
+            spoken = self._ask_server(sequence, code, direction)
             if spoken is not None:
                 return spoken
             self.is_online = False
         return self._by_itself(sequence, code, direction, reading)
 
-    def _asked(self, sequence: int, code: str, direction: Direction) -> Spoken | None:
+    def _ask_server(self, sequence: int, code: str, direction: Direction) -> Spoken | None:
         """What the server says; None: nothing."""
         body = {
             "code": code,
@@ -199,7 +199,7 @@ class Device:
                 }
                 for each in waiting
             ]
-            said = self._told(scans)
+            said = self._merge(scans)
             if said is None:
                 self.is_online = False
                 return None
@@ -210,7 +210,7 @@ class Device:
             conflicts |= {each["entered"]["scanId"] + each["kind"]: each for each in said["conflicts"]}
         return Synced(told, list(conflicts.values()), self.journal.count("not taken"))
 
-    def _told(self, scans: list[dict[str, Any]]) -> Any | None:
+    def _merge(self, scans: list[dict[str, Any]]) -> Any | None:
         body = {"device": self.journal.device, "clock": self.now().isoformat(), "scans": scans}
         reply = self._asked_for("POST", "/tickets/admissions/merge", body, conflict_too=True)
         if reply is None:

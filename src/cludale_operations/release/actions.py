@@ -102,13 +102,13 @@ def to_deploy(standing: Standing, order: Sequence[str], image: str, suffix: str)
     actions: list[Action] = []
     for service in order:
         green = standing[service].green
-        if green is not None and not _is_of(standing[service], green, image, suffix):
+        if green is not None and not _is_green_of(standing[service], green, image, suffix):
             actions.append(Deactivate(service, green))
         actions.append(Deploy(service, image, suffix))
     return actions
 
 
-def _is_of(each: ServiceStanding, revision: str, image: str, suffix: str) -> bool:
+def _is_green_of(each: ServiceStanding, revision: str, image: str, suffix: str) -> bool:
     return revision.endswith(f"--{suffix}") and each.revisions[revision].image == image
 
 
@@ -118,7 +118,7 @@ def to_consume_few(standing: Standing, order: Sequence[str], most: int) -> list[
 
 
 def to_consume(standing: Standing, order: Sequence[str]) -> list[Action]:
-    """Green takes events, those that only hear first. Blue goes on meanwhile: they share them."""
+    """Let green take events, in this order. Blue takes events too meanwhile: they share them."""
     return [Consume(service, _newer_green(standing, service), wanted=True) for service in order]
 
 

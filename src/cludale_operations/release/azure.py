@@ -127,7 +127,7 @@ class AzureDriver:
 
     def standing(self) -> Standing:
         """What runs where, now."""
-        return dict(zip(self._services, self._each(self._service, self._services), strict=True))
+        return dict(zip(self._services, self._ask_all(self._service, self._services), strict=True))
 
     def standing_of(self, service: str) -> ServiceStanding:
         """What runs of one service, now: two command lines, where all services take ten."""
@@ -153,7 +153,7 @@ class AzureDriver:
     def deploy(self, service: str, image: str, suffix: str) -> str:
         """Start a revision that gets no traffic and takes no events, or find it there; its name."""
         name = f"{service}--{suffix}"
-        known = self._known(service, name)
+        known = self._find_revision(service, name)
         if known is None:
             variables = self._store_of_new(service)
             self._az(self._commands.update(service, image, suffix, variables, self._replicas(service)))
@@ -170,14 +170,14 @@ class AzureDriver:
         """
         if self._store is not None:
             return {STORE: self._store}
-        known = self._known(service, self._service(service).blue or "")
+        known = self._find_revision(service, self._service(service).blue or "")
         return {} if known is None else _store(known)
 
     def _replicas(self, service: str) -> Replicas | None:
         """Blue's, where what was deployed last is a canary with its one; None: as the app's template says."""
         if not _takes_few(self._az(self._commands.show(service))):
             return None
-        blue = self._known(service, self._service(service).blue or "")
+        blue = self._find_revision(service, self._service(service).blue or "")
         if blue is None:
             return None
         scale = blue["properties"]["template"]["scale"]
@@ -192,7 +192,7 @@ class AzureDriver:
         self._az(self._commands.swap(service, BLUE, GREEN))
 
     def weigh(self, service: str, weights: Mapping[str, int]) -> None:
-        """Split the traffic so; what is not named gets nothing."""
+        """Give the service's revisions these shares of its traffic; a revision that is not named gets none."""
         app = self._az(self._commands.show(service))
         others = {}
         for each in app["properties"]["configuration"]["ingress"]["traffic"]:
@@ -203,7 +203,7 @@ class AzureDriver:
 
     def consume(self, service: str, revision: str) -> None:
         """Let it take events: as it is, if its environment says so; else as a copy that does, with its label."""
-        known = self._known(service, revision)
+        known = self._find_revision(service, revision)
         if known is None:
             raise PlatformFailed(f"there is no revision {revision}")
         if _takes_events(known) and not _takes_few(known):
@@ -223,12 +223,15 @@ class AzureDriver:
         self._become_green(service, revision, copy)
 
     def consuming(self, service: str, revision: str) -> str:
-        """Start a copy of it that takes events, or find it there; its name. It has its store, and no label."""
+        """Start a copy of the revision that takes events, unless it is there already; returns the copy's name.
+
+        The copy uses the same store and has no label.
+        """
         return self._copy(service, revision, trial_of(revision) + ON)
 
     def _copy(self, service: str, revision: str, copy: str, *, most: int = 0, replicas: Replicas | None = None) -> str:
         """Start a copy of the version's trial with this revision's image and store, or find it there; its name."""
-        known, there = self._known(service, revision), self._known(service, copy)
+        known, there = self._find_revision(service, revision), self._find_revision(service, copy)
         if known is None:
             raise PlatformFailed(f"there is no revision {revision}")
         if there is None:
@@ -246,12 +249,12 @@ class AzureDriver:
 
     def consumes_all(self, service: str, revision: str) -> bool:
         """Does its environment say so?"""
-        known = self._known(service, revision)
+        known = self._find_revision(service, revision)
         return known is not None and _takes_events(known) and not _takes_few(known)
 
     def serving(self, service: str) -> tuple[str, str | None]:
         """The image of what serves, and the endpoint of its store. Raises PlatformFailed if nothing serves."""
-        known = self._known(service, self._service(service).blue or "")
+        known = self._find_revision(service, self._service(service).blue or "")
         if known is None:
             raise PlatformFailed(f"{service} serves nothing yet: put it up first")
         return _image(known), variable(known, STORE)
@@ -267,7 +270,7 @@ class AzureDriver:
 
     def deactivate(self, service: str, revision: str) -> None:
         """Stop its replicas."""
-        known = self._known(service, revision)
+        known = self._find_revision(service, revision)
         if known is not None and known["properties"]["active"]:
             self._az(self._commands.deactivate(service, revision))
 
@@ -310,7 +313,7 @@ class AzureDriver:
                 self._service(service)
             return self._az(self._commands.requests(self._ids[service], since, self._now()))
 
-        for service, answer in zip(self._services, self._each(requests, self._services), strict=True):
+        for service, answer in zip(self._services, self._ask_all(requests, self._services), strict=True):
             for revision, category, total in _totals(answer):
                 known = found.get((service, revision), Figures(0, 0, *slowest.get(revision, (None, 0))))
                 errors = total if category == "5xx" else 0
@@ -339,7 +342,7 @@ class AzureDriver:
         asked = [*self._topics, *self._dead_letter_topics]
         given_up = {}
         waiting = 0
-        for topic, listed in zip(asked, self._each(self._subscriptions, asked), strict=True):
+        for topic, listed in zip(asked, self._ask_all(self._subscriptions, asked), strict=True):
             active = sum(each["countDetails"]["activeMessageCount"] for each in listed)
             for each in listed:
                 given_up[f"{topic}/{each['name']}/$deadletterqueue"] = each["countDetails"]["deadLetterMessageCount"]
@@ -353,12 +356,12 @@ class AzureDriver:
     def _subscriptions(self, topic: str) -> Any:
         return self._az(self._commands.subscriptions(topic))
 
-    def _known(self, service: str, revision: str) -> Any:
+    def _find_revision(self, service: str, revision: str) -> Any:
         listed = self._az(self._commands.revisions(service))
         return next((each for each in listed if each["name"] == revision), None)
 
     @staticmethod
-    def _each(ask: Callable[[str], Any], names: Sequence[str]) -> list[Any]:
+    def _ask_all(ask: Callable[[str], Any], names: Sequence[str]) -> list[Any]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(ask, names))
 

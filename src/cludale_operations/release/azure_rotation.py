@@ -122,18 +122,18 @@ class AzureRotation:
         return pair
 
     def pair(self, name: str) -> Pair:
-        """How it stands in the vault. Raises PlatformFailed."""
-        kept = self._kept(name)
+        """The pair as the vault has it now. Raises PlatformFailed."""
+        kept = self._secret_in_vault(name)
         if name == ALONE:
             return settled(kept.value)
-        too = self._kept(name + TOO)
+        too = self._secret_in_vault(name + TOO)
         if too.value == kept.value:
             return settled(kept.value)
         # who put one there by hand did so before using it
         stage = Stage.FORMER if too.stage == Stage.FORMER else Stage.NEXT
         return Pair(kept.value, too.value, stage)
 
-    def _kept(self, name: str) -> _Kept:
+    def _secret_in_vault(self, name: str) -> _Kept:
         found = self._az(self._commands.kept(name))
         return _Kept(found["value"], found["id"], (found.get("tags") or {}).get(STAGE, ""))
 
@@ -174,7 +174,7 @@ class AzureRotation:
             for each in names:
                 self._keep_own(service, each)
         references = [
-            f"{each}=keyvaultref:{self._kept(_in_vault(service, each)).id},identityref:{identities[each]}"
+            f"{each}=keyvaultref:{self._secret_in_vault(_in_vault(service, each)).id},identityref:{identities[each]}"
             for each in names
         ]
         self._az(self._commands.give(service, references))
@@ -183,8 +183,8 @@ class AzureRotation:
 
     def _keep_own(self, service: str, name: str) -> None:
         """Put a service's own key into the vault, if it is not there: it follows from the one that it is not given."""
-        own = given(SERVICE_KEY, self._kept(name).value, service)
-        if self._kept(_in_vault(service, name)).value != own:
+        own = given(SERVICE_KEY, self._secret_in_vault(name).value, service)
+        if self._secret_in_vault(_in_vault(service, name)).value != own:
             self._keep(_in_vault(service, name), own, Stage.SETTLED)
 
     def _restart(self, service: str, revision: str) -> None:

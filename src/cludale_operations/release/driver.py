@@ -15,7 +15,7 @@ class PlatformFailed(Exception):
 
 
 class Address(NamedTuple):
-    """Where a colour is reached for a trial, and what has to be said there."""
+    """Where blue or green is reached for a trial, and the headers to send there."""
 
     url: str
     headers: Mapping[str, str]
@@ -68,7 +68,7 @@ class Driver(Protocol):
         """Where this colour of all services is reached, whatever its weights."""
 
     def mark(self) -> object:
-        """Now, for `figures` and `handled`."""
+        """A mark of this moment; `figures` and `handled` count from a mark on."""
 
     def earlier(self) -> object:
         """Some hours ago, or as far back as is known, for `figures`."""

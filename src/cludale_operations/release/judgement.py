@@ -69,7 +69,10 @@ def is_timed(figures: Figures, bounds: Bounds) -> bool:
 
 
 def as_it_was(blue: Figures, p99_seconds: float | None, bounds: Bounds) -> Figures:
-    """Blue's figures for comparison: once it gets too few requests to tell, with the percentile that it had before."""
+    """Blue's figures to compare green with.
+
+    Once blue gets too few requests to tell, its percentile is the one that it had before.
+    """
     if is_timed(blue, bounds):
         return blue
     return blue._replace(p99_seconds=p99_seconds)

@@ -104,7 +104,7 @@ class LocalDriver:
         return self._clients[backend].request(method, path, json=body, headers=headers)
 
     def standing(self) -> Standing:
-        """What runs where, now."""
+        """Each service's revisions as the gateway has them now, with weights and labels."""
         try:
             status, routes = self._control.status(), self._control.routes()
         except GatewayRefused as error:
@@ -278,7 +278,7 @@ class LocalDriver:
         assert isinstance(since, _Mark)  # noqa: S101 - our own mark
         return {
             revision: {
-                event_type: _came(tries, since.handled.get(revision, {}).get(event_type, Tries()))
+                event_type: _tries_since(tries, since.handled.get(revision, {}).get(event_type, Tries()))
                 for event_type, tries in outcomes.items()
             }
             for revision, outcomes in self._handled().items()
@@ -320,7 +320,7 @@ class LocalDriver:
             raise PlatformFailed(f"{url}/metrics: {error}") from error
 
 
-def _came(now: Tries, before: Tries) -> Tries:
+def _tries_since(now: Tries, before: Tries) -> Tries:
     if now.events < before.events:
         return now
     return Tries(*(max(0, after - earlier) for after, earlier in zip(now, before, strict=True)))

@@ -30,7 +30,7 @@ def suffix_of(commit: str, image: str) -> str:
     return f"c{commit[:_OF_COMMIT].lower()}-{by_digest[1][:_OF_DIGEST]}"
 
 
-def is_of(revision: str, suffix: str) -> bool:
+def is_revision_of(revision: str, suffix: str) -> bool:
     """Is it a revision of the version with this suffix, taking events, a few or none?"""
     return revision.partition("--")[2] in {suffix, suffix + CANARY, suffix + ON}
 

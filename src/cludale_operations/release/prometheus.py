@@ -9,7 +9,7 @@ Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def samples(text: str) -> Samples:
-    """All of it. Raises ValueError."""
+    """All samples of a text in Prometheus' format. Raises ValueError."""
     return {
         (each.name, frozenset(each.labels.items())): each.value
         for family in text_string_to_metric_families(text)

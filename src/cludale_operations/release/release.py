@@ -23,7 +23,7 @@ from cludale_operations.release.judgement import (
     of_events,
     with_enough,
 )
-from cludale_operations.release.naming import is_of
+from cludale_operations.release.naming import is_revision_of
 from cludale_operations.release.standing import GREEN, NotNow, ServiceStanding, Standing
 
 Report = Callable[[str], None]
@@ -165,7 +165,7 @@ class Release:
             standing = self._checked()
             handled = self._driver.handled(began)
             reasons = self._of_handlers(standing, handled)
-            came = {each: events_of(self._of(handled, each, standing[each].green)).events for each in self._order}
+            came = {each: events_of(self._outcomes(handled, each, standing[each].green)).events for each in self._order}
             self._report("  the canaries took " + ", ".join(f"{count} of {each}" for each, count in came.items()))
             few = [each for each in self._order if came[each] < self._event_bounds.enough_events]
             if reasons or not few:
@@ -184,14 +184,14 @@ class Release:
             for service in self._order
             for reason in of_handlers(
                 service,
-                self._of(handled, service, standing[service].green),
-                self._of(handled, service, standing[service].blue),
+                self._outcomes(handled, service, standing[service].green),
+                self._outcomes(handled, service, standing[service].blue),
                 self._event_bounds,
             )
         ]
 
     @staticmethod
-    def _of(handled: Handled, service: str, revision: str | None) -> Outcomes:
+    def _outcomes(handled: Handled, service: str, revision: str | None) -> Outcomes:
         return {} if revision is None else handled.get((service, revision), {})
 
     def promote(self) -> Ended:
@@ -257,7 +257,7 @@ class Release:
         return standing
 
     def _is_meant(self, each: ServiceStanding) -> bool:
-        return self._version is None or (each.green is not None and is_of(each.green, self._version))
+        return self._version is None or (each.green is not None and is_revision_of(each.green, self._version))
 
     def _back(self, reasons: Sequence[str]) -> Ended:
         for reason in reasons:
@@ -292,7 +292,7 @@ class Release:
                 for colour, revision in (("green", standing[service].green), ("blue", standing[service].blue))
                 if revision is not None
             }
-            self._report(_told(measured))
+            self._report(_summary(measured))
             for service in self._order:
                 green = standing[service].green
                 if green is not None and not has_enough(measured[service, "green"], self._bounds):
@@ -364,7 +364,7 @@ class Release:
             self._wait_ready([(service, revision)])
 
 
-def _told(measured: dict[tuple[str, str], Figures]) -> str:
+def _summary(measured: dict[tuple[str, str], Figures]) -> str:
     def colour(which: str) -> str:
         of_it = [figures for (_, each), figures in measured.items() if each == which]
         slowest = max((each.p99_seconds for each in of_it if each.p99_seconds is not None), default=None)

@@ -100,9 +100,9 @@ class Snapshots:
         """The points; or what came to them since the last snapshot, of those to which something came."""
         if not self._deltas:
             return list(points)
-        return [came for point in points if (came := self._came(name, point)) is not None]
+        return [came for point in points if (came := self._change_since(name, point)) is not None]
 
-    def _came(self, name: str, point: Any) -> Any | None:
+    def _change_since(self, name: str, point: Any) -> Any | None:
         series = (name, tuple(sorted(point.attributes.items())))
         before: Any = self._before.get(series)
         self._before[series] = point

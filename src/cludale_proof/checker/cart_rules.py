@@ -61,7 +61,7 @@ class CartBook:
         )
 
     def found(self, *, quiet: bool) -> Iterator[Violation]:
-        """What is broken. `quiet`: nothing is under way any more."""
+        """Every rule that a cart breaks. `quiet`: nothing is under way any more."""
         for id in self._lines.keys() - self._carts.keys() if quiet else ():
             yield _broken(Case(id), Invariant.LOG_GIVES_STORES, "cart-untold", "it has lines, and no event tells of it")
         for id, (case, told) in self._carts.items():

@@ -126,15 +126,15 @@ class CaseCheck:
         )
 
     def differing(
-        self, what: str, wanted: Mapping[str, object], found: Mapping[str, object], evidence: Sequence[Fact]
+        self, what: str, fields: Mapping[str, tuple[object, object]], evidence: Sequence[Fact]
     ) -> Iterator[Violation]:
-        """Where what is stored is not what its events give."""
-        for name, value in wanted.items():
-            if found[name] != value:
+        """Where what is stored is not what its events give: `fields` have both by name, in this order."""
+        for name, (stored, given) in fields.items():
+            if stored != given:
                 yield self.broken(
                     Invariant.LOG_GIVES_STORES,
                     f"{what.partition(' ')[0]}-differs",
-                    f"{name} of the {what} is {shown_as(found[name])}, its events give {shown_as(value)}",
+                    f"{name} of the {what} is {shown_as(stored)}, its events give {shown_as(given)}",
                     *evidence,
                 )
 

@@ -54,11 +54,11 @@ class Database:
             )
 
         self._connection = self._run(connect)
-        self._run(lambda: self._there.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        self._run(lambda: self._opened.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
     def _find_stores(self, *, quiet: bool) -> None:
         found = self._run(
-            lambda: self._there.fetch("SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^pg_'")
+            lambda: self._opened.fetch("SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^pg_'")
         )
         self._tables = {(row[0], row[1]) for row in found}
         schemas = {schema for schema, _ in self._tables}
@@ -131,7 +131,7 @@ class Database:
         )
 
     @property
-    def _there(self) -> asyncpg.Connection:
+    def _opened(self) -> asyncpg.Connection:
         if self._connection is None:
             raise Unopenable("the database is closed")
         return self._connection
@@ -141,7 +141,7 @@ class Database:
 
     def _select(self, sql: str) -> Iterator[tuple[Any, ...]]:
         async def opened() -> Any:
-            return await self._there.cursor(sql)
+            return await self._opened.cursor(sql)
 
         cursor = self._run(opened)
         while rows := self._run(lambda: cursor.fetch(_ROWS)):

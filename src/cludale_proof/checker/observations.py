@@ -17,7 +17,7 @@ from cludale_proof.checker.findings import Invariant, Violation
 
 
 class Credential(StrEnum):
-    """What came with a request."""
+    """Which credential a request carried."""
 
     NONE = "none"
     BUYER = "buyer"
@@ -102,7 +102,7 @@ def observation(line: bytes | str) -> Observation:
         raise Unreadable(str(error)) from error
 
 
-def _said(body: str) -> _Said:
+def _claims_in(body: str) -> _Said:
     try:
         return _bodies.decode(body)
     except (msgspec.MsgspecError, RecursionError):
@@ -119,7 +119,7 @@ class Claimed(NamedTuple):
 def claims_of(seen: Observation) -> list[Claimed]:
     """What an answer promised, as far as it can be looked up."""
     if seen.path.partition("?")[0] == "/tickets/admissions/merge" and seen.status == 200:
-        told = _said(seen.body).scans
+        told = _claims_in(seen.body).scans
         return [
             _admitted(each.ticket_id, each.scan_id, seen)
             for each in told
@@ -162,7 +162,7 @@ def claim_of(seen: Observation) -> Claimed | None:
     """What an answer promised about an order, a payment or a reservation; None: nothing that can be looked up."""
     if not 200 <= seen.status < 300:
         return None
-    said = _said(seen.body)
+    said = _claims_in(seen.body)
     segments = seen.path.partition("?")[0].strip("/").split("/")
     if said.id is None:
         return _admission_of(seen, said) if segments == ["tickets", "admissions"] else None
@@ -178,7 +178,7 @@ def claim_of(seen: Observation) -> Claimed | None:
         case ("POST", ["payments"]) if said.order_id is not None:
             return Claimed(said.order_id, Claim(by=by, thing="payment", id=said.id, status=status))
         case ("POST", ["concerts", concert_id, "reserve"]):
-            case = _said(seen.request).order_id or f"reservation {said.id}"
+            case = _claims_in(seen.request).order_id or f"reservation {said.id}"
             return Claimed(
                 case,
                 Claim(by=by, thing="reservation", id=said.id, quantity=said.quantity, concert_id=concert_id),
@@ -189,7 +189,7 @@ def claim_of(seen: Observation) -> Claimed | None:
 
 def _admission_of(seen: Observation, said: _Said) -> Claimed | None:
     """Whoever was let in must have been written down."""
-    scan_id = _said(seen.request).scan_id
+    scan_id = _claims_in(seen.request).scan_id
     if said.result != "valid" or said.ticket_id is None or scan_id is None:
         return None
     return _admitted(said.ticket_id, scan_id, seen)
@@ -204,7 +204,7 @@ def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
     """What an answer kept for an idempotency key promised."""
     if kept.answer is None:
         return None
-    said = _said(kept.answer.body)
+    said = _claims_in(kept.answer.body)
     if not 200 <= kept.answer.status < 300 or said.id is None:
         return None
     by = f"a request with an idempotency key ({kind})"
@@ -234,7 +234,7 @@ def kept_claim(kind: Kind, kept: KeptAnswer) -> Claimed | None:
 def concert_claimed(seen: Observation) -> str | None:
     """The concert that an answer said was put on."""
     if seen.method == "POST" and seen.path.strip("/") == "concerts" and seen.status == 201:
-        return _said(seen.body).id
+        return _claims_in(seen.body).id
     return None
 
 
@@ -263,7 +263,7 @@ def is_refused_for_now(kept: KeptAnswer) -> bool:
     """Was a refusal kept that the next request with its key should not get?"""
     if kept.answer is None or 200 <= kept.answer.status < 300:
         return False
-    return (_said(kept.answer.body).type or "").rpartition("/")[2] in REFUSED_FOR_NOW
+    return (_claims_in(kept.answer.body).type or "").rpartition("/")[2] in REFUSED_FOR_NOW
 
 
 class _Answer(NamedTuple):
@@ -308,7 +308,7 @@ class Desk:
     def _same_answer(self, seen: Observation, key: str) -> Iterator[Violation]:
         about = _digest(seen.method, seen.path, key)
         request = _digest(_canonical(seen.request))
-        said = _said(seen.body)
+        said = _claims_in(seen.body)
         kind = (said.type or "").rpartition("/")[2]
         if kind == "idempotency-key-reused":
             owner = self._answers.get(about)

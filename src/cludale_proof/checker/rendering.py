@@ -132,7 +132,7 @@ def _story(facts: Sequence[Fact], evidence: Iterable[str]) -> Table:
             _time(event.time),
             event.type,
             "" if cause is None else escape(types.get(cause, cause)),
-            escape(_what(event.data)),
+            escape(_fields_text(event.data)),
         )
     return table
 
@@ -141,7 +141,7 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-def _what(data: EventData) -> str:
+def _fields_text(data: EventData) -> str:
     told = ((name, getattr(data, name)) for name in _SHOWN)
     return " ".join(
         f"{name}={_time(value) if isinstance(value, datetime) else value}" for name, value in told if value is not None

@@ -144,7 +144,7 @@ class SeatBook:
         for each in reservations:
             had = each.numbered_seats or ()
             is_live = each.status == "Sold" or (each.status == "Held" and moment < each.expires_at)
-            its = _kept(each)
+            its = _seats_kept(each)
             kept = its if is_live else []
             wrong = [seat for seat in had if not hall.had(seat)] + [seat for seat in kept if not hall.has(seat)]
             if len(had) != each.quantity or len({seat.at for seat in its}) != len(its):
@@ -184,7 +184,7 @@ def _as_counted(
     counted, live = (Counter(nobodys) for _ in range(2))
     held: dict[int, list[int]] = {}
     for each in reservations:
-        places = [seat.at for seat in _kept(each)] if each.status in ("Held", "Sold") else []
+        places = [seat.at for seat in _seats_kept(each)] if each.status in ("Held", "Sold") else []
         counted.update(places)
         until = int(each.expires_at.timestamp())
         if each.status == "Held":
@@ -211,7 +211,7 @@ def _unpacked(places: bytes) -> list[int]:
     return [int.from_bytes(places[at : at + 2], "little") for at in range(0, len(places), 2)]
 
 
-def _kept(reservation: Reservation) -> list[NumberedSeat]:
+def _seats_kept(reservation: Reservation) -> list[NumberedSeat]:
     back = {number for each in reservation.returns.values() for number in each.numbers}
     return [seat for number, seat in enumerate(reservation.numbered_seats or (), 1) if number not in back]
 

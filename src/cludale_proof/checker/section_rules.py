@@ -144,7 +144,7 @@ class Occupancy:
         self._moves.append(_move(at, -quantity))
 
     def resize(self, at: datetime, seats: int) -> None:
-        """The section had so many seats more (or, below 0, fewer) from then on: as if nobody, or somebody, had them."""
+        """The section has this many seats more from then on; fewer, if below 0. Seats that are gone count as taken."""
         self._moves.append(_move(at, -seats))
 
     def peak(self) -> Peak:

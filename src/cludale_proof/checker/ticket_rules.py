@@ -47,7 +47,7 @@ def always(record: OrderTickets | None, told: OrderHistory, *, whole: bool) -> I
     if steps != list(range(1, len(steps) + 1)):
         yield _wrong("ticket-steps-have-gaps", f"its tickets made the steps {steps}", *told.tickets)
         return
-    tickets = _told(told.tickets)
+    tickets = _read_facts(told.tickets)
     yield from tickets.wrong
     yield from _of_the_order(told)
     yield from _as_told(record, told, tickets)
@@ -61,7 +61,7 @@ def once_quiet(record: OrderTickets | None, told: OrderHistory, *, since: dateti
             yield _wrong("never-issued", "it was Paid, and has no tickets", paid)
         return
     seats = 0 if off is not None or paid is None else (paid.event.data.quantity or 0) - _given_back(told)
-    tickets = _told(told.tickets)
+    tickets = _read_facts(told.tickets)
     valid = tickets.valid
     if valid != seats:
         yield _wrong("tickets-and-seats", f"it has {seats} seats and {valid} valid tickets", *told.tickets)
@@ -143,7 +143,7 @@ def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) ->
         yield _wrong("tickets-differ", detail, *told.tickets)
 
 
-def _told(facts: tuple[Fact, ...]) -> _Told:
+def _read_facts(facts: tuple[Fact, ...]) -> _Told:
     issued, tickets, parts, wrong = 0, dict[int, Ticket](), list[int](), list[Wrong]()
     seats: tuple[NumberedSeat, ...] | None = None
     for fact in facts:

@@ -32,11 +32,11 @@ def always(case: Case, told: OrderHistory, *, ledger_known: bool, whole: bool) -
             if asked:
                 detail = f"it was paid at the box office, and the provider was asked for {asked[0].key}"
                 yield Wrong(Invariant.ONE_CAPTURE, "till-asked-provider", detail, ())
-    yield from _taken(case, told, till, whole=whole)
+    yield from _check_till(case, told, till, whole=whole)
     yield from _free(case, till)
 
 
-def _taken(case: Case, told: OrderHistory, till: Till | None, *, whole: bool) -> Iterator[Wrong]:
+def _check_till(case: Case, told: OrderHistory, till: Till | None, *, whole: bool) -> Iterator[Wrong]:
     """One record of money taken, by whoever sold it; what went back is by whoever gave it back, if that is said."""
     order = case.order
     if order is None:

@@ -1,6 +1,6 @@
 """What the stores have of an order is what its events tell: order, reservations, payments and messages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cludale_proof.checker import books_rules
 from cludale_proof.checker.cases import (
@@ -10,7 +10,7 @@ from cludale_proof.checker.cases import (
     shown_as,
 )
 from cludale_proof.checker.documents import Money, Notification, Order, OrderPayment, Payment, Reservation
-from cludale_proof.checker.events import Fact
+from cludale_proof.checker.events import EventData, Fact
 from cludale_proof.checker.findings import Invariant, Violation
 from cludale_proof.checker.history import PaymentTold, ReservationTold, Seats
 
@@ -39,46 +39,39 @@ class AsTold(CaseCheck):
                 Invariant.LOG_GIVES_STORES, "order-untold", "the order is there, and no event tells of it"
             )
             return
-        wanted: dict[str, object] = {
-            "status": told.status,
-            "reason": told.reason,
-            "reservationId": told.reservation_id,
-            "section": told.section,
-            "total": told.total,
-            "expiresAt": told.expires_at,
-        }
-        found: dict[str, object] = {
-            "status": order.status,
-            "reason": order.reason,
-            "reservationId": order.reservation_id,
-            "section": order.section,
-            "total": order.total,
-            "expiresAt": order.expires_at,
+        fields: dict[str, tuple[object, object]] = {
+            "status": (order.status, told.status),
+            "reason": (order.reason, told.reason),
+            "reservationId": (order.reservation_id, told.reservation_id),
+            "section": (order.section, told.section),
+            "total": (order.total, told.total),
+            "expiresAt": (order.expires_at, told.expires_at),
         }
         if told.placed is not None:
             placed = told.placed.event.data
-            wanted |= {"quantity": placed.quantity, "concertId": placed.concert_id, "userId": placed.user_id}
-            found |= {"quantity": order.quantity, "concertId": order.concert_id, "userId": order.user_id}
+            fields["quantity"] = order.quantity, placed.quantity
+            fields["concertId"] = order.concert_id, placed.concert_id
+            fields["userId"] = order.user_id, placed.user_id
         if told.reserved is not None:
-            wanted["paymentMethod"] = told.reserved.event.data.payment_method
-            found["paymentMethod"] = order.payment_method
+            fields["paymentMethod"] = order.payment_method, told.reserved.event.data.payment_method
             had = [each for (_, _, id), each in self.told.reservations.items() if id == told.reservation_id]
             if had and had[0].reserved is not None:
-                wanted["numberedSeats"] = had[0].seats_after(order.moves)
-                found["numberedSeats"] = order.numbered_seats
-        yield from self.differing("order", wanted, found, there)
-        wishes = (
-            len(self.told.requests)
-            + len(self.told.parts)
-            + len(self.told.amendments)
-            + len(self.told.resends)
-            + len(self.told.moves)
-            + len(self.told.reseats)
+                fields["numberedSeats"] = order.numbered_seats, had[0].seats_after(order.moves)
+        yield from self.differing("order", fields, there)
+        yield from self._order_version(order, there)
+        if order.payment is not None:
+            yield from self._order_payment_as_told(order, order.payment)
+        yield from self._order_parts_as_told(order)
+
+    def _order_version(self, order: Order, there: Sequence[Fact]) -> Iterator[Violation]:
+        """Each write is a version, and each event of the order is written once."""
+        told = self.told
+        wishes = sum(
+            len(each) for each in (told.requests, told.parts, told.amendments, told.resends, told.moves, told.reseats)
         )
-        least = told.commits(order.tries, wishes)
-        least += order.looks + order.was_sealed
-        heard = sum(len(payment.facts) + len(payment.parts) for payment in self.told.payments.values())
-        heard += sum(len(each.returned) + len(each.moved) for each in self.told.reservations.values())
+        least = told.order.commits(order.tries, wishes) + order.looks + order.was_sealed
+        heard = sum(len(payment.facts) + len(payment.parts) for payment in told.payments.values())
+        heard += sum(len(each.returned) + len(each.moved) for each in told.reservations.values())
         if order.version and not least <= order.version <= least + heard:
             yield self.broken(
                 Invariant.LEGAL_STEPS,
@@ -86,9 +79,6 @@ class AsTold(CaseCheck):
                 f"the order is at version {order.version}, and its events make {least} to {least + heard} commits",
                 *there,
             )
-        if order.payment is not None:
-            yield from self._order_payment_as_told(order, order.payment)
-        yield from self._order_parts_as_told(order)
 
     def _order_parts_as_told(self, order: Order) -> Iterator[Violation]:
         """What an order shows of its part refunds, and how often it was amended, is what the events say."""
@@ -99,14 +89,12 @@ class AsTold(CaseCheck):
         yield from self.differing(
             "order",
             {
-                "refunds": [told.parts[number].event.data.part for number in numbers],
-                "amendments": len(told.amendments),
-                "resends": len(told.resends),
-            },
-            {
-                "refunds": [each.part for each in order.refunds],
-                "amendments": order.amendments,
-                "resends": order.resends,
+                "refunds": (
+                    [each.part for each in order.refunds],
+                    [told.parts[number].event.data.part for number in numbers],
+                ),
+                "amendments": (order.amendments, len(told.amendments)),
+                "resends": (order.resends, len(told.resends)),
             },
             tuple(told.parts.values()),
         )
@@ -184,28 +172,27 @@ class AsTold(CaseCheck):
 
     def _reservation_as_told(self, reservation: Reservation, told: ReservationTold) -> Iterator[Violation]:
         data = told.first.data
-        wanted: dict[str, object] = {"status": told.status, "quantity": data.quantity, "orderId": data.order_id}
-        found: dict[str, object] = {
-            "status": reservation.status,
-            "quantity": reservation.quantity,
-            "orderId": reservation.order_id,
-        }
-        if told.reserved is not None:
-            wanted["expiresAt"] = told.reserved.event.data.expires_at
-            found["expiresAt"] = reservation.expires_at
-        wanted["returns"] = {
+        returned = {
             number: (fact.event.data.tickets, fact.event.data.returned_at, fact.event.data.numbers or ())
             for number, fact in told.returned.items()
         }
-        returns = reservation.returns.items()
-        found["returns"] = {number: (each.tickets, each.at, each.numbers) for number, each in returns}
-        if told.reserved is not None:
-            wanted["numberedSeats"], found["numberedSeats"] = told.numbered_seats, reservation.numbered_seats
+        returns = {number: (each.tickets, each.at, each.numbers) for number, each in reservation.returns.items()}
         moves = [told.moved[number].event.data.move_id for number in sorted(told.moved)]
-        wanted["moved"], found["moved"] = moves, list(reservation.moved)
-        wanted["releasedFor"] = told.released.event.data.reason if told.released is not None else None
-        found["releasedFor"] = reservation.released_for
-        yield from self.differing(f"reservation {reservation.id}", wanted, found, told.facts)
+        fields: dict[str, tuple[object, object]] = {
+            "status": (reservation.status, told.status),
+            "quantity": (reservation.quantity, data.quantity),
+            "orderId": (reservation.order_id, data.order_id),
+            "returns": (returns, returned),
+            "moved": (list(reservation.moved), moves),
+            "releasedFor": (
+                reservation.released_for,
+                None if told.released is None else told.released.event.data.reason,
+            ),
+        }
+        if told.reserved is not None:
+            fields["expiresAt"] = reservation.expires_at, told.reserved.event.data.expires_at
+            fields["numberedSeats"] = reservation.numbered_seats, told.numbered_seats
+        yield from self.differing(f"reservation {reservation.id}", fields, told.facts)
         marks = bool(reservation.successor) + reservation.closed + (reservation.answered == "refused")
         most = len(told.facts) + marks
         if reservation.version > most:
@@ -232,6 +219,25 @@ class AsTold(CaseCheck):
             yield from self._payment_as_told(payment, self.told.payments.get(id, PaymentTold()))
 
     def _payment_as_told(self, payment: Payment, told: PaymentTold) -> Iterator[Violation]:
+        yield from self._payment_status(payment, told)
+        reserved = self.told.order.reserved
+        if reserved is None:
+            yield self.broken(
+                Invariant.LEGAL_STEPS, "paid-unreserved", f"payment {payment.id} is for an order that has no seats"
+            )
+            return
+        data = reserved.event.data
+        fields = {**_seats_of(payment, data), "amount": (payment.amount, data.total)}
+        fields["concertId"] = payment.concert_id, data.concert_id
+        yield from self.differing(f"payment {payment.id}", fields, (reserved,))
+        yield from self._payment_amounts(payment, told)
+        for broken in books_rules.mends_as_told(payment, told):
+            yield self.broken(broken.invariant, broken.rule, broken.detail, *broken.evidence)
+        yield from self._payment_parts(payment, told)
+        for fact in told.completed.values():
+            yield from self.differing(f"payment {payment.id}", _seats_of(payment, fact.event.data), (fact,))
+
+    def _payment_status(self, payment: Payment, told: PaymentTold) -> Iterator[Violation]:
         ended = told.end
         if payment.status == "Pending":
             wanted = ("Pending", ended[1] + 1 if ended else 1)
@@ -249,31 +255,8 @@ class AsTold(CaseCheck):
                 f"its events give {wanted[0]} in round {wanted[1]}",
                 *told.facts,
             )
-        reserved = self.told.order.reserved
-        if reserved is None:
-            yield self.broken(
-                Invariant.LEGAL_STEPS, "paid-unreserved", f"payment {payment.id} is for an order that has no seats"
-            )
-            return
-        data = reserved.event.data
-        yield from self.differing(
-            f"payment {payment.id}",
-            {
-                "amount": data.total,
-                "quantity": data.quantity,
-                "reservationId": data.reservation_id,
-                "section": data.section,
-                "concertId": data.concert_id,
-            },
-            {
-                "amount": payment.amount,
-                "quantity": payment.quantity,
-                "reservationId": payment.reservation_id,
-                "section": payment.section,
-                "concertId": payment.concert_id,
-            },
-            (reserved,),
-        )
+
+    def _payment_amounts(self, payment: Payment, told: PaymentTold) -> Iterator[Violation]:
         rest = Money(payment.amount.amount - payment.all_parts, payment.amount.currency)
         for fact in told.facts:
             right = rest if fact.event.type == "PaymentRefunded" else payment.amount
@@ -284,27 +267,16 @@ class AsTold(CaseCheck):
                     f"{fact.event.type} says {fact.event.data.amount}, the payment {right}",
                     fact,
                 )
-        for broken in books_rules.mends_as_told(payment, told):
-            yield self.broken(broken.invariant, broken.rule, broken.detail, *broken.evidence)
-        yield from self.differing(
-            f"payment {payment.id}",
-            {"parts": {number: fact.event.data.part for number, fact in sorted(told.parts.items())}},
-            {"parts": {each.part.number: each.part for each in payment.parts if each.done_at is not None}},
-            tuple(told.parts.values()),
-        )
+
+    def _payment_parts(self, payment: Payment, told: PaymentTold) -> Iterator[Violation]:
+        done = {each.part.number: each.part for each in payment.parts if each.done_at is not None}
+        given = {number: fact.event.data.part for number, fact in sorted(told.parts.items())}
+        yield from self.differing(f"payment {payment.id}", {"parts": (done, given)}, tuple(told.parts.values()))
         for each in payment.parts:
             asked = self.told.parts.get(each.part.number)
             if asked is None or asked.event.data.part != each.part:
                 detail = f"payment {payment.id} gives back part {each.part.number}, and nobody asked for that"
                 yield self.broken(Invariant.ONE_CAPTURE, "part-unasked", detail, *present(asked))
-        for fact in told.completed.values():
-            said = fact.event.data
-            yield from self.differing(
-                f"payment {payment.id}",
-                {"quantity": said.quantity, "reservationId": said.reservation_id, "section": said.section},
-                {"quantity": payment.quantity, "reservationId": payment.reservation_id, "section": payment.section},
-                (fact,),
-            )
 
     def _notifications_as_told(self) -> Iterator[Violation]:
         for notification in self.case.notifications:
@@ -330,8 +302,10 @@ class AsTold(CaseCheck):
             for fact in () if came_back else sent:  # sent again, it may have gone another way
                 yield from self.differing(
                     f"notification {notification.id}",
-                    {"channel": fact.event.data.channel, "paymentId": fact.event.data.payment_id},
-                    {"channel": notification.channel, "paymentId": notification.payment_id},
+                    {
+                        "channel": (notification.channel, fact.event.data.channel),
+                        "paymentId": (notification.payment_id, fact.event.data.payment_id),
+                    },
                     sent,
                 )
             yield from self._receipt(notification)
@@ -361,7 +335,18 @@ class AsTold(CaseCheck):
         for fact in payment.completed.values():
             yield from self.differing(
                 f"notification {notification.id}",
-                {"paid": fact.event.data.amount, "paidAt": fact.event.time},
-                {"paid": notification.paid, "paidAt": notification.paid_at},
+                {
+                    "paid": (notification.paid, fact.event.data.amount),
+                    "paidAt": (notification.paid_at, fact.event.time),
+                },
                 (fact,),
             )
+
+
+def _seats_of(payment: Payment, said: EventData) -> dict[str, tuple[object, object]]:
+    """The seats that the payment is for, and those that an event says."""
+    return {
+        "quantity": (payment.quantity, said.quantity),
+        "reservationId": (payment.reservation_id, said.reservation_id),
+        "section": (payment.section, said.section),
+    }

@@ -70,7 +70,7 @@ class Line:
             yield _past(self.key, data.order_id, fact.event.id, len(self.waiting))
 
     def counted(self, section: Section | None) -> Iterator[Violation]:
-        """Does the section count who waits as is told?"""
+        """Does the section count as many waiting orders as the events say?"""
         counted = 0 if section is None else section.waiting
         if counted != len(self.waiting):
             yield broken(self.key, "waiting-differs", f"it counts {counted} who wait, and {len(self.waiting)} do")

@@ -16,6 +16,7 @@ from cludale.services.concerts.seating import pretix
 from cludale.wiring.settings import Settings
 from cludale.wiring.variables import UnusableSetting
 from cludale_operations.cli import seatplan
+from cludale_operations.cli.options import filling
 from cludale_operations.own_server import own_trust, own_url
 from cludale_proof.rehearsal.apart import Apart, apart
 from cludale_proof.rehearsal.hall import made
@@ -30,67 +31,96 @@ _NUMBERED_PARTY = 4
 """The largest party where seats have numbers, if nothing is said."""
 
 
-def rehearse(
-    *,
-    seats: Annotated[int, typer.Option(min=1, max=1_000_000, help="Seats of the concert that is made for it.")] = 1_000,
-    buyers: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many want tickets.")] = 5_000,
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What is rehearsed, and how it is shown."""
+
+    seats: Annotated[int, typer.Option(min=1, max=1_000_000, help="Seats of the concert that is made for it.")] = 1_000
+    buyers: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many want tickets.")] = 5_000
     rate: Annotated[
         float | None,
         typer.Option(min=0.01, help="Buyers a second, at random. Without it the next comes as soon as one is served."),
-    ] = None,
-    connections: Annotated[int, typer.Option(min=1, max=4_096, help="How many are served at once, at most.")] = 64,
+    ] = None
+    connections: Annotated[int, typer.Option(min=1, max=4_096, help="How many are served at once, at most.")] = 64
     concert: Annotated[
         str | None, typer.Option(help="Rehearse with this concert (an id); nobody else should be buying it meanwhile.")
-    ] = None,
-    section: Annotated[str | None, typer.Option(help="The section that all want; without it any will do.")] = None,
+    ] = None
+    section: Annotated[str | None, typer.Option(help="The section that all want; without it any will do.")] = None
     most_tickets: Annotated[
         int | None,
         typer.Option(min=1, max=1_000, help="Each wants 1 to so many tickets; default: 1, with numbered seats 4."),
-    ] = None,
+    ] = None
     hall: Annotated[
         int | None,
         typer.Option(min=1, max=50_000, help="Seats with numbers: so many, in a hall that is made for it."),
-    ] = None,
+    ] = None
     seat_plan: Annotated[
         Path | None, typer.Option(help="Seats with numbers: those of this plan, pretix's JSON or CSV.")
-    ] = None,
+    ] = None
     naming: Annotated[
         float, typer.Option(min=0, max=1, help="The share of buyers who name numbered seats; others get the best.")
-    ] = 0.3,
+    ] = 0.3
     payment_method: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(METHODS)}; for a mix give several: card-ok=9."),
-    ] = None,
+    ] = None
     without_keys: Annotated[
         bool, typer.Option("--without-keys", help="Send the orders without an Idempotency-Key, which each has else.")
-    ] = False,
+    ] = False
     url: Annotated[
         str | None,
         typer.Option(envvar="CLUDALE_URL", help="The server; default: the one in the settings."),
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="The version with this label, at a gateway that has several.")
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds a buyer waits for an answer.")] = 10.0,
-    settle: Annotated[
-        float, typer.Option(min=1, max=86_400, help="Seconds that orders may take to their end.")
-    ] = 120.0,
+    ] = None
+    label: Annotated[str | None, typer.Option(help="The version with this label, at a gateway that has several.")] = (
+        None
+    )
+    timeout: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds a buyer waits for an answer.")] = 10.0
+    settle: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds that orders may take to their end.")] = 120.0
     doors: Annotated[
         int, typer.Option(min=0, max=200, help="Afterwards so many doors let in all who bought; 0: none do.")
-    ] = 0,
-    offline_doors: Annotated[int, typer.Option(min=0, help="Of these so many have no network meanwhile.")] = 0,
+    ] = 0
+    offline_doors: Annotated[int, typer.Option(min=0, help="Of these so many have no network meanwhile.")] = 0
     shown_again: Annotated[
         float, typer.Option(min=0, max=1, help="The share of the codes that are shown twice at the doors.")
-    ] = 0.05,
-    seed: Annotated[int, typer.Option(help="The random seed: it decides when buyers arrive and what they want.")] = 1,
+    ] = 0.05
+    seed: Annotated[int, typer.Option(help="The random seed: it decides when buyers arrive and what they want.")] = 1
     is_apart: Annotated[
         bool, typer.Option("--apart", help="With a server of its own, whose data folder is removed afterwards.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")] = False,
+    ] = False
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")] = False
     lines: Annotated[
         bool, typer.Option("--lines", help="Print how it gets on, and at last the outcome, as JSON, one object a line.")
-    ] = False,
-) -> None:
+    ] = False
+
+    def plan(self, server: Apart) -> Plan:
+        """What is rehearsed at this server. Raises CannotRehearse."""
+        numbered = _seat_plan(self.hall, self.seat_plan, self.concert)
+        return Plan(
+            url=server.url,
+            trust=server.trust,
+            organizer_key=server.key,
+            headers={} if self.label is None else {"x-cludale-label": self.label},
+            seats=self.seats if self.hall is None else self.hall,
+            seat_plan=numbered,
+            naming=self.naming,
+            buyers=self.buyers,
+            connections=self.connections,
+            rate=self.rate,
+            concert_id=self.concert,
+            section=self.section,
+            most_tickets=self.most_tickets or (1 if numbered is None else _NUMBERED_PARTY),
+            payment_methods=_methods(self.payment_method or ["card-ok"]),
+            with_keys=not self.without_keys,
+            timeout_seconds=self.timeout,
+            settle_seconds=self.settle,
+            seed=self.seed,
+            doors=self.doors,
+            offline_doors=_offline(self.offline_doors, self.doors),
+            shown_again=self.shown_again,
+        )
+
+
+@filling(Options)
+def rehearse(*, options: Options) -> None:
     """Rehearse an on-sale against a running server, then check that nothing was oversold or lost.
 
     With --hall or --seat-plan its seats have numbers: some name seats that they see free, others get the best.
@@ -101,39 +131,16 @@ def rehearse(
     """
     errors = Console(stderr=True)
     try:
-        server = _new(url, concert, label) if is_apart else _server(url)
-        numbered = _seat_plan(hall, seat_plan, concert)
-        plan = Plan(
-            url=server.url,
-            trust=server.trust,
-            organizer_key=server.key,
-            headers={} if label is None else {"x-cludale-label": label},
-            seats=seats if hall is None else hall,
-            seat_plan=numbered,
-            naming=naming,
-            buyers=buyers,
-            connections=connections,
-            rate=rate,
-            concert_id=concert,
-            section=section,
-            most_tickets=most_tickets or (1 if numbered is None else _NUMBERED_PARTY),
-            payment_methods=_methods(payment_method or ["card-ok"]),
-            with_keys=not without_keys,
-            timeout_seconds=timeout,
-            settle_seconds=settle,
-            seed=seed,
-            doors=doors,
-            offline_doors=_offline(offline_doors, doors),
-            shown_again=shown_again,
-        )
-        reporter = Lines() if lines else Silent() if json else None
-        with apart() if is_apart else nullcontext(server) as found:
+        server = _new(options.url, options.concert, options.label) if options.is_apart else _server(options.url)
+        plan = options.plan(server)
+        reporter = Lines() if options.lines else Silent() if options.json else None
+        with apart() if options.is_apart else nullcontext(server) as found:
             plan = msgspec.structs.replace(plan, url=found.url, organizer_key=found.key)
             outcome = _hold(plan, reporter)
     except (CannotRehearse, UnusableSetting) as error:
         errors.print(f"[bold red]No rehearsal:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(CANNOT) from error
-    _say(outcome, lines=lines, json=json)
+    _say(outcome, lines=options.lines, json=options.json)
     if not outcome.ok:
         raise typer.Exit(NOT_ALL_HOLDS)
 

@@ -73,7 +73,7 @@ async def hold(
     )
     await _let_in(load, report, len(online))
     await _tell(plan, organizer, list(alone.values()))
-    return await _found(plan, organizer, concert_id, load.tally, heard, tickets, void, showings, alone)
+    return await _evening_seen(plan, organizer, concert_id, load.tally, heard, tickets, void, showings, alone)
 
 
 class Door:
@@ -215,7 +215,7 @@ async def _tell(plan: Plan, organizer: Organizer, doors: Sequence[Door]) -> None
         await organizer.merge(batch)
 
 
-async def _found(
+async def _evening_seen(
     plan: Plan,
     organizer: Organizer,
     concert_id: str,

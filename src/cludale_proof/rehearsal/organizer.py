@@ -219,7 +219,7 @@ class Organizer:
             raise CannotRehearse(f"POST /tickets/admissions/merge: {answer.status_code} {answer.text[:300]}")
 
     async def door_counts(self, concert_id: str) -> DoorCounts:
-        """Who came, as it is counted."""
+        """How many were let in and are inside, as tickets counts them."""
         return await self._get("/tickets/admissions", {"concertId": concert_id}, DoorCounts)
 
     async def double_entries(self, concert_id: str) -> Sequence[str]:
@@ -228,7 +228,7 @@ class Organizer:
         return [each.ticket_id for each in found.items if each.kind == "double-entry"]
 
     async def audited(self, concert_id: str, type: str) -> int:
-        """Of how many events of this type the audit tells."""
+        """How many events of this type the audit log has for the concert."""
         asked = {"concertId": concert_id, "type": type, "limit": str(_PAGE)}
         count = 0
         while True:

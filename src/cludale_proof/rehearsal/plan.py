@@ -81,7 +81,7 @@ class Latency(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DoorCounts(msgspec.Struct, frozen=True):
-    """What `GET /tickets/admissions` says, as far as it matters here."""
+    """The counts of `GET /tickets/admissions` that are checked."""
 
     admitted: int
     inside: int
@@ -179,7 +179,7 @@ class Reporter(Protocol):
         ...
 
     def selling(self, tally: Tally, refused: int, accepted: int) -> None:
-        """So far."""
+        """What was sold, refused and accepted so far."""
         ...
 
     def settling(self, settled: int, accepted: int) -> None:

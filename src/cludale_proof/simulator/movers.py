@@ -80,7 +80,7 @@ class Movers:
         if others and choose.random() < 0.4:
             act = partial(self._swapped, key, order_id, seats, choose.choice(others))
         else:
-            act = partial(self._moved, key, self._wanted(order_id, seats), seats.concert_id)
+            act = partial(self._moved, key, self._move_request(order_id, seats), seats.concert_id)
         await self._client.insist(act, attempts=4)
         if before is None:
             return
@@ -90,7 +90,7 @@ class Movers:
         if after is not None:
             await self._enter("guest", after, "south")
 
-    def _wanted(self, order_id: str, seats: Allocation) -> MoveSeatsRequest:
+    def _move_request(self, order_id: str, seats: Allocation) -> MoveSeatsRequest:
         choose, own = self._choices, [seat.id for seat in seats_named(seats)]
         some = own[: choose.randint(1, len(own))] if choose.random() < 0.4 else own
         every = self._seats.get((seats.concert_id, seats.section), ())

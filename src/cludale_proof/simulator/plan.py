@@ -206,11 +206,11 @@ class Scene(NamedTuple):
             f"waiter: at {each.at:.3f} {each.wanted.quantity} of {each.wanted.concert_id}/{each.wanted.section}"
             for each in self.waiters
         ]
-        lines += [f"buyer {number}: {_told(plan)}" for number, plan in enumerate(self.plans, 1)]
+        lines += [f"buyer {number}: {_plan_text(plan)}" for number, plan in enumerate(self.plans, 1)]
         return lines
 
 
-def _told(plan: Plan) -> str:
+def _plan_text(plan: Plan) -> str:
     wanted = plan.wanted
     seats = f"{wanted.quantity} of {wanted.concert_id}/{wanted.section or 'any'}"
     told = f"at {plan.at:.3f} wants {seats} by {wanted.payment_method if plan.sold is None else plan.sold.method}"
@@ -237,44 +237,31 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     # What clocks can do wrong shows where every seat is wanted.
     concerts = _concerts(choices, (2, 3, 4) if "clocks" in themes else (2, 3, 4, 6, 6, 10, 20, 60))
     plans = _plans(choices, concerts, limits, span)
-    # Of their own, so that a seed stays what it was in all else.
-    ends = random.Random(f"{span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    ends = _apart("", span, plans)
     concerts, plans = _with_ends(ends, concerts, plans, span)
     if ends.random() < LIMITED:
         concerts, plans, limits = _with_limits(ends, concerts, plans, limits)
     deeds = _deeds(ends, concerts, span, certain="changes" in themes or "carts" in themes)
     if deeds:  # the job of a concert that is called off waits for orders that only the comparison brings to their end
         limits = dataclasses.replace(limits, compare_after_seconds=min(limits.compare_after_seconds, 6.0))
-    codes: Sequence[NewCode] = ()
-    # Of their own again, for the same reason.
-    sold = random.Random(f"prices 2 {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
-    if sold.random() < PRICED or "prices" in themes:
-        concerts, plans, codes = with_prices(sold, concerts, plans, span)
-    deeds += [
-        Deed(sold.uniform(0.0, 2 * span), code.concert_id, code.wanted.code or "", "code", sold.choice((1, 4)))
-        for code in codes
-        if sold.random() < 0.3
-    ]
+    concerts, plans, codes, changing = _with_codes(concerts, plans, span, certain="prices" in themes)
     plans = _with_sellers(plans, span, certain="box office" in themes)
     plans = _with_carts(plans, concerts, span, certain="carts" in themes)
     concerts, plans, blocking, numbered = _with_numbers(concerts, plans, span, certain="numbered seats" in themes)
-    deeds += blocking
-    beside = random.Random(f"beside {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    beside = _apart("beside", span, plans)
     if only is None and beside.random() < BESIDE:
         themes = [*themes, beside.choice(BESIDE_OTHERS)]
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
-    skew = 2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0
     is_erring = ends.random() > 1 - ERRING or "wrong books" in themes
     if is_erring:
         rates |= {fault: rate for fault, rate in THEMES["wrong books"].items() if fault in _PROVIDER_ERRORS}
         limits = dataclasses.replace(limits, reconcile_look_seconds=1.0)
-    billed = random.Random(f"invoices {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    billed = _apart("invoices", span, plans)
     if "invoices" in themes or (billed.random() < INVOICED and not has_clock_faults):
         limits = dataclasses.replace(limits, invoice_look_seconds=billed.choice((0.05, 0.5)))
-    # Of their own, as above.
-    kept = random.Random(f"blocks {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
-    has_sponsors = kept.random() < HELD_BACK or "blocks" in themes
+    kept = _apart("blocks", span, plans)
+    sponsors = sponsors_of(kept, concerts, span) if kept.random() < HELD_BACK or "blocks" in themes else ()
     concerts, codes, waiters = _with_waiters(concerts, plans, codes, span, certain="waiting list" in themes)
     return Scene(
         is_distributed=is_distributed,
@@ -283,23 +270,47 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
         limits=limits,
         concerts=concerts,
         plans=plans,
-        deeds=deeds,
+        deeds=[*deeds, *changing, *blocking],
         is_erring=is_erring,
         is_reconciled=is_erring,
         seats=numbered,
         waiters=waiters,
-        sponsors=sponsors_of(kept, concerts, span) if has_sponsors else (),
+        sponsors=sponsors,
         codes=codes,
-        # Who changes their mind meets what is under way the more often, the longer that takes.
-        weather=Weather(
-            rates, lag_seconds=choices.choice((0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1))
-        ),
+        weather=_weather(choices, rates, themes),
         shuffle=choices.choice((0.0, 0.2, 1.0)),
         tick_seconds=choices.choice((0.01, 0.05) if "impatience" in themes else (0.0, 0.0, 0.001, 0.01)),
         fault_seconds=span + choices.choice((4.0, 10.0, 20.0)),
-        skew=timedelta(seconds=skew),
+        skew=timedelta(seconds=2 * (CLOCK_JUMP_SECONDS + MACHINE_SKEW_SECONDS) if has_clock_faults else 0.0),
         has_webhooks="webhooks" in themes,
     )
+
+
+def _apart(name: str, span: float, plans: Sequence[Plan]) -> random.Random:
+    """Choices of their own, so that a seed stays what it was in all else."""
+    return random.Random(f"{name} {span} {[plan.at for plan in plans]}".lstrip())  # noqa: S311 - a scene, not a secret
+
+
+def _weather(choices: random.Random, rates: Mapping[Fault, float], themes: Sequence[str]) -> Weather:
+    """Who changes their mind meets what is under way the more often, the longer that takes."""
+    lags = (0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1)
+    return Weather(rates, lag_seconds=choices.choice(lags))
+
+
+def _with_codes(
+    concerts: list[ScheduleConcert], plans: list[Plan], span: float, *, certain: bool
+) -> tuple[list[ScheduleConcert], list[Plan], Sequence[NewCode], list[Deed]]:
+    """Price lists and codes, in some scenes, and what organizers change of the codes."""
+    sold = _apart("prices 2", span, plans)
+    codes: Sequence[NewCode] = ()
+    if sold.random() < PRICED or certain:
+        concerts, plans, codes = with_prices(sold, concerts, plans, span)
+    deeds = [
+        Deed(sold.uniform(0.0, 2 * span), code.concert_id, code.wanted.code or "", "code", sold.choice((1, 4)))
+        for code in codes
+        if sold.random() < 0.3
+    ]
+    return concerts, plans, codes, deeds
 
 
 def _limits_of(choices: random.Random, themes: Sequence[str]) -> RunLimits:
@@ -330,12 +341,12 @@ def _with_waiters(
     concerts: Sequence[ScheduleConcert], plans: Sequence[Plan], codes: Sequence[NewCode], span: float, *, certain: bool
 ) -> tuple[list[ScheduleConcert], Sequence[NewCode], Sequence[Waiter]]:
     """Some wait on waiting lists; where that is `certain`, also with codes, and where buyers are limited."""
-    queue = random.Random(f"waiting {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    queue = _apart("waiting", span, plans)
     has_waiters = queue.random() < WAITING or certain
     waiters: Sequence[Waiter] = waiters_of(queue, concerts, span) if has_waiters else ()
     if not certain:
         return list(concerts), codes, waiters
-    bounds = random.Random(f"waiting bounds {span} {[plan.at for plan in plans]}")  # noqa: S311 - as above
+    bounds = _apart("waiting bounds", span, plans)
     return with_few_each(bounds, concerts), *with_codes(bounds, codes, waiters)
 
 
@@ -482,8 +493,7 @@ def _plans(choices: random.Random, concerts: Sequence[ScheduleConcert], limits: 
 
 def _with_sellers(plans: list[Plan], span: float, *, certain: bool) -> list[Plan]:
     """Some come to the box office: for cash, by card terminal, or for nothing, some before the sale begins."""
-    # Of their own, so that a seed stays what it was in all else.
-    choices = random.Random(f"till {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    choices = _apart("till", span, plans)
     if choices.random() >= SOLD and not certain:
         return plans
     return [plan._replace(sold=_sold(choices, plan)) if choices.random() < 0.6 else plan for plan in plans]
@@ -495,7 +505,7 @@ def _with_numbers(
     """Sections whose seats have numbers, in some scenes, what the organizer does to single seats, and all of them where
     people are moved.
     """
-    halls = random.Random(f"halls 8 {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    halls = _apart("halls 8", span, plans)
     if halls.random() >= NUMBERED and not certain:
         return concerts, plans, [], {}
     concerts, plans, seats = with_halls(halls, concerts, plans)
@@ -503,8 +513,7 @@ def _with_numbers(
     for kind in ("block", "block", "unblock") if seats else ():
         concert, seat = halls.choice(seats)
         deeds.append(Deed(halls.uniform(0.0, 2 * span), concert, seat, kind, 0))
-    # Of their own, as above.
-    others = random.Random(f"plans {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    others = _apart("plans", span, plans)
     for concert, plan in other_plans(others, concerts) if others.random() < REPLANNED else ():
         deeds.append(Deed(others.uniform(0.0, 2 * span), concert, plan, "plan", 0))
     moving: dict[tuple[str, str], list[str]] = {}
@@ -515,8 +524,8 @@ def _with_numbers(
 
 def _with_carts(plans: list[Plan], concerts: Sequence[ScheduleConcert], span: float, *, certain: bool) -> list[Plan]:
     """Some want tickets of several concerts or sections at once, all or none."""
-    # Of their own, so that a seed stays what it was in all else; by this number those that are noted keep their runs.
-    choices = random.Random(f"carts 22 {span} {[plan.at for plan in plans]}")  # noqa: S311 - a scene, not a secret
+    # by this number those that are noted keep their runs
+    choices = _apart("carts 22", span, plans)
     if choices.random() >= FILLED and not certain:
         return plans
     return [

@@ -45,7 +45,7 @@ def with_prices(
     """Each concert has a price list and a few codes, of which there are too few; buyers want some of everything."""
     priced = [replace(concert, pricing=_pricing(choices, concert, span)) for concert in concerts]
     codes = [NewCode(concert.id or "", code) for concert in concerts for code in _codes(choices)]
-    return Priced(priced, [_told(choices, plan, codes) for plan in plans], codes)
+    return Priced(priced, [_with_code(choices, plan, codes) for plan in plans], codes)
 
 
 def _pricing(choices: random.Random, concert: ScheduleConcert, span: float) -> PricingRequest:
@@ -80,7 +80,7 @@ def _codes(choices: random.Random) -> list[CreateCode]:
     ]
 
 
-def _told(choices: random.Random, plan: Plan, codes: Sequence[NewCode]) -> Plan:
+def _with_code(choices: random.Random, plan: Plan, codes: Sequence[NewCode]) -> Plan:
     wanted = plan.wanted
     own = [each.wanted.code or "" for each in codes if each.concert_id == wanted.concert_id]
     code = choices.choice(("FEW", "FEW", *own)) if choices.random() < 0.6 else None

@@ -65,7 +65,7 @@ class Receivers:
         """Any URL will do."""
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
-        """Take it, or not. Raises NotPosted."""
+        """Receive a webhook, and answer as an organizer's server may. Raises NotPosted."""
         chaos, id = self._chaos, headers["webhook-id"]
         now = asyncio.get_running_loop().time()
         if url == STAYS and now > self._known_at + GRACE_SECONDS and not self._is_signed(body, headers):

@@ -26,7 +26,7 @@ class Tally:
     """Of real time."""
 
     def add(self, other: "Tally") -> None:
-        """Count these in."""
+        """Add the counts of another tally."""
         self.seeds += other.seeds
         self.orders += other.orders
         self.events += other.events

@@ -42,7 +42,7 @@ class Trace:
 
 
 class Digest:
-    """A sink that keeps only the SHA-256 of what it was told."""
+    """Keeps only the SHA-256 of all lines."""
 
     def __init__(self) -> None:
         self._hash = sha256()

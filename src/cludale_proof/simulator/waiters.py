@@ -95,7 +95,7 @@ class Waiters:
             if look >= waiter.leaves_after:
                 break
             await asyncio.sleep(max(0.0, begun + look - asyncio.get_running_loop().time()))
-            if await self._taken(waiter, order_id):
+            if await self._takes_offer(waiter, order_id):
                 return
         await asyncio.sleep(max(0.0, begun + waiter.leaves_after - asyncio.get_running_loop().time()))
         # Nobody waits for ever: what is not over then is found to be under way.
@@ -107,7 +107,7 @@ class Waiters:
         )
         return told.json["id"] if told.status in (201, 202) else None
 
-    async def _taken(self, waiter: Waiter, order_id: str) -> bool:
+    async def _takes_offer(self, waiter: Waiter, order_id: str) -> bool:
         """Was something offered, and taken? Then payment and sale go their way."""
         if not waiter.takes:
             return False

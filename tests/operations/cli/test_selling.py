@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import pytest
+from tests.patience import eventually
 from tests.served import KEY, Served, serve
 from typer.testing import CliRunner
 
@@ -116,12 +116,7 @@ def test_seats_are_moved_and_two_orders_swap_once_however_often_it_is_asked(serv
             for each in told(served, "concerts", "swap", "rows", one, two, *seats, *why)
         }
         assert orders == swapped
-    for _ in range(100):
-        if {id: seats_of(id) for id in swapped} == swapped:
-            break
-        sleep(0.05)
-    else:
-        raise AssertionError(seats_of(one))
+    assert eventually(lambda: {id: seats_of(id) for id in swapped} == swapped), seats_of(one)
     guests = tmp_path / "guests.csv"
     guests.write_text("name,seats\nAnn Bee,A 3-4\nBo Cee,A 9\n")
     assert "csv line 3: seats: there is no seat A 9" in cludale(served, "guests", "import", "rows", str(guests), ends=2)
@@ -150,21 +145,15 @@ def test_a_hall_is_written_to_a_file_changed_there_and_sold_by_its_seats(served:
     assert "Pit-A-1" in cludale(served, "concerts", "change", "hall", "--seat-plan", str(kept), ends=1)
     kept.write_text("\n".join([head, *lines[:5], "Pit,B,1,10,20,Pit,"]))
     assert told(served, "concerts", "change", "hall", "--seat-plan", str(kept))["totalSeats"] == 6
-    for _ in range(50):
-        history = told(served, "concerts", "history", "hall")
-        if any(each["eventType"] == "SeatPlanChanged" for each in history):
-            break
-    assert "SeatPlanChanged" in cludale(served, "concerts", "history", "hall")
+    assert eventually(lambda: "SeatPlanChanged" in cludale(served, "concerts", "history", "hall"))
 
 
 def test_invoices_are_turned_on_listed_printed_and_exported(served: Served, tmp_path: Path) -> None:
     said = told(served, "invoices", "settings", "--on", "--name", "Acme", "--address", "1 Main Street\\nSpringfield")
     assert (said["on"], said["address"]) == (True, "1 Main Street\nSpringfield")
     order = told(served, "boxoffice", "sell", "club", "--quantity", "1")["id"]
-    found: list[Any] = []
-    for _ in range(100):
-        found = found or told(served, "invoices", "list", "--order", order)
-    (invoice,) = found
+    assert eventually(lambda: told(served, "invoices", "list", "--order", order))
+    (invoice,) = told(served, "invoices", "list", "--order", order)
     assert told(served, "invoices", "show", invoice["id"])["number"] == invoice["number"]
     pdf, csv = tmp_path / "invoice.pdf", tmp_path / "invoices.csv"
     cludale(served, "invoices", "pdf", invoice["id"], "--to", str(pdf))
@@ -175,10 +164,7 @@ def test_invoices_are_turned_on_listed_printed_and_exported(served: Served, tmp_
     assert told(served, "invoices", "show", invoice["id"])["buyer"]["address"]["name"] == "Ng GmbH"
     made = told(served, "invoices", "make", "--concert", "club")
     assert (made["asked"], made["had"], made["nothing"] > 0) == (1, 1, True)  # who was sold to before they were on
-    for _ in range(100):
-        if len(told(served, "invoices", "list")) == 2:
-            break
-    assert [each["sequence"] for each in told(served, "invoices", "list")] == [1, 2]
+    assert eventually(lambda: [each["sequence"] for each in told(served, "invoices", "list")] == [1, 2])
     assert "0 are being invoiced, 1 were" in cludale(served, "invoices", "make", order)
     words = ("--name", "Ada", "--invoice-to", "name=Ng & Co = Ltd", "--invoice-to", "street=High St 1")
     sold = told(

@@ -19,8 +19,10 @@ from tests.served import Served, environment, serve, up
 
 from cludale.adapters.broker_monitors.rabbitmq import RabbitMqMonitor
 from cludale.ports.broker_monitor import NotKnown
+from cludale_operations.local import nats
 from cludale_operations.local.jetstream import BrokerRefused, jetstream
 from cludale_operations.local.logins import Login, keep_login, kept_login, new_login
+from cludale_operations.local.part import PartFailed
 from cludale_operations.local.rabbitmq import RabbitMq
 
 pytestmark = pytest.mark.slow
@@ -156,6 +158,18 @@ def test_two_users_take_turns(tmp_path: Path) -> None:
         keep_login(tmp_path, login)
         assert kept_login(tmp_path) == login
         assert (tmp_path / "password").stat().st_mode & 0o077 == 0
+
+
+async def test_a_login_that_the_broker_does_not_take_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats, "RELOAD_SECONDS", 1)
+    server = nats.Nats(tmp_path)  # which does not run
+    await server.prepare()
+    before = kept_login(tmp_path)
+    with pytest.raises(PartFailed, match="does not take its new password"):
+        await server.renew_login()
+    assert kept_login(tmp_path) == before
 
 
 async def test_rabbitmq_lets_a_new_user_in_and_the_former_no_more(tmp_path: Path) -> None:

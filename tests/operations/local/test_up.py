@@ -21,7 +21,7 @@ import pytest
 from tests.operations.gateway.test_tls import certificates
 from tests.parts import need
 from tests.patience import eventually
-from tests.served import Served, environment, trusting, up
+from tests.served import Served, environment, lives, trusting, up
 
 from cludale.services import NAMES
 
@@ -53,14 +53,6 @@ def state(platform: Served) -> dict[str, Any]:
 def part(platform: Served, name: str) -> dict[str, Any]:
     (found,) = (each for each in state(platform)["parts"] if each["name"] == name)
     return dict(found)
-
-
-def lives(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def as_people(platform: Served) -> dict[str, str]:

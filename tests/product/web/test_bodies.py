@@ -194,7 +194,7 @@ WORDS = [
     ({"items": [1]}, "items[0]", "must be an object, not a whole number"),
     ({"items": [{"id": "a", "price": None}]}, "items[0].price", "must be an object, not null"),
     ({"items": [{"id": "a", "price": {"amount": 1, "currency": "EUE"}}]}, "items[0].price.currency",
-     "'EUE' is no currency of today (ISO 4217)"),
+     "'EUE' is not a currency in use (ISO 4217)"),
     ({"items": [1, 2]}, "items", "must have at most 1 item"),
     ({"byName": []}, "byName", "must be an object, not an array"),
     ({"word": ""}, "word", "must have at least 1 character"),

@@ -228,6 +228,7 @@ def test_secrets_come_from_the_systems_generator() -> None:
     by_chance = {file for name, file in imports() if name == "random"}
     assert by_chance <= {
         "cludale/adapters/dapr/state/store.py",  # spreads retries
+        "cludale/adapters/postgres/writer.py",  # as above
         "cludale/adapters/system/clock.py",
         "cludale_operations/local/free_ports.py",
         "cludale_operations/local/watched.py",

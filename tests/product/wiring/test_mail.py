@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP
-from tests.product.adapters.smtp.test_smtp_mailer import Server, Silent, listening
+from tests.product.adapters.smtp.test_smtp_mailer import Full, Server, Silent, listening
 from tests.product.wiring.platforms import REQUEST, put_on, running
 
 from cludale.ports.records import Query
@@ -86,12 +86,6 @@ async def test_a_server_that_takes_five_connections_gets_all_messages(tmp_path: 
             nonlocal here
             here -= 1
             super().connection_lost(error)
-
-    class Full(Silent):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            transport.write(b"421 too many connections\r\n")
-            transport.close()
 
     def protocol() -> SMTP | Silent:
         nonlocal here

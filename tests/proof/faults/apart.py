@@ -17,7 +17,7 @@ from tests.parts import need
 from tests.patience import eventually
 from tests.proof.faults.crowd import Crowd
 from tests.proof.faults.victims import HASTE, PROJECT, Stillborn
-from tests.served import Served, environment
+from tests.served import Served, environment, lives
 
 from cludale_operations.local.daprd import Broker
 
@@ -74,7 +74,7 @@ class Apart(Served):
         """SIGKILL to `cludale up` itself, with which all of its parts end: wait until the last one is gone."""
         pids = [part["pid"] for part in self.state()["parts"]]
         self.process.kill()
-        assert eventually(lambda: not any(_lives(pid) for pid in pids), seconds=GONE_SECONDS), "something outlived it"
+        assert eventually(lambda: not any(lives(pid) for pid in pids), seconds=GONE_SECONDS), "something outlived it"
 
     def restart(self, *names: str) -> None:
         """`cludale up restart`."""
@@ -85,14 +85,6 @@ class Apart(Served):
             check=True,
             timeout=600,
         )
-
-
-def _lives(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 import pytest
@@ -14,7 +14,8 @@ from tests.product.contracts.samples import CODEC, KINDS, LINE, line, noted, of,
 from tests.proof.faults.disk import Disk, Image, Loss
 from tests.proof.faults.experiment import Faults, Figures, Scale
 
-from cludale.adapters.sqlite import SqliteStore
+from cludale.adapters.sqlite import SqliteStore, checkpoints, writer
+from cludale.adapters.sqlite.connection import connect_writer
 from cludale.ports.records import COMMITTED, Query, StoreUnavailable
 
 STORE = "cludale.db"
@@ -34,14 +35,13 @@ class Cut(NamedTuple):
 class Powered:
     """A store on a disk, writers that write to it as fast as they can, and power cuts at random moments."""
 
-    def __init__(self, folder: Path, random: Random, *, cuts: int, sync: str = "full", heeds_sync: bool = True) -> None:
+    def __init__(self, folder: Path, random: Random, *, cuts: int, heeds_sync: bool = True) -> None:
         self.cuts: list[Cut] = []
         self.tried: dict[str, int] = {}
         self._acknowledged: dict[str, int] = {}
         self._folder = folder
         self._random = random
         self._wanted = cuts
-        self._sync = sync
         self._heeds_sync = heeds_sync
         self._disk: Disk | None = None
         self._next = random.randrange(1, 80)
@@ -55,10 +55,6 @@ class Powered:
             store = SqliteStore(
                 self._folder / STORE, KINDS, CODEC, vfs=self._folder.name, checkpoint_pages=CHECKPOINT_PAGES
             )
-            if self._sync != "full":
-                writer = store._writer  # noqa: SLF001 - a store that syncs less is not to be had
-                for connection in (writer._connection, writer._checkpoints._beside):  # noqa: SLF001
-                    connection.pragma("synchronous", self._sync)
             try:
                 async with asyncio.timeout(60):
                     await asyncio.gather(*(self._write(store, number) for number in range(WRITERS)))
@@ -200,11 +196,18 @@ async def test_a_power_cut_loses_nothing_that_was_acknowledged(
     ("sync", "heeds_sync"), [("normal", True), ("off", True), ("full", False)], ids=["normal", "off", "a-lying-disk"]
 )
 async def test_the_cuts_are_real_for_they_lose_what_is_not_synced(
-    tmp_path: Path, seed: int, figures: Figures, sync: str, heeds_sync: bool
+    tmp_path: Path, seed: int, figures: Figures, monkeypatch: pytest.MonkeyPatch, sync: str, heeds_sync: bool
 ) -> None:
+    def connect(path: Path, **options: Any) -> apsw.Connection:
+        connection = connect_writer(path, **options)
+        connection.pragma("synchronous", sync)
+        return connection
+
+    for module in (writer, checkpoints):
+        monkeypatch.setattr(module, "connect_writer", connect)
     place = tmp_path / f"{sync}-{heeds_sync}"
     place.mkdir()
-    powered = Powered(place, Random(seed), cuts=30, sync=sync, heeds_sync=heeds_sync)
+    powered = Powered(place, Random(seed), cuts=30, heeds_sync=heeds_sync)
     await powered.run({})
     losses: list[bool] = []
     for number, cut in enumerate(powered.cuts):

@@ -1,4 +1,4 @@
-"""What axe says of a page."""
+"""What axe says of a page, and whether it is too wide."""
 
 from pathlib import Path
 
@@ -15,6 +15,12 @@ RUN = """async (tags) => {
 
 LOADS = 3
 """How often a page may go on to its next state while it is looked at: it is looked at there, then."""
+
+
+def faults(page: Page, *, axe: bool = True) -> list[str]:
+    """What axe finds, and whether the page is wider than the window."""
+    is_wide = not page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    return [*(violations(page) if axe else []), *([f"{page.url} is too wide"] if is_wide else [])]
 
 
 def violations(page: Page) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.product.pages.test_shop_seats import put_on, table
 from tests.proof.pages.conftest import Visit
-from tests.proof.pages.looking import violations
+from tests.proof.pages.looking import faults, violations
 from tests.served import KEY, Served
 
 pytestmark = pytest.mark.timeout(120)
@@ -34,9 +34,7 @@ def test_a_small_dark_phone_in_german_passes_axe_and_nothing_is_too_wide(visit: 
     beside = ("/staff", f"/staff/orders/{order}", "/staff/new-concert", "/staff/concerts/arena/sales", "/staff/exports")
     for path in (*with_axe, *beside):
         page.goto(path)
-        wrong += violations(page) if path in with_axe else []
-        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
-            wrong.append(f"{page.url} is too wide")
+        wrong += faults(page, axe=path in with_axe)
     assert page.evaluate("document.documentElement.lang") == "de"
     assert wrong == [], "\n".join(wrong)
 
@@ -98,9 +96,7 @@ def test_the_office_passes_axe_on_a_small_dark_phone_in_german(visit: Visit, sho
     wrong: list[str] = []
 
     def look() -> None:
-        wrong.extend(violations(page))
-        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
-            wrong.append(f"{page.url} is too wide")
+        wrong.extend(faults(page))
 
     for path in paths:
         page.goto(path)
@@ -199,9 +195,7 @@ def test_numbered_seats_at_the_desk_pass_axe_on_a_small_dark_phone_and_go_by_key
     wrong: list[str] = []
 
     def look(*, axe: bool = True) -> None:
-        wrong.extend(violations(page) if axe else [])
-        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
-            wrong.append(f"{page.url} is too wide")
+        wrong.extend(faults(page, axe=axe))
 
     page.goto("/staff/concerts/plans/seat-plan")
     page.wait_for_function("document.querySelector('.plan-map').naturalWidth > 0")

@@ -302,7 +302,7 @@ def _wait_seconds(headers: Mapping[str, Any]) -> float:
     return _DEFAULT_WAIT_SECONDS if said is None else max(0.001, float(said) / 1_000)
 
 
-def _said(error: CosmosHttpResponseError | CosmosBatchOperationError) -> int:
+def _substatus(error: CosmosHttpResponseError | CosmosBatchOperationError) -> int:
     """The substatus; 0 for none."""
     return int((error.headers or {}).get(_SUBSTATUS) or 0)
 
@@ -314,7 +314,7 @@ def _understood(error: CosmosHttpResponseError | CosmosBatchOperationError) -> E
         return Refused(index, status)
     if status == _TOO_LARGE:
         return CommitTooLarge(f"Cosmos DB takes no request of this size: {error.message}")
-    if status == _FULL[0] and (_said(error) == _FULL[1] or "maximum size" in str(error.message)):
+    if status == _FULL[0] and (_substatus(error) == _FULL[1] or "maximum size" in str(error.message)):
         return StoreUnavailable(
             f"a logical partition of Cosmos DB is full, it takes nothing more ({status}/{_FULL[1]}): {error.message}"
         )

@@ -79,10 +79,6 @@ def _size(body: bytes) -> int:
     return len(json.dumps(body.decode(errors="replace")))
 
 
-_At = tuple[str, str]
-"""Name of the kind and id of a record."""
-
-
 class Batch:
     """Commits of one partition that are to become true together."""
 

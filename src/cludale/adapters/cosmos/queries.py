@@ -65,10 +65,10 @@ class Question:
             self.has_valued_part = False
 
     def _condition(self, condition: Condition) -> str:
-        value = "" if condition.value is None else self._given(condition.value)
+        value = "" if condition.value is None else self._parameter(condition.value)
         return _TESTS[condition.test].format(column=_column(condition.field), value=value)
 
-    def _given(self, value: IndexValue) -> str:
+    def _parameter(self, value: IndexValue) -> str:
         name = f"p{len(self._parameters)}"
         self._parameters[name] = value
         return f"@{name}"

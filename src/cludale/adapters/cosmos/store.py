@@ -313,7 +313,7 @@ class CosmosStore:
             batch = Batch(partition)
             if batch.add(prepared) and await self._write(batch) is None:
                 return COMMITTED
-        raise StoreUnavailable(f"{partition!r} is being written to by too many at once")
+        raise StoreUnavailable(f"{partition!r} is being written to by too many requests at once")
 
     async def _judge(self, partition: str, commit: Commit) -> Outcome:
         """What is there now, held against what the commit expects."""

@@ -122,7 +122,7 @@ class Inbound:
         """Events that had to be tried once more."""
 
     def start(self, subscriptions: Sequence[Subscription]) -> None:
-        """Deliver to these."""
+        """Begin to deliver to these subscriptions."""
         self.consumers.add(subscriptions)
 
     async def stop(self) -> None:
@@ -294,7 +294,7 @@ class Inbound:
         try:
             await self._dead_letters.bury(service, body, event_type=type_, event_id=id_, reason=why, attempts=attempts)
         except StoreUnavailable as away:
-            _log.warning("%s can't be buried yet: %s", id_, away)
+            _log.warning("%s can't be kept as a dead letter yet: %s", id_, away)
             await self._sleep(1.0)
             return Acknowledgement.RETRY
         self.consumers.outcomes.buried(service, type_)

@@ -45,7 +45,7 @@ class BrokerProbe:
         stuck = self._publisher.stuck()
         refused = [topic for topic, gone in zip(stuck, await self._try_all(stuck), strict=True) if not gone]
         if refused:
-            raise BrokerTakesNothing(self._known(f"{self._publisher.why} (topic {', '.join(refused)})"))
+            raise BrokerTakesNothing(self._reason(f"{self._publisher.why} (topic {', '.join(refused)})"))
         if not stuck and self._has_topic is not False:
             await self._publish_probe()
 
@@ -84,9 +84,9 @@ class BrokerProbe:
         if self._has_topic is None and any(words in said for words in _NO_SUCH_TOPIC):
             self._has_topic = False  # made by an older release: events that wait will tell
             return
-        raise BrokerTakesNothing(self._known(said or f"the sidecar answered {answer.status}"))
+        raise BrokerTakesNothing(self._reason(said or f"the sidecar answered {answer.status}"))
 
-    def _known(self, said: str) -> str:
+    def _reason(self, said: str) -> str:
         """The reason without the sidecar's words around it. Its breaker, once open, only hides the reason."""
         why = said.rpartition(f"in pubsub {self._pubsub}: ")[2].partition("\n")[0]
         if _BREAKER not in why or not self._why:

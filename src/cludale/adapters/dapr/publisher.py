@@ -201,7 +201,7 @@ class Publisher:
                 _log.warning("%s answered %d: %r", _BULKS[way], answer.status, answer.body[:300])
             return None
         said = (answer.status, answer.body[:300])
-        self._waits(topic, _said(answer), "%d events for %s were not taken: %d %r", len(bulk), topic, *said)
+        self._waits(topic, _answer_text(answer), "%d events for %s were not taken: %d %r", len(bulk), topic, *said)
         return [False] * len(bulk)
 
     async def _singles(self, topic: str, bulk: Sequence[Outgoing]) -> Sequence[bool]:
@@ -224,7 +224,7 @@ class Publisher:
                 )
             if not 200 <= answer.status < 300:
                 said = (answer.status, answer.body[:300])
-                self._waits(topic, _said(answer), "an event for %s was not taken: %d %r", topic, *said)
+                self._waits(topic, _answer_text(answer), "an event for %s was not taken: %d %r", topic, *said)
             return 200 <= answer.status < 300
 
         return await asyncio.gather(*(one(entry) for entry in bulk))
@@ -284,7 +284,7 @@ def _failed(answer: ClientResponse) -> dict[str, str]:
         return {}
 
 
-def _said(answer: ClientResponse) -> str:
+def _answer_text(answer: ClientResponse) -> str:
     return f"the sidecar answered {answer.status}: {answer.body[:300].decode(errors='replace')}"
 
 

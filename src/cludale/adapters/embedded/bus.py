@@ -93,7 +93,7 @@ class EmbeddedBus:
             except StoreUnavailable:
                 pass  # no event is to blame for that, so it costs none of them a delivery
             else:
-                deliveries = await self._left(service, deliveries, answers)
+                deliveries = await self._to_deliver_again(service, deliveries, answers)
             if not deliveries:
                 return
             self._retrying[service] += len(deliveries)
@@ -102,7 +102,7 @@ class EmbeddedBus:
             finally:
                 self._retrying[service] -= len(deliveries)
 
-    async def _left(
+    async def _to_deliver_again(
         self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]
     ) -> Sequence[Delivery]:
         """What has to be delivered again, after what is given up was buried."""
@@ -126,7 +126,7 @@ class EmbeddedBus:
                 service, delivery.body, event_type=event.type, event_id=event.id, reason=why, attempts=delivery.attempt
             )
         except Exception as error:  # noqa: BLE001 - whatever it was, this event and those behind it must not be lost
-            _log.warning("%s can't be buried yet: %r", event.id, error, exc_info=error)
+            _log.warning("%s can't be kept as a dead letter yet: %r", event.id, error, exc_info=error)
             return False
         self._consumers.outcomes.buried(service, event.type)
         return True

@@ -45,11 +45,11 @@ class Signatures:
         """
         if not 0 < len(token) <= LONGEST_TOKEN:
             raise WronglySigned("no token")
-        keys = await self._known(fresh_seconds=FRESH_SECONDS)
+        keys = await self._load_keys(fresh_seconds=FRESH_SECONDS)
         try:
             return _claims(token, keys, types)
         except (JoseError, ValueError) as error:
-            newer = await self._known(fresh_seconds=self._again_seconds)
+            newer = await self._load_keys(fresh_seconds=self._again_seconds)
             if newer is keys:
                 raise WronglySigned(f"a token: {type(error).__name__}") from error
         try:
@@ -57,7 +57,7 @@ class Signatures:
         except (JoseError, ValueError) as error:
             raise WronglySigned(f"a token: {type(error).__name__}") from error
 
-    async def _known(self, *, fresh_seconds: float) -> KeySet:
+    async def _load_keys(self, *, fresh_seconds: float) -> KeySet:
         async with self._lock:
             now = time.monotonic()
             if self._keys is None or now - self._asked_at >= fresh_seconds:

@@ -7,6 +7,7 @@ will be, and the number of the last batch tells which.
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from cludale.adapters.postgres.migrations import BLOCK
 from cludale.adapters.postgres.replica import Register, ReplicaPlace
 from cludale.adapters.postgres.schema import Function, Table
 from cludale.adapters.postgres.values import decoded_text, encoded, encoded_text
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, Handled, Kind, SchemaRefused, StoreUnavailable
@@ -36,6 +38,7 @@ _log = logging.getLogger(__name__)
 CONFLICT_LIMIT = 30
 """How often a batch is decided anew because other replicas got in between."""
 DEADLOCK_LIMIT = 5
+DEADLOCKED = Backoff(0.005, 0.025)
 _PASSING = (exceptions.DeadlockDetectedError, exceptions.SerializationError)
 
 SESSION = {
@@ -226,7 +229,7 @@ class Writer:
                 deadlocks += 1
                 if deadlocks > DEADLOCK_LIMIT:
                     raise understood(error) from error
-                await asyncio.sleep(0.005 * deadlocks)
+                await asyncio.sleep(DEADLOCKED.seconds(deadlocks, random.random()))  # noqa: S311 - jitter
                 continue
             except Exception as error:
                 known = self._known(error)

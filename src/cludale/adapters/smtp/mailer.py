@@ -102,7 +102,7 @@ class SmtpMailer:
                 _, connection = self._idle.pop()
                 if connection.is_open:
                     return connection
-                self._gone(connection)
+                self._drop(connection)
             if self._open < self._limit:
                 opened = await self._opened()
                 if opened is not None:
@@ -142,14 +142,14 @@ class SmtpMailer:
 
     def _give_back(self, connection: Connection) -> None:
         if not connection.is_open:
-            self._gone(connection)
+            self._drop(connection)
         elif not self._let_next(connection):
             loop = asyncio.get_running_loop()
             self._idle.append((loop.time(), connection))
             if self._patrol is None:
                 self._patrol = loop.call_later(IDLE_SECONDS, self._go_round)
 
-    def _gone(self, connection: Connection) -> None:
+    def _drop(self, connection: Connection) -> None:
         connection.close()
         self._open -= 1
         self._let_next(None)

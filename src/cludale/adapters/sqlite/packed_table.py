@@ -25,7 +25,7 @@ _BEFORE_VALUES = 3
 
 
 def key_of(value: object) -> object:
-    """What a value of an indexed field is looked for by."""
+    """The key under which a value of an indexed field is looked up."""
     return packs.short(value) if isinstance(value, str) else value
 
 

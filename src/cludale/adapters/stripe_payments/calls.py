@@ -62,10 +62,10 @@ class StripeCalls:
             return await self._retrieved(charge.reference)
         if self._is_old(charge.since) and (found := await self.search(charge.key)) is not None:
             return found
-        return await self._made(charge)
+        return await self._make_intent(charge)
 
     async def known(self, charge: Charge) -> Any | None:
-        """This charge's PaymentIntent; None: there is none. Raises GatewayTrouble."""
+        """The PaymentIntent of this charge; None if there is none. Raises GatewayTrouble."""
         try:
             if charge.reference is not None:
                 return await self._retrieved(charge.reference)
@@ -73,12 +73,12 @@ class StripeCalls:
             return None
         return await self.search(charge.key)
 
-    async def _made(self, charge: Charge) -> Any:
+    async def _make_intent(self, charge: Charge) -> Any:
         try:
             amount = to_stripe(charge.amount)
         except NotForStripe as why:
             raise Refused(str(why)) from why
-        made = await self._asked(
+        made = await self._answer_of(
             self._intents.create_async(
                 {
                     "amount": amount,
@@ -100,18 +100,18 @@ class StripeCalls:
         confirming = self._intents.confirm_async(
             intent.id, {"payment_method": method}, {"idempotency_key": f"{charge.key}.confirm"}
         )
-        return await self._asked(confirming)
+        return await self._answer_of(confirming)
 
     async def cancel(self, intent: Any) -> Any:
         """The intent after it was shut: nothing is ever taken under it. Raises Refused, NotThere, GatewayTrouble."""
-        return await self._asked(self._intents.cancel_async(intent.id, {}))
+        return await self._answer_of(self._intents.cancel_async(intent.id, {}))
 
     async def refund(self, intent: Any, refund_key: str, amount: Money | None) -> None:
         """Give back so much, or all that is left, once. Raises Refused, NotThere, GatewayTrouble."""
         params: dict[str, Any] = {"payment_intent": intent.id, "metadata": {KEY: refund_key}}
         if amount is not None:
             params["amount"] = to_stripe(amount)
-        await self._asked(
+        await self._answer_of(
             self._refunds.create_async(params, {"idempotency_key": refund_key})  # type: ignore[arg-type] # built above
         )
 
@@ -125,7 +125,7 @@ class StripeCalls:
     async def search(self, key: str) -> Any | None:
         """The intent with this key, if it is old enough to be found: Stripe's search is some minutes behind."""
         query = f'metadata["{KEY}"]:"{key}"'
-        found = await self._asked(self._intents.search_async({"query": query, "limit": 1, "expand": _EXPANDED}))
+        found = await self._answer_of(self._intents.search_async({"query": query, "limit": 1, "expand": _EXPANDED}))
         return found.data[0] if found.data else None
 
     async def listed(self, since: datetime, until: datetime, *, after: str | None, limit: int) -> Any:
@@ -137,15 +137,15 @@ class StripeCalls:
         }
         if after is not None:
             params["starting_after"] = after
-        return await self._asked(self._intents.list_async(params))  # type: ignore[arg-type] # built above
+        return await self._answer_of(self._intents.list_async(params))  # type: ignore[arg-type] # built above
 
     async def _retrieved(self, id: str) -> Any:
-        return await self._asked(self._intents.retrieve_async(id, {"expand": ["latest_charge"]}))
+        return await self._answer_of(self._intents.retrieve_async(id, {"expand": ["latest_charge"]}))
 
     async def _pages(self, list_async: Callable[..., Awaitable[Any]], params: Mapping[str, Any]) -> AsyncIterator[Any]:
         after: dict[str, Any] = {}
         while True:
-            page = await self._asked(list_async({**params, **after, "limit": PAGE}))
+            page = await self._answer_of(list_async({**params, **after, "limit": PAGE}))
             for each in page.data:
                 yield each
             if not page.has_more or not page.data:
@@ -155,7 +155,7 @@ class StripeCalls:
     def _is_old(self, since: datetime | None) -> bool:
         return since is not None and self._clock.now() - since > KEYS_KEPT
 
-    async def _asked(self, call: Awaitable[T]) -> T:
+    async def _answer_of(self, call: Awaitable[T]) -> T:
         """What Stripe answers. Raises Refused, NotThere, GatewayTrouble."""
         try:
             return await call

@@ -105,15 +105,15 @@ class StripeProvider:
 
     async def refund(self, charge: Charge) -> None:
         """Give back what was taken and is left, once. Raises GatewayTrouble."""
-        await self._give_back(await self._taken(charge), f"{charge.key}.refund", None)
+        await self._give_back(await self._intent_of(charge), f"{charge.key}.refund", None)
 
     async def refund_part(self, charge: Charge, refund_key: str, amount: Money) -> None:
         """Give back so much of what was taken, once for each `refund_key`. Raises GatewayTrouble."""
-        intent = await self._taken(charge)
+        intent = await self._intent_of(charge)
         if not await self._calls.has_refund(intent, refund_key):
             await self._give_back(intent, refund_key, amount)
 
-    async def _taken(self, charge: Charge) -> Any:
+    async def _intent_of(self, charge: Charge) -> Any:
         intent = await self._calls.known(charge)
         if intent is None and charge.reference is None:
             # Too young to be found by search: its key is known still.

@@ -43,7 +43,7 @@ def parsed(text: str, key_of: KeyOf) -> list[TicketKey]:
 
 
 def written(keys: Sequence[TicketKey]) -> str:
-    """The text of these keys. Secret."""
+    """These keys as the text that is kept. Secret."""
     return ",".join(
         urlsafe_b64encode(key.seed).rstrip(b"=").decode() + ("" if key.ends_at is None else f"@{rfc3339(key.ends_at)}")
         for key in keys

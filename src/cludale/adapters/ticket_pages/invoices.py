@@ -98,7 +98,7 @@ TEMPLATE = r"""
 
 def pdf(page: InvoicePage) -> bytes:
     """A tagged document (PDF/UA-1)."""
-    given = _given(page)
+    given = _page_values(page)
     try:
         return _compiled(page, given)
     except typst.TypstError as error:
@@ -125,7 +125,7 @@ def _language(code: str) -> Language:
     return Language(code, Path())
 
 
-def _given(page: InvoicePage) -> dict[str, Any]:
+def _page_values(page: InvoicePage) -> dict[str, Any]:
     say, language = WORDS[page.language], _language(page.language)
 
     def money(units: int) -> str:

@@ -30,19 +30,19 @@ class PrintedPages:
 
     async def pdf(self, pages: Sequence[TicketPage]) -> bytes:
         """A document with these pages. Raises PagesBusy."""
-        return await self._made("printing.pdf", list(pages))
+        return await self._make_apart("printing.pdf", list(pages))
 
     async def svg(self, code: str) -> bytes:
         """The code as a drawing. Raises PagesBusy."""
-        return await self._made("printing.svg", code)
+        return await self._make_apart("printing.svg", code)
 
     async def png(self, code: str) -> bytes:
         """The code as an image. Raises PagesBusy."""
-        return await self._made("printing.png", code)
+        return await self._make_apart("printing.png", code)
 
     async def invoice(self, page: InvoicePage) -> bytes:
         """The document of an invoice. Raises PagesBusy."""
-        return await self._made("invoices.pdf", page)
+        return await self._make_apart("invoices.pdf", page)
 
     async def close(self) -> None:
         """End the process."""
@@ -50,7 +50,7 @@ class PrintedPages:
         if pool is not None:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
-    async def _made(self, what: str, of: object) -> bytes:
+    async def _make_apart(self, what: str, of: object) -> bytes:
         if self._waiting >= WAITING_LIMIT:
             raise PagesBusy
         if self._pool is None:

@@ -41,7 +41,7 @@ class KeptWallets:
         return await asyncio.to_thread(self._apple.made, ticket)
 
     async def google(self, ticket: WalletTicket, /) -> str:
-        """The address that saves it. Raises LookupError, where none is set up."""
+        """The address that saves this ticket in Google Wallet. Raises LookupError where no issuer is set up."""
         google = self._google
         if google is None:
             raise LookupError("no issuer of passes is set")

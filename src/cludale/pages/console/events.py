@@ -24,12 +24,12 @@ class EventPages(StaffPages):
             "console/events.html",
             events=page.items,
             is_first=after is None,
-            type=_asked(staff, "type"),
-            concert=_asked(staff, "concert"),
-            live=path(type=_asked(staff, "type") or None, concert=_asked(staff, "concert") or None),
+            type=_filter(staff, "type"),
+            concert=_filter(staff, "concert"),
+            live=path(type=_filter(staff, "type") or None, concert=_filter(staff, "concert") or None),
             onward=None
             if page.next is None
-            else path(type=_asked(staff, "type") or None, concert=_asked(staff, "concert") or None, after=page.next),
+            else path(type=_filter(staff, "type") or None, concert=_filter(staff, "concert") or None, after=page.next),
         )
 
     @page("GET", "/staff/console/events-now", "operate", carries_on=False)
@@ -50,8 +50,8 @@ class EventPages(StaffPages):
         asked = path(
             "audit",
             "events",
-            type=_asked(staff, "type") or None,
-            concertId=_asked(staff, "concert") or None,
+            type=_filter(staff, "type") or None,
+            concertId=_filter(staff, "concert") or None,
             sort="-time",
             after=after,
             limit=SHOWN,
@@ -59,7 +59,7 @@ class EventPages(StaffPages):
         return checked(await staff.ask("GET", asked)).read(Entries)
 
 
-def _asked(staff: Staff, name: str) -> str:
+def _filter(staff: Staff, name: str) -> str:
     return staff.visit.query.get(name, "").strip()[:128]
 
 

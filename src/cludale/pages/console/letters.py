@@ -42,7 +42,7 @@ class LetterPages(StaffPages):
         state = query.get("state", "Waiting")
         if service in self._services:
             return await self._of_one(staff, service, state, after)
-        found = [await self._of(staff, each, state) for each in self._services]
+        found = [await self._letters_of(staff, each, state) for each in self._services]
         return staff.shown(
             "console/letters.html",
             all=found,
@@ -67,7 +67,7 @@ class LetterPages(StaffPages):
             is_first=after is None,
         )
 
-    async def _of(self, staff: Staff, service: str, state: str) -> Of:
+    async def _letters_of(self, staff: Staff, service: str, state: str) -> Of:
         try:
             asked = path(service, "-", "dead-letters", state=_state(state), limit=OF_EACH)
             found = checked(await staff.ask("GET", asked)).read(Letters)

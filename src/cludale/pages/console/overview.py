@@ -20,17 +20,20 @@ COUNTED_LETTERS = 50
 
 
 class Processes:
-    """The processes that answered lately. What they said is shown only to who was answered by the same route."""
+    """The figures of processes that answered lately.
+
+    They are shown only to people whom the same route has answered.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], tuple[float, Figures]] = {}
 
     def keep(self, figures: Figures, now: float) -> None:
-        """It said this."""
+        """Remember the figures of a process."""
         self._seen[figures.service, figures.instance] = (now, figures)
 
     def of(self, service: str, now: float) -> list[Figures]:
-        """What those of a service said that are known."""
+        """The figures of the service's processes, of those that answered lately."""
         self._seen = {key: each for key, each in self._seen.items() if now - each[0] < KNOWN_SECONDS}
         return [figures for (name, _), (_, figures) in self._seen.items() if name == service]
 
@@ -57,7 +60,7 @@ class OverviewPages(StaffPages):
 
     async def _look(self, staff: Staff) -> Overview:
         """Ask all services. Raises SignedOut, Forbidden."""
-        found = await asyncio.gather(*(self._of(staff, service) for service in self._services))
+        found = await asyncio.gather(*(self._figures_of(staff, service) for service in self._services))
         letters: Mapping[str, int | None] = dict(
             zip(
                 self._services,
@@ -67,7 +70,7 @@ class OverviewPages(StaffPages):
         )
         return overview([each for figures in found for each in figures], letters)
 
-    async def _of(self, staff: Staff, service: str) -> list[Figures]:
+    async def _figures_of(self, staff: Staff, service: str) -> list[Figures]:
         try:
             answer = await staff.ask("GET", path(service, "-", "figures"))
             if answer.status != 200:

@@ -94,7 +94,7 @@ class State(msgspec.Struct, frozen=True):
 
     @property
     def is_under_way(self) -> bool:
-        """Does it go on?"""
+        """Is the rehearsal still going on?"""
         return self.outcome is None and not self.failed
 
     def after(self, report: Report) -> "State":

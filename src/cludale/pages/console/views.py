@@ -59,7 +59,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def event(self) -> str:
-        """The event as people read it; what is no JSON, as it came."""
+        """The event as indented JSON; a body that is not JSON is returned as it came."""
         try:
             return msgspec.json.format(self.body, indent=2)
         except msgspec.MsgspecError:

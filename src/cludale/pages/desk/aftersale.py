@@ -27,7 +27,7 @@ class Aftersale(StaffPages):
     @page("GET", "/staff/orders/{order_id}/cancel", "refund")
     async def _ask_cancel(self, staff: Staff) -> Response:
         order = await asking.order(staff, staff.visit.segment)
-        return self._confirm(staff, order, "cancel", {}, (*_about(order), *_money("goes-back", order.rest)))
+        return self._confirm(staff, order, "cancel", {}, (*_order_rows(order), *_money("goes-back", order.rest)))
 
     @page("POST", "/staff/orders/{order_id}/cancel", "refund")
     async def _cancel(self, staff: Staff) -> Response:
@@ -60,7 +60,7 @@ class Aftersale(StaffPages):
         if wrong:
             return self._refunding(staff, order, fields, wrong)
         if SURE not in fields:
-            rows = [*_about(order)]
+            rows = [*_order_rows(order)]
             if "amount" in body:
                 rows += _money("goes-back", Money(**body["amount"]))
             else:
@@ -99,7 +99,7 @@ class Aftersale(StaffPages):
         if not changed:
             return staff.see(f"/staff/orders/{order.id}")
         if SURE not in fields:
-            rows = [*_about(order), *((name, value or "-") for name, value in changed.items())]
+            rows = [*_order_rows(order), *((name, value or "-") for name, value in changed.items())]
             return self._confirm(staff, order, "amend", fields, rows)
         sent = await asking.send(staff, "PATCH", path("orders", order.id), changed)
         if sent.wrong:
@@ -147,7 +147,7 @@ class Aftersale(StaffPages):
     @page("GET", "/staff/orders/{order_id}/resend", "sell")
     async def _ask_resend(self, staff: Staff) -> Response:
         order = await asking.order(staff, staff.visit.segment)
-        return self._confirm(staff, order, "resend", {}, (*_about(order), ("email", order.email or "-")))
+        return self._confirm(staff, order, "resend", {}, (*_order_rows(order), ("email", order.email or "-")))
 
     @page("POST", "/staff/orders/{order_id}/resend", "sell")
     async def _resend(self, staff: Staff) -> Response:
@@ -226,7 +226,7 @@ def _at_fields(problem: Problem) -> dict[str, str]:
     return {field.partition(".")[0].partition("[")[0].replace("tickets", ""): text for field, text in found.items()}
 
 
-def _about(order: Order) -> list[tuple[str, str]]:
+def _order_rows(order: Order) -> list[tuple[str, str]]:
     rows = [("order", order.id), ("tickets", str(order.held))]
     return [*rows, ("name", order.name)] if order.name else rows
 

@@ -44,7 +44,7 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 class Offered(msgspec.Struct, frozen=True):
-    """Whether who pays for a concert gets an invoice."""
+    """Does whoever pays for this concert get an invoice?"""
 
     invoices: bool
 

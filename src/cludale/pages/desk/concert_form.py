@@ -93,7 +93,7 @@ def rows(fields: Mapping[str, str]) -> list[SectionRow]:
 def new(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[int]]:
     """The body of `POST /concerts`, and which row of the form each of its sections is. Raises Wrong."""
     wrong: dict[str, str] = {}
-    body = _said(fields, [*TEXTS, *MOMENTS, *NUMBERS], wrong)
+    body = _body_of(fields, [*TEXTS, *MOMENTS, *NUMBERS], wrong)
     body = {name: value for name, value in body.items() if value is not None}
     body["artist"] = fields.get("artist", "")
     body.setdefault("date", "")
@@ -139,7 +139,7 @@ def changes(concert: Concert, fields: Mapping[str, str]) -> dict[str, Any]:
         each for each in MOMENTS if each not in names and (f"{each}-time" in other or (each in zoned and before[each]))
     ]
     wrong: dict[str, str] = {}
-    body = _said({**before, **fields}, names, wrong)
+    body = _body_of({**before, **fields}, names, wrong)
     if "status" in other:
         body["status"] = fields["status"]
     if wrong:
@@ -216,7 +216,7 @@ def plain(money: Money) -> str:
     return str(money).partition(" ")[0]
 
 
-def _said(fields: Mapping[str, str], names: Sequence[str], wrong: dict[str, str]) -> dict[str, Any]:
+def _body_of(fields: Mapping[str, str], names: Sequence[str], wrong: dict[str, str]) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for name in names:
         text = fields.get(name, "")

@@ -32,7 +32,7 @@ _FIELDS = ("name", "note", "email", "section")
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A guest; on the list, or who is to be."""
+    """A guest who is on the list, or is to be put on it."""
 
     id: str | None
     name: str | None
@@ -118,7 +118,7 @@ class GuestPages(StaffPages):
             asked = path(*_GUESTS, concertId=concert.id, search=search or None, after=after, limit=PAGE)
             found = checked(await staff.ask("GET", asked)).read(Guests)
             ids = [each.id or "" for each in found.items]
-            came = dict(zip(ids, await asyncio.gather(*(self._came(staff, id) for id in ids)), strict=True))
+            came = dict(zip(ids, await asyncio.gather(*(self._who_is_in(staff, id) for id in ids)), strict=True))
         numbered = await self._seats.of(staff, concert) if staff.may("sell") else None
         return asking.form(
             staff,
@@ -137,7 +137,7 @@ class GuestPages(StaffPages):
             gone=staff.visit.query.get("gone", ""),
         )
 
-    async def _came(self, staff: Staff, order: str) -> Came:
+    async def _who_is_in(self, staff: Staff, order: str) -> Came:
         """Who of them is in; nobody, while they have no tickets yet."""
         answer = await staff.ask("GET", path("tickets", order=order))
         items = answer.read(Tickets).items if answer.status == 200 else ()
@@ -160,7 +160,7 @@ class GuestPages(StaffPages):
             wrong["seats"] = "other-count"
         if wrong:
             return await self._page(staff, concert, fields, wrong)
-        sent = await self._told(staff, concert, {"guests": [guest]})
+        sent = await self._send_guests(staff, concert, {"guests": [guest]})
         if sent.wrong:
             return await self._page(staff, concert, fields, sent.wrong)
         return await self._page(staff, concert, {}, came_of=sent.answer.read(Added))
@@ -178,7 +178,7 @@ class GuestPages(StaffPages):
             file = await asyncio.to_thread(with_ids, text, await self._seats.of(staff, concert))
             if file.faults:
                 return await self._page(staff, concert, {"csv": text}, {"csv": "seats"}, faults=file.faults)
-        sent = await self._told(staff, concert, {"csv": file.text, "preview": not is_sure})
+        sent = await self._send_guests(staff, concert, {"csv": file.text, "preview": not is_sure})
         if sent.wrong:
             wrong = {field: file.by_name(why) for field, why in sent.wrong.items()}
             return await self._page(staff, concert, {"csv": text}, wrong)
@@ -194,7 +194,7 @@ class GuestPages(StaffPages):
             seats=file.seats if any(file.seats) else (),
         )
 
-    async def _told(self, staff: Staff, concert: Concert, body: Mapping[str, Any]) -> asking.Sent:
+    async def _send_guests(self, staff: Staff, concert: Concert, body: Mapping[str, Any]) -> asking.Sent:
         asked = {"concertId": concert.id, **body}
         return await asking.send(staff, "POST", path(*_GUESTS), asked, at=_at_fields)
 

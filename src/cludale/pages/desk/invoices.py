@@ -92,7 +92,7 @@ class InvoicePages(StaffPages):
             query,
             wrong,
             invoices=found.items,
-            settings=await self._said(staff),
+            settings=await self._read_settings(staff),
             kinds=KINDS,
             narrows=any(here.values()),
             is_first=query.get("after") is None,
@@ -108,14 +108,14 @@ class InvoicePages(StaffPages):
 
     # Who issues them
 
-    async def _said(self, staff: Staff) -> Settings:
+    async def _read_settings(self, staff: Staff) -> Settings:
         return checked(await staff.ask("GET", path(*_INVOICES, "settings"))).read(Settings)
 
     @page("GET", SETTINGS_AT, "catalogue")
     async def _settings(self, staff: Staff) -> Response:
         if not staff.may("read"):
             staff.need("read")
-        return self._saying(staff, (await self._said(staff)).fields, {})
+        return self._saying(staff, (await self._read_settings(staff)).fields, {})
 
     def _saying(
         self, staff: Staff, fields: Mapping[str, str], wrong: Mapping[str, str], *, is_late: bool = False
@@ -140,7 +140,7 @@ class InvoicePages(StaffPages):
             return self._saying(staff, fields, wrong)
         sent = await asking.send(staff, "PUT", path(*_INVOICES, "settings"), body)
         if sent.answer.problem.name == "settings-outdated":
-            now = await self._said(staff)
+            now = await self._read_settings(staff)
             return self._saying(staff, {**fields, "revision": str(now.revision)}, {}, is_late=True)
         if sent.wrong:
             return self._saying(staff, fields, sent.wrong)

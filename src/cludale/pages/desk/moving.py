@@ -81,7 +81,7 @@ class Moving(StaffPages):
             wrong["reason"] = "needed"
         first: dict[str, Any] = {"order": order.id}
         if fields.get("seats"):
-            first["seats"] = await self._of(staff, order, fields["seats"], "seats", wrong)
+            first["seats"] = await self._ids_typed(staff, order, fields["seats"], "seats", wrong)
         if not fields.get("other"):
             if fields.get("to"):
                 numbered = await self._seats.of_concert(staff, order.concert_id)
@@ -94,7 +94,7 @@ class Moving(StaffPages):
             second["seats"] = await self._theirs(staff, fields, wrong)
         return {"first": first, "second": second} | said
 
-    async def _of(self, staff: Staff, order: Order, text: str, field: str, wrong: dict[str, str]) -> list[str]:
+    async def _ids_typed(self, staff: Staff, order: Order, text: str, field: str, wrong: dict[str, str]) -> list[str]:
         """The ids of those of its seats that are typed; `wrong` is told of others."""
         numbered = await self._seats.of_concert(staff, order.concert_id)
         ids = ids_of(numbered, order.section, text, field, wrong)
@@ -109,7 +109,7 @@ class Moving(StaffPages):
             if not other.seats:
                 wrong["other"] = SeatNameFault.NO_NUMBERS
                 return []
-            return await self._of(staff, other, fields["theirs"], "theirs", wrong)
+            return await self._ids_typed(staff, other, fields["theirs"], "theirs", wrong)
         except Missing:
             wrong["other"] = "no-order"
             return []

@@ -59,23 +59,23 @@ class Privacy(StaffPages):
     @page("POST", "/staff/privacy", "privacy")
     async def _find(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
-        kept, is_all, wrong = await self._of(staff, "export", fields)
+        kept, is_all, wrong = await self._look_up(staff, "export", fields)
         return self._page(staff, fields, status=422 if wrong else 200, kept=kept, is_all=is_all, wrong=wrong)
 
     @page("POST", "/staff/privacy/erase", "privacy")
     async def _erase(self, staff: Staff) -> Response:
         fields = forms.read(staff.visit.request)
         if SURE not in fields:
-            kept, _, wrong = await self._of(staff, "export", fields)
+            kept, _, wrong = await self._look_up(staff, "export", fields)
             if wrong:
                 return self._page(staff, fields, status=422, wrong=wrong)
             whom = fields.get("email") or fields.get("user", "")
             rows = (("buyer", whom), ("orders", str(len(kept))))
             return asking.confirm(staff, "erase", fields, rows=rows, back="/staff/privacy", tickets=0)
-        erased, is_all, wrong = await self._of(staff, "erase", fields)
+        erased, is_all, wrong = await self._look_up(staff, "erase", fields)
         return self._page(staff, {}, status=422 if wrong else 200, erased=erased, is_all=is_all, wrong=wrong)
 
-    async def _of(
+    async def _look_up(
         self, staff: Staff, what: str, fields: Mapping[str, str]
     ) -> tuple[list[KeptOrder], bool, Mapping[str, str]]:
         """What is kept, or was erased; whether that is all; and what is wrong with what was typed."""

@@ -91,7 +91,7 @@ class ReportPages(StaffPages):
             "desk/reports.html",
             fields,
             wrong,
-            schedules=await self._all(staff),
+            schedules=await self._schedules(staff),
             reports=REPORTS,
             every=EVERY,
             covers=COVERS,
@@ -100,7 +100,7 @@ class ReportPages(StaffPages):
             done=staff.visit.query.get("done", ""),
         )
 
-    async def _all(self, staff: Staff) -> tuple[Schedule, ...]:
+    async def _schedules(self, staff: Staff) -> tuple[Schedule, ...]:
         return checked(await staff.ask("GET", path(*_SCHEDULES))).read(Schedules).items
 
     @page("POST", AT, "read")
@@ -117,7 +117,7 @@ class ReportPages(StaffPages):
 
     @page("GET", f"{AT}/{{schedule_id}}/end", "read")
     async def _ask_end(self, staff: Staff) -> Response:
-        found = next((each for each in await self._all(staff) if each.id == staff.visit.segment), None)
+        found = next((each for each in await self._schedules(staff) if each.id == staff.visit.segment), None)
         if found is None:
             raise Missing
         rows = (("email", found.to or "-"), ("concert", found.concert_id or "-"))

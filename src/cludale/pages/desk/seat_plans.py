@@ -78,7 +78,7 @@ class SeatPlanPages(StaffPages):
     @page("GET", "/staff/concerts/{concert_id}/seat-plan", "catalogue")
     async def _show(self, staff: Staff) -> Response:
         seen = await asking.concert(staff, staff.visit.segment)
-        return self._page(staff, seen=seen, plan=await self._of(staff, seen.concert.seat_plan))
+        return self._page(staff, seen=seen, plan=await self._plan_with(staff, seen.concert.seat_plan))
 
     @page("POST", "/staff/concerts/{concert_id}/seat-plan", "catalogue", most_bytes=MOST_BYTES)
     async def _change(self, staff: Staff) -> Response:
@@ -89,12 +89,12 @@ class SeatPlanPages(StaffPages):
         if SURE not in fields:
             found, faults = await self._checked(staff, fields, files)
             if found is None:
-                now = await self._of(staff, concert.seat_plan)
+                now = await self._plan_with(staff, concert.seat_plan)
                 return self._page(staff, seen=seen, fields=fields, plan=now, faults=faults)
             return self._page(staff, seen=seen, plan=found, is_new=found.digest != concert.seat_plan)
         digest = fields.get("digest", "")
         if fields.get("tag") != seen.tag:
-            return self._page(staff, seen=seen, plan=await self._of(staff, digest), is_new=True, is_late=True)
+            return self._page(staff, seen=seen, plan=await self._plan_with(staff, digest), is_new=True, is_late=True)
         body = {"seatPlan": digest}
         sent = await asking.send(staff, "PATCH", path("concerts", concert.id), body, tag=seen.tag, at=_faults)
         if sent.wrong:
@@ -103,7 +103,7 @@ class SeatPlanPages(StaffPages):
             return self._page(
                 staff,
                 seen=seen,
-                plan=await self._of(staff, digest),
+                plan=await self._plan_with(staff, digest),
                 is_new=True,
                 is_late=sent.is_late,
                 kept=kept if isinstance(kept, list) else [],
@@ -140,7 +140,7 @@ class SeatPlanPages(StaffPages):
             colours={} if plan is None else plan_map.colours_of([each.name for each in plan.categories]),
         )
 
-    async def _of(self, staff: Staff, digest: str | None) -> Checked | None:
+    async def _plan_with(self, staff: Staff, digest: str | None) -> Checked | None:
         """What is in the plan with this digest."""
         if not digest:
             return None

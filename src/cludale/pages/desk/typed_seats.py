@@ -72,6 +72,6 @@ def ids_of(numbered: Numbered, section: str | None, text: str, field: str, wrong
 
 
 def not_among(numbered: Numbered, ids: Sequence[str], own: Collection[str]) -> str | None:
-    """The first of these seats that is not one of these, by its name; None: all of them are."""
+    """The name of the first seat in `ids` that is not in `own`; None if all of them are."""
     lost = next((id for id in ids if id not in own), None)
     return None if lost is None else numbered.names.get(lost, lost)

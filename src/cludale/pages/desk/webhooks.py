@@ -47,7 +47,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Webhooks(msgspec.Struct, frozen=True):
-    """All of them."""
+    """All webhooks of an organizer."""
 
     items: tuple[Webhook, ...]
 

@@ -34,7 +34,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def device(visit: Visit) -> Device | None:
-    """The one that asks; None: it isn't paired."""
+    """The device that sent the request; None if it is not paired."""
     text = visit.cookies.get(COOKIE, "")
     try:
         return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Device) if text else None

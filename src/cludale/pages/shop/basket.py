@@ -98,7 +98,7 @@ class BasketPages:
         lines = [*(each for each in known.lines if not each.is_same_place(line)), line]
         if len(lines) > MOST_LINES:
             return self._site.see(visit, f"{HERE}?full=1")
-        return self._site.see(visit, HERE, headers=(self._kept(visit, Basket(memory.new_key(), lines)),))
+        return self._site.see(visit, HERE, headers=(self._basket_cookie(visit, Basket(memory.new_key(), lines)),))
 
     async def _change(self, visit: Visit) -> Response:
         """So many tickets of this line, or none of it; what is no number changes nothing."""
@@ -111,7 +111,7 @@ class BasketPages:
             del lines[at]
         elif quantity is not None:
             lines[at] = lines[at]._replace(quantity=min(quantity, 999))
-        return self._site.see(visit, HERE, headers=(self._kept(visit, Basket(memory.new_key(), lines)),))
+        return self._site.see(visit, HERE, headers=(self._basket_cookie(visit, Basket(memory.new_key(), lines)),))
 
     async def _buy(self, visit: Visit) -> Response:
         """All of it, or nothing."""
@@ -131,7 +131,7 @@ class BasketPages:
             tokens = memory.with_token(memory.orders(visit), cart.id, cart.access_token)
             headers = (
                 forms.cookie(memory.ORDERS, tokens, secure=visit.secure),
-                self._kept(visit, Basket(known.key, (), cart.id)),
+                self._basket_cookie(visit, Basket(known.key, (), cart.id)),
             )
             return self._site.see(visit, f"/shop/carts/{cart.id}", headers=headers)
         return await self._refused(visit, known, fields, answer.problem)
@@ -164,7 +164,7 @@ class BasketPages:
             raise Refused(problem)
         if problem.name in _KEPT:
             basket = basket._replace(key=memory.new_key())
-            headers = (self._kept(visit, basket),)
+            headers = (self._basket_cookie(visit, basket),)
         if problem.status in (429, 503):
             headers = (*headers, ("retry-after", "2"))
         status = HTTPStatus.CONFLICT if problem.status == HTTPStatus.NOT_FOUND else problem.status
@@ -219,7 +219,7 @@ class BasketPages:
             methods=METHODS,
         )
 
-    def _kept(self, visit: Visit, basket: Basket) -> tuple[str, str]:
+    def _basket_cookie(self, visit: Visit, basket: Basket) -> tuple[str, str]:
         return forms.cookie(
             memory.BASKET, memory.packed_basket(basket), secure=visit.secure, max_age_seconds=7 * 86_400
         )

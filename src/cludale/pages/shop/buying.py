@@ -112,14 +112,15 @@ class Buying:
         if mine is None and opened is None and memory.is_token(key):
             # The browser lost its cart, or keeps no cookies: no reason to send it round and round.
             mine = Cart(concert.id, key)
-            headers = (self._kept(visit, mine),)
+            headers = (self._cart_cookie(visit, mine),)
         if mine is None:
             cart = opened or Cart(concert.id, memory.new_key())
             query = {
                 each: text[: 2_000 if each == "seats" else 64] for each, text in visit.query.items() if _is_chosen(each)
             }
-            headers = () if opened else (self._kept(visit, cart),)
-            return self._site.see(visit, f"{_here(concert)}?{urlencode({**query, 'cart': cart.key})}", headers=headers)
+            headers = () if opened else (self._cart_cookie(visit, cart),)
+            there = f"{_checkout_path(concert)}?{urlencode({**query, 'cart': cart.key})}"
+            return self._site.see(visit, there, headers=headers)
         wanted = await self._wanted(concert, visit.query)
         if wanted is None or sale(concert, self._site.now()) is not Sale.OPEN:
             return self._site.see(visit, f"/shop/concerts/{concert.id}?choose=1#tickets")
@@ -185,7 +186,7 @@ class Buying:
         headers: Headers = ()
         if problem.name in KEPT_REFUSALS:
             cart = Cart(concert.id, memory.new_key())
-            key, headers = cart.key, (self._kept(visit, cart),)
+            key, headers = cart.key, (self._cart_cookie(visit, cart),)
         if problem.name == "seats-not-free":
             kept = forms.cookie(
                 memory.TYPED, memory.packed_typed(fields), secure=visit.secure, max_age_seconds=TYPED_SECONDS
@@ -259,7 +260,7 @@ class Buying:
         tokens = memory.with_token(memory.orders(visit), order.id, order.access_token)
         return (
             forms.cookie(memory.ORDERS, tokens, secure=visit.secure),
-            self._kept(visit, Cart(concert.id, key, order.id)),
+            self._cart_cookie(visit, Cart(concert.id, key, order.id)),
             *(
                 (forms.cookie(memory.TYPED, "", secure=visit.secure, max_age_seconds=0),)
                 if memory.TYPED in visit.cookies
@@ -267,7 +268,7 @@ class Buying:
             ),
         )
 
-    def _kept(self, visit: Visit, cart: Cart) -> tuple[str, str]:
+    def _cart_cookie(self, visit: Visit, cart: Cart) -> tuple[str, str]:
         carts = memory.with_cart(memory.carts(visit), cart)
         return forms.cookie(memory.CARTS, carts, secure=visit.secure, max_age_seconds=7 * 86_400)
 
@@ -280,7 +281,7 @@ class Buying:
         return (await self._programme.concert(visit.segment)).value
 
 
-def _here(concert: Concert) -> str:
+def _checkout_path(concert: Concert) -> str:
     return f"/shop/concerts/{concert.id}/checkout"
 
 

@@ -222,7 +222,7 @@ def _may_be_cancelled(order: Order) -> bool:
 
 
 def lines_of(order: Order) -> Sequence[Line]:
-    """What it has tickets of, for the form that gives some back: its categories, or the one that all are of."""
+    """The categories of an order's tickets, for the form that gives some back; one line where there are none."""
     if order.bill is not None and order.bill.lines:
         return order.bill.lines
     return (Line("all", "", order.held, 0),)

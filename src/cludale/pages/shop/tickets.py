@@ -67,7 +67,7 @@ class TicketPages:
         if not (memory.is_id(visit.segment) and memory.is_token(key)):
             raise Missing
         checked(await self._site.ask(visit, "GET", path("tickets", visit.segment), token=key))
-        return self._site.see(visit, f"/shop/tickets/{visit.segment}", headers=(self._kept(visit, key),))
+        return self._site.see(visit, f"/shop/tickets/{visit.segment}", headers=(self._token_cookie(visit, key),))
 
     async def _transfer(self, visit: Visit) -> Response:
         """Give it to somebody else: what opens it is shown, and kept by this browser in case the page is lost."""
@@ -86,7 +86,7 @@ class TicketPages:
         if answer.status == 409:
             return await self._page(visit, await self._ticket(visit), refusal=answer.problem.name, status=409)
         ticket = checked(answer).read(Ticket)
-        link, kept = self._link(visit, ticket.id, ticket.access_token), self._kept(visit, ticket.access_token)
+        link, kept = self._link(visit, ticket.id, ticket.access_token), self._token_cookie(visit, ticket.access_token)
         return await self._page(visit, ticket, link=link, headers=(kept,))
 
     def _file_of(self, kind: str) -> Page:
@@ -142,7 +142,7 @@ class TicketPages:
             refusal=refusal,
         )
 
-    def _kept(self, visit: Visit, token: str) -> tuple[str, str]:
+    def _token_cookie(self, visit: Visit, token: str) -> tuple[str, str]:
         """The cookie that remembers a ticket's own token."""
         tokens = memory.with_token(memory.tickets(visit), visit.segment, token)
         return forms.cookie(memory.TICKETS, tokens, secure=visit.secure)

@@ -78,5 +78,5 @@ def local(path: str | None, otherwise: str = "/staff") -> str:
 
 
 def cleared(visit: Visit) -> Headers:
-    """Nothing of a session is left in the browser."""
+    """Headers that remove all cookies of a session from the browser."""
     return (gone(visit, SESSION), gone(visit, SIGN_IN), gone(visit, HINT))

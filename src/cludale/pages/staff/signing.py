@@ -68,7 +68,7 @@ class Staff:
         return self._site.private(self.visit, template, status=status, staff=self, own=self.session, **values)
 
     def see(self, path: str) -> Response:
-        """Go on there, by GET."""
+        """Redirect the browser to this path, which it asks for with GET."""
         return self._site.see(self.visit, path)
 
     def need(self, scope: str) -> None:
@@ -253,7 +253,7 @@ class Signing:
 
 
 def stamped_seconds_ago(token: str) -> float:
-    """How old the stamp in a session's token is; for ever, if it has none."""
+    """Seconds since the session's token was stamped; infinite for a token without a stamp."""
     stamp = token.split(".")[2:3]
     return time.time() - int(stamp[0]) if stamp and stamp[0].isdecimal() and len(stamp[0]) <= 12 else math.inf
 

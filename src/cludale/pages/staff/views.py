@@ -85,7 +85,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """All of them."""
+    """All keys of an organizer."""
 
     items: tuple[Key, ...]
 

@@ -118,7 +118,7 @@ class Sale:
         """Orders whose money is here."""
 
     def tell(self, happened: Happened) -> None:
-        """This happened. Raises msgspec.MsgspecError for what is no event of ours, having changed nothing."""
+        """Count this event. Raises msgspec.MsgspecError for data that does not fit its type, having changed nothing."""
         apply = _CHANGES.get(happened.type)
         data = None if apply is None else msgspec.json.decode(happened.data, type=Data)
         self.events += 1

@@ -19,7 +19,7 @@ VERIFY_PAGE = 500
 
 
 class Walk(NamedTuple):
-    """How far a check is."""
+    """How far a check of the chain has come."""
 
     head: Head = Head()
     """The last entry that holds."""

@@ -192,7 +192,7 @@ class Chooser:
             results |= {i: result for i, result in held.items() if i not in waiting}
             look = True  # others were there first, so more has changed than the sections that refused tell
         for i, each in waiting.items():
-            results[i] = Busy(f"The seats of concert {each.concert.id!r} are being taken by too many at once.")
+            results[i] = Busy(f"The seats of concert {each.concert.id!r} are being taken by too many requests at once.")
         return [results[i] for i in range(len(wanted))]
 
     async def _placed(
@@ -282,7 +282,9 @@ class Chooser:
                     results[i] = await unless_held(result, self._records, room.concert, section, id, now)
         for i, each in wanted.items():
             if i not in results:
-                results[i] = Busy(f"Reservation {each.hold.reservation_id!r} is being made by too many at once.")
+                results[i] = Busy(
+                    f"Reservation {each.hold.reservation_id!r} is being made by too many requests at once."
+                )
         return results
 
     async def _chosen(self, room: Room, wanted: dict[int, Anywhere]) -> tuple[dict[int, str], dict[int, Refusal]]:

@@ -89,7 +89,7 @@ class Folding:
             return refusal
         after = decision.state
         self.section = after.section
-        envelopes = self._told(decision, asked)
+        envelopes = self._publish(decision, asked)
         moved = [other for other, each in after.reservations.items() if each is not close.get(other)]
         for other in moved:
             self.reservations[other] = after.reservations[other]
@@ -106,7 +106,7 @@ class Folding:
             return refusal
         if isinstance(command, HoldBack):
             self._blocks.add(command.block)
-        self._told(decision, asked)
+        self._publish(decision, asked)
         self.section = decision.state.section
         if isinstance(command, ChangePlan) and decision.events:
             self._hall = command.hall
@@ -131,7 +131,7 @@ class Folding:
             after, told = waiting.decide(line, command, self._now)
         except Refusal as refusal:
             return refusal
-        self._told(Decision(after, told), asked)
+        self._publish(Decision(after, told), asked)
         self._learn(after.seating)
         self.in_line = after.waiting
         its = None
@@ -144,12 +144,12 @@ class Folding:
             decision = seat_moves.decide(Seating(self.section, self.reservations, self._hall), command, self._now)
         except Refusal as refusal:
             return refusal
-        self._told(decision, asked)
+        self._publish(decision, asked)
         self._learn(decision.state)
         known = [seat_moves.latest(decision.state, each) for each in command.parties]
         return MoveDone(tuple(each for each in known if each is not None))
 
-    def _told(self, decision: Decision[Any], asked: QueuedCommand) -> list[Envelope]:
+    def _publish(self, decision: Decision[Any], asked: QueuedCommand) -> list[Envelope]:
         envelopes = self._envelopes(decision, asked.cause, self._now)
         self.events += envelopes
         return envelopes

@@ -40,7 +40,7 @@ class KeyService:
         change = Change(KEYS, ALL_KEYS, lambda keys, now: decide(keys or Keys(), now), cause)
         ((_, known),) = await self._updates.update((change,))
         if known is None:
-            raise Busy("The keys are being changed by too many at once.")
+            raise Busy("The keys are being changed by too many requests at once.")
         await self.changed()
         state: Keys = known.state
         return state

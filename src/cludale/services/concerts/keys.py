@@ -83,7 +83,7 @@ class KeyDigest(NamedTuple):
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A key to be."""
+    """A key that is to be made."""
 
     id: str
     digest: str

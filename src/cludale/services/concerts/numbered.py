@@ -151,7 +151,7 @@ def sold(seats: SeatMap, those: Iterable[NumberedSeat], until: int) -> SeatMap:
 
 
 def released(seats: SeatMap, those: Iterable[NumberedSeat], until: int) -> SeatMap:
-    """These were held until that second, and are not any more."""
+    """The map after these seats, which were held until that second, are given back."""
     places = _places(those)
     return _give(_end_hold(seats, places, until), places)
 

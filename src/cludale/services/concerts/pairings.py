@@ -78,7 +78,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
 
 class Pairings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """All of them."""
+    """All pairings, kept in one record."""
 
     pairings: tuple[Pairing, ...] = ()
     paired: Pairing | None = None

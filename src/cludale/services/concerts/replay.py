@@ -62,10 +62,10 @@ _KEYS = Ref("keys", ALL_KEYS, ALL_KEYS)
 
 def _concert(concert: Concert) -> Mapping[str, object]:
     told = [name for name in concert.__struct_fields__ if name != "organizer_id"]
-    return _said(concert, told) | {"organizer": concert.organizer}
+    return _fields_set(concert, told) | {"organizer": concert.organizer}
 
 
-def _said(state: Concert | Reservation, names: Sequence[str]) -> dict[str, object]:
+def _fields_set(state: Concert | Reservation, names: Sequence[str]) -> dict[str, object]:
     """These fields of it, but for those that it says nothing of."""
     found = {name: getattr(state, name) for name in names}
     return {name: value for name, value in found.items() if value is not UNSET}
@@ -105,7 +105,7 @@ def _reservation(reservation: Reservation) -> Mapping[str, object]:
         "moved",
     )
     returns = {} if reservation.returns is UNSET else dict(reservation.returns)
-    return _said(reservation, told) | {"returns": returns}
+    return _fields_set(reservation, told) | {"returns": returns}
 
 
 def _code(code: Code) -> Mapping[str, object]:

@@ -242,7 +242,7 @@ def _listed(before: Versioned[BlockList] | None, events: Sequence[Envelope]) -> 
 
 
 def _too_many(key: SectionKey) -> Busy:
-    return Busy(f"Section {key.partition} is being changed by too many at once.")
+    return Busy(f"Section {key.partition} is being changed by too many requests at once.")
 
 
 def _parts(asked: Sequence[QueuedCommand], limit: int) -> Iterable[Sequence[QueuedCommand]]:

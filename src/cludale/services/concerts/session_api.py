@@ -34,21 +34,21 @@ class KeyRefused(Refusal):
     """Nobody signs in with this: it is no key, or one that has ended."""
 
     def __init__(self) -> None:
-        super().__init__("No key is like this one, or it has ended.")
+        super().__init__("There is no such key, or it has ended.")
 
 
 class SignInRefused(Refusal):
-    """Who signs in could not be made sure of: the issuer's answer is used up, too old, or of another sign-in."""
+    """It could not be verified who signs in: the issuer's answer is used up, too old, or of another sign-in."""
 
     def __init__(self) -> None:
-        super().__init__("Who you are could not be made sure of: begin again.")
+        super().__init__("It could not be verified who you are: begin again.")
 
 
 class SignInTooWeak(Refusal):
     """The issuer vouches less surely than is wanted here: a second factor is missing, or was shown long ago."""
 
     def __init__(self) -> None:
-        super().__init__("Your organization has to make surer who you are: sign in there with your second factor.")
+        super().__init__("You need a second factor here: sign in at your organization with it.")
 
 
 class NoIssuer(Refusal):
@@ -237,7 +237,7 @@ class SessionsApi:
                 raise IssuerAlone
             return await self._with_key(body.key)
         if body.code is None or body.verifier is None or body.nonce is None:
-            raise Invalid(("key", "is wanted, or `code` with its `verifier` and `nonce`"))
+            raise Invalid(("key", "is required, or `code` with its `verifier` and `nonce`"))
         if self._issuer is None:
             raise NoIssuer
         try:
@@ -267,11 +267,11 @@ class SessionsApi:
         if principal is None or principal.kind is not PrincipalKind.KEY:
             raise KeyRefused
         if principal is FIRST:
-            return await self._of(principal, "the first key", of_digest=self._access.digest(key))
+            return await self._begin_for(principal, "the first key", of_digest=self._access.digest(key))
         known = await self._keys.key(principal.id)
-        return await self._of(principal, known.name, key_ends_at=known.ends_at)
+        return await self._begin_for(principal, known.name, key_ends_at=known.ends_at)
 
-    async def _of(
+    async def _begin_for(
         self, principal: Principal, name: str, *, of_digest: str = "", key_ends_at: datetime | None = None
     ) -> Response:
         return await self._begin(
@@ -444,7 +444,7 @@ class SessionsApi:
         """How many there were."""
         own = asking(request).id
         ended = await self._sessions.end_others(own)
-        _log.info("ended by %s: %d others of the same", own, ended)
+        _log.info("session %s ended %d other sessions of the same person", own, ended)
         return json_response(AllOver(own, ended))
 
 

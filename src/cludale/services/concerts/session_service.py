@@ -55,7 +55,7 @@ class SessionService:
         return ended
 
     async def own(self, id: str) -> Sequence[Session]:
-        """Those of whoever has this one, the newest first. Raises NotFound."""
+        """All sessions of the person whose session this is, the newest first. Raises NotFound."""
         own = await self.session(id)
         return [each for each in await self.all() if each.of == own.of]
 

@@ -120,7 +120,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
 
     @property
     def id(self) -> str:
-        """What they are called in a path."""
+        """The member's id in paths."""
         return from_key("person", self.of)
 
 

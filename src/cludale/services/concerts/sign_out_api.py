@@ -35,7 +35,7 @@ STATUS: Statuses = {NotSignedOut: 400}
 
 
 class FrontChannel(msgspec.Struct, frozen=True, kw_only=True):
-    """What the issuer puts into the address that it has a browser load."""
+    """The query of the address that an issuer has a browser load when somebody signs out there."""
 
     iss: Annotated[str, Meta(min_length=1, max_length=512)]
     sid: Annotated[str, Meta(min_length=16, max_length=256)]

@@ -292,7 +292,7 @@ def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Not
     date = None if fact.is_open else fact.date
     own = {"note": fact.reason, "date": date, "cancel_until": fact.cancel_until}
     notification = _pending(fact, NotificationKind.MOVED, fact.seats, cause=cause, now=now, **own)
-    return _told(notification, reachable=fact.reachable)
+    return _log_unless_reachable(notification, reachable=fact.reachable)
 
 
 def tell_reseated(fact: OrderReseated, *, cause: Cause, now: datetime) -> Decision[Notification]:
@@ -309,7 +309,7 @@ def tell_reseated(fact: OrderReseated, *, cause: Cause, now: datetime) -> Decisi
         seats_were=seats_line(fact.seats_before) or None,
         note=fact.reason,
     )
-    return _told(notification, reachable=fact.reachable)
+    return _log_unless_reachable(notification, reachable=fact.reachable)
 
 
 def tell_of_cart(fact: CartPaid, money: Receipt | None, *, cause: Cause, now: datetime) -> Decision[Notification]:
@@ -332,7 +332,7 @@ def tell_of_cart(fact: CartPaid, money: Receipt | None, *, cause: Cause, now: da
         paid_at=money.taken_at if money else None,
         lines=fact.lines,
     )
-    return _told(notification, reachable=fact.reachable)
+    return _log_unless_reachable(notification, reachable=fact.reachable)
 
 
 def tell(
@@ -358,10 +358,10 @@ def tell(
         }
     own |= _paid_by(money)
     notification = _pending(fact, kind, seats, cause=cause, now=now, total=fact.total, **own)
-    return _told(notification, reachable=fact.reachable)
+    return _log_unless_reachable(notification, reachable=fact.reachable)
 
 
-def _told(notification: Notification, *, reachable: bool) -> Decision[Notification]:
+def _log_unless_reachable(notification: Notification, *, reachable: bool) -> Decision[Notification]:
     """As soon as it can be sent; who left no address is told in the log, now."""
     if reachable:
         return Decision(notification)
@@ -423,7 +423,7 @@ def take_up(notification: Notification, *, now: datetime, limits: RetryLimits) -
 
 
 def sent(notification: Notification, channel: Channel, *, now: datetime) -> Decision[Notification]:
-    """It was handed over."""
+    """The message was handed over to this channel."""
     if Status.SENT not in NEXT[notification.status]:
         return Decision(notification)
     after = msgspec.structs.replace(

@@ -162,7 +162,7 @@ def source(part: Part) -> str:
 
 @lru_cache
 def spoken(code: str) -> Speech:
-    """A language of `kernel.languages.NAMES`, loaded when it is first spoken. Raises KeyError."""
+    """A language of `kernel.languages.NAMES`, loaded when it is first used. Raises KeyError."""
     from cludale.runtime.languages import Language  # noqa: PLC0415 - Babel takes long to load; most processes send no mail
 
     language = Language(code, LOCALE)

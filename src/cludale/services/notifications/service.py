@@ -196,14 +196,14 @@ class Notifications:
 
         updated = await self._updates.update([Change(NOTIFICATIONS, id, partial(again, id)) for id in ids])
         if any(result is ChangeResult.CONFLICT for result, _ in updated):
-            raise Busy("These are being changed by too many at once.")
+            raise Busy("These are being changed by too many requests at once.")
         self.due.wake()
         return [known.state for _, known in updated if known is not None]
 
     async def bounce(self, came_back: Mapping[str, str]) -> Mapping[str, Notification | None]:
-        """These came back: id → why, as a status code. How each stands now; None: there is none, or it was nobody's.
+        """Note that messages came back: id → why, as a status code. Returns each message as it is now, by id.
 
-        Told again, it changes nothing. Raises Busy.
+        None: there is no such message, or its buyer was erased. A second call changes nothing. Raises Busy.
         """
 
         def decide(id: str, notification: Notification | None, now: datetime) -> Decision[Notification] | None:
@@ -211,7 +211,7 @@ class Notifications:
 
         updated = await self._updates.update([Change(NOTIFICATIONS, id, partial(decide, id)) for id in came_back])
         if any(result is ChangeResult.CONFLICT for result, _ in updated):
-            raise Busy("These are being changed by too many at once.")
+            raise Busy("These are being changed by too many requests at once.")
         news = [known.state for result, known in updated if result is ChangeResult.CHANGED and known is not None]
         self.bounced += len(news)
         for each in news:

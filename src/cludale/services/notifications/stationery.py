@@ -45,7 +45,7 @@ class Written(NamedTuple):
 
 
 class Stationery:
-    """Finds what messages are written with: two look-ups a batch, and none for what nobody gets."""
+    """Finds templates and languages for a batch of messages: two look-ups, none for messages that nobody gets."""
 
     def __init__(self, records: Records, letters: Letters, *, language: str) -> None:
         self._records = records
@@ -58,7 +58,7 @@ class Stationery:
         contacts: Mapping[str, Contact],
         concerts: Mapping[str, ConcertDetails],
     ) -> Written:
-        """For these."""
+        """What these messages are written with."""
         known = [(n, contacts[n.order_id], concerts.get(n.concert_id)) for n in notifications if n.order_id in contacts]
         told = [each for each in known if each[1].email is not None or each[1].phone is not None]
         if not told:

@@ -84,7 +84,7 @@ class TemplateService:
 
         ((result, kept),) = await self._updates.update([Change(TEMPLATES, template_id(*of), decide, cause)])
         if result is ChangeResult.CONFLICT:
-            raise Busy("This template is being changed by too many at once.")
+            raise Busy("This template is being changed by too many requests at once.")
         return ShownTemplate(kind, language, None if kept is None else kept.state)
 
     async def preview(
@@ -115,4 +115,4 @@ class TemplateService:
 
         ((result, _),) = await self._updates.update([Change(MAIL_SETTINGS, by.organizer, decide)])
         if result is ChangeResult.CONFLICT:
-            raise Busy("These settings are being changed by too many at once.")
+            raise Busy("These settings are being changed by too many requests at once.")

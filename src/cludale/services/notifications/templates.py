@@ -173,7 +173,7 @@ _TEXT, _HTML = _environment(is_html=False), _environment(is_html=True)
 
 @lru_cache(maxsize=256)
 def compiled(part: Part, source: str) -> Compiled:
-    """What fills in the values. Raises BrokenTemplate."""
+    """The template that fills in the values. Raises BrokenTemplate."""
     environment = _HTML if part is Part.HTML else _TEXT
     try:
         tree = environment.parse(source)

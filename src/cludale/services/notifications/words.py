@@ -191,7 +191,7 @@ def values(
         "section": _section(n, concert),
         "seats": n.quantity - n.returned,
         "tickets": _tickets(n.quantity - n.returned, speech),
-        "price": "" if n.lines else _each(n, speech),
+        "price": "" if n.lines else _price_each(n, speech),
         "total": speech.money(n.total) if n.total is not None else "",
         "is_free": _is_free(n),
         "paid": speech.money(n.paid) if n.paid is not None else "",
@@ -284,7 +284,7 @@ def line(typed: str) -> str:
 
 
 def plain_line(typed: str) -> str:
-    """The same without marks."""
+    """The text on one line, without control characters."""
     if typed.isascii() and typed.isprintable():  # most are; each character costs a look into Unicode's tables
         return " ".join(typed.split())[:_LONGEST_LINE]
     kept = "".join(
@@ -449,7 +449,7 @@ def _offered_until(n: Notification, speech: Speech, concert: ConcertDetails | No
     return said % {"until": until}
 
 
-def _each(n: Notification, speech: Speech) -> str:
+def _price_each(n: Notification, speech: Speech) -> str:
     if n.total is None or _is_free(n):
         return ""
     each = Money(n.total.amount // n.quantity, n.total.currency) if n.quantity else n.total

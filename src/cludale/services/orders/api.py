@@ -334,8 +334,8 @@ class OrdersApi:
     async def placed(
         self, request: Request, wanted: OrderRequest, body: msgspec.Struct, *, named: str, kind: bytes = b""
     ) -> Response:
-        """Place it, once for its idempotency key, which is kept under what the request is `named`; the order's id
-        follows from the key, the `kind` and the body.
+        """Place an order, once for its idempotency key: the answer is kept under `named`. The order's id follows from
+        the key, the `kind` and the body.
         """
         cause, key = request.cause, request.idempotency_key
         if key is None:
@@ -537,7 +537,7 @@ def _words(name: str) -> Sequence[str]:
 
 
 class Contacted(Protocol):
-    """What says where its buyer wants to be told, and in which language."""
+    """A request that says where the buyer gets messages, and in which language."""
 
     @property
     def email(self) -> str | None:

@@ -118,7 +118,10 @@ class Comparison:
         return decision
 
     async def ask(self, orders: Sequence[Order]) -> Mapping[str, Step[Order]]:
-        """What comes of comparing these, by order; COMPARED_AT_ONCE at most. What gave no answer isn't among them."""
+        """The next step of each of these orders, by its id, after comparing it with payment and seats.
+
+        COMPARED_AT_ONCE orders at most. Orders of which payments or concerts gave no answer are left out.
+        """
         self.compared += len(orders)
         try:
             standings = await self._charges.compare([lost_events.question(order) for order in orders])

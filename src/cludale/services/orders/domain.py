@@ -99,17 +99,17 @@ def evolve(order: Order, event: OrderEvent, *, at: datetime) -> Order:
     """
     match event:
         case TicketReserved():
-            return _after_reserved(order, event, at=at)
+            order = _after_reserved(order, event, at=at)
         case OrderPaid():
-            return _after_paid(order, event)
+            order = _after_paid(order, event)
         case OrderCancelled():
-            return _after_cancelled(order, event)
+            order = _after_cancelled(order, event)
         case OrderMoved():
-            return after_moved(order, event)
+            order = after_moved(order, event)
         case SeatsMoved() | OrderReseated():
             order = msgspec.structs.replace(order, seats=seats_after(order.seats, event.allocation))
         case PaymentRequested() | PaymentCompleted() | PaymentFailed() | PaymentRefunded():
-            return learn(order, money_told(event, at=at))
+            order = learn(order, money_told(event, at=at))
         case _:
             order = _amended(order, event, at=at)
     return order
@@ -295,7 +295,7 @@ def ticket_reserved(
 
 
 def learn(order: Order, payment: OrderPayment) -> Order:
-    """How the money stands by now. What is told of an earlier round, or told late, changes nothing.
+    """The order with what is known of its money now. News of an earlier round, or late news, changes nothing.
 
     An order that was reserved before orders kept this goes on without.
     """
@@ -432,7 +432,7 @@ def _cancelled(
 def cancellation(
     order: Order, reason: CancelReason, *, was_paid: bool, note: str | None = None, seller: str | None = None
 ) -> OrderCancelled:
-    """That the order is cancelled, as it is told."""
+    """The event that says that this order is cancelled."""
     return OrderCancelled(
         order_id=order.id,
         seats=order.seats,

@@ -34,7 +34,7 @@ def is_silent(order: Order, *, since: datetime) -> bool:
 
 
 def question(order: Order) -> ChargeQuestion:
-    """What payments is asked about it."""
+    """What payments is asked about this order."""
     known = order.payment
     return ChargeQuestion(
         order_id=order.id,

@@ -88,7 +88,7 @@ def priced(
 
 
 def left(total: Money, refunds: Sequence[OrderRefund]) -> Money:
-    """What these leave of the money."""
+    """The money that these part refunds leave of the total."""
     return Money(total.amount - refunded(refunds), total.currency)
 
 

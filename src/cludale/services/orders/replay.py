@@ -47,7 +47,7 @@ _TELLING: tuple[type[Event], ...] = (
 )
 
 
-def _told(order: Order) -> Mapping[str, object]:
+def _comparable(order: Order) -> Mapping[str, object]:
     names = (
         "user_id",
         "status",
@@ -81,7 +81,7 @@ class OrdersReplay:
     service = "orders"
     event_types = frozenset(e.__name__ for e in _TELLING)
     tables: Sequence[Table[Any]] = (
-        Table(ORDERS.kind, ORDERS.decode, ORDERS.put, lambda order: ORDERS.partition(order.id), _told),
+        Table(ORDERS.kind, ORDERS.decode, ORDERS.put, lambda order: ORDERS.partition(order.id), _comparable),
         Table(CARTS.kind, CARTS.decode, CARTS.put, lambda cart: CARTS.partition(cart.id), _told_of_cart),
         *INVOICE_TABLES,
     )

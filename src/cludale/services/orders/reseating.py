@@ -16,7 +16,7 @@ from cludale.services.orders.order import Order, Status
 
 
 def moved(order: Order, fact: SeatsMoved, *, at: datetime) -> Decision[Order] | None:
-    """The order with the seats that it has now; None: it has yet to hear of what they were before.
+    """The order with its new seats. None: an earlier event about its seats has yet to come.
 
     An order that was cancelled keeps what it had. What is known already, or is older, changes nothing.
     """

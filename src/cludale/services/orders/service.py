@@ -502,12 +502,12 @@ def _on_sold(event: Envelope, order: Order | None, _: datetime) -> Decision[Orde
             attempts=sold.payment_attempts,
             round=sold.payment_round,
         )
-    return domain.pay(_known(order), sold.allocation, payment=payment)
+    return domain.pay(_existing(order), sold.allocation, payment=payment)
 
 
 def _on_sale_refused(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
     is_off = event.data.called_off is True
-    return domain.fail(_known(order), CancelReason.CALLED_OFF if is_off else CancelReason.EXPIRED)
+    return domain.fail(_existing(order), CancelReason.CALLED_OFF if is_off else CancelReason.EXPIRED)
 
 
 def _on_concert(event: Envelope, job: Job | None, now: datetime) -> Decision[Job]:
@@ -521,24 +521,24 @@ def _job_of(fact: ConcertCancelled | ConcertPostponed) -> str:
 def _on_payment_failed(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
     failed: PaymentFailed = event.data
     payment = domain.money_told(failed, at=event.time)
-    return domain.unpaid(_known(order), payment, reason=_CANCEL[failed.reason], retry_until=failed.retry_until)
+    return domain.unpaid(_existing(order), payment, reason=_CANCEL[failed.reason], retry_until=failed.retry_until)
 
 
 def _on_money(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
-    return Decision(domain.learn(_known(order), domain.money_told(event.data, at=event.time)))
+    return Decision(domain.learn(_existing(order), domain.money_told(event.data, at=event.time)))
 
 
 def _on_refunded(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
-    return domain.money_back(_known(order), domain.money_told(event.data, at=event.time))
+    return domain.money_back(_existing(order), domain.money_told(event.data, at=event.time))
 
 
 def _on_part(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
-    known = _known(order)
+    known = _existing(order)
     return Decision(domain.evolve(known, event.data, at=event.time))
 
 
 def _on_seats_moved(event: Envelope, order: Order | None, _: datetime) -> Decision[Order]:
-    decision = reseating.moved(_known(order), event.data, at=event.time)
+    decision = reseating.moved(_existing(order), event.data, at=event.time)
     if decision is None:
         raise TooEarly
     return decision
@@ -553,7 +553,7 @@ def _on_left_the_list(event: Envelope, order: Order | None, _: datetime) -> Deci
     return None if order is None else queueing.left(order, event.data.reason)
 
 
-def _known(order: Order | None) -> Order:
+def _existing(order: Order | None) -> Order:
     if order is None:
         raise TooEarly
     return order

@@ -134,7 +134,7 @@ class Search(NamedTuple):
 
     @property
     def narrows(self) -> bool:
-        """Is there anything to look for?"""
+        """Is at least one condition given?"""
         return any(each is not None for each in self)
 
     def matches(self, order: Order) -> bool:

@@ -67,7 +67,7 @@ async def place(
         )
     done = await updates.update(changes)
     if any(result is ChangeResult.CONFLICT for result, _ in done):
-        raise Busy("These orders are being placed by too many at once.")
+        raise Busy("These orders are being placed by too many requests at once.")
     return [None if known is None else known.state for _, known in done]
 
 

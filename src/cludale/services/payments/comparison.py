@@ -83,7 +83,7 @@ def _failure_of_old(payment: Payment) -> Failure:
 
 
 def is_to_be_retold(payment: Payment) -> bool:
-    """Is nothing left to do but to tell again how the round has ended?"""
+    """Has the round ended, with no money owed, so that only its events have to be published again?"""
     return payment.status is not Status.PENDING and not owes_money(payment)
 
 

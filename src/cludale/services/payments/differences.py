@@ -113,11 +113,11 @@ def found_in(
     if booked.at > read_at - tolerance:
         return None
     if payment is None:
-        return _found(booked, Difference.UNKNOWN_MONEY, booked.kept, None, by, read_at) if booked.kept > 0 else None
+        return _differs(booked, Difference.UNKNOWN_MONEY, booked.kept, None, by, read_at) if booked.kept > 0 else None
     if is_in_flight(payment, booked.key, booked.reference, read_at=read_at, tolerance=tolerance):
         return None
     wrong = _wrong(booked, payment)
-    return None if wrong is None else _found(booked, *wrong, payment, by, read_at)
+    return None if wrong is None else _differs(booked, *wrong, payment, by, read_at)
 
 
 def _wrong(booked: Booked, payment: Payment) -> tuple[Difference, int] | None:
@@ -169,7 +169,7 @@ def no_money(payment: Payment, *, by: str, read_at: datetime, tolerance: timedel
     )
 
 
-def _found(
+def _differs(
     booked: Booked, kind: Difference, amount: int, payment: Payment | None, by: str, read_at: datetime
 ) -> FoundDifference:
     # The same books and as many mends of this charge are the same difference, found again.
@@ -264,7 +264,7 @@ def to_give_back(found: FoundDifference) -> Money | None:
 def begin_settling(
     found: FoundDifference, settlement: Settlement, note: str, *, now: datetime
 ) -> Decision[FoundDifference]:
-    """A person decides. Raises NotToSettle."""
+    """Somebody has decided how to settle this difference. Raises NotToSettle."""
     if found.state is State.SETTLED:
         return Decision(found)
     if found.state is State.MENDING:

@@ -109,7 +109,7 @@ def evolve(payment: Payment, event: Moved, *, at: datetime) -> Payment:
 
 
 def with_part(payment: Payment, part: Part) -> Payment:
-    """The payment with this part refund as it is now; what is back stays that."""
+    """The payment with the latest state of this part refund; one that is already paid back stays so."""
     before = next((each for each in payment.parts if each.part.number == part.part.number), None)
     if before is not None and (before.done_at is not None or part.done_at is None):
         return payment

@@ -46,7 +46,7 @@ class Charging(DuePolicy[Payment]):
         return Decision(domain.take_up(state, now=now, limits=self._limits))
 
     async def start(self, _: Sequence[Payment]) -> Do[Payment]:
-        """Each is done by itself."""
+        """Nothing is prepared for all payments together: each is charged by itself."""
         return self.act
 
     async def act(self, payment: Payment) -> Step[Payment]:

@@ -56,7 +56,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
 
 def begin(id: str, *, since: datetime, until: datetime, on_schedule: bool, now: datetime) -> Reconciliation:
-    """To be begun now."""
+    """A reconciliation of this time, to be begun now."""
     return Reconciliation(id=id, since=since, until=until, on_schedule=on_schedule, started_at=now, due_at=now)
 
 

@@ -118,7 +118,7 @@ class Reconciling(DuePolicy[Reconciliation]):
 
         ((_, known),) = await self._updates.update((Change(RECONCILIATIONS, id, decide, Cause()),))
         if known is None:
-            raise Busy(f"Reconciliation {id!r} is being changed by too many at once.")
+            raise Busy(f"Reconciliation {id!r} is being changed by too many requests at once.")
         begun: Reconciliation = known.state
         return begun
 

@@ -26,7 +26,7 @@ that came first, and where that was lost, as in the one that was told again afte
 """
 
 
-def _told(payment: Payment) -> Mapping[str, object] | None:
+def _comparable(payment: Payment) -> Mapping[str, object] | None:
     if payment.status is Status.PENDING or (payment.status is Status.FAILED and not payment.tries):
         return None  # under way, or never begun: no event tells of it
     told = {name: getattr(payment, name) for name in ("order_id", "amount", "status", "round", "till")}
@@ -57,7 +57,7 @@ class PaymentsReplay:
         )
     )
     tables: Sequence[Table[Any]] = (
-        Table(PAYMENTS.kind, PAYMENTS.decode, PAYMENTS.put, lambda payment: payment.id, _told),
+        Table(PAYMENTS.kind, PAYMENTS.decode, PAYMENTS.put, lambda payment: payment.id, _comparable),
     )
 
     def touches(self, event: Envelope) -> Sequence[Ref]:

@@ -164,7 +164,10 @@ class Payments:
         await self.due.stop()
 
     async def heard(self, body: bytes, signature: str | None) -> bool:
-        """Something became of a charge: the provider is asked what. Was it one of ours? Raises NotFromProvider."""
+        """The provider says that something happened to a charge: ask it what. False for a charge that is not ours.
+
+        Raises NotFromProvider.
+        """
         key = self._gateway.heard(body, signature)
         if key is None:
             return False

@@ -111,7 +111,7 @@ def read_by(code: str, key_of_id: Callable[[str], TicketKey | None]) -> Claims:
     key = key_of_id(key_id)
     if key is None or not hmac.compare_digest(_private(key.seed).sign(_to_sign(protected, payload)), signature):
         raise Unreadable
-    return _said(payload)
+    return _claims_in(payload)
 
 
 def verified(code: str, public: bytes) -> Claims:
@@ -121,10 +121,10 @@ def verified(code: str, public: bytes) -> Claims:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, _to_sign(protected, payload))
     except InvalidSignature:
         raise Unreadable from None
-    return _said(payload)
+    return _claims_in(payload)
 
 
-def _said(payload: bytes) -> Claims:
+def _claims_in(payload: bytes) -> Claims:
     try:
         said = cbor2.loads(payload)
         number, quantity, generation = said[_NUMBERS]

@@ -278,7 +278,7 @@ class Doors:
         updated = await self._updates.update(changes) if changes else []
         after = [known.state for _, known in updated if known is not None]
         if len(after) < len(changes):
-            raise Busy("Tickets among these scans are being changed by too many at once.")
+            raise Busy("Tickets among these scans are being changed by too many requests at once.")
         for order_id, scans in orders.items():
             for at, scan in scans:
                 ids[at] = domain.ticket_id(order_id, scan.number) if results[at] in _KEPT else None

@@ -25,7 +25,7 @@ class Holders:
 
     def sealed(self, name: str, ticket_id: str, key: TicketKey) -> str:
         """The name as it is kept, for this ticket alone."""
-        packed = msgspec.msgpack.encode(self._of(key).seal(name.encode(), ticket_id))
+        packed = msgspec.msgpack.encode(self._seals_under(key).seal(name.encode(), ticket_id))
         return _MARK + b64encode(packed).decode()
 
     def name(self, kept: str | None, ticket_id: str, keys: Sequence[TicketKey]) -> str | None:
@@ -34,7 +34,7 @@ class Holders:
             return kept
         sealed = msgspec.msgpack.decode(b64decode(kept.removeprefix(_MARK)), type=Sealed)
         for key in keys:
-            seals = self._of(key)
+            seals = self._seals_under(key)
             if seals.master == sealed.master:
                 try:
                     return seals.open(sealed, ticket_id).decode()
@@ -42,7 +42,7 @@ class Holders:
                     return None
         return None
 
-    def _of(self, key: TicketKey) -> Seals:
+    def _seals_under(self, key: TicketKey) -> Seals:
         if key.id not in self._known:
             secret = hmac.digest(key.seed, b"cludale names of holders", "sha256").hex()
             self._known[key.id] = self._seals_of(secret)

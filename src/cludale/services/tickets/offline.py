@@ -177,7 +177,7 @@ class OfflineScan(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the device says by itself, and to which ticket."""
+    """A device's own decision about a code, and the ticket that the code is of."""
 
     scanned: Scanned
     claims: codes.Claims | None = None

@@ -197,13 +197,13 @@ class Tickets:
         """A pass for Apple's wallet. Raises NotFound, where none can be signed."""
         if not self.wallets.has_apple:
             raise NotFound("Apple pass of ticket", shown.id)
-        return await self.wallets.apple(_kept(shown))
+        return await self.wallets.apple(_wallet_ticket(shown))
 
     async def google_link(self, shown: ShownTicket) -> str:
         """The address that saves the ticket in Google's wallet. Raises NotFound, where none can be signed."""
         if not self.wallets.has_google:
             raise NotFound("Google pass of ticket", shown.id)
-        return await self.wallets.google(_kept(shown))
+        return await self.wallets.google(_wallet_ticket(shown))
 
     def public_keys(self) -> list[tuple[TicketKey, bytes]]:
         """The keys that are good now, each with its public key."""
@@ -300,7 +300,7 @@ def _page(shown: ShownTicket) -> TicketPage:
     )
 
 
-def _kept(shown: ShownTicket) -> WalletTicket:
+def _wallet_ticket(shown: ShownTicket) -> WalletTicket:
     concert = shown.concert
     return WalletTicket(
         id=shown.id,

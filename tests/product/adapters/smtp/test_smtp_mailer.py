@@ -94,6 +94,15 @@ class HangsUp(Silent):
         transport.close()
 
 
+class Full(Silent):
+    """Takes no more connections."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"421 too many connections\r\n")
+        transport.close()
+
+
 @asynccontextmanager
 async def listening(
     make: Callable[[], SMTP | Silent], *, encrypted: ssl.SSLContext | None = None
@@ -425,12 +434,6 @@ async def test_the_message_after_a_refused_one_goes_over_the_same_connection(
 
 async def test_from_a_server_that_takes_few_connections_no_message_is_refused(server: Server) -> None:
     connected: list[SMTP] = []
-
-    class Full(Silent):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            transport.write(b"421 too many connections\r\n")
-            transport.close()
 
     def protocol() -> SMTP | Full:
         if len(connected) == 2:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import pytest
 from tests.fakes import CountingIds, ManualClock
+from tests.product.services.concerts.larks import concert_of, plan_of
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause
@@ -14,24 +15,14 @@ from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Recor
 from cludale.ports.seats import HoldRequest, OtherCurrency, PriceTooHigh, SeatsHeld, SeatsUnavailable
 from cludale.services.concerts.choosing import LOOK_AGAIN_SECONDS
 from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts
 from cludale_proof.simulator.memory import MemoryStore
 
 
 def concert(*sections: tuple[str, int, int]) -> Concert:
     """A concert with these sections: id, seats, price of one in cents."""
-    return Concert(
-        id="concert-1",
-        artist="The Larks",
-        date="2099-06-05",
-        venue=None,
-        sections=tuple(
-            SectionPlan(id=id, name=id, total_seats=seats, price=Money(cents, "EUR")) for id, seats, cents in sections
-        ),
-        on_sale_at=None,
-        max_per_order=8,
-    )
+    plans = [plan_of(id, seats, Money(cents, "EUR")) for id, seats, cents in sections]
+    return concert_of(*plans, date="2099-06-05")
 
 
 def many(count: int, *, seats: int) -> Concert:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from tests.fakes import NOON
+from tests.product.services.concerts.larks import PRICE, concert_of, plan_of
 from tests.seats import allocation
 
 from cludale.kernel.decision import Decision
@@ -21,24 +22,14 @@ from cludale.services.concerts.events import (
     SeatsReleased,
     SeatsReserved,
     SeatsSold,
-    SectionPlan,
 )
 from cludale.services.concerts.evolution import NEXT, Seating, evolve
 from cludale.services.concerts.stock import Answered, Reservation, Section, Status, empty_section
 from cludale.services.concerts.store import CONCERTS, RESERVATIONS
 
-PRICE = Money(4500, "EUR")
-STALLS = SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE)
-BALCONY = SectionPlan(id="balcony", name="Balcony", total_seats=5, price=Money(2500, "EUR"))
-CONCERT = Concert(
-    id="concert-1",
-    artist="The Larks",
-    date="2027-06-05",
-    venue="The Barn",
-    sections=(STALLS, BALCONY),
-    on_sale_at=None,
-    max_per_order=8,
-)
+STALLS = plan_of("stalls", 10)
+BALCONY = plan_of("balcony", 5, Money(2500, "EUR"))
+CONCERT = concert_of(STALLS, BALCONY, venue="The Barn")
 EMPTY = Seating(empty_section(CONCERT, "stalls"), {})
 HOLD_SECONDS = 600
 

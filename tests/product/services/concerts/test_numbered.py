@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from tests.events import delivered, published
 from tests.fakes import CountingIds, ManualClock
+from tests.product.services.concerts.larks import PRICE, concert_of, plan_of
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import Allocation, NumberedSeat, OrderSeats
@@ -17,7 +18,6 @@ from cludale.kernel.refusals import Invalid
 from cludale.ports.sales import Outlook
 from cludale.ports.seats import HeldOtherwise, HoldRequest, InLine, SeatsHeld, SeatsNotFree, SeatsUnavailable
 from cludale.services.concerts import numbered
-from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.events import SeatsOffered, SeatsReserved, SeatsReturned, SeatsSold, SectionPlan
 from cludale.services.concerts.numbered import SeatMap
 from cludale.services.concerts.seat_plans.service import parts_of
@@ -26,8 +26,6 @@ from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import SECTIONS
 from cludale.services.orders.events import CancelReason, OrderCancelled, PartRefund, PartRefundRequested
 from cludale.services.payments.events import PaymentCompleted
-
-PRICE = Money(4500, "EUR")
 
 
 def hall(rows: str = "ABC", seats: int = 8, *, wheelchairs: int = 0) -> bytes:
@@ -43,16 +41,8 @@ def hall(rows: str = "ABC", seats: int = 8, *, wheelchairs: int = 0) -> bytes:
 async def scheduled(concerts: Concerts, plan: bytes = hall(), *, more: tuple[SectionPlan, ...] = ()) -> None:
     read = table.read(plan)
     ((part, total),) = parts_of(read, {"stalls": "Stalls"}, await concerts.seat_plans.keep(read)).values()
-    stalls = SectionPlan(id="stalls", name="Stalls", total_seats=total, price=PRICE, plan=part)
-    concert = Concert(
-        id="concert-1",
-        artist="The Larks",
-        date="2027-06-05",
-        venue="The Barn",
-        sections=(stalls, *more),
-        on_sale_at=None,
-        max_per_order=20,
-    )
+    stalls = plan_of("stalls", total, plan=part)
+    concert = concert_of(stalls, *more, venue="The Barn", max_per_order=20)
     await concerts.directory.schedule(concert, Cause())
 
 
@@ -168,7 +158,7 @@ class TestHolding:
         self, store: SqliteStore, clock: ManualClock, ids: CountingIds
     ) -> None:
         concerts = Concerts(store, clock=clock, ids=ids, hold_seconds=600, max_per_order=20)
-        await scheduled(concerts, more=(SectionPlan(id="lawn", name="Lawn", total_seats=5, price=Money(100, "EUR")),))
+        await scheduled(concerts, more=(plan_of("lawn", 5, Money(100, "EUR")),))
         with pytest.raises(Invalid):
             await held(concerts, "a", "Stalls-A-1", section="lawn")
         assert await held(concerts, "b", section=None) == ()

@@ -8,6 +8,7 @@ import pytest
 from tests.events import delivered, published, told
 from tests.fakes import NOON, CountingIds, ManualClock
 from tests.product.runtime.ledgers import Meddled
+from tests.product.services.concerts.larks import PRICE, concert_of, plan_of
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
@@ -30,7 +31,7 @@ from cludale.ports.seats import (
     SeatsUnavailable,
     SectionNotFound,
 )
-from cludale.services.concerts.concert import Concert, ConcertExists
+from cludale.services.concerts.concert import ConcertExists
 from cludale.services.concerts.directory import Search
 from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts
@@ -40,18 +41,9 @@ from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
 from cludale_proof.simulator.memory import MemoryStore
 
-PRICE = Money(4500, "EUR")
-STALLS = SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE)
-BALCONY = SectionPlan(id="balcony", name="Balcony", total_seats=4, price=Money(6500, "EUR"))
-CONCERT = Concert(
-    id="concert-1",
-    artist="The Larks",
-    date="2027-06-05",
-    venue="The Barn",
-    sections=(STALLS, BALCONY),
-    on_sale_at=None,
-    max_per_order=8,
-)
+STALLS = plan_of("stalls", 10)
+BALCONY = plan_of("balcony", 4, Money(6500, "EUR"))
+CONCERT = concert_of(STALLS, BALCONY, venue="The Barn")
 SUCCESS, RETRY = Acknowledgement.SUCCESS, Acknowledgement.RETRY
 
 

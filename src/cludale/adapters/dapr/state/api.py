@@ -45,7 +45,7 @@ class TooLarge(Exception):
 
 
 class Unanswered(Exception):
-    """What was asked may be written or not."""
+    """No answer came: the write may have been done, or not."""
 
 
 class _Keys(msgspec.Struct):

@@ -38,7 +38,7 @@ class Extent(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Zone(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What there is in a node, and which one that is."""
+    """A summary of a node of the index, and which node it is."""
 
     level: int
     number: int

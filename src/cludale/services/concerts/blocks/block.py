@@ -80,7 +80,7 @@ def evolve(blocks: Blocks, event: SeatsHeldBack | SeatsLetGo) -> Blocks:
 
 
 def few_are_left(blocks: Blocks, *, available: int, now: datetime) -> Iterator[tuple[str, Block]]:
-    """Blocks that are let go because so few seats can be had beside them: one after the other, until that is enough."""
+    """The blocks to let go because few seats are left beside them, one after the other until enough are available."""
     for id, block in blocks.items():
         if block.few_left is not None and block.is_live(now) and available < block.few_left:
             available += block.left

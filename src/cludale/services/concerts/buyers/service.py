@@ -88,7 +88,7 @@ class BuyerLimits:
         """How often a buyer was refused, by the refusal's name."""
 
     def concern(self, concert: Concert, buyers: BuyerKeys) -> bool:
-        """Is there anything to claim?"""
+        """Do limits apply to these buyers at this concert, so that seats have to be claimed first?"""
         return bool(buyers) and (concert.max_per_buyer is not UNSET or self._quotas.are_set)
 
     async def claim(self, wanted: WantedSeats) -> datetime:

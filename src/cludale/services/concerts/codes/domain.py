@@ -158,7 +158,7 @@ def give_up(code: Code, reservation_id: str) -> Code:
 
 
 def looked_at(code: Code, found: Mapping[str, Reservation], *, now: datetime) -> Code:
-    """Without the claims of what ended unpaid, and with those that were paid counted for good.
+    """The code without claims of orders that ended unpaid; claims of orders that were paid are counted for good.
 
     `found`: the reservations that there are. A hold counts until its end is stored, as in buyers/domain.py.
     """

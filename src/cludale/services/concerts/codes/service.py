@@ -65,7 +65,7 @@ class CodeService:
             (Change(CODES, domain.code_id(concert_id, terms.code), decide, cause),)
         )
         if known is None:
-            raise Busy("Codes are being made by too many at once.")
+            raise Busy("Codes are being made by too many requests at once.")
         made: Code = known.state
         return made
 
@@ -164,7 +164,7 @@ class CodeService:
 
         ((result, known),) = await self._updates.update((Change(CODES, id, decide),))
         if result is ChangeResult.CONFLICT:
-            return [Busy("The code is being used by too many at once.")] * len(wanted), False
+            return [Busy("The code is being used by too many requests at once.")] * len(wanted), False
         is_large = known is not None and len(known.state.had.claims) >= known.state.look_at
         return list(results), is_large
 

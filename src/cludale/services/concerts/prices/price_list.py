@@ -76,7 +76,7 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
         return next((each for each in self.categories or (_STANDARD,) if each.id == id), None)
 
     def row(self, section: str, category: str, *, now: datetime, taken: int) -> PriceRow | None:
-        """The first row that applies once `taken` seats of the section are had."""
+        """The first price that applies now, when `taken` seats of the section are held or sold."""
         for row in self.prices:
             is_meant = row.section == section and row.category == category
             if is_meant and (row.until is None or now < row.until) and (row.first is None or taken <= row.first):

@@ -27,11 +27,11 @@ class Planned(NamedTuple):
 async def prepared(
     plans: SeatPlans, sections: Sequence[Section], plan: Plan, *, by: str, expected: Mapping[str, int] | None
 ) -> list[Planned]:
-    """The commands to all numbered sections, those that lose seats first. What would be refused now, is: then nothing
-    is changed.
+    """The commands that change all numbered sections to this plan, sections that lose seats first. What can be refused
+    is refused here, before anything is changed.
 
-    `expected`: how often each section was changed when whoever asks looked at it; None: whatever. Raises Invalid,
-    SeatsKept, CalledOff, ChangedMeanwhile.
+    `expected`: how often each section had been changed when the caller looked at it; None: that does not matter.
+    Raises Invalid, SeatsKept, CalledOff, ChangedMeanwhile.
     """
     numbered = [(each, each.numbered) for each in sections if each.numbered is not UNSET]
     if not numbered:

@@ -37,7 +37,7 @@ class Whose(StrEnum):
 
 
 class KeptSeat(NamedTuple):
-    """A seat that a plan would take away, or call something else."""
+    """A seat that somebody has, and that a new plan would take away or rename."""
 
     section: str
     id: str

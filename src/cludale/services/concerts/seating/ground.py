@@ -90,7 +90,7 @@ class Shape:
         self._remembered = remembered
 
     def places(self, free: int, most: int) -> Places:
-        """The best place for each size up to this one at least, with these seats of the stretch free."""
+        """The best place for each size of a party, up to `most` at least, when these seats of the stretch are free."""
         known, most = free << _NUMBER | self.number, min(most, len(self.middles))
         places = self._remembered.places.get(known)
         if places is None or (len(places) < most and places[-1] is not None):

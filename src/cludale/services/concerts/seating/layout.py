@@ -105,7 +105,7 @@ class Layout:
         return len(self.ids)
 
     def seat(self, index: int) -> Seat:
-        """The seat of this index, whole."""
+        """The seat with this index, with all that is known of it."""
         return Seat(
             self.ids[index],
             self.numbers[index],

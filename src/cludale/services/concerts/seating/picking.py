@@ -88,7 +88,7 @@ class Picker:
         self._windows = Windows(self._ground, self.free)
 
     def copy(self) -> "Picker":
-        """Another one, with the same seats free now, that shares what never changes."""
+        """Another picker with the same seats free, which shares what never changes."""
         picker = copy(self)
         picker.free = self.free.copy()
         picker._indexes = {each: index.copy(picker.free) for each, index in self._indexes.items()}  # noqa: SLF001 - its own

@@ -401,14 +401,14 @@ def _event_types(given: list[str]) -> tuple[str, ...]:
 
 
 def _view(endpoint: Endpoint) -> WebhookView:
-    return WebhookView(**_of(endpoint))
+    return WebhookView(**_fields_shown(endpoint))
 
 
 def _made(made: Made, status: int) -> Response:
-    return json_response(MadeWebhook(**_of(made.endpoint), secret=made.secrets.hmac), status)
+    return json_response(MadeWebhook(**_fields_shown(made.endpoint), secret=made.secrets.hmac), status)
 
 
-def _of(endpoint: Endpoint) -> dict[str, Any]:
+def _fields_shown(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "id": endpoint.id,
         "url": endpoint.url,

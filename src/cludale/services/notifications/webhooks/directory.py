@@ -28,7 +28,7 @@ class Directory:
         self._changes = 0
 
     def forget(self) -> None:
-        """Something was changed here: look again."""
+        """Endpoints were changed here: read them again the next time."""
         self._changes += 1
         self._looked_at = None
 

@@ -168,7 +168,7 @@ def create(new: NewEndpoint, *, by: str, now: datetime) -> Decision[Endpoint]:
 def change(endpoint: Endpoint, wanted: EndpointChange, *, by: str, now: datetime) -> Decision[Endpoint]:
     """What is said anew. Switched on, it begins without a past; nothing to change changes nothing."""
     given = {
-        name: value for name in ("url", "event_types", "concert_id", "about") if _is_set(value := _of(wanted, name))
+        name: value for name in ("url", "event_types", "concert_id", "about") if _is_set(value := getattr(wanted, name))
     }
     after = replace(endpoint, **given)
     if wanted.is_on is True and endpoint.status is Status.OFF:
@@ -187,10 +187,6 @@ def change(endpoint: Endpoint, wanted: EndpointChange, *, by: str, now: datetime
         changed_by=by,
     )
     return Decision(replace(after, sure_from=now + SURE_AFTER, revision=changed.webhook_revision), (changed,))
-
-
-def _of(wanted: EndpointChange, name: str) -> object:
-    return getattr(wanted, name)
 
 
 def _is_set(value: object) -> bool:
@@ -237,7 +233,7 @@ def rotate(
 
 
 def delete(endpoint: Endpoint, *, by: str, now: datetime) -> Decision[Endpoint]:
-    """It is gone, with its URL, secrets and address; again changes nothing."""
+    """Delete the endpoint with its URL, secrets and address; a second time changes nothing."""
     if endpoint.status is Status.DELETED:
         return Decision(endpoint)
     deleted = WebhookDeleted(

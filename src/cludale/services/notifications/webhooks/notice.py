@@ -10,7 +10,7 @@ from cludale.services.notifications.webhooks.endpoints import Endpoint
 
 
 def id_of(endpoint: Endpoint, *, stops: int | None = None) -> str:
-    """The id of what tells of the stop that comes after so many; of the next one, if that is not said."""
+    """The id of the message about the endpoint's next stop; `stops`: about the one after that many stops."""
     return from_key("message", "stopped", endpoint.id, str(endpoint.stops if stops is None else stops))
 
 

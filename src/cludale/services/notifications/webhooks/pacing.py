@@ -36,7 +36,7 @@ class _Place:
 
 
 class Pacing:
-    """The places of all endpoints."""
+    """How many deliveries each endpoint takes at once, and when the next may begin."""
 
     def __init__(self) -> None:
         self._places: defaultdict[str, _Place] = defaultdict(_Place)
@@ -64,7 +64,7 @@ class Pacing:
         return place is not None and delivery_id in place.claims
 
     def leave(self, webhook_id: str, delivery_id: str, *, took: timedelta, went_well: bool) -> None:
-        """The attempt is over."""
+        """An attempt to deliver to this endpoint is over: note how long it took, and how it went."""
         place = self._places[webhook_id]
         place.claims.pop(delivery_id, None)
         place.takes += (max(took, _SHORTEST) - place.takes) * _WEIGHT

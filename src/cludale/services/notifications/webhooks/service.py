@@ -222,7 +222,7 @@ class Webhooks:
         ((_, made),) = await self._updates.update([Change(ENDPOINTS, id, decide, Cause(), known=NEW)])
         self._directory.forget()
         if made is None:
-            raise Busy("The webhooks are being changed by too many at once.")
+            raise Busy("The webhooks are being changed by too many requests at once.")
         return Made(made.state, secrets)
 
     async def _mine(self, organizer: str) -> Any:
@@ -306,7 +306,7 @@ class Webhooks:
         finally:
             self._directory.forget()
         if changed is None:
-            raise Busy(f"The webhook {id!r} is being changed by too many at once.")
+            raise Busy(f"The webhook {id!r} is being changed by too many requests at once.")
         state: Endpoint = changed.state
         return state
 
@@ -362,7 +362,7 @@ class Webhooks:
         changes = [Change(DELIVERIES, id, _again, known=loaded[id]) for id in ids]
         updated = await self._updates.update(changes)
         if any(result is ChangeResult.CONFLICT for result, _ in updated):
-            raise Busy("These are being changed by too many at once.")
+            raise Busy("These are being changed by too many requests at once.")
         self.due.wake()
         return [known.state for _, known in updated if known is not None]
 

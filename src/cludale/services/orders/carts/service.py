@@ -286,7 +286,7 @@ class Carts(DuePolicy[Cart]):
             for (id, after), outcome in zip(tried.items(), outcomes, strict=True):
                 if isinstance(outcome, Committed):
                     done[id] = after
-                elif isinstance(outcome, VersionConflict) and how.keep is not None and not _is_of(id, outcome.ids):
+                elif isinstance(outcome, VersionConflict) and how.keep is not None and not _names_cart(id, outcome.ids):
                     raise AnsweredBefore
             return len(cart_ids) - len(done)
 
@@ -347,8 +347,8 @@ _SEEN = (Status.PAID, Status.CANCELLED)
 
 
 def _too_many(cart_id: str) -> Busy:
-    return Busy(f"Cart {cart_id!r} is being changed by too many at once.")
+    return Busy(f"Cart {cart_id!r} is being changed by too many requests at once.")
 
 
-def _is_of(cart_id: str, ids: Iterable[str]) -> bool:
+def _names_cart(cart_id: str, ids: Iterable[str]) -> bool:
     return any(id == cart_id or cart_of(id) == cart_id for id in ids)

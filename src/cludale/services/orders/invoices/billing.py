@@ -112,7 +112,7 @@ def order_of(id: str) -> str:
 
 
 def begin(sold: SeatsSold, *, paid_at: datetime, cause: Cause, now: datetime) -> Billing:
-    """The order was paid."""
+    """The billing of an order that was just paid."""
     return Billing(
         order_id=sold.order_id,
         concert_id=sold.concert_id,

@@ -95,14 +95,14 @@ class DueBillings(DuePolicy[Billing]):
             order, concert = orders.get(each.order_id), concerts.get(each.concert_id)
             if order is None or concert is None:
                 continue
-            known = self._known(each, order.state, concert, settings.get(concert.organizer))
+            known = self._facts_of(each, order.state, concert, settings.get(concert.organizer))
             if known.is_invoiced or each.is_asked_for:
                 invoiced.append(order.state)
             steps[each.order_id] = _planned(known, each.marks)
         await self._privacy.keep_for_invoices(invoiced)
         return steps
 
-    def _known(
+    def _facts_of(
         self, billing: Billing, order: Order, details: ConcertDetails, settings: InvoiceSettings | None
     ) -> BillingFacts:
         concert = concert_of(billing.concert_id, details)

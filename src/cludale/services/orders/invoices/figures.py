@@ -83,14 +83,14 @@ def of_part(invoice: Figures, before: Sequence[Figures], part: PartRefund, bill:
     """What a part refund takes off the invoice, after these credit notes."""
     tickets = _tickets(invoice, part, bill)
     if sum(line.total for line in tickets) == part.amount.amount:
-        whole = _made(invoice, tickets)
+        whole = _summed(invoice, tickets)
         if _fits(invoice, before, whole):
             return whole
     return _amount(invoice, before, part.amount.amount)
 
 
 def of_rest(invoice: Figures, before: Sequence[Figures]) -> Figures | None:
-    """All that these credit notes leave of the invoice; None: nothing."""
+    """The figures that these credit notes leave of the invoice; None if nothing is left."""
     if not before:
         return invoice
     left = invoice.total - sum(each.total for each in before)
@@ -124,10 +124,10 @@ def _amount(invoice: Figures, before: Sequence[Figures], amount: int) -> Figures
     # What is left of the net, this may not go beyond either.
     tax = max(tax, amount - (invoice.net - (credited - taxed)))
     line = InvoiceLine(name="", quantity=1, net=amount - tax, tax=tax, total=amount, percent=invoice.percent)
-    return _made(invoice, [line])
+    return _summed(invoice, [line])
 
 
-def _made(invoice: Figures, lines: Sequence[InvoiceLine]) -> Figures:
+def _summed(invoice: Figures, lines: Sequence[InvoiceLine]) -> Figures:
     total, tax = sum(line.total for line in lines), sum(line.tax for line in lines)
     return Figures(tuple(lines), total, tax, invoice.currency, invoice.tax_name)
 

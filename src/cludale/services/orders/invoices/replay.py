@@ -16,12 +16,12 @@ from cludale.services.orders.invoices.store import DOCUMENTS, SERIES, series_of
 _UNTOLD = ("issuer", "concert", "concert_date")
 
 
-def _told(document: Document) -> Mapping[str, object]:
+def _comparable(document: Document) -> Mapping[str, object]:
     return {name: value for name, value in msgspec.structs.asdict(document).items() if name not in _UNTOLD}
 
 
 INVOICE_TABLES: Sequence[Table[Any]] = (
-    Table(DOCUMENTS.kind, DOCUMENTS.decode, DOCUMENTS.put, series_of, _told),
+    Table(DOCUMENTS.kind, DOCUMENTS.decode, DOCUMENTS.put, series_of, _comparable),
     Table(SERIES.kind, SERIES.decode, SERIES.put, lambda series: series.id, msgspec.structs.asdict),
 )
 

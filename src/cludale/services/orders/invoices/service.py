@@ -118,7 +118,7 @@ class Invoicing:
             self._organizers = {**self._organizers, wanted.organizer: coming}
         ((result, _),) = await self._updates.update([Change(SETTINGS, wanted.organizer, decide, cause)])
         if result is ChangeResult.CONFLICT:
-            raise Busy("These settings are being changed by too many at once.")
+            raise Busy("These settings are being changed by too many requests at once.")
         await self._look()
         return await self.settings(wanted.organizer)
 
@@ -202,7 +202,7 @@ class Invoicing:
 
         ((result, _),) = await self._updates.update([Change(BILLINGS, order.id, decide, cause)])
         if result is ChangeResult.CONFLICT:
-            raise Busy(f"Order {order.id!r} is being invoiced by too many at once.")
+            raise Busy(f"Order {order.id!r} is being invoiced by too many requests at once.")
         self.due.wake()
 
     # what was issued
@@ -250,7 +250,7 @@ class Invoicing:
     # what is due
 
     async def prepare(self) -> None:
-        """Before anything is heard. Raises StoreUnavailable."""
+        """Read which organizers have invoices, before the first event is handled. Raises StoreUnavailable."""
         await self._look()
 
     async def sweep(self) -> int:

@@ -116,7 +116,7 @@ class Privacy:
             return sum(not isinstance(outcome, Committed) for outcome in outcomes)
 
         if not await until_committed(records, draft, learn) or order is None:
-            raise Busy(f"Order {order_id!r} is being changed by too many at once.")
+            raise Busy(f"Order {order_id!r} is being changed by too many requests at once.")
         return order
 
     async def amend(self, order_id: str, wanted: Amendment, *, by: Party, cause: Cause) -> Order:

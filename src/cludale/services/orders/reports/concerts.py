@@ -58,7 +58,7 @@ class Concerts:
         self._known: Recent[str, tuple[Concert, bool]] = Recent(REMEMBERED)
 
     async def own(self, ids: Iterable[str]) -> dict[str, Concert]:
-        """Those of these concerts that the report is about."""
+        """The concerts with these ids that the report may show, by id."""
         wanted = list(dict.fromkeys(ids))
         unknown = [id for id in wanted if id not in self._known]
         if unknown:

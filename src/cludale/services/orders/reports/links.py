@@ -20,14 +20,14 @@ class Link(NamedTuple):
 
 def token_of(link: Link, seals: Seals) -> str:
     """The link as a part of a path. Nobody makes one without the master key of what is sealed."""
-    said = _said(link)
-    return f"{said}~{seals.digest(_of(said))}"
+    said = _link_text(link)
+    return f"{said}~{seals.digest(_signed_text(said))}"
 
 
 def opened(token: str, seals: Seals, *, now: datetime) -> Link | None:
     """The link that a token of ours says; None for any other, and for one whose time is over."""
     said, _, digest = token.rpartition("~")
-    known = [hmac.compare_digest(digest.encode(), each.encode()) for each in seals.digests(_of(said))]
+    known = [hmac.compare_digest(digest.encode(), each.encode()) for each in seals.digests(_signed_text(said))]
     if not any(known):
         return None
     schedule_id, at, ends_at = said.split("~")
@@ -35,11 +35,11 @@ def opened(token: str, seals: Seals, *, now: datetime) -> Link | None:
     return link if now < link.ends_at else None
 
 
-def _said(link: Link) -> str:
+def _link_text(link: Link) -> str:
     return f"{link.schedule_id}~{int(link.at.timestamp())}~{int(link.ends_at.timestamp())}"
 
 
-def _of(said: str) -> str:
+def _signed_text(said: str) -> str:
     return f"report link {said}"
 
 

@@ -148,7 +148,7 @@ def take_up(schedule: Schedule, *, now: datetime, until: datetime) -> Schedule:
 
 
 def sent(schedule: Schedule, at: datetime, *, now: datetime, was_logged: bool) -> Decision[Schedule]:
-    """The report of `at` went out. One whose time has passed meanwhile is left out."""
+    """The schedule after its report of `at` was sent. Reports whose time has passed meanwhile are left out."""
     if schedule.ended_at is not None or schedule.next_at != at:
         return Decision(schedule)
     return Decision(

@@ -60,11 +60,11 @@ class Reports:
         since, until = (None, at) if schedule.covers is Covers.ALL else schedules.period(schedule.when, at)
         wanted = ReportQuery(concert_id=schedule.concert_id, since=since, until=until)
         if schedule.kind is ReportKind.ORDERS:
-            return self.orders(schedule.format, schedule.columns, wanted, partial(_is_of, schedule))
+            return self.orders(schedule.format, schedule.columns, wanted, partial(_covers, schedule))
         return sheets.file_of(schedule.format, sums.head(schedule.by), self._summed(schedule, wanted))
 
     async def _summed(self, schedule: Schedule, wanted: ReportQuery) -> AsyncIterator[Sequence[Row]]:
-        found = await self.sales(schedule.by, wanted, partial(_is_of, schedule))
+        found = await self.sales(schedule.by, wanted, partial(_covers, schedule))
         yield [sums.cells(row) for row in found.rows()]
 
     def orders(
@@ -80,5 +80,5 @@ class Reports:
             yield [[column.of(line) for column in shown] for line in lines]
 
 
-def _is_of(schedule: Schedule, concert: Concert) -> bool:
+def _covers(schedule: Schedule, concert: Concert) -> bool:
     return concert.organizer == schedule.organizer and schedule.concert_id in (None, concert.id)

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 from tests.events import delivered
 from tests.fakes import NOON, CountingIds, ManualClock
+from tests.product.services.concerts.larks import PRICE, concert_of, plan_of
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause
-from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.kernel.tills import Till, TillMethod
 from cludale.ports.records import Query
@@ -22,25 +22,15 @@ from cludale.services.concerts.blocks.service import BlockWish, NewBlock, ShownB
 from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.changes.domain import SeatsInUse
 from cludale.services.concerts.changes.service import SectionWish
-from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import ChangeSection, Hold
-from cludale.services.concerts.events import ConcertFields, LetGoReason, SeatsHeldBack, SeatsLetGo, SectionPlan
+from cludale.services.concerts.events import ConcertFields, LetGoReason, SeatsHeldBack, SeatsLetGo
 from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.store import BLOCKS
 from cludale.services.payments.events import PaymentCompleted
 
-PRICE = Money(4_500, "EUR")
-CONCERT = Concert(
-    id="concert-1",
-    artist="The Larks",
-    date="2027-06-05T19:30:00+00:00",
-    venue=None,
-    sections=(SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE),),
-    on_sale_at=None,
-    max_per_order=8,
-)
+CONCERT = concert_of(plan_of("stalls", 10), date="2027-06-05T19:30:00+00:00")
 HOUR = timedelta(hours=1)
 SECTION = Section(concert_id="concert-1", id="stalls", price=PRICE, total=10)
 EMPTY = Seating(SECTION, {})

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 from tests.events import delivered
 from tests.fakes import NOON, CountingIds, ManualClock
+from tests.product.services.concerts.larks import PRICE, concert_of, plan_of
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.allocation import OrderSeats
 from cludale.kernel.buyers import BUYER_KEY, BuyerHash, BuyerKeys, KnownBy, folded_email, folded_phone
 from cludale.kernel.events import Cause
-from cludale.kernel.money import Money
 from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.records import Key, Records
@@ -22,27 +22,12 @@ from cludale.ports.seats import BuyerLimitReached, HoldRequest, HoldsLapsed, Sea
 from cludale.services.concerts.api import MOST_BUYER_KEYS
 from cludale.services.concerts.buyers.domain import FORGOTTEN_SECONDS
 from cludale.services.concerts.buyers.service import Quotas
-from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.events import SectionPlan
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import ALLOWANCES, allowance_id
 from cludale.services.orders.events import CancelReason, OrderCancelled
 from cludale.services.payments.events import PaymentCompleted
 
-PRICE = Money(4500, "EUR")
-CONCERT = Concert(
-    id="concert-1",
-    artist="The Larks",
-    date="2027-06-05",
-    venue=None,
-    sections=(
-        SectionPlan(id="stalls", name="Stalls", total_seats=100, price=PRICE),
-        SectionPlan(id="box", name="Box", total_seats=1, price=PRICE),
-    ),
-    on_sale_at=None,
-    max_per_order=8,
-    max_per_buyer=4,
-)
+CONCERT = concert_of(plan_of("stalls", 100), plan_of("box", 1), max_per_buyer=4)
 HASH = BuyerHash(b"secret")
 ANNE = HASH.keys("anne", "anne@example.org", "+49 170 1")
 HOLD_SECONDS = 60

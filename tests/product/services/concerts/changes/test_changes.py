@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 from tests.fakes import NOON
+from tests.product.services.concerts.larks import PRICE, concert_of, plan_of
 
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
@@ -24,21 +25,11 @@ from cludale.services.concerts.events import (
     SeatsAdded,
     SeatsReleased,
     SeatsTaken,
-    SectionPlan,
 )
 from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.stock import Section
 
-PRICE = Money(4500, "EUR")
-CONCERT = Concert(
-    id="concert-1",
-    artist="The Larks",
-    date="2027-06-05T19:30:00+02:00",
-    venue="The Barn",
-    sections=(SectionPlan(id="stalls", name="Stalls", total_seats=10, price=PRICE),),
-    on_sale_at=None,
-    max_per_order=8,
-)
+CONCERT = concert_of(plan_of("stalls", 10), date="2027-06-05T19:30:00+02:00", venue="The Barn")
 SECTION = Section(concert_id="concert-1", id="stalls", price=PRICE, total=10)
 
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from tests.events import delivered
 from tests.fakes import NOON, CountingIds, ManualClock
+from tests.product.services.concerts.larks import PRICE, concert_of, plan_of
 from tests.seats import allocation
 
 from cludale.adapters.sqlite import SqliteStore
@@ -18,22 +19,14 @@ from cludale.ports.prices import CodeOver, CodeUnknown, CodeUsedUp, UnderTheMini
 from cludale.ports.sales import Outlook
 from cludale.ports.seats import HeldOtherwise, HoldRequest, SeatsHeld, SeatsUnavailable
 from cludale.services.concerts.codes.domain import CodeExists, NewLimits
-from cludale.services.concerts.concert import Concert
-from cludale.services.concerts.events import CodeLimits, Particulars, SectionPlan
+from cludale.services.concerts.events import CodeLimits, Particulars
 from cludale.services.concerts.prices.domain import CodeTerms
 from cludale.services.concerts.prices.price_list import PriceCategory, PriceRow, Pricing
 from cludale.services.concerts.service import Concerts
 from cludale.services.payments.events import PaymentCompleted
 
-PRICE = Money(4_500, "EUR")
-CONCERT = Concert(
-    id="concert-1",
-    artist="The Larks",
-    date="2027-06-05",
-    venue=None,
-    sections=(SectionPlan(id="stalls", name="Stalls", total_seats=100, price=PRICE),),
-    on_sale_at=None,
-    max_per_order=8,
+CONCERT = concert_of(
+    plan_of("stalls", 100),
     particulars=Particulars(
         pricing=Pricing(
             categories=(PriceCategory(id="adult", name="Adult"), PriceCategory(id="child", name="Child")),
@@ -146,9 +139,7 @@ async def test_a_use_comes_back_if_it_is_not_paid_and_stays_if_it_is(concerts: S
 async def test_a_use_whose_seats_are_refused_is_given_back(concerts: Service) -> None:
     await concerts.make("TEN", max_uses=1)
     await concerts.directory.schedule(
-        msgspec.structs.replace(
-            CONCERT, id="small", sections=(SectionPlan(id="stalls", name="S", total_seats=1, price=PRICE),)
-        ),
+        msgspec.structs.replace(CONCERT, id="small", sections=(plan_of("stalls", 1),)),
         Cause(),
     )
     terms = CodeTerms(code="TEN", percent=10.0)

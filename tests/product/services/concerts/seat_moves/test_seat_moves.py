@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.events import delivered, published
 from tests.fakes import CountingIds, ManualClock
+from tests.product.services.concerts.larks import PRICE
 from tests.product.services.concerts.test_numbered import (
-    PRICE,
     allocation,
     cancelled,
     hall,
