@@ -178,11 +178,13 @@ class Audit:
         async with self._one_at_a_time:
             try:
                 step = self._batch_limit or max(1, len(deliveries))
-                parts = [deliveries[at : at + step] for at in range(0, len(deliveries), step)]
-                return [answer for part in parts for answer in await self._record(part)]
+                answers: list[Acknowledgement] = []
+                for at in range(0, len(deliveries), step):
+                    answers += await self._record(deliveries[at : at + step])
             except BaseException:
                 self._forget()
                 raise
+            return answers
 
     def _forget(self) -> None:
         """What was written is for the store to say."""
