@@ -1,10 +1,11 @@
-"""How far one order walks through the code: `python tools/walk.py [--orders 9] [--modules]`.
+"""How far one order walks through the code: `python tools/walk.py [--orders 9] [--modules] [--together 64]`.
 
 A whole platform runs in this process over a folder of its own. Orders are bought one at a time, from the request until
 the buyer's message has gone out, and each function of the product that begins is counted as a hop, each hop into
 another module as a move. What runs by itself (timers, sweeps) differs from order to order, so the medians are shown,
 and what begins in as long a time without an order: that is among the hops, as are comprehensions, which are functions
-for Python 3.11 and none for whoever reads.
+for Python 3.11 and none for whoever reads. With `--together` so many buyers order at a time, ROUNDS times each: what
+an order walks then is far less, because batches are done for many at once.
 `PYTHONPATH=…/src` counts another checkout in the same way.
 """
 
@@ -18,6 +19,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -28,6 +30,7 @@ KEY = "walk"
 WAITED_SECONDS = 10
 SETTLED_SECONDS = 1
 """In which an order comes to its end, many times over."""
+ROUNDS = 10
 COMPREHENSIONS = {"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"}
 
 
@@ -96,18 +99,40 @@ def _call(url: str, body: Any = None, **headers: str) -> Any:
         return json.load(answer)
 
 
+def _place(url: str, buyer: str) -> str:
+    """Buy one ticket; the order's id."""
+    wanted = {"concertId": "walk", "userId": f"buyer-{buyer}", "quantity": 1, "paymentMethod": "card-ok"}
+    return str(_call(f"{url}/orders", wanted, **{"Idempotency-Key": f"order-{buyer}"})["id"])
+
+
+def _has_ended(url: str, order_id: str) -> bool:
+    """Has its message gone out?"""
+    organizer = {"Authorization": f"Bearer {KEY}"}
+    return bool(_call(f"{url}/audit/events?orderId={order_id}&type=NotificationSent", **organizer)["items"])
+
+
 def _buy(url: str, number: int, counting: Counting) -> Walk:
     """Buy one ticket, and count until all that follows from it is done."""
-    wanted = {"concertId": "walk", "userId": f"buyer-{number}", "quantity": 1, "paymentMethod": "card-ok"}
     counting.begin()
-    placed = _call(f"{url}/orders", wanted, **{"Idempotency-Key": f"order-{number}"})
+    order_id = _place(url, str(number))
     time.sleep(SETTLED_SECONDS)
     walk = counting.end()
-    organizer = {"Authorization": f"Bearer {KEY}"}
-    logged = _call(f"{url}/audit/events?orderId={placed['id']}&type=NotificationSent", **organizer)
-    if not logged["items"]:
-        raise TimeoutError(f"order {placed['id']} did not come to its end in {SETTLED_SECONDS} s")
+    if not _has_ended(url, order_id):
+        raise TimeoutError(f"order {order_id} did not come to its end in {SETTLED_SECONDS} s")
     return walk
+
+
+def _buy_together(url: str, buyers: int, counting: Counting) -> float:
+    """Hops an order, where so many buy at a time."""
+    names = [f"{buyer}-{number}" for number in range(ROUNDS) for buyer in range(buyers)]
+    with ThreadPoolExecutor(buyers) as threads:
+        counting.begin()
+        placed = list(threads.map(lambda name: _place(url, name), names))
+    time.sleep(WAITED_SECONDS)
+    walk = counting.end()
+    if not all(_has_ended(url, order_id) for order_id in placed[-buyers:]):
+        raise TimeoutError(f"orders did not come to their end in {WAITED_SECONDS} s")
+    return walk.hops / len(names)
 
 
 def _idle(counting: Counting) -> int:
@@ -117,7 +142,9 @@ def _idle(counting: Counting) -> int:
     return counting.end().hops
 
 
-def _walks(url: str, counting: Counting, orders: int, out: list[Walk], idle: list[int]) -> None:
+def _walks(
+    url: str, counting: Counting, orders: int, out: list[Walk], idle: list[int], together: int, shared: list[float]
+) -> None:
     try:
         deadline = time.monotonic() + 30
         while True:
@@ -128,13 +155,15 @@ def _walks(url: str, counting: Counting, orders: int, out: list[Walk], idle: lis
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        concert = {"id": "walk", "artist": "A", "date": "2099-01-01", "totalSeats": 1_000}
+        concert = {"id": "walk", "artist": "A", "date": "2099-01-01", "totalSeats": 100_000}
         _call(f"{url}/concerts", concert, Authorization=f"Bearer {KEY}")
         for number in range(orders + 1):
             walk = _buy(url, number, counting)
             if number:  # the first one loads what is loaded late
                 out.append(walk)
                 idle.append(_idle(counting))
+        if together:
+            shared.append(_buy_together(url, together, counting))
     finally:
         os.kill(os.getpid(), 15)
 
@@ -144,6 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--orders", type=int, default=9, help="how many are counted (9)")
     parser.add_argument("--modules", action="store_true", help="show the hops into each module")
+    parser.add_argument("--together", type=int, default=0, metavar="BUYERS", help="count with so many at a time, too")
     wanted = parser.parse_args()
     import cludale  # noqa: PLC0415 - whichever checkout is on the path
 
@@ -153,6 +183,7 @@ def main() -> None:
     counting = Counting(Path(cludale.__file__).parents[1])
     walks: list[Walk] = []
     idle: list[int] = []
+    shared: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
             "CLUDALE_DATA_DIR": folder, "CLUDALE_PORT": str(port), "CLUDALE_ORGANIZER_KEY": KEY, "CLUDALE_DEMO": "",
@@ -161,7 +192,8 @@ def main() -> None:
         threading.setprofile(counting)
         sys.setprofile(counting)
         client = threading.Thread(
-            target=_walks, args=(f"http://127.0.0.1:{port}", counting, wanted.orders, walks, idle)
+            target=_walks,
+            args=(f"http://127.0.0.1:{port}", counting, wanted.orders, walks, idle, wanted.together, shared),
         )
         client.start()
         sys.argv = ["cludale", "serve"]
@@ -185,6 +217,8 @@ def main() -> None:
     print(f"moves     {median(walk.moves for walk in walks):.0f}")
     print(f"steps     {median(walk.steps for walk in walks):.0f}")
     print(f"modules   {median(len(walk.modules) for walk in walks):.0f}")
+    for hops in shared:
+        print(f"hops, {wanted.together} at a time   {hops:.0f}")
     if wanted.modules:
         for module, hops in modules.most_common():
             print(f"{hops:6}  {module}")

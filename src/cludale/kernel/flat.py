@@ -34,24 +34,15 @@ class FlatJson(Generic[S]):
         self._decode = msgspec.json.Decoder(type_).decode
         field = _flat_field(type_)
         self._opens = b"" if field is None else b'"%b":{' % field.encode()
-        self.encode: Callable[[S], bytes] = _encode if field is None else self._encode_flat
-        """A state as JSON."""
+        self.encode: Callable[[Any], bytes] = _encode if field is None else self._encode_flat
+        """A state as JSON, or what has one at its end."""
         self.decode: Callable[[bytes | msgspec.Raw], S] = self._decode if field is None else self._decode_flat
         """What a body holds, its fields in any order. Raises msgspec's errors."""
 
-    def flatten(self, body: bytes) -> bytes:
-        """`body`, the JSON of a state or of what has one at its end, with the value's fields beside the others.
-
-        Quotes within JSON's texts are escaped, so the last place that reads like the value's beginning is it.
-        """
-        opens = self._opens
-        if not opens:
-            return body
-        at = body.rfind(opens)
-        return body[:at] + body[at + len(opens) : -1]
-
-    def _encode_flat(self, state: S) -> bytes:
-        return self.flatten(_encode(state))
+    def _encode_flat(self, carrier: Any) -> bytes:
+        """Quotes within JSON's texts are escaped, so the last place that reads like the value's beginning is it."""
+        before, _, after = _encode(carrier).rpartition(self._opens)
+        return before + after[:-1]
 
     def _decode_flat(self, body: bytes | msgspec.Raw) -> S:
         # One pass for both: the value is read from a copy of its carrier; each passes over the other's fields.

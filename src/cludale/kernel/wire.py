@@ -1,5 +1,6 @@
 """The one wire codec: envelopes to bytes and back, checked against the catalogue."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -8,7 +9,6 @@ from cludale.kernel.events import Catalogue, Envelope
 from cludale.kernel.flat import FlatJson
 
 JSON = "application/cloudevents+json"
-_encode = msgspec.json.Encoder().encode
 
 
 class Malformed(ValueError):
@@ -38,11 +38,14 @@ class Codec:
         self.catalogue = catalogue
         self._raw = msgspec.json.Decoder(_Raw)
         self._data = {name: (kind.data_version, FlatJson(kind)) for name, kind in catalogue.types.items()}
-        self._flatten = {name: json.flatten for name, (_, json) in self._data.items()}
+        self.encoders: Mapping[str, Callable[[Envelope], bytes]] = {
+            name: json.encode for name, (_, json) in self._data.items()
+        }
+        """By event type: what makes structured CloudEvents JSON of an envelope with such data, which stand last."""
 
     def encode(self, envelope: Envelope) -> bytes:
         """The envelope as structured CloudEvents JSON."""
-        return self._flatten[envelope.type](_encode(envelope))
+        return self.encoders[envelope.type](envelope)
 
     def decode(self, body: bytes | str) -> Envelope:
         """The envelope that `body` holds, its data typed. Raises Malformed, naming what is wrong."""

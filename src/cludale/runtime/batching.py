@@ -129,20 +129,41 @@ class BatchingQueue(Generic[Key, Item, Result]):
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    async def _work(self, key: Key, waiting: deque[_Call[Item, Result]]) -> None:
+    async def _work(  # noqa: PLR0912 - a function for a part of it would be one more call for each batch there is
+        self, key: Key, waiting: deque[_Call[Item, Result]]
+    ) -> None:
+        calls: list[_Call[Item, Result]] = []
+        alone: deque[_Call[Item, Result]] = deque()
+        """Calls of a batch that failed: each is tried by itself."""
         try:
-            while waiting:
+            while alone or waiting:
                 if self._gather_seconds and self._last_size >= BUSY_ITEMS and self.waiting < ENOUGH_ITEMS:
                     await asyncio.sleep(self._gather_seconds)
-                calls: list[_Call[Item, Result]] = []
                 items: list[Item] = []
-                while waiting and (not calls or len(items) + len(waiting[0][0]) <= self._batch_limit):
-                    call = waiting.popleft()
-                    calls.append(call)
-                    items += call[0]
-                self.waiting -= len(items)
+                if alone:
+                    calls = [alone.popleft()]
+                    items += calls[0][0]
+                else:
+                    calls = []
+                    while waiting and (not calls or len(items) + len(waiting[0][0]) <= self._batch_limit):
+                        calls.append(waiting.popleft())
+                        items += calls[-1][0]
+                    self.waiting -= len(items)
                 self._last_size = len(items)
-                await self._answer(key, calls, items)
+                try:
+                    results = await self._do(key, items)
+                except Exception as error:  # noqa: BLE001 - not swallowed: whoever caused it gets it
+                    self._failed(error, calls, alone, waiting)
+                else:
+                    at = 0
+                    for own, answer in calls:
+                        size = len(own)
+                        if not answer.done():
+                            answer.set_result(results[at : at + size])
+                        at += size
+        except asyncio.CancelledError:
+            _fail([*calls, *alone], None)
+            raise
         finally:
             self._busy[key] -= 1
             if not self._busy[key]:
@@ -150,36 +171,23 @@ class BatchingQueue(Generic[Key, Item, Result]):
                 if waiting:  # only if this task was cancelled
                     self._fail_waiting(waiting, None)
 
-    async def _answer(self, key: Key, calls: Sequence[_Call[Item, Result]], items: Sequence[Item]) -> None:
-        try:
-            results = await self._do(key, items)
-        except asyncio.CancelledError:
-            _fail(calls, None)
-            raise
-        except self._away as away:
+    def _failed(
+        self,
+        error: Exception,
+        calls: Sequence[_Call[Item, Result]],
+        alone: deque[_Call[Item, Result]],
+        waiting: deque[_Call[Item, Result]],
+    ) -> None:
+        """Tell whom it is about; where that is not known, each of `calls` is to be tried by itself."""
+        if isinstance(error, self._away):
             # Tried one batch after another, the last of those who wait would wait for all the timeouts before it.
-            _fail(calls, away)
-            self._fail_waiting(self._lines[key], away)
-        except Refusal as refusal:
-            _fail(calls, refusal)
-        except Exception as error:  # noqa: BLE001 - not swallowed: whoever caused it gets it
-            if len(calls) == 1:
-                _fail(calls, error)
-            else:
-                alone = deque(calls)
-                try:
-                    while alone:
-                        call = alone.popleft()
-                        await self._answer(key, [call], call[0])
-                finally:
-                    _fail(alone, None)  # only if this task was cancelled is anybody left
+            _fail([*calls, *alone], error)
+            alone.clear()
+            self._fail_waiting(waiting, error)
+        elif len(calls) == 1 or isinstance(error, Refusal):
+            _fail(calls, error)
         else:
-            at = 0
-            for own, answer in calls:
-                size = len(own)
-                if not answer.done():
-                    answer.set_result(results[at : at + size])
-                at += size
+            alone.extend(calls)
 
     def _fail_waiting(self, waiting: deque[_Call[Item, Result]], error: Exception | None) -> None:
         self.waiting -= sum(len(items) for items, _ in waiting)

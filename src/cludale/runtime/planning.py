@@ -4,9 +4,12 @@
 was handled before. The database then says whether that is so. If not, `exact` decides again knowing what is stored.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from cludale.kernel.events import Envelope
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, VersionConflict
@@ -15,46 +18,35 @@ Row = tuple[Any, ...]
 """id, version, body, and the values of the kind's indexed fields."""
 
 
-class Rows:
+class Rows(msgspec.Struct):
     """What is written of one kind: one row a record, its last state in the batch."""
 
-    __slots__ = ("bases", "changed", "fresh")
-
-    def __init__(self) -> None:
-        self.fresh: dict[str, Row] = {}
-        self.changed: dict[str, Row] = {}
-        self.bases: list[object] = []
-        """id and version, in turn, of what `changed` stands on."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of all bodies."""
-        return sum([len(row[2]) for row in (*self.fresh.values(), *self.changed.values())])
+    fresh: dict[str, Row] = {}
+    changed: dict[str, Row] = {}
+    bases: list[object] = []
+    """id and version, in turn, of what `changed` stands on."""
 
 
-class Plan:
+class Plan(msgspec.Struct):
     """What one transaction is to write, and what it means for each commit."""
 
-    __slots__ = ("entries", "failed", "handled", "outcomes", "rows")
-
-    def __init__(self) -> None:
-        self.rows: dict[Kind, Rows] = {}
-        self.handled: dict[Handled, None] = {}
-        self.entries: list[Outgoing] = []
-        self.outcomes: Sequence[Outcome] = ()
-        self.failed = False
-        """Did any commit fail?"""
+    rows: dict[Kind, Rows] = {}
+    handled: dict[Handled, None] = {}
+    entries: list[Outgoing] = []
+    outcomes: Sequence[Outcome] = ()
+    failed: bool = False
+    """Did any commit fail?"""
 
 
 class Planner:
     """Plans batches for the kinds of one store. Each put and event of the platform goes through these loops."""
 
     def __init__(self, kinds: Collection[Kind], codec: Codec) -> None:
-        self._widths: Mapping[Kind, int] = {kind: 3 + len(kind.indexed) for kind in kinds}
-        self._topics: Mapping[str, str] = {
-            event.__name__: topic.name for topic in codec.catalogue.topics for event in topic.events
+        self._kinds = frozenset(kinds)
+        self._published: Mapping[str, tuple[str, Callable[[Envelope], bytes]]] = {
+            name: (codec.catalogue.topic_of(name).name, encode) for name, encode in codec.encoders.items()
         }
-        self._encode = codec.encode
+        """By event type: its topic, and what makes bytes of it."""
 
     def hopeful(self, commits: Sequence[Commit], position: int) -> Plan | None:
         """The plan if all goes well; None if it is plain already that a commit fails. Events go past `position`.
@@ -65,14 +57,17 @@ class Planner:
         plan = Plan()
         if not self._add_puts(plan, commits):
             return None
-        handled = [entry for commit in commits for entry in commit.handled]
-        plan.handled = dict.fromkeys(handled)
-        if len(plan.handled) < len(handled):
+        count, handled, entries = 0, plan.handled, plan.entries
+        for commit in commits:
+            for entry in commit.handled:
+                count += 1
+                handled[entry] = None
+            for event in commit.events:
+                position += 1
+                topic, encode = self._published[event.type]
+                entries.append(Outgoing(position, topic, encode(event), event))
+        if len(handled) < count:
             return None
-        topics, encode = self._topics, self._encode
-        for event in [event for commit in commits for event in commit.events]:
-            position += 1
-            plan.entries.append(Outgoing(position, topics[event.type], encode(event), event))
         plan.outcomes = (COMMITTED,) * len(commits)
         return plan
 
@@ -106,40 +101,36 @@ class Planner:
     def _add_puts(self, plan: Plan, commits: Sequence[Commit]) -> bool:
         """False if one of their puts does not follow what the batch did before."""
         kind: Kind | None = None
-        rows: Rows
-        for put in [put for commit in commits for put in commit.puts]:
-            if put.kind is not kind:
-                kind = put.kind
-                found = plan.rows.get(kind)
-                rows = plan.rows[kind] = Rows() if found is None else found
-                fresh, changed, bases = rows.fresh, rows.changed, rows.bases
-            key, expected = put.id, put.expected
-            row = (key, expected + 1, put.body) + put.index  # noqa: RUF005 - unpacking makes a list in between
-            if expected:
-                if kind.is_append_only:
-                    raise ValueError(f"{key!r} can't be changed: {kind.service}/{kind.name} is written once")
-                into = fresh if key in fresh else changed
-                held = into.get(key)
-                if held is None:
-                    bases += (key, expected)
-                elif held[1] != expected:
+        width = 0
+        for commit in commits:
+            for put in commit.puts:
+                if put.kind is not kind:
+                    kind = put.kind
+                    rows = plan.rows.get(kind)
+                    if rows is None:
+                        if kind not in self._kinds:
+                            raise KeyError(kind)
+                        rows = plan.rows[kind] = Rows()
+                    fresh, changed, bases, width = rows.fresh, rows.changed, rows.bases, 3 + len(kind.indexed)
+                key, expected = put.id, put.expected
+                row = (key, expected + 1, put.body) + put.index  # noqa: RUF005 - unpacking makes a list in between
+                if len(row) != width:
+                    raise ValueError(f"{key!r}: {len(row) - 3} index values for the fields {kind.indexed}")
+                if expected:
+                    if kind.is_append_only:
+                        raise ValueError(f"{key!r} can't be changed: {kind.service}/{kind.name} is written once")
+                    into = fresh if key in fresh else changed
+                    held = into.get(key)
+                    if held is None:
+                        bases += (key, expected)
+                    elif held[1] != expected:
+                        return False
+                    into[key] = row
+                elif key in fresh or key in changed:
                     return False
-                into[key] = row
-            elif key in fresh or key in changed:
-                return False
-            else:
-                fresh[key] = row
-        for kind, rows in plan.rows.items():
-            self._check_width(kind, rows.fresh)
-            self._check_width(kind, rows.changed)
+                else:
+                    fresh[key] = row
         return True
-
-    def _check_width(self, kind: Kind, rows: Mapping[str, Row]) -> None:
-        """Does each have a value for each field of the index? Asked once a batch. Raises ValueError."""
-        width = self._widths[kind]
-        if rows and set(map(len, rows.values())) != {width}:
-            key, row = next((key, row) for key, row in rows.items() if len(row) != width)
-            raise ValueError(f"{key!r}: {len(row) - 3} index values for the fields {kind.indexed}")
 
 
 def _judge(commit: Commit, versions: Mapping[tuple[Kind, str], int], handled: Collection[Handled]) -> Outcome:

@@ -60,9 +60,8 @@ def test_what_is_not_whole_is_refused(body: bytes) -> None:
 
 
 def test_the_json_around_a_carrier_at_its_end_is_flattened_as_well() -> None:
-    around = msgspec.json.encode(Envelope("s", ticket()))
     data = {"owner": "ann", "sectionId": "stalls", "row": 1}
-    assert json.loads(JSON.flatten(around)) == {"subject": "s", "data": data}
+    assert json.loads(JSON.encode(Envelope("s", ticket()))) == {"subject": "s", "data": data}
 
 
 def test_a_type_without_such_a_value_is_written_as_ever() -> None:

@@ -215,6 +215,16 @@ class TestTrouble:
         assert await asyncio.gather(*calls, return_exceptions=True) == [work.broken] * 3
         assert queue.waiting == 0
 
+    async def test_a_store_that_is_away_is_away_for_those_too_who_are_tried_alone(self, work: Work) -> None:
+        queue = queue_of(work)
+        work.poison = {1}
+        calls = [queue.submit("a", [each]) for each in (1, 2, 3)]
+        while work.tries < 2:  # noqa: ASYNC110 - all of them came to nothing; then the first is tried by itself
+            await asyncio.sleep(0)
+        work.broken = StoreUnavailable("locked")
+        assert await asyncio.gather(*calls, return_exceptions=True) == [work.broken] * 3
+        assert (work.tries, queue.waiting) == (2, 0)
+
     async def test_whoever_gives_up_waiting_harms_no_other(self, work: Work) -> None:
         queue = queue_of(work)
         work.open.clear()

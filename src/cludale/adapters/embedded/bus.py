@@ -93,9 +93,11 @@ class EmbeddedBus:
             except StoreUnavailable:
                 pass  # no event is to blame for that, so it costs none of them a delivery
             else:
+                if answers.count(Acknowledgement.SUCCESS) == len(deliveries):
+                    return
                 deliveries = await self._to_deliver_again(service, deliveries, answers)
-            if not deliveries:
-                return
+                if not deliveries:
+                    return
             self._retrying[service] += len(deliveries)
             try:
                 await asyncio.sleep(self._backoff.seconds(deliveries[0].attempt, self._ids.jitter()))
@@ -106,8 +108,6 @@ class EmbeddedBus:
         self, service: str, deliveries: Sequence[Delivery], answers: Sequence[Acknowledgement]
     ) -> Sequence[Delivery]:
         """What has to be delivered again, after what is given up was buried."""
-        if answers.count(Acknowledgement.SUCCESS) == len(deliveries):
-            return ()
         left: list[Delivery] = []
         for delivery, answer in zip(deliveries, answers, strict=True):
             if answer is Acknowledgement.SUCCESS:

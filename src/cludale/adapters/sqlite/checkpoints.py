@@ -83,30 +83,36 @@ class Checkpoints:
             self._no_room, self._tried_at = why, monotonic()
             raise
 
+    @property
+    def is_due(self) -> bool:
+        """Has `keep_up` anything to do?"""
+        if self._passing is None:
+            return self._log_pages >= self._next
+        most = LOG_GROWTH * self._pages if self._held_at is None else 2 * self._began_at
+        return self._passing.done() or self._log_pages >= most
+
     def keep_up(self) -> None:
         """Do what is due, between two commits and in their thread.
 
         Raises StoreUnavailable; StoreFailed when the disk fails. Of a pass beside the commits, too.
         """
-        grown = LOG_GROWTH * self._pages
         if self._passing is None:
-            if self._log_pages >= self._next:
-                self._began_at = self._log_pages
-                self._passing = self._thread.submit(self._pass)
-                self._passing.add_done_callback(lambda _: self._on_passed())
-        elif self._passing.done() or self._log_pages >= (grown if self._held_at is None else 2 * self._began_at):
-            worked_in = self._end(self._passing)
-            if self._log_pages < grown:
-                self._work_in_between(apsw.SQLITE_CHECKPOINT_PASSIVE)
-                return
-            self._next = self._log_pages + max(self._pages, self._log_pages // LOG_GROWTH)
-            if worked_in != self._held_at:
-                self._held_at = worked_in
-                self._writing.set_busy_timeout(int(READERS_SECONDS * 1_000))
-                try:
-                    self._work_in_between(apsw.SQLITE_CHECKPOINT_RESTART)
-                finally:
-                    self._writing.set_busy_timeout(int(self._busy_seconds * 1_000))
+            self._began_at = self._log_pages
+            self._passing = self._thread.submit(self._pass)
+            self._passing.add_done_callback(lambda _: self._on_passed())
+            return
+        worked_in = self._end(self._passing)
+        if self._log_pages < LOG_GROWTH * self._pages:
+            self._work_in_between(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            return
+        self._next = self._log_pages + max(self._pages, self._log_pages // LOG_GROWTH)
+        if worked_in != self._held_at:
+            self._held_at = worked_in
+            self._writing.set_busy_timeout(int(READERS_SECONDS * 1_000))
+            try:
+                self._work_in_between(apsw.SQLITE_CHECKPOINT_RESTART)
+            finally:
+                self._writing.set_busy_timeout(int(self._busy_seconds * 1_000))
 
     def _end(self, passing: Future[int]) -> int:
         """Wait for the pass beside the commits; how many pages of the log are in the file."""

@@ -69,8 +69,7 @@ def _pack(connection: apsw.Connection, table: PackedTable) -> None:
         _log.info("packing %s, up to number %d, as this version keeps it", table.name, last)
     while rows := connection.execute(some).fetchall():
         with connection:
-            for sql, values in table.added(connection.execute, [row[1:] for row in rows]):
-                connection.execute(sql, values)
+            table.add(connection.execute, [row[1:] for row in rows])
             n = rows[-1][0]
             connection.execute(f"DELETE FROM {before} WHERE n <= ?", (n,))
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

@@ -7,18 +7,20 @@ memory only, so after a server that ended between two events of a row both are p
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 
 import msgspec
 
 from cludale.adapters.sqlite.connection import StoreFailed
 from cludale.ports.outbox import Outgoing
 
+_KEPT = attrgetter("topic", "body")
 _decode = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
 def packed(entries: Sequence[Outgoing]) -> tuple[int, int, bytes]:
     """A row: position of the last entry, how many there are, and their topics and bodies. Positions have no gaps."""
-    body = msgspec.msgpack.encode([(entry.topic, entry.body) for entry in entries])
+    body = msgspec.msgpack.encode(list(map(_KEPT, entries)))
     return entries[-1].position, len(entries), body
 
 

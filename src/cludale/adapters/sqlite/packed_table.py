@@ -7,18 +7,16 @@ packed rows, which values of the indexed fields are in which row. A field that s
 """
 # ruff: noqa: S608 - names of tables and columns are checked by schema, values are always bound
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import apsw
 
 from cludale.adapters.sqlite import packs
 from cludale.adapters.sqlite.connection import StoreFailed
-from cludale.adapters.sqlite.statements import MANY_NARROW_ROWS, Statement, chunks, insert, sized
+from cludale.adapters.sqlite.statements import MANY_NARROW_ROWS, Execute, insert, run, sized
 from cludale.ports.records import Kind, SchemaRefused
 from cludale.runtime.planning import Row, Rows
-
-Execute = Callable[..., apsw.Cursor]
 
 _BEFORE_VALUES = 3
 """A row begins with id, version and body."""
@@ -67,10 +65,6 @@ class PackedTable:
         """Where its value is in a row."""
         return _BEFORE_VALUES + self.number(field)
 
-    def conditions(self, _: Rows) -> Iterator[Statement]:
-        """Nothing has to be at a certain version: no record is written twice."""
-        return iter(())
-
     def exists(self, connection: apsw.Connection) -> bool:
         """Is the table there? Raises SchemaRefused if it is there in another form."""
         there = [row[1] for row in connection.execute(f"PRAGMA table_info({self.name})")]
@@ -97,24 +91,29 @@ class PackedTable:
             "PRIMARY KEY(field, value, n)) WITHOUT ROWID"
         )
 
-    def changes(self, execute: Execute, rows: Rows) -> Iterator[Statement]:
-        """What writes these records, which are new. The statements are to be executed as they come."""
-        yield from self.added(execute, list(rows.fresh.values()))
+    def differs(self, _: Execute, __: Rows) -> bool:
+        """Never: no record is written twice."""
+        return False
 
-    def added(self, execute: Execute, rows: Sequence[Row]) -> Iterator[Statement]:
+    def write(self, execute: Execute, rows: Rows) -> None:
+        """Write these records, which are new."""
+        self.add(execute, list(rows.fresh.values()))
+
+    def add(self, execute: Execute, rows: Sequence[Row]) -> None:
         """The same for rows."""
         last, waiting = execute(self._end).get
-        ids = ((packs.short(str(row[0])), n) for n, row in enumerate(rows, last + 1))
-        yield from chunks(self._number_ids, list(chain.from_iterable(ids)), 2)
+        ids: list[object] = []
+        for n, row in enumerate(rows, last + 1):
+            ids += (packs.short(row[0]), n)
+        run(execute, self._number_ids, ids, 2)
         if waiting + len(rows) < packs.LEAST:
-            row = (last + len(rows), len(rows), False, packs.loose(rows), *self._bounds(rows))
-            yield from chunks(self._insert, row, len(row))
+            execute(self._insert[0], (last + len(rows), len(rows), False, packs.loose(rows), *self._bounds(rows)))
             return
         n = last - waiting
         if waiting:
             before = [packs.unpacked(*row, is_packed=False) for row in execute(self._loose)]
             rows = [*chain.from_iterable(before), *rows]
-            yield self._forget_loose, ()
+            execute(self._forget_loose)
         new: list[object] = []
         values: list[object] = []
         for stretch in packs.stretches(rows):
@@ -125,24 +124,20 @@ class PackedTable:
                 for value in dict.fromkeys([row[column] for row in stretch]):
                     if value is not None:
                         values += (number, key_of(value), n)
-        yield from chunks(self._insert, new, len(self._columns))
-        yield from chunks(self._number_values, values, 3)
+        run(execute, self._insert, new, len(self._columns))
+        run(execute, self._number_values, values, 3)
 
     def held(self, execute: Execute, ids: Iterable[str]) -> Iterator[tuple[str, int]]:
         """Those of the ids that exist, each with its version, which is 1."""
         shorts = {packs.short(id): id for id in ids}
-        for sql, some in chunks(self._ids, list(shorts), 1):
-            for (found,) in execute(sql, some):
-                yield shorts[found], 1
+        for (found,) in run(execute, self._ids, list(shorts), 1):
+            yield shorts[found], 1
 
     def get(self, execute: Execute, ids: Sequence[str]) -> Iterator[Row]:
         """Those of the records that exist. Raises StoreFailed."""
-        numbers = [
-            n for sql, some in chunks(self._numbers, [packs.short(id) for id in ids], 1) for (n,) in execute(sql, some)
-        ]
         wanted = set(ids)
         last = 0
-        for n in sorted(numbers):
+        for (n,) in sorted(run(execute, self._numbers, [packs.short(id) for id in ids], 1)):
             if n > last:
                 last, rows = self.row(execute, n)
                 yield from (row for row in rows if row[0] in wanted)

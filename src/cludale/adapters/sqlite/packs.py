@@ -57,12 +57,13 @@ def short(id: str) -> str | bytes:
     """An id as we make them in 17 bytes, or 23 with its mark (see `kernel.ids`); any other as it is."""
     name, _, digits = id.partition("-")
     letter = _LETTERS.get(name)
-    if letter is None or len(digits) not in {_NUMBER, _MARKED}:
+    if letter is None:
         return id
-    if len(digits) == _MARKED:
-        if digits[_NUMBER] != ".":
-            return id
+    size = len(digits)
+    if size == _MARKED and digits[_NUMBER] == ".":
         digits = digits[:_NUMBER] + digits[_NUMBER + 1 :]
+    elif size != _NUMBER:
+        return id
     try:
         number = bytes.fromhex(digits)
     except ValueError:

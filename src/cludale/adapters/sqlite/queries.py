@@ -17,7 +17,7 @@ from cludale.adapters.sqlite.packed_queries import stored
 from cludale.adapters.sqlite.packed_table import PackedTable
 from cludale.adapters.sqlite.places import PlaceOfRow, cursors
 from cludale.adapters.sqlite.schema import OUTBOX_PENDING, Table, Tables
-from cludale.adapters.sqlite.statements import chunks
+from cludale.adapters.sqlite.statements import run
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import IndexValue, Kind, Page, Query, Stored
 from cludale.runtime.conditions import Test, conditions_of
@@ -58,8 +58,7 @@ class Reader:
         if isinstance(table, PackedTable):
             return {each.id: each for each in map(stored, table.get(self._connection.execute, ids))}
         found: dict[str, Stored] = {}
-        for sql, ids_of_chunk in chunks(table.read, ids, 1):
-            described, bodies = self._row(sql, ids_of_chunk)
+        for described, bodies in run(self._connection.execute, table.read, ids, 1):
             at = 0
             for identity, version, size in _described.decode(described):
                 found[identity] = Stored(identity, version, bodies[at : at + size])

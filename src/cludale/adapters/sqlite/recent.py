@@ -4,11 +4,13 @@ Only what is durable comes in here, and only from this process, which is the onl
 """
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from cludale.ports.records import Key, Kind, Stored, VersionConflict
 from cludale.runtime.planning import Row, Rows
 
 _NONE: Mapping[str, Row] = {}
+_body_of = itemgetter(2)
 
 
 class Recent:
@@ -38,9 +40,9 @@ class Recent:
                 held = self._young.get(kind)
                 if held is None:
                     held = self._young[kind] = {}
-                held.update(of_kind.fresh)
-                held.update(of_kind.changed)
-                self._size += of_kind.size
+                for written in (of_kind.fresh, of_kind.changed):
+                    held.update(written)
+                    self._size += sum(map(len, map(_body_of, written.values())))
 
     def forget(self, conflict: VersionConflict) -> None:
         """Have these read from the file the next time, in case that someone else wrote to it after all."""

@@ -6,15 +6,15 @@ tables of another form (`packed_table`).
 """
 # ruff: noqa: S608 - names of tables and columns are checked (runtime/table_names.py), values are always bound
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 
 import apsw
 
 from cludale.adapters.sqlite import migrations
-from cludale.adapters.sqlite.packed_table import Execute, PackedTable
-from cludale.adapters.sqlite.statements import Statement, chunks, insert, sized
+from cludale.adapters.sqlite.packed_table import PackedTable
+from cludale.adapters.sqlite.statements import Execute, insert, run, sized
 from cludale.adapters.sqlite.statements import rows as places
 from cludale.ports.records import Kind, SchemaRefused
 from cludale.runtime.planning import Rows
@@ -55,21 +55,20 @@ class Table:
             )
         )
 
-    def conditions(self, rows: Rows) -> Iterator[Statement]:
-        """Each finds a row if a record is not at the version that these stand on."""
-        return chunks(self._differs, rows.bases, 2)
+    def differs(self, execute: Execute, rows: Rows) -> bool:
+        """Is any record not at the version that these stand on?"""
+        return bool(run(execute, self._differs, rows.bases, 2))
 
-    def changes(self, _: Execute, rows: Rows) -> Iterator[Statement]:
-        """What writes these records."""
+    def write(self, execute: Execute, rows: Rows) -> None:
+        """Write these records."""
         if rows.fresh:
-            yield from chunks(self._insert, list(chain.from_iterable(rows.fresh.values())), self.width)
+            run(execute, self._insert, list(chain.from_iterable(rows.fresh.values())), self.width)
         if rows.changed:
-            yield from chunks(self._update, list(chain.from_iterable(rows.changed.values())), self.width)
+            run(execute, self._update, list(chain.from_iterable(rows.changed.values())), self.width)
 
-    def held(self, execute: Execute, ids: Iterable[str]) -> Iterator[tuple[str, int]]:
+    def held(self, execute: Execute, ids: Iterable[str]) -> Iterable[tuple[str, int]]:
         """Those of the ids that exist, each with its version."""
-        for sql, some in chunks(self._versions, list(ids), 1):
-            yield from execute(sql, some)
+        return run(execute, self._versions, list(ids), 1)
 
     def exists(self, connection: apsw.Connection) -> bool:
         """Is the table there? Raises SchemaRefused if it is there with other columns."""

@@ -1,7 +1,10 @@
 """Statements for many rows: one step through SQLite, because each step gives the GIL up and has to win it back."""
 # ruff: noqa: S608 - names of tables and columns are checked by schema, values are always bound
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
 
 CHUNK_ROWS = 128
 MANY_NARROW_ROWS = 1_024
@@ -9,8 +12,7 @@ MANY_NARROW_ROWS = 1_024
 
 Sized = tuple[str, ...]
 """One statement's text for 1, 2, 4 … rows."""
-Statement = tuple[str, Sequence[object]]
-"""Its text, and what is bound in it."""
+Execute = Callable[..., apsw.Cursor]
 
 
 def sized(text: Callable[[int], str], most: int = CHUNK_ROWS) -> Sized:
@@ -18,18 +20,20 @@ def sized(text: Callable[[int], str], most: int = CHUNK_ROWS) -> Sized:
     return tuple(text(1 << power) for power in range(most.bit_length()))
 
 
-def chunks(statements: Sized, values: Sequence[object], width: int) -> Iterator[Statement]:
-    """Statements and their bindings that bring in all rows of `values` (flat, `width` a row), in order.
+def run(execute: Execute, statements: Sized, values: Sequence[object], width: int) -> list[Any]:
+    """Bring in all rows of `values` (flat, `width` a row), in order, by as few statements as can be; what they find.
 
-    The last chunk is filled up with rows of NULL, which every statement passes over: a step for nothing costs more
-    than rows for nothing.
+    The last one is filled up with rows of NULL, which every statement passes over: a step for nothing costs more than
+    rows for nothing.
     """
     full = width << (len(statements) - 1)
+    found: list[Any] = []
     for at in range(0, len(values), full):
         chunk = list(values[at : at + full])
         power = (len(chunk) // width - 1).bit_length()
         chunk += [None] * ((width << power) - len(chunk))
-        yield statements[power], chunk
+        found += execute(statements[power], chunk)
+    return found
 
 
 def rows(width: int, count: int) -> str:

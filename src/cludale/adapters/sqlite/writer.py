@@ -12,7 +12,7 @@ from cludale.adapters.sqlite import outbox, schema
 from cludale.adapters.sqlite.checkpoints import Checkpoints
 from cludale.adapters.sqlite.connection import NoRoom, StoreFailed, connect_writer, understood
 from cludale.adapters.sqlite.schema import Tables
-from cludale.adapters.sqlite.statements import Statement, chunks
+from cludale.adapters.sqlite.statements import run
 from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner
 
@@ -118,7 +118,7 @@ class Writer:
 
     def tidy(self) -> None:
         """Work the log into the file if it has grown enough. Raises StoreFailed when that fails for good."""
-        if self._failed is None:
+        if self._failed is None and self._checkpoints.is_due:
             with self._another_time():
                 self._checkpoints.keep_up()
 
@@ -168,12 +168,18 @@ class Writer:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            for sql, values in self._conditions(plan):
-                if execute(sql, values).get:
+            for kind, rows in plan.rows.items():
+                if rows.bases and self._tables[kind].differs(execute, rows):
                     execute("ROLLBACK")
                     return False
-            for sql, values in self._changes(plan, delivered):
-                execute(sql, values)
+            for kind, rows in plan.rows.items():
+                self._tables[kind].write(execute, rows)
+            if plan.entries:
+                execute(schema.OUTBOX_INSERT, outbox.packed(plan.entries))
+            if plan.handled:
+                run(execute, schema.INBOX_INSERT, list(chain.from_iterable(plan.handled)), 2)
+            if delivered:
+                run(execute, schema.OUTBOX_DELETE, delivered, 1)
             execute("COMMIT")
         except apsw.ConstraintError:
             execute("ROLLBACK")
@@ -183,22 +189,6 @@ class Writer:
                 execute("ROLLBACK")  # if this fails as well, its error is the one that counts
             raise
         return True
-
-    def _conditions(self, plan: Plan) -> Iterator[Statement]:
-        """Each finds a row if a record is not at the version that the plan stands on."""
-        for kind, rows in plan.rows.items():
-            yield from self._tables[kind].conditions(rows)
-
-    def _changes(self, plan: Plan, delivered: Sequence[int]) -> Iterator[Statement]:
-        """What the plan writes, in order, and the rows that leave the outbox."""
-        for kind, rows in plan.rows.items():
-            yield from self._tables[kind].changes(self._connection.execute, rows)
-        if plan.handled:
-            yield from chunks(schema.INBOX_INSERT, list(chain.from_iterable(plan.handled)), 2)
-        if plan.entries:
-            yield schema.OUTBOX_INSERT, outbox.packed(plan.entries)
-        if delivered:
-            yield from chunks(schema.OUTBOX_DELETE, delivered, 1)
 
     def _write_exactly(self, commits: Sequence[Commit], position: int, delivered: Sequence[int]) -> Plan:
         # Only this connection writes, so what is read here still holds in the transaction that follows.
@@ -220,8 +210,4 @@ class Writer:
 
     def _handled(self, commits: Sequence[Commit]) -> set[Handled]:
         asked = [value for commit in commits for entry in commit.handled for value in entry]
-        return {
-            Handled(*row)
-            for sql, some in chunks(schema.INBOX_FIND, asked, 2)
-            for row in self._connection.execute(sql, some)
-        }
+        return {Handled(*row) for row in run(self._connection.execute, schema.INBOX_FIND, asked, 2)}

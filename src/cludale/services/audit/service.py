@@ -178,11 +178,13 @@ class Audit:
         async with self._one_at_a_time:
             try:
                 step = self._batch_limit or max(1, len(deliveries))
-                parts = [deliveries[at : at + step] for at in range(0, len(deliveries), step)]
-                return [answer for part in parts for answer in await self._record(part)]
+                answers: list[Acknowledgement] = []
+                for at in range(0, len(deliveries), step):
+                    answers += await self._record(deliveries[at : at + step])
             except BaseException:
                 self._forget()
                 raise
+            return answers
 
     def _forget(self) -> None:
         """What was written is for the store to say."""
@@ -232,7 +234,6 @@ class Audit:
             ]
             conflict = await self._commit(entries, kept.puts, kept.more)
             if conflict is None:
-                self._recent.remember(dict.fromkeys([batch[at][0] for at in order.ready]))
                 break
             # Whoever was faster may have recorded any of these, and filled and sealed the segment with them.
             await self._know([event for event, _, _ in batch])
@@ -331,9 +332,7 @@ class Audit:
             if not puts:
                 continue
             if await self._commit(entries, puts, -emptied) is None:
-                recorded = [event.id for event, _ in entries]
-                self._recent.remember(dict.fromkeys(recorded))
-                queue.extend(recorded)
+                queue.extend(event.id for event, _ in entries)
                 done += emptied
                 continue
             conflicts += 1
@@ -370,7 +369,7 @@ class Audit:
     async def _commit(
         self, entries: Sequence[tuple[Arrived, bool]], others: Sequence[Put] = (), waiting: int = 0
     ) -> VersionConflict | None:
-        """Put the entries at the end of the chain; a conflict wrote nothing.
+        """Put the entries at the end of the chain, and remember that they are there; a conflict wrote nothing.
 
         `others` are records of what waits, `waiting` by how much that becomes more. Every commit writes the head, so
         none overlooks another: no cause is recorded unseen while what waits for it is put away.
@@ -379,7 +378,9 @@ class Audit:
         sequence, end = current.head.sequence, current.head.hash
         now = self._clock.now()
         puts = list(others)
+        recorded: dict[str, None] = {}
         for event, is_late in entries:
+            recorded[event.id] = None
             sequence += 1
             end = link(end, event.body, late=is_late)
             puts.append(store.put_entry(Entry(sequence, now, end, msgspec.Raw(event.body), is_late), event))
@@ -394,6 +395,7 @@ class Audit:
         if isinstance(outcome, VersionConflict):
             self._head = None
             return outcome
+        self._recent.remember(recorded)
         if head.sealed_at is not None:
             _log.info("segment %d of the audit log is sealed after entry %d", head.segment, head.sequence)
             self._head = StoredHead(following(head), 0)

@@ -122,7 +122,8 @@ class Notifications:
         answers = [Acknowledgement.SUCCESS] * len(deliveries)
         changes: list[Change[Any]] = []
         came: dict[str, Receipt] = {}
-        for event in [delivery.event for delivery in deliveries]:
+        for delivery in deliveries:
+            event = delivery.event
             if HANDLERS[type(event.data)] is _keep_receipt:
                 receipt = came[event.data.order_id] = _keep_receipt(event)
                 changes.append(Change(RECEIPTS, receipt.order_id, partial(_unless_there, receipt), known=NEW))

@@ -41,8 +41,7 @@ class Directory:
         return self._on
 
     def _is_fresh(self) -> bool:
-        age = None if self._looked_at is None else self._clock.now() - self._looked_at
-        return age is not None and timedelta() <= age < OLDEST
+        return self._looked_at is not None and timedelta() <= self._clock.now() - self._looked_at < OLDEST
 
     async def _look(self) -> None:
         changes, now = self._changes, self._clock.now()
