@@ -20,12 +20,6 @@ Result = TypeVar("Result")
 Do = Callable[[Key, Sequence[Item]], Awaitable[Sequence[Result]]]
 """Does a batch of one key; one result an item, in order. If it raises, it may be called again with parts of it."""
 
-BUSY_ITEMS = 8
-"""A queue counts as busy when its last batch had this many items: a single order makes batches of one or two."""
-ENOUGH_ITEMS = 64
-"""Batches larger than this hardly lower the cost of an item."""
-
-
 _Call = tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]
 """Items and the future of their results. A plain tuple, because there is one for each call there is."""
 
@@ -43,11 +37,11 @@ class BatchingQueue(Generic[Key, Item, Result]):
         batch_limit: int = 512,
         waiting_limit: int = 20_000,
         at_once: int = 1,
-        gather_seconds: float = 0.0,
+        gathers: bool = False,
     ) -> None:
         """`of` names the items in what is said when more than `waiting_limit` would wait: `refuse` makes an exception
-        of it. `do` raises `away` when it can do nothing for anybody. `at_once` batches of a key may be under way. A
-        busy queue waits `gather_seconds` for more to come.
+        of it. `do` raises `away` when it can do nothing for anybody. `at_once` batches of a key may be under way. With
+        `gathers` each batch begins a round of the event loop later, and who asks in that round joins it.
         """
         self._do = do
         self._of = of
@@ -56,13 +50,12 @@ class BatchingQueue(Generic[Key, Item, Result]):
         self._batch_limit = batch_limit
         self._waiting_limit = waiting_limit
         self._at_once = at_once
-        self._gather_seconds = gather_seconds
+        self._gathers = gathers
         self._lines: dict[Key, deque[_Call[Item, Result]]] = {}
         self._busy: dict[Key, int] = {}
         """Workers of each key that has any."""
         self._workers: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._last_size = 0
         self._is_closed = False
         self.waiting = 0
         """Items that wait for a batch, of all keys."""
@@ -137,8 +130,8 @@ class BatchingQueue(Generic[Key, Item, Result]):
         """Calls of a batch that failed: each is tried by itself."""
         try:
             while alone or waiting:
-                if self._gather_seconds and self._last_size >= BUSY_ITEMS and self.waiting < ENOUGH_ITEMS:
-                    await asyncio.sleep(self._gather_seconds)
+                if self._gathers and not alone:
+                    await asyncio.sleep(0)
                 items: list[Item] = []
                 if alone:
                     calls = [alone.popleft()]
@@ -149,7 +142,6 @@ class BatchingQueue(Generic[Key, Item, Result]):
                         calls.append(waiting.popleft())
                         items += calls[-1][0]
                     self.waiting -= len(items)
-                self._last_size = len(items)
                 try:
                     results = await self._do(key, items)
                 except Exception as error:  # noqa: BLE001 - not swallowed: whoever caused it gets it

@@ -12,9 +12,6 @@ from cludale.runtime.outgoing import Delivered, Listeners
 from cludale.runtime.planning import Plan
 from cludale.runtime.readiness import Pulse
 
-GATHER_SECONDS = 0.001
-"""How long a busy store lets commits gather. A batch has costs of its own (statements, a sync, two changes of
-threads), so under load fewer and larger ones are faster for everybody; an idle store never waits."""
 DELIVERED_SECONDS = 0.05
 """How long rows of the outbox that were delivered wait for a commit to ride along with."""
 
@@ -37,7 +34,7 @@ class GroupCommit(BatchingQueue[None, Commit, Outcome]):
             of="commits",
             batch_limit=batch_limit,
             waiting_limit=waiting_limit,
-            gather_seconds=GATHER_SECONDS,
+            gathers=True,
         )
         self._write = write
         self.listeners = Listeners()

@@ -9,9 +9,8 @@ import pytest
 
 from cludale.kernel.refusals import Busy
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.batching import ENOUGH_ITEMS, BatchingQueue
+from cludale.runtime.batching import BatchingQueue
 
-LONG_SECONDS = 0.2
 """Longer than a few rounds of the loop take on a machine that is busy with other work."""
 
 Queue = BatchingQueue[str, int, int]
@@ -286,22 +285,21 @@ class TestTheEnd:
 
 
 class TestGathering:
-    async def test_a_busy_queue_gathers_for_a_moment_and_an_idle_one_does_not(self, work: Work) -> None:
-        queue = queue_of(work, gather_seconds=LONG_SECONDS)
-        await queue.submit("a", list(range(100)))
-        late = queue.submit("a", [1])
-        await rounds(10)
-        joining = queue.submit("a", [2])
-        await asyncio.gather(late, joining)
-        assert work.batches[1:] == [("a", [1, 2])]
-        await queue.submit("a", [3])
-        alone = queue.submit("a", [4])
-        await rounds(10)
-        assert alone.done()
+    async def test_who_asks_in_the_round_after_joins_the_batch_of_a_queue_that_gathers(self, work: Work) -> None:
+        for gathers, batches in ((True, [("a", [1, 2])]), (False, [("a", [1]), ("a", [2])])):
+            work.batches.clear()
+            queue = queue_of(work, gathers=gathers)
+            first = queue.submit("a", [1])
+            await rounds(1)
+            await asyncio.gather(first, queue.submit("a", [2]))
+            assert work.batches == batches
 
-    async def test_a_busy_queue_in_which_enough_wait_does_not_wait_for_more(self, work: Work) -> None:
-        queue = queue_of(work, gather_seconds=LONG_SECONDS)
-        await queue.submit("a", list(range(100)))
-        enough = queue.submit("a", list(range(ENOUGH_ITEMS)))
-        await rounds(10)
-        assert enough.done()
+    async def test_what_is_tried_alone_waits_for_nobody(self, work: Work) -> None:
+        work.poison = {1}
+        queue = queue_of(work, gathers=True)
+        calls = [queue.submit("a", [each]) for each in (1, 2)]
+        while work.tries < 1:  # noqa: ASYNC110 - both came to nothing
+            await asyncio.sleep(0)
+        joining = queue.submit("a", [3])
+        await asyncio.gather(*calls, joining, return_exceptions=True)
+        assert work.batches == [("a", [2]), ("a", [3])]

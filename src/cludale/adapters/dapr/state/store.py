@@ -33,7 +33,6 @@ from cludale.ports.records import (
     StoreUnavailable,
 )
 from cludale.runtime.batching import BatchingQueue
-from cludale.runtime.group_commit import GATHER_SECONDS
 from cludale.runtime.planning import Planner, Row
 from cludale.runtime.readiness import Pulse
 
@@ -91,7 +90,7 @@ class StateStore:
         self._ranged = frozenset(ranged)
         self._by_id = frozenset(by_id)
         self._commits: BatchingQueue[None, Commit, Outcome] = BatchingQueue(
-            self._write, of="commits", batch_limit=self._dialect.commit_operations, gather_seconds=GATHER_SECONDS
+            self._write, of="commits", batch_limit=self._dialect.commit_operations, gathers=True
         )
 
     async def start(self) -> None:
