@@ -11,7 +11,7 @@ PASSWORD_BYTES = 24
 
 
 class Login(NamedTuple):
-    """A user of a server, and the password. Both are letters, digits, `-` and `_`."""
+    """A user of a server, and the password. Both are letters, digits and `_`: no option, on a command line."""
 
     user: str
     password: str
@@ -33,4 +33,4 @@ def new_login(present: Login | None = None, *, of: str | None = None) -> Login:
     """The other user, with a new password; without a present one, the first user. `of`: a service, if it is one's."""
     first, second = USERS if of is None else (f"{each}_{of}" for each in USERS)
     user = first if present is None or present.user != first else second
-    return Login(user, secrets.token_urlsafe(PASSWORD_BYTES))
+    return Login(user, secrets.token_hex(PASSWORD_BYTES))

@@ -90,7 +90,7 @@ class ServiceLogins:
 
     @staticmethod
     def _new(turn: int) -> dict[str, Login]:
-        return {service: Login(_user(service, turn), secrets.token_urlsafe(PASSWORD_BYTES)) for service in NAMES}
+        return {service: Login(_user(service, turn), secrets.token_hex(PASSWORD_BYTES)) for service in NAMES}
 
 
 def _user(service: str, turn: int) -> str:

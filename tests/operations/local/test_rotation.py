@@ -150,6 +150,10 @@ def test_all_secrets_of_a_distributed_platform_are_changed_at_once_while_buyers_
     )
 
 
+def test_no_password_is_taken_for_an_option_on_a_command_line() -> None:
+    assert not any(new_login().password.startswith("-") for _ in range(1_000))
+
+
 def test_two_users_take_turns(tmp_path: Path) -> None:
     first = new_login()
     second = new_login(first)

@@ -27,7 +27,9 @@ from cludale.web.responses import JSON, Response, json_response
 from cludale.web.routing import Credential, Request, Route
 
 TOKEN = b"dapr-api-token"
-COMPONENTS_TRIES = 10
+COMPONENTS_TRIES = 60
+"""Half a second apart, at least: on a busy machine the sidecar may be slow to say what it has loaded, it asks for the
+subscriptions once, and over JetStream no topic is heard by a component of another name."""
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """As much as a Dapr sidecar sends at once."""
 CALLER = b"dapr-caller-app-id"
