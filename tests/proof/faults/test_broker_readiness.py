@@ -147,7 +147,7 @@ def test_one_event_that_nobody_can_read_makes_nobody_unready(on_nats: Apart) -> 
         verify=trusting(sidecar),
     )
     assert published.status_code == 204
-    assert eventually(lambda: bool(letters(on_nats, "payments")), seconds=30)
+    assert eventually(lambda: bool(letters(on_nats, "tickets")), seconds=30)
     assert ready(on_nats, seconds=0)
     assert {service: changes(on_nats, service) for service in NAMES} == before
 
