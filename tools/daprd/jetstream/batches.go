@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +9,8 @@ import (
 
 	"github.com/dapr/components-contrib/pubsub"
 	"github.com/nats-io/nats.go"
+
+	"cludale/tools/daprd/unheard"
 )
 
 const (
@@ -54,7 +55,7 @@ func batched(topic string, entries []pubsub.BulkMessageEntry) []batch {
 		together, kinds, size = nil, nil, 0
 	}
 	for _, entry := range entries {
-		kind, isObject := kindOf(entry.Event)
+		kind, isObject := unheard.Kind(entry.Event)
 		if !isObject {
 			found = append(found, batch{message(topic, entry.Event), []pubsub.BulkMessageEntry{entry}})
 			continue
@@ -68,24 +69,6 @@ func batched(topic string, entries []pubsub.BulkMessageEntry) []batch {
 	}
 	flush()
 	return found
-}
-
-// kindOf says whether the data are a JSON object, and its type if that is a plain name.
-func kindOf(data []byte) (string, bool) {
-	if trimmed := bytes.TrimSpace(data); len(trimmed) == 0 || trimmed[0] != '{' {
-		return "", false
-	}
-	var head struct {
-		Type json.RawMessage `json:"type"`
-	}
-	if json.Unmarshal(data, &head) != nil {
-		return "", false
-	}
-	kind := strings.Trim(string(head.Type), `"`)
-	if strings.Trim(kind, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return "", true
-	}
-	return kind, true
 }
 
 func batchMessage(topic string, entries []pubsub.BulkMessageEntry, kinds []string, size int) *nats.Msg {

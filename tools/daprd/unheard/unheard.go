@@ -3,6 +3,7 @@
 package unheard
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 )
@@ -29,14 +30,26 @@ func (t Types) Has(kind string, event []byte) bool {
 		return false
 	}
 	if kind == "" {
-		var head struct {
-			Type string `json:"type"`
-		}
-		if json.Unmarshal(event, &head) != nil {
-			return false
-		}
-		kind = head.Type
+		kind, _ = Kind(event)
 	}
 	_, found := t[kind]
 	return found
+}
+
+// Kind says whether an event is a JSON object, and its type if that is a plain name.
+func Kind(event []byte) (kind string, isObject bool) {
+	if trimmed := bytes.TrimSpace(event); len(trimmed) == 0 || trimmed[0] != '{' {
+		return "", false
+	}
+	var head struct {
+		Type json.RawMessage `json:"type"`
+	}
+	if json.Unmarshal(event, &head) != nil {
+		return "", false
+	}
+	kind = strings.Trim(string(head.Type), `"`)
+	if strings.Trim(kind, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return "", true
+	}
+	return kind, true
 }
