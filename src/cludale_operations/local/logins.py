@@ -7,14 +7,19 @@ from typing import NamedTuple
 from cludale.adapters.system.keys import put_key
 
 USERS = ("cludale", "cludale_2")
-PASSWORD_BYTES = 24
+_PASSWORD_BYTES = 24
 
 
 class Login(NamedTuple):
-    """A user of a server, and the password. Both are letters, digits and `_`: no option, on a command line."""
+    """A user of a server, and the password."""
 
     user: str
     password: str
+
+
+def new_password() -> str:
+    """Letters and digits: on a command line it is taken for no option."""
+    return secrets.token_hex(_PASSWORD_BYTES)
 
 
 def kept_login(folder: Path) -> Login:
@@ -33,4 +38,4 @@ def new_login(present: Login | None = None, *, of: str | None = None) -> Login:
     """The other user, with a new password; without a present one, the first user. `of`: a service, if it is one's."""
     first, second = USERS if of is None else (f"{each}_{of}" for each in USERS)
     user = first if present is None or present.user != first else second
-    return Login(user, secrets.token_hex(PASSWORD_BYTES))
+    return Login(user, new_password())

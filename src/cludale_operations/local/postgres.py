@@ -13,7 +13,7 @@ from urllib.parse import quote
 from cludale_operations.local.certificate import CERTIFICATE, make_certificate
 from cludale_operations.local.find import find
 from cludale_operations.local.free_ports import LOOPBACK, free_port
-from cludale_operations.local.logins import USERS, Login, keep_login, kept_login, new_login
+from cludale_operations.local.logins import USERS, Login, keep_login, kept_login, new_login, new_password
 from cludale_operations.local.part import Launch, Part, PartFailed
 from cludale_operations.local.tether import give, tethered, user_instead_of_root
 
@@ -144,7 +144,7 @@ class Postgres(Part):
         password = self.folder / "password"
         password.unlink(missing_ok=True)
         password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(24))
+        password.write_text(new_password())
         # under another name until it is whole: a start that was cut off leaves no half of a cluster
         unfinished = self.folder / f"cluster.{secrets.token_hex(4)}"
         unfinished.mkdir(mode=0o700)

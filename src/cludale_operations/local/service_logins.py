@@ -4,7 +4,6 @@ Passwords are made at each start, and `up.json` alone has them. Two users of a s
 can be good at once. What the services have no rights to, tables above all, the owner makes before they start.
 """
 
-import secrets
 from typing import Final
 
 from cludale.adapters.postgres.preparing import role_of
@@ -12,7 +11,7 @@ from cludale.ports.records import SchemaRefused, StoreUnavailable
 from cludale.services import NAMES
 from cludale.wiring.database import NotAllowed, prepare_database
 from cludale.wiring.stores import STATE_STORE_USERS
-from cludale_operations.local.logins import PASSWORD_BYTES, Login
+from cludale_operations.local.logins import Login, new_password
 from cludale_operations.local.part import PartFailed
 from cludale_operations.local.postgres import Postgres
 
@@ -90,7 +89,7 @@ class ServiceLogins:
 
     @staticmethod
     def _new(turn: int) -> dict[str, Login]:
-        return {service: Login(_user(service, turn), secrets.token_hex(PASSWORD_BYTES)) for service in NAMES}
+        return {service: Login(_user(service, turn), new_password()) for service in NAMES}
 
 
 def _user(service: str, turn: int) -> str:
