@@ -10,7 +10,7 @@ that too: see inbound.py.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from cludale.kernel.events import Catalogue
+from cludale.kernel.events import Catalogue, Topic
 
 EVENTS_PATH = "/dapr/events/"
 DEAD_LETTERS_PATH = "/dapr/dead-letters"
@@ -34,12 +34,15 @@ def dead_letter_topic(app_id: str) -> str:
 
 def topics_heard(catalogue: Catalogue, heard: Collection[str]) -> list[str]:
     """The topics that carry any of these event types."""
-    return [topic.name for topic in catalogue.topics if any(event.__name__ in heard for event in topic.events)]
+    return [topic.name for topic in _topics_heard(catalogue, heard)]
 
 
-def _unheard(catalogue: Catalogue, topic: str, heard: Collection[str]) -> dict[str, str]:
-    events = next(each.events for each in catalogue.topics if each.name == topic)
-    names = sorted(event.__name__ for event in events if event.__name__ not in heard)
+def _topics_heard(catalogue: Catalogue, heard: Collection[str]) -> list[Topic]:
+    return [topic for topic in catalogue.topics if any(event.__name__ in heard for event in topic.events)]
+
+
+def _unheard(topic: Topic, heard: Collection[str]) -> dict[str, str]:
+    names = sorted(event.__name__ for event in topic.events if event.__name__ not in heard)
     return {_UNHEARD: ",".join(names)} if names else {}
 
 
@@ -60,14 +63,14 @@ def subscriptions(
     dead = dead_letter_topic(app_id)
     found: list[dict[str, Any]] = [
         {
-            "pubsubname": topic if topic in components else pubsub,
-            "topic": topic,
-            "routes": {"default": EVENTS_PATH + topic},
+            "pubsubname": topic.name if topic.name in components else pubsub,
+            "topic": topic.name,
+            "routes": {"default": EVENTS_PATH + topic.name},
             "deadLetterTopic": dead,
-            "metadata": {**_RAW, **_unheard(catalogue, topic, heard)},
+            "metadata": {**_RAW, **_unheard(topic, heard)},
             **_bulk(components.get(pubsub, "")),
         }
-        for topic in topics_heard(catalogue, heard)
+        for topic in _topics_heard(catalogue, heard)
     ]
     if found and dead_letters:
         found.append(
