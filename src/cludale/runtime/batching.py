@@ -122,9 +122,7 @@ class BatchingQueue(Generic[Key, Item, Result]):
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    async def _work(  # noqa: PLR0912 - a function for a part of it would be one more call for each batch there is
-        self, key: Key, waiting: deque[_Call[Item, Result]]
-    ) -> None:
+    async def _work(self, key: Key, waiting: deque[_Call[Item, Result]]) -> None:
         calls: list[_Call[Item, Result]] = []
         alone: deque[_Call[Item, Result]] = deque()
         """Calls of a batch that failed: each is tried by itself."""
@@ -132,27 +130,13 @@ class BatchingQueue(Generic[Key, Item, Result]):
             while alone or waiting:
                 if self._gathers and not alone:
                     await asyncio.sleep(0)
-                items: list[Item] = []
-                if alone:
-                    calls = [alone.popleft()]
-                    items += calls[0][0]
-                else:
-                    calls = []
-                    while waiting and (not calls or len(items) + len(waiting[0][0]) <= self._batch_limit):
-                        calls.append(waiting.popleft())
-                        items += calls[-1][0]
-                    self.waiting -= len(items)
+                calls = [alone.popleft()] if alone else self._next_batch(waiting)
                 try:
-                    results = await self._do(key, items)
+                    results = await self._do(key, [item for items, _ in calls for item in items])
                 except Exception as error:  # noqa: BLE001 - not swallowed: whoever caused it gets it
                     self._failed(error, calls, alone, waiting)
                 else:
-                    at = 0
-                    for own, answer in calls:
-                        size = len(own)
-                        if not answer.done():
-                            answer.set_result(results[at : at + size])
-                        at += size
+                    _answer(calls, results)
         except asyncio.CancelledError:
             _fail([*calls, *alone], None)
             raise
@@ -162,6 +146,16 @@ class BatchingQueue(Generic[Key, Item, Result]):
                 del self._lines[key], self._busy[key]
                 if waiting:  # only if this task was cancelled
                     self._fail_waiting(waiting, None)
+
+    def _next_batch(self, waiting: deque[_Call[Item, Result]]) -> list[_Call[Item, Result]]:
+        """As many of the calls that wait as one batch may have, one at least."""
+        calls: list[_Call[Item, Result]] = []
+        size = 0
+        while waiting and (not calls or size + len(waiting[0][0]) <= self._batch_limit):
+            calls.append(waiting.popleft())
+            size += len(calls[-1][0])
+        self.waiting -= size
+        return calls
 
     def _failed(
         self,
@@ -185,6 +179,16 @@ class BatchingQueue(Generic[Key, Item, Result]):
         self.waiting -= sum(len(items) for items, _ in waiting)
         _fail(waiting, error)
         waiting.clear()
+
+
+def _answer(calls: Iterable[_Call[Item, Result]], results: Sequence[Result]) -> None:
+    """Give each of the callers the results of its own items."""
+    at = 0
+    for own, answer in calls:
+        size = len(own)
+        if not answer.done():
+            answer.set_result(results[at : at + size])
+        at += size
 
 
 def _fail(calls: Iterable[_Call[Item, Result]], error: Exception | None) -> None:

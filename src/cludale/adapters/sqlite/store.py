@@ -240,8 +240,7 @@ class SqliteStore(SqliteReader):
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
-        if self._failed is not None:
-            raise StoreFailed(*self._failed.args) from self._failed
+        self._check()
         found, missing = self._recent.get(kind, keys)
         if missing:
             for stored in await self._reads.submit(kind, missing):
@@ -259,8 +258,7 @@ class SqliteStore(SqliteReader):
 
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
-        if self._failed is not None:
-            raise StoreFailed(*self._failed.args) from self._failed
+        self._check()
         page = await super().find(kind, query)
         if self._writing is not None:
             # The query may have seen this batch on the disk. What it has shown, `get` must show from then on, too.
@@ -279,8 +277,7 @@ class SqliteStore(SqliteReader):
 
     async def probe(self) -> None:
         """Make sure that there is room, and write a page, durably. Raises StoreUnavailable."""
-        if self._failed is not None:
-            raise StoreFailed(*self._failed.args) from self._failed
+        self._check()
         await asyncio.to_thread(check_room, self._folder)
         try:
             await self._thread.run(self._writer.probe)
@@ -298,8 +295,7 @@ class SqliteStore(SqliteReader):
 
         Takes as much room on the disk again, twice. Raises StoreUnavailable.
         """
-        if self._failed is not None:
-            raise StoreFailed(*self._failed.args) from self._failed
+        self._check()
         rewriting = self._thread.run(self._writer.rewrite, self._folder)
         log = self._path.with_name(f"{self._path.name}-wal")
         try:
@@ -335,8 +331,7 @@ class SqliteStore(SqliteReader):
             self._lock.release()
 
     async def _write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
-        if self._failed is not None:
-            raise StoreFailed(*self._failed.args) from self._failed
+        self._check()
         # Planned here and not in the writer's thread: two threads that both run Python take the GIL from each other.
         plan = self._planner.hopeful(commits, self._position)
         try:
@@ -370,3 +365,7 @@ class SqliteStore(SqliteReader):
         self._group.delivered.end()
         if self._on_fatal is not None:
             self._on_fatal(failed)
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise StoreFailed(*self._failed.args) from self._failed
