@@ -28,7 +28,7 @@ from benchmarks.machine import SCRATCH, facts, provenance
 from benchmarks.records import BODY, CODEC, KINDS, ORDER, PAYMENT, fact
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.postgres.writer import SESSION
-from cludale.ports.records import Commit, Handled, Put
+from cludale.ports.records import Commit, Put
 from cludale_operations.local.postgres import Postgres
 
 LEASE = 3_600.0
@@ -46,8 +46,7 @@ def commits(batch: int, size: int) -> list[Commit]:
         for n in range(size // 3 if batch >= age else 0):
             name = f"{batch - age:016x}{n:016x}"
             put = Put(ORDER, f"order-{name}", BODY, age, ("concert-1", "Paid"))
-            handled = Handled("orders", f"event-{age}{name}")
-            made.append(Commit("p", (put,), (fact(name, age + 1),), (handled,)))
+            made.append(Commit("p", (put,), (fact(name, age + 1),)))
     name = f"{batch:032x}"
     made.append(Commit("p", (Put(PAYMENT, f"payment-{name}", BODY, 0, (name, None)),), (fact(name, 4),)))
     return made

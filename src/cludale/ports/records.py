@@ -1,4 +1,4 @@
-"""Records: versioned documents that commit together with the events they caused and the deliveries they answer.
+"""Records: versioned documents that commit together with the events they caused.
 
 A service keeps its state as records of a few kinds. `commit` takes any number of commits; each is
 atomic within its partition and succeeds or fails alone, and all that succeed are durable when it returns.
@@ -62,20 +62,12 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     """The values of `kind.indexed`, in that order."""
 
 
-class Handled(NamedTuple):
-    """An inbox entry: `consumer` has handled this event. A second one in the same partition is refused."""
-
-    consumer: str
-    event_id: str
-
-
 class Commit(msgspec.Struct, frozen=True, gc=False):
     """What becomes true together, or not at all."""
 
     partition: str
     puts: Sequence[Put] = ()
     events: Sequence[Envelope] = ()
-    handled: Sequence[Handled] = ()
 
 
 class Committed(NamedTuple):
@@ -88,13 +80,7 @@ class VersionConflict(NamedTuple):
     ids: frozenset[str]
 
 
-class AlreadyHandled(NamedTuple):
-    """Nothing was written: these events were handled before."""
-
-    event_ids: frozenset[str]
-
-
-Outcome = Committed | VersionConflict | AlreadyHandled
+Outcome = Committed | VersionConflict
 COMMITTED = Committed()
 
 

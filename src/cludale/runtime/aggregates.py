@@ -21,10 +21,8 @@ from cludale.kernel.times import rfc3339
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.records import (
-    AlreadyHandled,
     Commit,
     Committed,
-    Handled,
     IndexValue,
     Key,
     Kind,
@@ -155,8 +153,6 @@ class Change(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """A pure function: after a version conflict it is called again with the newer state."""
     cause: Cause | None = None
     """Of the events that are decided; None: the store says it of the state."""
-    answers: str | None = None
-    """The id of the event that is handled by this: the inbox entry commits with it."""
     known: Versioned[Any] | None = None
     """The aggregate as it was read before, or NEW; None: it is read now."""
     beside: Callable[[S], Put] | None = None
@@ -176,7 +172,6 @@ class ChangeResult(Enum):
 
     CHANGED = "committed"
     UNCHANGED = "there was nothing to change"
-    HANDLED = "the event was handled before"
     TOO_EARLY = "what the event is about is not there yet"
     ANSWERED = "the record beside it is there already; nothing was written"
     CONFLICT = "others were faster, over and over; nothing was written"
@@ -268,7 +263,7 @@ class Updates:
             kind = type(event.data)
             decide = partial(handlers[kind], event)
             known = NEW if kind in begins else None
-            changes.append(Change(store, id_of(event.data), decide, Cause.of(event), event.id, known))
+            changes.append(Change(store, id_of(event.data), decide, Cause.of(event), known))
         answers: list[Acknowledgement] = []
         changed: list[Versioned[S]] = []
         for result, known in await self.update(changes):
@@ -332,8 +327,7 @@ class Work:
             if decision.events:
                 cause = decision.cause or change.cause or store.cause(state if before is None else before)
                 events = [*events, *self._of.envelopes(decision, cause, now)]
-            handled = () if change.answers is None else (Handled(self._of.service, change.answers),)
-            commits.append(Commit(store.partition(change.id), puts, events, handled))
+            commits.append(Commit(store.partition(change.id), puts, events))
             self._tried.append((i, Versioned(state, version)))
         self._is_first = False
         return commits
@@ -346,8 +340,6 @@ class Work:
                 self.updated[i] = (_CHANGED, after)
                 continue
             match outcome:
-                case AlreadyHandled():
-                    self.updated[i] = (ChangeResult.HANDLED, None)
                 case VersionConflict(ids) if self._changes[i].beside is not None and self._changes[i].id not in ids:
                     self.updated[i] = (ChangeResult.ANSWERED, None)
                 case VersionConflict():

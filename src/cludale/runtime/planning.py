@@ -1,7 +1,7 @@
 """Plans the transaction for a batch of commits: which rows to write, and which commits fail. No I/O.
 
-`hopeful` assumes that every record is at the version that the first commit to touch it expects, and that nothing
-was handled before. The database then says whether that is so. If not, `exact` decides again knowing what is stored.
+`hopeful` assumes that every record is at the version that the first commit to touch it expects. The database then says
+whether that is so. If not, `exact` decides again knowing what is stored.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ import msgspec
 from cludale.kernel.events import Envelope
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Handled, Kind, Outcome, VersionConflict
+from cludale.ports.records import COMMITTED, Commit, Kind, Outcome, VersionConflict
 
 Row = tuple[Any, ...]
 """id, version, body, and the values of the kind's indexed fields."""
@@ -31,7 +31,6 @@ class Plan(msgspec.Struct):
     """What one transaction is to write, and what it means for each commit."""
 
     rows: dict[Kind, Rows] = {}
-    handled: dict[Handled, None] = {}
     entries: list[Outgoing] = []
     outcomes: Sequence[Outcome] = ()
     failed: bool = False
@@ -57,39 +56,25 @@ class Planner:
         plan = Plan()
         if not self._add_puts(plan, commits):
             return None
-        count, handled, entries = 0, plan.handled, plan.entries
+        entries = plan.entries
         for commit in commits:
-            for entry in commit.handled:
-                count += 1
-                handled[entry] = None
             for event in commit.events:
                 position += 1
                 topic, encode = self._published[event.type]
                 entries.append(Outgoing(position, topic, encode(event), event))
-        if len(handled) < count:
-            return None
         plan.outcomes = (COMMITTED,) * len(commits)
         return plan
 
-    def exact(
-        self,
-        commits: Sequence[Commit],
-        position: int,
-        *,
-        versions: Mapping[tuple[Kind, str], int],
-        handled: Collection[Handled],
-    ) -> Plan:
-        """The plan for what is stored: `versions` of the records that exist, `handled` of the inbox."""
+    def exact(self, commits: Sequence[Commit], position: int, *, versions: Mapping[tuple[Kind, str], int]) -> Plan:
+        """The plan for what is stored: `versions` of the records that exist."""
         now = dict(versions)
-        done = set(handled)
         outcomes: list[Outcome] = []
         good = []
         for commit in commits:
-            outcome = _judge(commit, now, done)
+            outcome = _judge(commit, now)
             outcomes.append(outcome)
             if outcome is COMMITTED:
                 now.update(((put.kind, put.id), put.expected + 1) for put in commit.puts)
-                done.update(commit.handled)
                 good.append(commit)
         plan = self.hopeful(good, position)
         if plan is None:
@@ -133,10 +118,7 @@ class Planner:
         return True
 
 
-def _judge(commit: Commit, versions: Mapping[tuple[Kind, str], int], handled: Collection[Handled]) -> Outcome:
-    repeated = [entry for entry in commit.handled if entry in handled]
-    if repeated:
-        return AlreadyHandled(frozenset(entry.event_id for entry in repeated))
+def _judge(commit: Commit, versions: Mapping[tuple[Kind, str], int]) -> Outcome:
     within: dict[tuple[Kind, str], int] = {}
     conflicts = set()
     for put in commit.puts:

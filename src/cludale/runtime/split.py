@@ -6,7 +6,7 @@ from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Recor
 
 
 class SplitRecords:
-    """`own` keeps records of these kinds, `rest` all others, events and inbox entries."""
+    """`own` keeps records of these kinds, `rest` all others, and events."""
 
     def __init__(self, rest: Records, own: Records, kinds: Collection[Kind]) -> None:
         self._rest = rest
@@ -31,8 +31,8 @@ class SplitRecords:
             if True in own:
                 raise ValueError(f"records of two stores in one call: {_kinds(commits)}")
             return await self._rest.commit(commits)
-        if any(commit.events or commit.handled for commit in commits):
-            raise ValueError(f"events and inbox entries are kept with the others, not with {_kinds(commits)}")
+        if any(commit.events for commit in commits):
+            raise ValueError(f"events are kept with the others, not with {_kinds(commits)}")
         return await self._own.commit(commits)
 
     def _store_of(self, kind: Kind) -> Records:

@@ -176,7 +176,7 @@ def _cosmos_store(
 
 
 def commit_limit(settings: Settings) -> int | None:
-    """The most records and inbox entries in one commit, if the store has a limit."""
+    """The most records in one commit, if the store has a limit."""
     if settings.audit_state is not None:
         return dapr_state.DIALECTS[dapr_state.StateType(settings.state_type.value)].sure_operations
     return None if settings.cosmos_endpoint is None else cosmos_layout.COMMIT_OPERATIONS

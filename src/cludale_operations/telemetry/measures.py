@@ -20,9 +20,7 @@ class Measures:
             "cludale_events_committed", "Events committed, by type and, where one is given, reason.",
             "service", "type", "reason",
         )  # fmt: skip
-        self.conflicts = _counter(
-            "cludale_commit_refusals", "Commits refused: by a newer version, or as handled before.", "service", "why"
-        )
+        self.conflicts = _counter("cludale_commit_refusals", "Commits refused by a newer version.", "service")
         self.commit_seconds = _seconds(
             "cludale_commit_seconds", "From asking for a commit until it is durable.", "service"
         )

@@ -30,7 +30,6 @@ from cludale.ports.payment_gateway import (
     PaymentGateway,
 )
 from cludale.ports.records import (
-    AlreadyHandled,
     Commit,
     Committed,
     Key,
@@ -213,8 +212,7 @@ class WatchedRecords:
     def _count(self, commits: Sequence[Commit], outcomes: Sequence[Outcome]) -> None:
         for commit, outcome in zip(commits, outcomes, strict=True):
             if not isinstance(outcome, Committed):
-                why = "handled" if isinstance(outcome, AlreadyHandled) else "version"
-                self._measures.conflicts.labels(self._service, why).inc()
+                self._measures.conflicts.labels(self._service).inc()
                 continue
             for event in commit.events:
                 reason = getattr(event.data, "reason", None)

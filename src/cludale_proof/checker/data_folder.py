@@ -19,7 +19,7 @@ from cludale_proof.checker.snapshot import Row
 STORE: Final = "cludale.db"
 LEDGER: Final = "simulated-provider.db"
 _APPLICATION_ID: Final = 0x436C7564
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
 _BUSY_SECONDS: Final = 10.0
 _events: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 """A row of the outbox: topic and body of each event of a batch."""

@@ -116,7 +116,6 @@ class SafetyChecker:
         self._seats = SeatBook(skew)
         self._committed: dict[str, bytes] = {}
         self._case_of_event: dict[str, str] = {}
-        self._handled: set[tuple[str, str]] = set()
         self._logged: dict[str, int] = {}
         self._payment_case: dict[str, str] = {}
         self._letters: dict[str, DeadLetter] = {}
@@ -130,11 +129,10 @@ class SafetyChecker:
         self,
         writes: Iterable[Write] = (),
         events: Iterable[Body] = (),
-        handled: Iterable[tuple[str, str]] = (),
         *,
         at: datetime | None = None,
     ) -> list[Violation]:
-        """One commit has become durable, whole: its records, its events, its inbox entries (consumer, event id).
+        """One commit has become durable, whole: its records and its events.
 
         `at` is the time at which it was decided; without it, the time of the last event seen. Returns what it broke.
         """
@@ -146,11 +144,6 @@ class SafetyChecker:
             found += self._take_event(documents.as_bytes(body), touched)
         if at is not None:
             self._now = at
-        for consumer, event_id in handled:
-            if (consumer, event_id) in self._handled:
-                detail = f"{consumer} committed the effects of it a second time"
-                found.append(violated(Invariant.LEGAL_STEPS, "handled-twice", f"event {event_id}", detail))
-            self._handled.add((consumer, event_id))
         entries: list[Write] = []
         for write in writes:
             found += self._count_version(write)

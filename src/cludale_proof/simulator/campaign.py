@@ -28,6 +28,7 @@ def run_seeds(seeds: Sequence[int], themes: Sequence[str] | None = None) -> Tall
             tally.virtual_seconds += outcome.virtual_seconds
             tally.fired.update({fault.value: count for fault, count in outcome.fired.items()})
             tally.met.update({situation.value: count for situation, count in outcome.met.items()})
+            tally.again.update(outcome.again)
             if outcome.findings:
                 tally.failed.append((seed, outcome.findings))
     finally:

@@ -43,6 +43,8 @@ class RunOutcome(NamedTuple):
     findings: list[str]
     fired: Mapping[Fault, int]
     met: Mapping[Situation, int]
+    again: Mapping[tuple[str, str], int]
+    """How often a service was given an event of a type again that it had handled."""
     orders: int
     events: int
     steps: int
@@ -83,6 +85,7 @@ class Course:
             findings,
             world.chaos.fired,
             world.chaos.met,
+            world.chaos.again,
             len(world.scene.plans),
             world.events,
             world.loop.steps,

@@ -58,6 +58,7 @@ class FaultyHandler:
         self, handler: Handler, chaos: Chaos, who: str, crash: Callable[[], Awaitable[None]], *, service: str
     ) -> None:
         self._may_lose = HEALED.get(service, frozenset())
+        self._service = service
         self._is_log = service == "audit"
         self._handler = handler
         self._chaos = chaos
@@ -107,6 +108,8 @@ class FaultyHandler:
         for delivery, answer in zip(deliveries, answers, strict=True):
             if answer is Acknowledgement.RETRY:
                 self._chaos.meets(Situation.TOO_EARLY)
+            elif answer is Acknowledgement.SUCCESS:
+                self._chaos.handled(self._service, delivery.event)
             if self._chaos.trace.on:
                 event, attempt = delivery.event, delivery.attempt
                 again = f", attempt {attempt}" if attempt > 1 else ""

@@ -6,10 +6,12 @@ alike. A fault or situation that many runs never had is a hole in the simulator.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from math import log
 
+from cludale.kernel.events import Envelope
 from cludale_proof.simulator.trace import Trace
 
 
@@ -116,7 +118,6 @@ class Situation(StrEnum):
     """What the faults lead to, and the platform has to live through."""
 
     CONFLICT = "a commit met another version"
-    HANDLED_BEFORE = "an event was handled before"
     SOLD_OUT = "no seats were left"
     NOT_ON_SALE = "the on-sale had not begun"
     CONCERT_OVER = "the concert was over"
@@ -176,6 +177,9 @@ class Chaos:
         self.met: dict[Situation, int] = dict.fromkeys(Situation, 0)
         self.unlogged: set[str] = set()
         """Events that were lost on their way to the audit log."""
+        self.again: Counter[tuple[str, str]] = Counter()
+        """How often a service, having handled an event of this type, was given it again."""
+        self._handled: set[tuple[str, str]] = set()
         self.after_sale = random.Random(0)  # noqa: S311 - a simulation
         """What is done after the sale is chosen apart: a run without it is as it was before there was any."""
         self.provider_errors = random.Random(0)  # noqa: S311 - a simulation
@@ -212,6 +216,13 @@ class Chaos:
         if self.trace.on:
             said = about if isinstance(about, str) else about()
             self.trace.say(who, f"!! {fault.value}{' · ' if said else ''}{said}")
+
+    def handled(self, service: str, event: Envelope) -> None:
+        """The service says that it has handled the event."""
+        before = len(self._handled)
+        self._handled.add((service, event.id))
+        if len(self._handled) == before:
+            self.again[service, event.type] += 1
 
     def meets(self, situation: Situation) -> None:
         """The platform is in this situation."""

@@ -15,9 +15,7 @@ from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import (
     COMMITTED,
-    AlreadyHandled,
     Commit,
-    Handled,
     IndexValue,
     Key,
     Kind,
@@ -65,7 +63,6 @@ class Disk:
         self.apart = apart
         self.codec = codec
         self.tables: dict[Kind, dict[Key, Row]] = {kind: {} for kind in kinds}
-        self.inbox: set[tuple[str, Handled]] = set()
         self.outbox: dict[int, Outgoing] = {}
         self.observer: Observer | None = None
         """Told of every commit at the moment in which it becomes true."""
@@ -114,9 +111,6 @@ class Disk:
         return [(topic_of(event.type).name, encode(event)) for event in commit.events]
 
     def _judged(self, commit: Commit) -> Outcome:
-        repeated = [entry.event_id for entry in commit.handled if self._entry(commit, entry) in self.inbox]
-        if repeated:
-            return AlreadyHandled(frozenset(repeated))
         within: dict[tuple[Kind, str], int] = {}
         conflicts = set()
         for put in commit.puts:
@@ -139,16 +133,12 @@ class Disk:
                 self._n += 1
             n = before.n if before else self._n
             table[at] = Row(n, commit.partition, Stored(put.id, put.expected + 1, bytes(put.body)), put.index)
-        self.inbox.update(self._entry(commit, entry) for entry in commit.handled)
         entries = []
         for topic, body in events:
             self._position += 1
             entries.append(Outgoing(self._position, topic, body))
         self.outbox.update((entry.position, entry) for entry in entries)
         return entries
-
-    def _entry(self, commit: Commit, handled: Handled) -> tuple[str, Handled]:
-        return (commit.partition if self.apart else "", handled)
 
     def spoil(self, topic: str, body: bytes) -> None:
         """Put into the outbox what no service would."""

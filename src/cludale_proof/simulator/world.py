@@ -193,7 +193,6 @@ class World:
                 for put, body in with_addresses(commit.puts)
             ],
             [entry.body for entry in entries],
-            commit.handled,
         )
         self._judge(found)
         for put in commit.puts:

@@ -62,7 +62,6 @@ IN_THE_EMULATOR = {
     "test_a_commit_that_fails_fails_alone",
     "test_the_first_of_two_that_want_the_same_record_has_it",
     "test_partitions_commit_in_one_call",
-    "test_another_consumer_handles_the_same_event",
     "test_text_within_a_field",
     "test_a_range_has_its_start_and_not_its_end",
     "test_a_range_of_numbers",

@@ -6,7 +6,7 @@ from typing import Protocol
 from cludale.kernel.events import Catalogue, Cause, Envelope, Event, Topic, envelop
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outbox
-from cludale.ports.records import Commit, Handled, IndexValue, Key, Kind, Put, Records
+from cludale.ports.records import Commit, IndexValue, Key, Kind, Put, Records
 
 ORDER = Kind("orders", "order", ("concertId", "status", "dueAt"))
 PAYMENT = Kind("payments", "payment", ("orderId",))
@@ -62,9 +62,9 @@ def line(id: str, body: bytes = b"{}", *, due_at: str = "2026", **index: IndexVa
     return Put(LINE, id, body, 0, (index.get("concertId"), index.get("status"), due_at))
 
 
-def of(*puts: Put, events: tuple[Envelope, ...] = (), handled: tuple[tuple[str, str], ...] = ()) -> Commit:
+def of(*puts: Put, events: tuple[Envelope, ...] = ()) -> Commit:
     """A commit in the suites' partition."""
-    return Commit(PARTITION, puts, events, tuple(Handled(*entry) for entry in handled))
+    return Commit(PARTITION, puts, events)
 
 
 def key(id: str) -> Key:

@@ -12,7 +12,6 @@ from tests.product.contracts.samples import (
     LINE,
     NOTE,
     ORDER,
-    PARTITION,
     PAYMENT,
     Place,
     Store,
@@ -25,11 +24,9 @@ from tests.product.contracts.samples import (
 
 from cludale.ports.records import (
     COMMITTED,
-    AlreadyHandled,
     Commit,
     Committed,
     CommitTooLarge,
-    Handled,
     IndexValue,
     Key,
     Kind,
@@ -192,14 +189,10 @@ class TestCommit:
     @pytest.mark.events
     async def test_a_commit_is_written_whole_or_not_at_all(self, store: Store) -> None:
         await fill(store, [order("taken")])
-        outcome = await store.commit(
-            [of(order("new"), order("taken"), events=(noted("e"),), handled=(("orders", "h"),))]
-        )
+        outcome = await store.commit([of(order("new"), order("taken"), events=(noted("e"),))])
         assert list(outcome) == [VersionConflict(frozenset({"taken"}))]
         assert await store.get(ORDER, [key("new")]) == {}
         assert await store.pending(0, 10) == []
-        # The inbox entry was not written either, so the event can still be handled.
-        assert list(await store.commit([of(order("new"), handled=(("orders", "h"),))])) == [COMMITTED]
 
     async def test_kinds_with_the_same_id_do_not_meet(self, store: Store) -> None:
         outcome = await store.commit([of(order("a", body=b"o"), Put(PAYMENT, "a", b"p", 0, ("a",)))])
@@ -304,46 +297,6 @@ class TestSeveralCommitsAtOnce:
         outcomes = await store.commit([Commit("p1", [order("a")]), Commit("p2", [order("b")])])
         assert list(outcomes) == [COMMITTED, COMMITTED]
         assert sorted(await store.get(ORDER, [Key("p1", "a"), Key("p2", "b")])) == ["a", "b"]
-
-
-class TestHandled:
-    @pytest.mark.events
-    async def test_an_event_is_handled_once_by_a_consumer(self, store: Store) -> None:
-        first = of(order("a"), handled=(("orders", "e1"),))
-        assert list(await store.commit([first])) == [COMMITTED]
-        again = of(order("a", 1, b"twice"), events=(noted("x"),), handled=(("orders", "e1"),))
-        assert list(await store.commit([again])) == [AlreadyHandled(frozenset({"e1"}))]
-        assert (await store.get(ORDER, [key("a")]))["a"].version == 1
-        assert await store.pending(0, 10) == []
-
-    async def test_another_consumer_handles_the_same_event(self, store: Store) -> None:
-        outcomes = await store.commit([of(handled=(("orders", "e1"),)), of(handled=(("payments", "e1"),))])
-        assert list(outcomes) == [COMMITTED, COMMITTED]
-
-    async def test_the_same_event_twice_in_one_call_is_handled_once(self, store: Store) -> None:
-        outcomes = await store.commit([of(order(name), handled=(("orders", "e1"),)) for name in "ab"])
-        assert list(outcomes) == [COMMITTED, AlreadyHandled(frozenset({"e1"}))]
-        assert list(await store.get(ORDER, [key("a"), key("b")])) == ["a"]
-
-    async def test_an_event_of_a_failed_commit_can_be_handled_by_the_next(self, store: Store) -> None:
-        outcomes = await store.commit([of(order("a", 7), handled=(("orders", "e1"),)), of(handled=(("orders", "e1"),))])
-        assert list(outcomes) == [VersionConflict(frozenset({"a"})), COMMITTED]
-
-    async def test_all_events_that_were_handled_before_are_named(self, store: Store) -> None:
-        await store.commit([of(handled=(("orders", "e1"), ("orders", "e2")))])
-        outcome = await store.commit([of(handled=(("orders", "e1"), ("orders", "e2"), ("orders", "e3")))])
-        assert list(outcome) == [AlreadyHandled(frozenset({"e1", "e2"}))]
-
-    async def test_thousands_of_events_are_handled_once(self, store: Store, is_limited: bool) -> None:
-        entries = tuple(Handled("audit", f"e{n}") for n in range(3_000))
-        if is_limited:
-            await refused_for_its_size(store, Commit(PARTITION, [order("a")], (), entries))
-            entries = entries[:90]
-        assert list(await store.commit([Commit(PARTITION, (), (), entries)])) == [COMMITTED]
-        half = entries[len(entries) // 2 :]
-        assert list(await store.commit([Commit(PARTITION, (), (), half)])) == [
-            AlreadyHandled(frozenset(entry.event_id for entry in half))
-        ]
 
 
 class TestBodies:
@@ -561,12 +514,11 @@ class TestReadsSeeWhatWasCommitted:
 
     async def test_everything_is_there_after_reopening(self, place: Place) -> None:
         store = await place.open()
-        await store.commit([of(order("a", status="Paid"), handled=(("orders", "e"),)), of(order("a", 1, status="X"))])
+        await store.commit([of(order("a", status="Paid")), of(order("a", 1, status="X"))])
         await store.close()
         store = await place.open()
         assert (await store.get(ORDER, [key("a")]))["a"].version == 2
         assert await ids(store, Query(equal={"status": "X"})) == ["a"]
-        assert list(await store.commit([of(handled=(("orders", "e"),))])) == [AlreadyHandled(frozenset({"e"}))]
         assert isinstance((await store.commit([of(order("a", 2))]))[0], Committed)
         await store.close()
 

@@ -45,14 +45,14 @@ LEDGERS = AggregateStore(
 
 
 def write(event: Envelope, ledger: Ledger | None, now: datetime) -> Decision[Ledger] | None:
-    """Write the note down; one that is empty changes nothing."""
+    """Write the note down; one that is empty or stands there already changes nothing."""
     asked: Asked = event.data
     if asked.note == "early" and ledger is None:
         raise TooEarly
     if asked.note == "forget":
         return None
     before = ledger or Ledger(asked.order_id)
-    if not asked.note:
+    if not asked.note or asked.note in before.notes:
         return Decision(before) if ledger is not None else None
     return Decision(
         msgspec.structs.replace(before, notes=(*before.notes, asked.note)),

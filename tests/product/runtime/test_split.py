@@ -30,7 +30,7 @@ def note(id: str) -> Put:
 async def test_each_kind_is_kept_in_its_store_and_found_there(
     split: SplitRecords, rest: MemoryStore, own: MemoryStore
 ) -> None:
-    assert list(await split.commit([of(order("a"), events=(noted("e"),), handled=(("orders", "e1"),))])) == [COMMITTED]
+    assert list(await split.commit([of(order("a"), events=(noted("e"),))])) == [COMMITTED]
     assert list(await split.commit([of(note("n")), of(note("m"))])) == [COMMITTED, COMMITTED]
     assert list(await split.get(ORDER, [key("a")])) == list(await rest.get(ORDER, [key("a")])) == ["a"]
     assert list(await split.get(NOTE, [key("n")])) == list(await own.get(NOTE, [key("n")])) == ["n"]
@@ -44,12 +44,11 @@ async def test_what_two_stores_can_not_commit_together_is_refused(
     for together in ([of(order("a"), note("n"))], [of(order("a")), of(note("n"))]):
         with pytest.raises(ValueError, match="records of two stores in one call: note, order"):
             await split.commit(together)
-    for beside in (of(note("n"), events=(noted("e"),)), of(note("n"), handled=(("orders", "e1"),))):
-        with pytest.raises(ValueError, match="events and inbox entries are kept with the others, not with note"):
-            await split.commit([beside])
+    with pytest.raises(ValueError, match="events are kept with the others, not with note"):
+        await split.commit([of(note("n"), events=(noted("e"),))])
     assert await rest.get(ORDER, [key("a")]) == await own.get(NOTE, [key("n")]) == {}
 
 
-async def test_events_and_inbox_entries_alone_are_kept_with_the_rest(split: SplitRecords, rest: MemoryStore) -> None:
-    assert list(await split.commit([of(events=(noted("e"),), handled=(("orders", "e1"),))])) == [COMMITTED]
+async def test_events_alone_are_kept_with_the_rest(split: SplitRecords, rest: MemoryStore) -> None:
+    assert list(await split.commit([of(events=(noted("e"),))])) == [COMMITTED]
     assert len(await rest.pending(0, 10)) == 1

@@ -96,11 +96,6 @@ def forget_the_outbox(world: World) -> list[Violation]:
     return world.commit({("orders/order", "order-paid"): order})
 
 
-def handle_twice(world: World) -> list[Violation]:
-    sold = world.found("order-paid", "SeatsSold")
-    return world.commit({}, handled=[("orders", sold["id"])])
-
-
 def use_an_id_twice(world: World) -> list[Violation]:
     return world.tell([], [world.found("order-paid", "OrderPaid")])
 
@@ -266,7 +261,6 @@ BREAKS: list[tuple[Invariant, str, Step]] = [
     (Invariant.ONE_WINNER, "sold-and-released", release_what_is_paid),
     (Invariant.LEGAL_STEPS, "version-gap", overwrite),
     (Invariant.LEGAL_STEPS, "version-gap", skip_a_version),
-    (Invariant.LEGAL_STEPS, "handled-twice", handle_twice),
     (Invariant.LEGAL_STEPS, "illegal-step", change("orders/order", "order-paid", status="Reserved")),
     (Invariant.LEGAL_STEPS, "illegal-step", change("concerts/reservation", "reservation-declined", status="Sold")),
     (Invariant.LEGAL_STEPS, "illegal-step", change("payments/payment", "payment-returned", status="Completed")),

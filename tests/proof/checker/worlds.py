@@ -97,7 +97,6 @@ class World:
         self,
         docs: Mapping[tuple[str, str], Json],
         events: Sequence[Json] = (),
-        handled: Sequence[tuple[str, str]] = (),
         *,
         logged: bool = True,
     ) -> list[Violation]:
@@ -108,7 +107,7 @@ class World:
             self.records.setdefault(kind, {})[id] = (version, deepcopy(doc))
             writes.append(Write(kind, id, version, encoded(doc)))
         self.committed += len(events)
-        found = self.tell(writes, events, handled)
+        found = self.tell(writes, events)
         for event in events:
             if logged:
                 found += self.log(event)
@@ -116,12 +115,10 @@ class World:
                 self.outbox.append(event)
         return found
 
-    def tell(
-        self, writes: Iterable[Write], events: Iterable[Json] = (), handled: Iterable[tuple[str, str]] = ()
-    ) -> list[Violation]:
+    def tell(self, writes: Iterable[Write], events: Iterable[Json] = ()) -> list[Violation]:
         if self.checker is None:
             return []
-        return self.checker.commit(writes, [encoded(event) for event in events], handled, at=self.now)
+        return self.checker.commit(writes, [encoded(event) for event in events], at=self.now)
 
     def log(self, event: Json) -> list[Violation]:
         """The log takes an event in."""
@@ -239,7 +236,6 @@ class World:
                 ),
             },
             [sold],
-            [("concerts", cause["id"])],
         )
         self.tick()
         return sold
@@ -362,7 +358,7 @@ class World:
             "reservationId": cause["data"]["reservationId"],
         }
         paid = self.order_event("OrderPaid", order, cause)
-        self.commit({("orders/order", order_id): order}, [paid], [("orders", cause["id"])])
+        self.commit({("orders/order", order_id): order}, [paid])
         self.tick()
         return paid
 
@@ -397,7 +393,7 @@ class World:
             "createdAt": rfc3339(self.now),
             "expiresAt": data["expiresAt"],
         }
-        self.commit({("payments/payment", id): payment}, handled=[("payments", reserved["id"])])
+        self.commit({("payments/payment", id): payment})
         self.tick()
 
     def payment_event(self, type: str, payment: Json, cause: Json | None, **more: Any) -> Json:
@@ -439,7 +435,7 @@ class World:
     def refund(self, order_id: str, cause: Json) -> Json:
         """The money goes back; returns the PaymentRefunded."""
         payment = self.payment(order_id) | {"refunding": True}
-        self.commit({("payments/payment", payment["id"]): payment}, handled=[("payments", cause["id"])])
+        self.commit({("payments/payment", payment["id"]): payment})
         amount = payment["amount"]["amount"]
         self.money(f"{payment['id']}.{payment.get('round', 1)}", amount, amount)
         back = {name: value for name, value in payment.items() if name != "refunding"} | {"status": "Refunded"}
@@ -471,7 +467,7 @@ class World:
                 "paid": taken["data"]["amount"],
                 "paidAt": taken["time"],
             }
-        self.commit({("notifications/notification", id): notification}, [sent], [("notifications", cause["id"])])
+        self.commit({("notifications/notification", id): notification}, [sent])
         self.tick()
         return sent
 
@@ -566,7 +562,7 @@ class World:
         off = self.cancel(order_id)
         self.release(order_id, "order-cancelled", off, closed=True)
         payment = self.payment(order_id) | {"closing": "order-cancelled", "closed": True}
-        self.commit({("payments/payment", payment["id"]): payment}, handled=[("payments", off["id"])])
+        self.commit({("payments/payment", payment["id"]): payment})
         del payment["closing"]
         payment["status"] = "Failed"
         reasons = {"reason": "order-cancelled", "returned": False}
@@ -625,7 +621,7 @@ class World:
         snapshot = self.snapshot()
         with closing(sqlite3.connect(folder / "cludale.db")) as store, store:
             store.execute("PRAGMA application_id = 1131181412")
-            store.execute("PRAGMA user_version = 3")
+            store.execute("PRAGMA user_version = 4")
             store.execute("CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, events INTEGER, body BLOB)")
             batch = msgspec.msgpack.encode([("topic", encoded(event)) for event in self.outbox])
             store.execute("INSERT INTO outbox VALUES (?, ?, ?)", (self.committed, len(self.outbox), batch))

@@ -57,7 +57,9 @@ POINTS = {
         STORE, _insert("payments_payment"), When.AFTER, "the payment is written, the provider was not asked yet"
     ),
     "charged": Point(LEDGER, "INSERT OR", When.AFTER, "the provider has taken the money, that is not written yet"),
-    "handled": Point(STORE, _insert("inbox"), When.AFTER, "an event's effect is written, the bus does not know yet"),
+    "handled": Point(
+        STORE, _insert("tickets_order_tickets"), When.AFTER, "an event's effect is written, the bus does not know yet"
+    ),
     "answer-kept": Point(
         STORE, _insert("orders_answer"), When.AFTER, "an idempotency key's answer is kept and was not sent yet"
     ),

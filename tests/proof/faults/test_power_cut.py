@@ -72,7 +72,7 @@ class Powered:
 
     async def _write(self, store: SqliteStore, writer: int) -> None:
         """New records and new versions of old ones, each with a line that is written once and shares a row with others,
-        an event, and a delivery that it answers."""
+        and an event."""
         random = Random(self._random.random())
         mine = [id for id in self._acknowledged if id.startswith(f"{writer}-")]
         while len(self.cuts) < self._wanted:
@@ -88,7 +88,6 @@ class Powered:
                 order(id, version, body(version + 1, random.randrange(20, 1500)), concertId=event),
                 line(event),
                 events=(noted(event),),
-                handled=(("writer", event),),
             )
             (outcome,) = await store.commit((commit,))
             assert outcome is COMMITTED, outcome
@@ -113,7 +112,6 @@ class Found(NamedTuple):
 
     versions: dict[str, int]
     events: set[str]
-    handled: set[str]
     lines: Sequence[str]
     sound: bool
 
@@ -128,7 +126,6 @@ async def recovered(folder: Path, image: Image) -> AsyncIterator[Found]:
             yield Found(
                 dict(connection.execute("SELECT id, version FROM orders_order")),
                 {CODEC.decode(entry.body).id for entry in await store.pending(0, 1_000_000)},
-                {id for (id,) in connection.execute("SELECT event_id FROM inbox")},
                 [each.id for each in (await store.find(LINE, Query(limit=1_000_000))).items],
                 connection.execute("PRAGMA integrity_check").get == "ok",
             )
@@ -143,10 +140,10 @@ def lost(cut: Cut, found: Found) -> list[str]:
 
 
 def torn(found: Found) -> list[str]:
-    """Commits of which a part is there: the record's version, its line, event and inbox entry belong together."""
+    """Commits of which a part is there: the record's version, its line and its event belong together."""
     whole = {f"{id}.{version}" for id, last in found.versions.items() for version in range(1, last + 1)}
     twice = [id for id, times in Counter(found.lines).items() if times > 1]
-    return sorted({*(whole ^ found.events), *(whole ^ found.handled), *(whole ^ set(found.lines)), *twice})
+    return sorted({*(whole ^ found.events), *(whole ^ set(found.lines)), *twice})
 
 
 async def cut_again_and_again(
@@ -233,7 +230,7 @@ async def is_lossy(folder: Path, cut: Cut) -> bool:
 
 def test_a_torn_commit_would_be_seen() -> None:
     both = {"1-0.1", "1-0.2"}
-    assert torn(Found({"1-0": 2}, both, both, sorted(both), True)) == []
-    assert torn(Found({"1-0": 2}, {"1-0.1"}, both, sorted(both), True)) == ["1-0.2"]
-    assert torn(Found({"1-0": 2}, both, both, ["1-0.1"], True)) == ["1-0.2"]
-    assert torn(Found({"1-0": 2}, both, both, ["1-0.1", "1-0.2", "1-0.1"], True)) == ["1-0.1"]
+    assert torn(Found({"1-0": 2}, both, sorted(both), True)) == []
+    assert torn(Found({"1-0": 2}, {"1-0.1"}, sorted(both), True)) == ["1-0.2"]
+    assert torn(Found({"1-0": 2}, both, ["1-0.1"], True)) == ["1-0.2"]
+    assert torn(Found({"1-0": 2}, both, ["1-0.1", "1-0.2", "1-0.1"], True)) == ["1-0.1"]

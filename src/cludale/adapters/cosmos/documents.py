@@ -1,4 +1,4 @@
-"""The documents in a container: records, inbox entries, outbox items, leases. Their form, and nothing else.
+"""The documents in a container: records, outbox items, leases. Their form, and nothing else.
 
 An id is unique within its logical partition, so the kind is part of it. A body is kept as text, byte for byte: as a
 JSON value it would come back with other spacing, and audit's hashes go by the bytes. `tx` is the stamp of the batch
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from cludale.adapters.cosmos.layout import FIELDS
 from cludale.adapters.cosmos.stamps import as_text, from_text
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import Handled, IndexValue, Kind, Put, Stored
+from cludale.ports.records import IndexValue, Kind, Put, Stored
 
 Document = dict[str, Any]
 
@@ -48,11 +48,6 @@ def unescaped(text: str) -> str:
 def record_id(kind: Kind, id: str) -> str:
     """The id of a record's document. Raises ValueError for one that is too long."""
     return _fitting(f"{kind_name(kind)}|{escaped(id)}")
-
-
-def inbox_id(entry: Handled) -> str:
-    """The id of an inbox entry's document. Raises ValueError for one that is too long."""
-    return _fitting(f"inbox|{escaped(entry.consumer)}|{escaped(entry.event_id)}")
 
 
 def outbox_id(stamp: int) -> str:
@@ -105,11 +100,6 @@ def record(partition: str, put: Put, *, came: str, tx: str) -> Document:
         FIELDS: fields(put),
         **body(put.body),
     }
-
-
-def inbox(partition: str, entry: Handled, *, tx: str) -> Document:
-    """The document that says that this was handled."""
-    return {"id": inbox_id(entry), "pk": partition, "tx": tx}
 
 
 def outbox(partition: str, owner: str, entries: Sequence[Outgoing], *, tx: str) -> Document:

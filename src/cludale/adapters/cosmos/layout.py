@@ -28,7 +28,7 @@ BATCH_OPERATIONS = 100
 BATCH_BYTES = 1_200_000
 """The most bytes of documents in one batch. The service says 2 MB for a request, of which its framing takes a part."""
 COMMIT_OPERATIONS = 96
-"""The most puts and inbox entries that one commit may have: the rest of a batch is for its events."""
+"""The most puts that one commit may have: the rest of a batch is for its events."""
 
 
 class Container(NamedTuple):

@@ -1,7 +1,7 @@
 """What commits of one partition come to as one transactional batch: operations, and whose each of them is. No I/O.
 
-A batch is hopeful: it holds if every record is at the version that the first commit to touch it expects, and nothing
-was handled before. The service says whether that is so, by ETags and ids.
+A batch is hopeful: it holds if every record is at the version that the first commit to touch it expects. The service
+says whether that is so, by ETags and ids.
 """
 
 import json
@@ -14,7 +14,7 @@ from cludale.adapters.cosmos.layout import BATCH_BYTES, BATCH_OPERATIONS, COMMIT
 from cludale.adapters.cosmos.stamps import Stamps, as_text, from_text
 from cludale.kernel.events import Envelope
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import Commit, CommitTooLarge, Handled, Put
+from cludale.ports.records import Commit, CommitTooLarge, Put
 
 _FRAME_BYTES = 400
 """What a document has beside its body, about, and its operation around it."""
@@ -58,17 +58,14 @@ def prepare(commit: Commit, encode: Encode) -> Prepared:
     """Look a commit over. Raises CommitTooLarge, and ValueError or OverflowError for what can't be stored."""
     documents.check_partition(commit.partition)
     events = [encode(event) for event in commit.events]
-    size = _FRAME_BYTES * (len(commit.handled) + 1) if commit.handled or events else 0
+    size = _FRAME_BYTES if events else 0
     size += sum(_size(body) + 100 for _, body in events)
     for put in commit.puts:
         documents.record_id(put.kind, put.id)
         documents.fields(put)
         size += _size(put.body) + _FRAME_BYTES
-    for entry in commit.handled:
-        documents.inbox_id(entry)
-    operations = len(commit.puts) + len(commit.handled)
-    if operations > COMMIT_OPERATIONS:
-        raise CommitTooLarge(f"{operations} records and inbox entries in one commit, {COMMIT_OPERATIONS} are the most")
+    if len(commit.puts) > COMMIT_OPERATIONS:
+        raise CommitTooLarge(f"{len(commit.puts)} records in one commit, {COMMIT_OPERATIONS} are the most")
     if size > BATCH_BYTES:
         raise CommitTooLarge(f"about {size} bytes in one commit, {BATCH_BYTES} are the most")
     return Prepared(commit, events, size)
@@ -90,7 +87,6 @@ class Batch:
         self._puts: dict[str, Put] = {}
         self._owners: dict[str, int] = {}
         """Which commit first touched a document, by its id."""
-        self._handled: dict[Handled, int] = {}
         self._events: list[Encoded] = []
         self._size = 0
 
@@ -107,10 +103,8 @@ class Batch:
             elif held.expected + 1 != put.expected:
                 return False
             fresh[id] = put
-        if any(entry in self._handled for entry in commit.handled) or len(set(commit.handled)) < len(commit.handled):
-            return False
         if self.commits:
-            operations = len({*self._puts, *fresh}) + len(self._handled) + len(commit.handled) + 1
+            operations = len({*self._puts, *fresh}) + 1
             if operations > BATCH_OPERATIONS or self._size + prepared.size > BATCH_BYTES:
                 return False
         at = len(self.commits)
@@ -119,7 +113,6 @@ class Batch:
         self.bases |= bases
         for id in bases:
             self._owners[id] = at
-        self._handled |= dict.fromkeys(commit.handled, at)
         self._events += prepared.events
         self._size += prepared.size
         return True
@@ -146,9 +139,6 @@ class Batch:
                 document = documents.record(self.partition, put, came=as_text(came[len(owners)]), tx=tx)
                 operations.append(Create(document))
             owners.append(self._owners[id])
-        for entry, at in self._handled.items():
-            operations.append(Create(documents.inbox(self.partition, entry, tx=tx)))
-            owners.append(at)
         first = len(self.bases)
         entries = [
             Outgoing(position, topic, body)
@@ -173,7 +163,7 @@ class Writing(NamedTuple):
     def was_written(self, there: Mapping[str, Mapping[str, Any]]) -> bool | None:
         """Was it, going by what is there of its documents now? None: that can't be told any more.
 
-        Records and inbox entries are never taken away, so one that it would have made and that isn't there says no.
+        Records are never taken away, so one that it would have made and that isn't there says no.
         """
         answer: bool | None = None
         for operation in self.operations:

@@ -29,7 +29,6 @@ from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import (
     COMMITTED,
-    AlreadyHandled,
     Commit,
     Key,
     Kind,
@@ -190,7 +189,7 @@ class CosmosStore:
         by_partition: dict[str, list[int]] = {}
         outcomes: list[Outcome] = [COMMITTED] * len(prepared)
         for at, each in enumerate(prepared):
-            if each.commit.puts or each.commit.handled or each.events:
+            if each.commit.puts or each.events:
                 by_partition.setdefault(each.commit.partition, []).append(at)
         submitted = [
             self._commits.submit(partition, [prepared[at] for at in places])
@@ -317,14 +316,8 @@ class CosmosStore:
 
     async def _judge(self, partition: str, commit: Commit) -> Outcome:
         """What is there now, held against what the commit expects."""
-        inbox = {documents.inbox_id(entry): entry for entry in commit.handled}
         puts = {documents.record_id(put.kind, put.id): put for put in commit.puts}
-        there = await self._read(partition, [*inbox, *puts])
-        repeated = [entry.event_id for id, entry in inbox.items() if id in there]
-        if len(inbox) < len(commit.handled):
-            repeated += [entry.event_id for entry in set(commit.handled) if commit.handled.count(entry) > 1]
-        if repeated:
-            return AlreadyHandled(frozenset(repeated))
+        there = await self._read(partition, list(puts))
         for id in puts:
             if id in there:
                 self._learn(partition, there[id])

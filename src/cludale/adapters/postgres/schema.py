@@ -76,8 +76,8 @@ class Function:
 
     Its arrays hold the rows of all kinds. Those of the k-th kind that are new stand at bounds[2k] … bounds[2k+1]-1
     (counted from 0) in the order in which they came, those that change from there to bounds[2k+2]-1 in the order of
-    their ids. Everyone takes locks in one order (the inbox's, then kind by kind, by id), so replicas never wait for
-    each other in a circle.
+    their ids. Everyone takes locks in one order (kind by kind, by id), so replicas never wait for each other in a
+    circle.
     """
 
     def __init__(self, schema: str, tables: Iterable[Table]) -> None:
@@ -91,15 +91,14 @@ class Function:
         name = f"{schema}.{self.plain}"
         count = _PARAMETERS.count(",") + 1 + self.width
         self.call = f"SELECT {name}({', '.join(f'${at}' for at in range(1, count + 1))})"
-        self.inbox = f"SELECT event_id FROM {schema}.inbox WHERE consumer = $1 AND event_id = ANY($2)"
         self.create = (
             f"CREATE OR REPLACE FUNCTION {name}({parameters}) RETURNS int LANGUAGE plpgsql AS $body$\n{body}$body$;\n"
         )
 
 
 _PARAMETERS: Final = (
-    "p_owner int, p_epoch bigint, p_batch bigint, p_lease float8, p_consumers text[], p_handled text[], "
-    "p_positions bigint[], p_topics text[], p_events bytea[], p_since bigint[], p_until bigint[], "
+    "p_owner int, p_epoch bigint, p_batch bigint, p_lease float8, p_positions bigint[], "
+    "p_topics text[], p_events bytea[], p_since bigint[], p_until bigint[], "
     "p_bounds int[], p_ids text[], p_bases bigint[], p_versions bigint[], p_bodies bytea[]"
 )
 
@@ -112,13 +111,7 @@ BEGIN
       SET batch = p_batch, events = events + cardinality(p_positions),
           expires = clock_timestamp() + p_lease * interval '1 second'
       WHERE id = p_owner AND epoch = p_epoch;
-    IF NOT FOUND THEN RETURN {FENCED}; END IF;
-    IF cardinality(p_consumers) > 0 THEN
-      INSERT INTO {{schema}}.inbox (consumer, event_id)
-      SELECT * FROM unnest(p_consumers, p_handled) ON CONFLICT DO NOTHING;
-      GET DIAGNOSTICS written = ROW_COUNT;
-      IF written < cardinality(p_consumers) THEN RAISE SQLSTATE '{_DIFFERS}'; END IF;
-    END IF;{{kinds}}
+    IF NOT FOUND THEN RETURN {FENCED}; END IF;{{kinds}}
     IF cardinality(p_positions) > 0 THEN
       INSERT INTO {{schema}}.outbox (owner, position, topic, body)
       SELECT p_owner, * FROM unnest(p_positions, p_topics, p_events);

@@ -30,7 +30,7 @@ from cludale.adapters.postgres.values import decoded_text, encoded, encoded_text
 from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import Commit, Handled, Kind, SchemaRefused, StoreUnavailable
+from cludale.ports.records import Commit, Kind, SchemaRefused, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner, Row
 
 _log = logging.getLogger(__name__)
@@ -138,8 +138,7 @@ class Writer:
         for _ in range(CONFLICT_LIMIT):
             if plan is not None and await self._written(plan, gone):
                 return plan
-            versions, handled = await self._standing(commits)
-            plan = self._planner.exact(commits, self._position, versions=versions, handled=handled)
+            plan = self._planner.exact(commits, self._position, versions=await self._versions(commits))
         raise StoreUnavailable(f"PostgreSQL: other replicas got in between {CONFLICT_LIMIT} times")
 
     async def take_over(self) -> list[Outgoing]:
@@ -267,10 +266,7 @@ class Writer:
             rows += [_row(row, 0, padding) for row in of_kind.fresh.values()]
             rows += [_row(row, bases[id], padding) for id, row in sorted(of_kind.changed.items())]
         columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(4 + width)]
-        handled = sorted(plan.handled)
         return [
-            [encoded_text(consumer) for consumer, _ in handled],
-            [encoded_text(event_id) for _, event_id in handled],
             [each.position for each in plan.entries],
             [each.topic for each in plan.entries],
             [each.body for each in plan.entries],
@@ -279,28 +275,21 @@ class Writer:
             *columns,
         ]
 
-    async def _standing(self, commits: Iterable[Commit]) -> tuple[dict[tuple[Kind, str], int], set[Handled]]:
-        """The versions of the records that exist, and which deliveries were handled. Raises StoreUnavailable."""
+    async def _versions(self, commits: Iterable[Commit]) -> dict[tuple[Kind, str], int]:
+        """The versions of the records that exist. Raises StoreUnavailable."""
         wanted: dict[Kind, dict[str, None]] = {}
-        asked: dict[str, dict[str, None]] = {}
         for commit in commits:
-            for consumer, event_id in commit.handled:
-                asked.setdefault(consumer, {})[encoded_text(event_id)] = None
             for put in commit.puts:
                 wanted.setdefault(put.kind, {})[encoded_text(put.id)] = None
         versions: dict[tuple[Kind, str], int] = {}
-        handled: set[Handled] = set()
 
         async def ask(connection: Connection) -> None:
             for kind, ids in wanted.items():
                 for id, version in await connection.fetch(self._tables[kind].versions, list(ids)):
                     versions[kind, decoded_text(id)] = version
-            for consumer, event_ids in asked.items():
-                rows = await connection.fetch(self._function.inbox, encoded_text(consumer), list(event_ids))
-                handled.update(Handled(consumer, decoded_text(row[0])) for row in rows)
 
         await self._asked(ask)
-        return versions, handled
+        return versions
 
     async def _asked(self, ask: Callable[[Connection], Awaitable[None]]) -> None:
         """`ask` over the connection; over the next one, too, if it breaks: there is no batch yet that may be written

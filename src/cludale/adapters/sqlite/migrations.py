@@ -28,8 +28,10 @@ def begin(connection: apsw.Connection, tables: Iterable[object]) -> None:
     version = connection.pragma("user_version")
     if version == 1:
         _pack_the_outbox(connection)
-    if version in {1, 2}:
-        connection.pragma("user_version", 3)
+    if version < 4:
+        # Up to version 3 it said which events were handled; what is stored says so by itself (ADR 96).
+        connection.execute("DROP TABLE inbox")
+        connection.pragma("user_version", 4)
     for table in _packed(tables):
         if _columns(connection, table.name)[:2] == ["n", "id"]:
             for field in table.kind.indexed:

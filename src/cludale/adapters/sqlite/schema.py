@@ -20,7 +20,7 @@ from cludale.ports.records import Kind, SchemaRefused
 from cludale.runtime.planning import Rows
 from cludale.runtime.table_names import OWN_COLUMNS, check_names
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x436C7564  # "Clud"
 
 
@@ -94,10 +94,6 @@ class Table:
             )
 
 
-INBOX_INSERT = sized(lambda count: insert("inbox", ("consumer", "event_id"), count))
-INBOX_FIND = sized(
-    lambda count: f"SELECT consumer, event_id FROM inbox WHERE (consumer, event_id) IN (VALUES {places(2, count)})"
-)
 OUTBOX_INSERT = "INSERT INTO outbox(position, events, body) VALUES (?, ?, ?)"
 OUTBOX_DELETE = sized(lambda count: f"DELETE FROM outbox WHERE position IN ({','.join('?' * count)})")
 OUTBOX_ROWS = "SELECT position, events FROM outbox ORDER BY position"
@@ -176,10 +172,6 @@ def _create(connection: apsw.Connection, *, new: bool, tables: Iterable[Table | 
     if new:
         connection.pragma("user_version", SCHEMA_VERSION)
         connection.pragma("application_id", APPLICATION_ID)
-        connection.execute(
-            "CREATE TABLE inbox(consumer TEXT NOT NULL, event_id TEXT NOT NULL, PRIMARY KEY(consumer, event_id)) "
-            "WITHOUT ROWID"
-        )
         # A row is a batch's events (see `outbox`), `position` that of the last. AUTOINCREMENT, because a position must
         # not come back once the outbox has been emptied.
         connection.execute(

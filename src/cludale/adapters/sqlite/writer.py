@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 
 import apsw
@@ -13,7 +12,7 @@ from cludale.adapters.sqlite.checkpoints import Checkpoints
 from cludale.adapters.sqlite.connection import NoRoom, StoreFailed, connect_writer, understood
 from cludale.adapters.sqlite.schema import Tables
 from cludale.adapters.sqlite.statements import run
-from cludale.ports.records import Commit, Handled, Kind, StoreUnavailable
+from cludale.ports.records import Commit, Kind, StoreUnavailable
 from cludale.runtime.planning import Plan, Planner
 
 _log = logging.getLogger(__name__)
@@ -163,7 +162,7 @@ class Writer:
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
     def _write(self, plan: Plan, delivered: Sequence[int]) -> bool:
-        if not (plan.rows or plan.handled or plan.entries or delivered):
+        if not (plan.rows or plan.entries or delivered):
             return True
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
@@ -176,8 +175,6 @@ class Writer:
                 self._tables[kind].write(execute, rows)
             if plan.entries:
                 execute(schema.OUTBOX_INSERT, outbox.packed(plan.entries))
-            if plan.handled:
-                run(execute, schema.INBOX_INSERT, list(chain.from_iterable(plan.handled)), 2)
             if delivered:
                 run(execute, schema.OUTBOX_DELETE, delivered, 1)
             execute("COMMIT")
@@ -192,7 +189,7 @@ class Writer:
 
     def _write_exactly(self, commits: Sequence[Commit], position: int, delivered: Sequence[int]) -> Plan:
         # Only this connection writes, so what is read here still holds in the transaction that follows.
-        plan = self._planner.exact(commits, position, versions=self._versions(commits), handled=self._handled(commits))
+        plan = self._planner.exact(commits, position, versions=self._versions(commits))
         if not self._write(plan, delivered):
             raise AssertionError("another program wrote to the store while it was locked")
         return plan
@@ -207,7 +204,3 @@ class Writer:
             for kind, of_kind in ids.items()
             for identity, version in self._tables[kind].held(self._connection.execute, of_kind)
         }
-
-    def _handled(self, commits: Sequence[Commit]) -> set[Handled]:
-        asked = [value for commit in commits for entry in commit.handled for value in entry]
-        return {Handled(*row) for row in run(self._connection.execute, schema.INBOX_FIND, asked, 2)}

@@ -3,9 +3,8 @@
 import msgspec
 
 from cludale.kernel.events import Cause
-from cludale.ports.records import Handled
 from cludale.services.concerts.blocks.domain import BlockCommand
-from cludale.services.concerts.domain import Command, SectionCommand
+from cludale.services.concerts.domain import Command, Expire, Hold, SectionCommand
 from cludale.services.concerts.seat_moves.domain import MoveCommand
 from cludale.services.concerts.seat_plans.domain import ChangePlan
 from cludale.services.concerts.stock import Reservation, Section
@@ -17,16 +16,15 @@ class QueuedCommand(msgspec.Struct, frozen=True, gc=False):
 
     command: Command | SectionCommand | BlockCommand | ChangePlan | ListCommand | MoveCommand
     cause: Cause
-    handled: Handled | None = None
 
     @property
     def writes(self) -> int:
-        """The most records and inbox entries that come of it, beside the section."""
+        """The most records that come of it, beside the section."""
         if isinstance(self.command, MakeOffers):
             return AT_ONCE + 1
         if isinstance(self.command, MoveCommand):
             return len(self.command.parties)
-        return 1 if self.handled is None else 3
+        return 1 if isinstance(self.command, Hold | Expire) else 2
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):

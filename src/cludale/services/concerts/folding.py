@@ -7,9 +7,6 @@ from typing import Any
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope
 from cludale.kernel.refusals import Refusal
-from cludale.ports.records import (
-    Handled,
-)
 from cludale.services.concerts import domain
 from cludale.services.concerts.blocks import domain as block_rules
 from cludale.services.concerts.blocks.domain import BlockCommand, HoldBack
@@ -60,8 +57,6 @@ class Folding:
         self.changed: dict[str, None] = {}
         """Ids of reservations, as they were changed: the order of a set differs from process to process."""
         self.events: list[Envelope] = []
-        self.handled: dict[Handled, Done] = {}
-        """The events that commands came from, and what each was answered."""
         self._hall = seating.hall
         self._blocks = set(blocks)
         self._now = now
@@ -69,8 +64,6 @@ class Folding:
 
     def decide(self, asked: QueuedCommand) -> Result:
         """What the next command is answered."""
-        if asked.handled is not None and asked.handled in self.handled:
-            return self.handled[asked.handled]  # delivered twice, and both are in this batch
         command = asked.command
         if isinstance(command, Command):
             return self._of_reservation(command, asked)
@@ -94,10 +87,7 @@ class Folding:
         for other in moved:
             self.reservations[other] = after.reservations[other]
             self.changed[other] = None
-        done = Done(after.reservations[id], envelopes[0].id if envelopes else None)
-        if asked.handled is not None and (moved or envelopes):
-            self.handled[asked.handled] = done
-        return done
+        return Done(after.reservations[id], envelopes[0].id if envelopes else None)
 
     def _of_section(self, command: OfSection, asked: QueuedCommand) -> Result:
         try:

@@ -8,19 +8,17 @@ from msgspec import UNSET
 from cludale.kernel.events import Envelope
 from cludale.kernel.refusals import Busy
 from cludale.ports.records import (
-    AlreadyHandled,
     Commit,
     Committed,
     Outcome,
     Put,
     StoreUnavailable,
-    VersionConflict,
 )
 from cludale.runtime.aggregates import CONFLICT_RETRIES, Updates, Versioned, until_committed
 from cludale.services.concerts.blocks import block as blocks
 from cludale.services.concerts.blocks.block import BlockList
 from cludale.services.concerts.blocks.domain import BlockCommand
-from cludale.services.concerts.commands import Done, QueuedCommand, Result
+from cludale.services.concerts.commands import QueuedCommand, Result
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.domain import (
     Command,
@@ -49,7 +47,7 @@ class Sections:
         commit_limit: int | None,
     ) -> None:
         """`concert(id)` gives the concert, `hall_of(section)` where its numbered seats are. `commit_limit` is the most
-        records and inbox entries that the store takes in one commit; None: any number.
+        records that the store takes in one commit; None: any number.
         """
         self.updates = updates
         self._concert = concert
@@ -137,7 +135,6 @@ class CommandBatch:
         self._key = key
         self._asked = asked
         self._of = of
-        self._settled: dict[int, Result] = {}
         self.needed = {id for each in asked for id in _needed_by(each.command)}
         self.results: list[Result] = []
         self.commit: Commit | None = None
@@ -178,13 +175,11 @@ class CommandBatch:
         in_line = None if self._waiting is None else self._waiting.state
         made = () if self._blocks is None else [each.id for each in self._blocks.state.entries]
         folding = Folding(seating, in_line, now, self._of.updates.envelopes, blocks=made)
-        self.results = []
-        for i, asked in enumerate(self._asked):
-            self.results.append(self._settled[i] if i in self._settled else folding.decide(asked))
+        self.results = [folding.decide(asked) for asked in self._asked]
         self._plan(section, loaded, folding)
 
     def _plan(self, section: Versioned[Section], loaded: dict[str, Versioned[Reservation]], folded: Folding) -> None:
-        """What is to be committed: the records that are others now, the events, and which events were handled."""
+        """What is to be committed: the records that are others now, and the events."""
         self.commit = None
         self.section = section
         if not (folded.changed or folded.events) and folded.section is section.state:
@@ -197,21 +192,16 @@ class CommandBatch:
         puts += _listed(self._blocks, folded.events)
         if self._waiting is not None and folded.in_line is not None and folded.in_line is not self._waiting.state:
             puts.append(WAITING.put(folded.in_line, self._waiting.version))
-        self.commit = Commit(self._key.partition, puts, folded.events, tuple(folded.handled))
+        self.commit = Commit(self._key.partition, puts, folded.events)
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:
-        """Take from a failed commit what to load, and what needs no deciding any more."""
+        """Take from a failed commit what to load."""
         (outcome,) = outcomes
         if isinstance(outcome, Committed):
             return 0
-        for i, asked in enumerate(self._asked):
-            match outcome:
-                case AlreadyHandled(event_ids) if asked.handled and asked.handled.event_id in event_ids:
-                    result = self.results[i]
-                    self._settled[i] = result if isinstance(result, Done) else RuntimeError("handled, yet refused")
-                case VersionConflict(ids) if isinstance(asked.command, Command):
-                    if asked.command.reservation_id in ids:
-                        self.needed.add(asked.command.reservation_id)
+        for asked in self._asked:
+            if isinstance(asked.command, Command) and asked.command.reservation_id in outcome.ids:
+                self.needed.add(asked.command.reservation_id)
         return 1
 
 

@@ -12,7 +12,7 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import CallOffs
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.entrance import Entrance
-from cludale.ports.records import Handled, Records, StoreUnavailable
+from cludale.ports.records import Records, StoreUnavailable
 from cludale.ports.seats import ConcertNotFound, HoldRequest, SeatsHeld
 from cludale.runtime.admission import AdmissionControl
 from cludale.runtime.aggregates import Updates, Versioned
@@ -69,7 +69,7 @@ class Concerts:
         quotas: Quotas = NO_QUOTAS,
         offer_seconds: float = OFFER_SECONDS,
     ) -> None:
-        """`commit_limit` is the most records and inbox entries that the store takes in one commit; None: any number.
+        """`commit_limit` is the most records that the store takes in one commit; None: any number.
 
         `partitions_apart`: the store may have records with one id in several partitions, so in several sections.
         `quotas`: of unpaid orders. `offer_seconds`: how long seats are held for who waited for them.
@@ -146,7 +146,7 @@ class Concerts:
             event = delivery.event
             command = await self.HANDLERS[type(event.data)](self, event)
             if command is not None:
-                asked = QueuedCommand(command, Cause.of(event), Handled("concerts", event.id))
+                asked = QueuedCommand(command, Cause.of(event))
                 if isinstance(command, Leave):
                     key = SectionKey(event.data.seats.concert_id, command.section)
                 else:

@@ -139,7 +139,7 @@ class Notifications:
                 continue
             # One that is there already has been told or is going to be.
             decide = partial(_tell, event, money)
-            changes.append(Change(NOTIFICATIONS, domain.id_for(event.data), decide, Cause.of(event), event.id, NEW))
+            changes.append(Change(NOTIFICATIONS, domain.id_for(event.data), decide, Cause.of(event), NEW))
         updated = await self._updates.update(changes)
         fresh = [each.state for each in changed(updated[first:])]
         write_to_log([each for each in fresh if each.status is Status.SENT])

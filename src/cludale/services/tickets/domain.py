@@ -148,6 +148,9 @@ class OrderTickets(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """The part refunds of the order with which tickets were given back, by number; none in older records."""
     named: bool = False
     """They are complimentary, so they are in the name that orders keeps of who has them. Default for older records."""
+    forgotten_at: datetime | None = None
+    """When the buyer was erased last. Told again, that takes no name away that was given since. Default for older
+    records."""
 
     @property
     def quantity(self) -> int:
@@ -400,21 +403,30 @@ def reseat(state: OrderTickets, allocation: Allocation, *, now: datetime) -> Dec
     return _decided(state, event, now)
 
 
-def forget_holders(state: OrderTickets, reason: ErasureReason, *, now: datetime) -> Decision[OrderTickets]:
-    """Without the names of holders that this erasure takes away; nothing is published, for no event has them.
+def forget_holders(
+    state: OrderTickets, reason: ErasureReason, *, at: datetime, now: datetime
+) -> Decision[OrderTickets]:
+    """Without the names of holders that the erasure of this time takes away, once; nothing is published, for no event
+    has them.
 
     Where the buyer is to be forgotten, those that the buyer gave: of tickets that were passed on once. A name that came
     with a later passing on was given by whoever had the ticket by then, and stays. When the time is over for which
     personal data is kept, all go.
     """
+    asked = reason is ErasureReason.ASKED
+    if asked and state.forgotten_at is not None and at <= state.forgotten_at:
+        return Decision(state)
     bare = {
         number: msgspec.structs.replace(ticket, holder=None)
         for number, ticket in state.changed.items()
-        if ticket.holder is not None and (reason is not ErasureReason.ASKED or ticket.given <= GIVEN_BY_BUYER)
+        if ticket.holder is not None and (not asked or ticket.given <= GIVEN_BY_BUYER)
     }
-    if not bare:
+    if not bare and not asked:
         return Decision(state)
-    return Decision(msgspec.structs.replace(state, changed={**state.changed, **bare}), (), now)
+    forgotten_at = at if asked else state.forgotten_at
+    return Decision(
+        msgspec.structs.replace(state, changed={**state.changed, **bare}, forgotten_at=forgotten_at), (), now
+    )
 
 
 def admit(

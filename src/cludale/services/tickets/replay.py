@@ -1,4 +1,6 @@
-"""Tickets from the log: all but their holders' names, which are in no event, and whether they have any."""
+"""Tickets from the log: all but their holders' names, which are in no event, whether they have any, and when they were
+erased.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +18,7 @@ def _comparable(tickets: OrderTickets) -> Mapping[str, object]:
     # what older versions wrote does not say since when a ticket is void
     bare = {"holder": None, "revoked_at": None}
     told = {number: msgspec.structs.replace(each, **bare) for number, each in tickets.changed.items()}
-    return {**fields_of(tickets), "changed": told, "named": None}
+    return {**fields_of(tickets), "changed": told, "named": None, "forgotten_at": None}
 
 
 class TicketsReplay:

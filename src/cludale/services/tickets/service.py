@@ -351,7 +351,9 @@ def _reseat(event: Envelope, state: OrderTickets | None, now: datetime) -> Decis
 
 def _forget(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:
     erased: ContactErased = event.data
-    return None if state is None else domain.forget_holders(state, erased.reason, now=now)  # none issued: none named
+    return (
+        None if state is None else domain.forget_holders(state, erased.reason, at=event.time, now=now)
+    )  # none issued: none named
 
 
 _Decides = Callable[..., Decision[OrderTickets] | None]

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
@@ -18,9 +17,7 @@ from cludale.runtime import aggregates
 from cludale.runtime.aggregates import Change, ChangeResult, Updated
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import sections
-from cludale.services.concerts.domain import Sell
 from cludale.services.concerts.evolution import Seating
-from cludale.services.concerts.stock import Reservation
 from cludale_proof.planted.planting import bug, swap
 from cludale_proof.planted.spoilt import relay_over
 from cludale_proof.simulator.memory import MemoryStore
@@ -89,41 +86,29 @@ def _(stack: ExitStack) -> None:
     swap(stack, sections.CommandBatch, "fold", wrong)
 
 
-@bug("inbox: that late money was refused is noted neither in the inbox of concerts nor in the reservation")
-def _(stack: ExitStack) -> None:
-    # Either note alone is enough: money that is told of again is known by the reservation, too (ADR 27).
-    def uninboxed(partition: str, puts: Any = (), events: Any = (), handled: Any = ()) -> Commit:
-        return Commit(partition, puts, events, ())
-
-    right = concerts_domain.seat_late_money
-
-    def unnoted(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
-        decision = right(seating, ended, sale, now)
-        reservations = {
-            id: msgspec.structs.replace(each, answered=msgspec.UNSET)
-            for id, each in decision.state.reservations.items()
-        }
-        return Decision(Seating(decision.state.section, reservations), decision.events)
-
-    swap(stack, sections, "Commit", uninboxed)
-    swap(stack, concerts_domain, "seat_late_money", unnoted)
-
-
 @bug("commit: an event that met a conflict is answered as handled", theme="changes of mind")
 def _(stack: ExitStack) -> None:
-    right = aggregates.Updates.update
+    right = aggregates.Updates.handle
 
-    async def wrong(self: Any, changes: Sequence[Change[Any]]) -> list[Updated[Any]]:
-        if not any(each.answers for each in changes):
-            return await right(self, changes)
-        work = aggregates.Work(self, changes)
+    async def wrong(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return await right(_TriesOnce(self), *args, **kwargs)  # type: ignore[arg-type]
+
+    swap(stack, aggregates.Updates, "handle", wrong)
+
+
+class _TriesOnce:
+    """A service's changes, each tried once: what meets a conflict counts as if there had been nothing to change."""
+
+    def __init__(self, of: aggregates.Updates) -> None:
+        self._of = of
+
+    async def update(self, changes: Sequence[Change[Any]]) -> list[Updated[Any]]:
+        work = aggregates.Work(self._of, changes)
         commits = await work.draft()
         if commits:
-            work.learn(await self.records.commit(commits))
-        done = (ChangeResult.HANDLED, None)
-        return [done if each[0] is ChangeResult.CONFLICT else each for each in work.updated]
-
-    swap(stack, aggregates.Updates, "update", wrong)
+            work.learn(await self._of.records.commit(commits))
+        nothing = (ChangeResult.UNCHANGED, None)
+        return [nothing if each[0] is ChangeResult.CONFLICT else each for each in work.updated]
 
 
 @bug("commit: the store does not look at versions")

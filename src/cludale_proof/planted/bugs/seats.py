@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Self
 
 import msgspec
 from msgspec import UNSET
 
 from cludale.kernel.allocation import NumberedSeat
 from cludale.kernel.decision import Decision
-from cludale.ports.records import Handled
 from cludale.services.concerts import domain as concerts_domain
 from cludale.services.concerts import evolution, holding, numbered
-from cludale.services.concerts import service as concerts_service
 from cludale.services.concerts.domain import Cancel, Sell
 from cludale.services.concerts.events import ReleaseReason, SeatsReleased
 from cludale.services.concerts.evolution import Seating, evolve
@@ -106,18 +103,20 @@ def _(stack: ExitStack) -> None:
         return right(Seating(seating.section, forgetful), sale, now)
 
     swap(stack, concerts_domain, "sell", wrong)
-    swap(stack, concerts_service, "Handled", _AnyEvent)
 
 
-class _AnyEvent(Handled):
-    """An inbox entry that is another one each time."""
+@bug("seats: that late money was refused is not noted")
+def _(stack: ExitStack) -> None:
+    right = concerts_domain.seat_late_money
 
-    __slots__ = ()
-    _made = 0
+    def wrong(seating: Seating, ended: Reservation, sale: Sell, now: datetime) -> Decision[Seating]:
+        decision = right(seating, ended, sale, now)
+        reservations = {
+            id: msgspec.structs.replace(each, answered=UNSET) for id, each in decision.state.reservations.items()
+        }
+        return Decision(Seating(decision.state.section, reservations), decision.events)
 
-    def __new__(cls, consumer: str, event_id: str) -> Self:
-        cls._made += 1
-        return super().__new__(cls, consumer, f"{event_id}.{cls._made}")
+    swap(stack, concerts_domain, "seat_late_money", wrong)
 
 
 @bug("seats: a cancelled order keeps the seats that were sold to it")

@@ -23,6 +23,12 @@ def _(stack: ExitStack) -> None:
     swap(stack, tickets_domain, "cancel", lambda state, **kw: None if state is None else right(state, **kw))
 
 
+@bug("tickets: an order that is told as paid again gets them again", theme="at the door")
+def _(stack: ExitStack) -> None:
+    right = tickets_domain.issue
+    swap(stack, tickets_domain, "issue", lambda state, **kw: right(None, **kw))
+
+
 @bug("tickets: one fewer than the order has seats")
 def _(stack: ExitStack) -> None:
     right = tickets_domain.issue

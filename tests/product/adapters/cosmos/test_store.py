@@ -14,7 +14,7 @@ from cludale.adapters.cosmos.account import AccountLimits, ContainerMissing
 from cludale.adapters.cosmos.layout import Container
 from cludale.adapters.cosmos.store import UNANSWERED_TRIES, CosmosStore
 from cludale.ports.outbox import Outgoing
-from cludale.ports.records import COMMITTED, AlreadyHandled, Commit, Query, Stored, StoreUnavailable, VersionConflict
+from cludale.ports.records import COMMITTED, Commit, Query, Stored, StoreUnavailable, VersionConflict
 
 CONTAINER = Container("orders", [field for kind in KINDS for field in kind.indexed])
 QUICK = AccountLimits(request_seconds=8, throttled_seconds=8)
@@ -148,7 +148,7 @@ class TestLostAnswers:
         told: list[Outgoing] = []
         store.listen(told.extend)
         double.lose_answer(kind="batch")
-        commit = of(order("a"), order("b"), events=(noted("e"),), handled=(("orders", "h"),))
+        commit = of(order("a"), order("b"), events=(noted("e"),))
         assert list(await store.commit([commit])) == [COMMITTED]
         assert double.faults["lost answer"] == 1
         assert ids(told) == ids(list(await store.pending(0, 10))) == ["e"]
@@ -293,14 +293,6 @@ class TestReplicas:
         both = await asyncio.gather(*(each.commit([of(order("a", 1))]) for each in (store, other)))
         assert sorted(map(str, (outcome for (outcome,) in both))) == sorted(
             map(str, [COMMITTED, VersionConflict(frozenset({"a"}))])
-        )
-
-    async def test_an_event_is_handled_by_one_of_two(self, store: CosmosStore, open_: Open) -> None:
-        other = await open_()
-        commit = of(handled=(("orders", "e"),))
-        both = await asyncio.gather(store.commit([commit]), other.commit([commit]))
-        assert sorted(map(str, (outcome for (outcome,) in both))) == sorted(
-            map(str, [COMMITTED, AlreadyHandled(frozenset({"e"}))])
         )
 
     async def test_records_come_in_the_order_of_what_they_build_on_whatever_the_clocks_say(self, open_: Open) -> None:

@@ -18,7 +18,6 @@ from cludale.adapters.postgres.connection import SessionLimits, plainly, underst
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import (
     COMMITTED,
-    AlreadyHandled,
     Commit,
     IndexValue,
     Kind,
@@ -94,20 +93,6 @@ class TestReplicas:
         assert sorted(version for version, _ in won) == list(range(1, 201))
         assert (await stores[1].get(ORDER, [key("a")]))["a"].version == 201
         assert sorted(heard[0] + heard[1]) == sorted(mark for _, mark in won)
-
-    async def test_an_event_that_reaches_both_is_handled_once(self, open_store: Open) -> None:
-        stores = [await open_store(), await open_store()]
-        dice = random.Random(7)
-
-        async def handle(store: PostgresStore, names: list[str]) -> int:
-            outcomes = await store.commit([of(order(name), handled=(("orders", name),)) for name in names])
-            return sum(outcome == COMMITTED for outcome in outcomes)
-
-        groups = [[f"e{n}" for n in range(start, start + 20)] for start in range(0, 400, 20)]
-        calls = [handle(store, dice.sample(names, 20)) for names in groups for store in stores]
-        assert sum(await asyncio.gather(*calls)) == 400
-        again = await stores[0].commit([of(handled=(("orders", "e7"),))])
-        assert list(again) == [AlreadyHandled(frozenset({"e7"}))]
 
     async def test_crosswise_writes_of_many_records_stop_nobody(self, open_store: Open) -> None:
         stores = [await open_store(), await open_store()]

@@ -178,6 +178,7 @@ def made_old(path: Path, count: int) -> None:
             'INSERT INTO audit_line(id, version, body, "status", "dueAt") VALUES (?, 1, ?, ?, ?)',
             [(f"{n:05}", f"body {n}".encode(), "s", "2026") for n in range(count)],
         )
+        old.execute("CREATE TABLE inbox(consumer TEXT, event_id TEXT, PRIMARY KEY(consumer, event_id)) WITHOUT ROWID")
         old.execute("PRAGMA user_version = 2")
 
 

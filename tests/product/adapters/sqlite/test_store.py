@@ -238,7 +238,7 @@ class TestSchema:
         connection = apsw.Connection(str(path))
         connection.pragma("user_version", 99)
         connection.close()
-        with pytest.raises(SchemaRefused, match="schema version 99, this program knows version 3"):
+        with pytest.raises(SchemaRefused, match="schema version 99, this program knows version 4"):
             SqliteStore(path, KINDS, CODEC)
         with pytest.raises(SchemaRefused, match="schema version 99"):
             SqliteReader(path, KINDS)
@@ -509,12 +509,17 @@ class TestOutbox:
             old.execute(
                 "INSERT INTO outbox(position, topic, body) VALUES (?, ?, ?)", (entry.position, entry.topic, entry.body)
             )
+        old.execute("CREATE TABLE inbox(consumer TEXT, event_id TEXT, PRIMARY KEY(consumer, event_id)) WITHOUT ROWID")
+        old.execute("INSERT INTO inbox VALUES ('orders', 'e0')")
         old.pragma("user_version", 1)
         old.close()
         with pytest.raises(SchemaRefused, match="a server of this version brings it up to date"):
             SqliteReader(path, KINDS)
         store = SqliteStore(path, KINDS, CODEC)
         assert list(await store.pending(0, 10)) == list(waiting[1:])
+        with apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY) as now:
+            assert now.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'inbox'").get == 0
+        now.close()
         store.delivered([waiting[1].position])
         assert list(await store.commit([of(order("a", 1), events=(noted("e4"),))])) == [COMMITTED]
         await store.close()

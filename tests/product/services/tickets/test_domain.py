@@ -205,7 +205,7 @@ class TestSeatsThatWereMoved:
         assert (ticket.generation, ticket.is_transferred, ticket.holder) == (3, True, "Zoë")
         assert (ticket.is_of_holder(1), ticket.is_of_holder(2)) == (False, True)
         assert not domain.reseat(with_seats(), seated(7, 2, 3, moves=1), now=NOON).state.ticket(1).is_transferred
-        assert domain.forget_holders(moved, ErasureReason.ASKED, now=NOON).state.ticket(1).holder is None
+        assert domain.forget_holders(moved, ErasureReason.ASKED, at=NOON, now=NOON).state.ticket(1).holder is None
         again = domain.transfer(moved, 1, holder="Ann", now=NOON).state
         assert [again.ticket(1).is_of_holder(number) for number in (2, 3)] == [False, False]
 

@@ -276,6 +276,15 @@ async def test_with_the_buyer_go_the_names_that_the_buyer_gave_and_with_time_all
     assert await _names(world) == [None, None]
 
 
+async def test_an_erasure_that_is_told_again_takes_no_name_that_was_given_since(world: World) -> None:
+    await world.tickets.handle([delivered(paid(), "e1")])
+    erased = delivered(ContactErased(order_id="order-1", concert_id="concert-1", reason=ErasureReason.ASKED), "e2")
+    await world.tickets.handle([erased])
+    await world.tickets.transfer("order-1", 1, holder="Zoë", cause=REQUEST)
+    assert await world.tickets.handle([erased]) == [Acknowledgement.SUCCESS]
+    assert await _names(world) == ["Zoë", None]
+
+
 async def _names(world: World) -> list[str | None]:
     return [each.holder for each in await world.tickets.shown(await world.tickets.of_order("order-1"), [1, 2])]
 

@@ -18,7 +18,7 @@ class Dialect(NamedTuple):
     """How a state store is asked."""
 
     commit_operations: int
-    """The most records and inbox entries in one commit."""
+    """The most records in one commit."""
     sure_operations: int
     """So many of them always fit into a transaction, with the index pages that it changes."""
     commit_bytes: int

@@ -4,7 +4,6 @@ lost is known again.
 | key | holds |
 | --- | --- |
 | `record/<kind>/<id>` | a record: version, body (Base64), the values of its indexed fields |
-| `handled/<consumer>/<event>` | an inbox entry |
 | `index/<kind>/<tree>` | the open end of a tree, with how many entries it has |
 | `index/<kind>/<tree>/<level>/<number>` | a full node, never written again |
 
@@ -18,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from cludale.adapters.dapr.state.index import Entry, Zone
-from cludale.ports.records import Handled, IndexValue, Kind
+from cludale.ports.records import IndexValue, Kind
 
 ALL = "all"
 
@@ -67,11 +66,6 @@ read_node = msgspec.json.Decoder(Node).decode
 def record_key(kind: Kind, id: str) -> str:
     """Where the record is."""
     return f"record/{kind.service}.{kind.name}/{_plain(id)}"
-
-
-def handled_key(entry: Handled) -> str:
-    """Where the inbox entry is."""
-    return f"handled/{_plain(entry.consumer)}/{_plain(entry.event_id)}"
 
 
 def tree_key(kind: Kind, field: str | None = None, value: IndexValue = None) -> str:

@@ -14,7 +14,7 @@ from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.dapr.state import documents
 from cludale.adapters.dapr.state.api import Conflict, Held, StateApi, TooLarge, Unanswered, Write
 from cludale.adapters.dapr.state.dialects import DIALECTS, Dialect, StateType
-from cludale.adapters.dapr.state.documents import End, Mark, Node, Record, handled_key, node_key, record_key, tree_key
+from cludale.adapters.dapr.state.documents import End, Mark, Node, Record, node_key, record_key, tree_key
 from cludale.adapters.dapr.state.index import FANOUT, Entry, Question, Walk, zone_of_entries, zone_of_zones
 from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
@@ -22,7 +22,6 @@ from cludale.ports.outbox import Listener, Outgoing
 from cludale.ports.records import (
     Commit,
     CommitTooLarge,
-    Handled,
     IndexValue,
     Key,
     Kind,
@@ -191,8 +190,8 @@ class StateStore:
     async def commit(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """Each commit's outcome, in order. Raises NoOutbox, CommitTooLarge, ValueError, StoreUnavailable.
 
-        StoreUnavailable with a lost answer: what was asked may become true yet, whole or not at all; its versions and
-        inbox entries tell whoever asks again.
+        StoreUnavailable with a lost answer: what was asked may become true yet, whole or not at all; its versions tell
+        whoever asks again.
         """
         if not commits:
             return []
@@ -251,7 +250,6 @@ class StateStore:
             for put in commit.puts:
                 keys[record_key(put.kind, put.id)] = None
                 keys.update(dict.fromkeys(self._trees(put.kind, put.index)))
-            keys.update(dict.fromkeys(map(handled_key, commit.handled)))
         return await self._api.read(list(keys))
 
     def _trees(self, kind: Kind, values: Sequence[IndexValue]) -> Iterator[str]:
@@ -265,15 +263,11 @@ class StateStore:
 
     def _decide(self, commits: Sequence[Commit], held: Mapping[str, Held]) -> _Decided:
         records: dict[tuple[Kind, str], Record] = {}
-        handled: set[Handled] = set()
         for commit in commits:
             for put in commit.puts:
                 if (found := held.get(record_key(put.kind, put.id))) is not None:
                     records[put.kind, put.id] = documents.read_record(found.value)
-            handled.update(entry for entry in commit.handled if handled_key(entry) in held)
-        plan = self._planner.exact(
-            commits, 0, versions={key: record.version for key, record in records.items()}, handled=handled
-        )
+        plan = self._planner.exact(commits, 0, versions={key: record.version for key, record in records.items()})
         written = _Written(uuid4().hex, held)
         for kind, rows in plan.rows.items():
             for row in (*rows.fresh.values(), *rows.changed.values()):
@@ -284,8 +278,6 @@ class StateStore:
                 if before is None or tuple(before.values) != values:
                     for tree in self._trees(kind, values):
                         written.grow(tree, Entry(came, id, values))
-        for entry in plan.handled:
-            written.put(handled_key(entry), Mark(written.by))
         return _Decided(written.by, plan.outcomes, written.writes())
 
     def _place(self, kind: Kind, written: "_Written") -> int:
@@ -364,17 +356,15 @@ def _check(commit: Commit, dialect: Dialect) -> None:
         raise NoOutbox(
             f"a state store keeps no outbox, and this commit has events: {', '.join(e.type for e in commit.events)}"
         )
-    operations, size = len(commit.puts) + len(commit.handled), _size(commit)
+    operations, size = len(commit.puts), _size(commit)
     if operations > dialect.commit_operations:
-        raise CommitTooLarge(
-            f"{operations} records and inbox entries in one commit, {dialect.commit_operations} are the most"
-        )
+        raise CommitTooLarge(f"{operations} records in one commit, {dialect.commit_operations} are the most")
     if size > dialect.commit_bytes:
         raise CommitTooLarge(f"a commit of {size} bytes, {dialect.commit_bytes} are the most")
 
 
 def _size(commit: Commit) -> int:
-    return sum(len(put.body) * 4 // 3 + OPERATION_BYTES for put in commit.puts) + OPERATION_BYTES * len(commit.handled)
+    return sum(len(put.body) * 4 // 3 + OPERATION_BYTES for put in commit.puts)
 
 
 def _chunks(commits: Sequence[Commit], dialect: Dialect) -> Iterator[Sequence[Commit]]:
@@ -382,7 +372,7 @@ def _chunks(commits: Sequence[Commit], dialect: Dialect) -> Iterator[Sequence[Co
     chunk: list[Commit] = []
     operations = size = 0
     for commit in commits:
-        more, larger = len(commit.puts) + len(commit.handled), _size(commit)
+        more, larger = len(commit.puts), _size(commit)
         if chunk and (operations + more > dialect.commit_operations or size + larger > dialect.commit_bytes):
             yield chunk
             chunk, operations, size = [], 0, 0

@@ -286,7 +286,7 @@ class Carts(DuePolicy[Cart]):
             for (id, after), outcome in zip(tried.items(), outcomes, strict=True):
                 if isinstance(outcome, Committed):
                     done[id] = after
-                elif isinstance(outcome, VersionConflict) and how.keep is not None and not _names_cart(id, outcome.ids):
+                elif how.keep is not None and not _names_cart(id, outcome.ids):
                     raise AnsweredBefore
             return len(cart_ids) - len(done)
 

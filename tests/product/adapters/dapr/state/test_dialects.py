@@ -10,10 +10,10 @@ from tests.product.contracts.samples import CODEC, KINDS, NOTE, of, order
 
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.adapters.dapr.state import DIALECTS, StateStore, StateType
-from cludale.adapters.dapr.state.documents import End, handled_key, record_key, tree_key
+from cludale.adapters.dapr.state.documents import End, record_key, tree_key
 from cludale.adapters.dapr.state.index import FANOUT, Entry, zone_of_entries
 from cludale.kernel.wire import Codec
-from cludale.ports.records import COMMITTED, Commit, CommitTooLarge, Handled, Put
+from cludale.ports.records import COMMITTED, Commit, CommitTooLarge, Put
 from cludale.services.audit.store import ENTRY, HEAD
 from cludale.services.audit.store import KINDS as AUDIT
 from cludale.services.catalogue import CATALOGUE
@@ -62,7 +62,7 @@ def store(sidecar: StateInMemory) -> StateStore:
 
 @given(st.lists(st.text(), min_size=2, max_size=2, unique=True))
 def test_keys_are_ids_that_it_takes_and_two_never_become_one(names: list[str]) -> None:
-    made = [COSMOS.key(key) for name in names for key in (record_key(NOTE, name), handled_key(Handled("audit", name)))]
+    made = [COSMOS.key(key) for name in names for key in (record_key(NOTE, name), tree_key(NOTE, "name", name))]
     assert len(set(made)) == len(made)
     assert not set("/\\?# ") & set("".join(made))
 
@@ -86,11 +86,8 @@ async def test_others_are_told_of_no_partition(sidecar: StateInMemory) -> None:
 async def test_commits_that_make_more_writes_than_a_transaction_takes_are_parted(
     store: StateStore, sidecar: StateInMemory
 ) -> None:
-    # six writes each: a record, an index page of all, of its concert, of its status, of its time, an inbox entry
-    commits = [
-        of(order(f"o{n}", concertId=f"c{n}", status=f"s{n}", dueAt=f"d{n}"), handled=(("orders", f"e{n}"),))
-        for n in range(40)
-    ]
+    # five writes each: a record, an index page of all, of its concert, of its status, of its time
+    commits = [of(order(f"o{n}", concertId=f"c{n}", status=f"s{n}", dueAt=f"d{n}")) for n in range(40)]
     assert list(await store.commit(commits)) == [COMMITTED] * 40
     assert max(len(each["operations"]) for each in sidecar.transactions) <= 100
 
