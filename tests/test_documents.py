@@ -217,9 +217,9 @@ def test_the_glossary_has_the_terms_of_the_field() -> None:
         for term in row.split(",")
     }
     assert terms >= {
-        "admission control", "command queue", "hold", "on-sale", "section", "allocation", "envelope", "outbox", "inbox",
+        "admission control", "command queue", "hold", "on-sale", "section", "allocation", "envelope", "outbox",
         "acknowledgement", "dead letter", "idempotency key", "saga", "preflight", "group commit", "readiness",
-        "place order", "evolve", "manifest", "lease", "replay",
+        "place order", "evolve", "manifest", "lease", "replay", "redelivery",
     }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class Measured(NamedTuple):
 
     orders: int
     growth: Mapping[str, Growth]
-    """By kind of document: `audit.event`, `inbox orders`."""
+    """By kind of document: `audit.event`, `orders.order`."""
     units: Mapping[str, float]
     """Request units an order, by container."""
     log_units: float
@@ -197,10 +197,8 @@ def _by_service(requests: Sequence[Request]) -> Iterator[tuple[str, Request]]:
 
 
 def _service(id: str) -> str | None:
-    """Whose document this is, where its id tells: `orders.order|…` of a record, `inbox|orders|…` of an inbox."""
-    kind, _, rest = id.partition("|")
-    if kind == "inbox":
-        return rest.partition("|")[0]
+    """Whose document this is, where its id tells: `orders.order|…` of a record."""
+    kind = id.partition("|")[0]
     owner, dot, _ = kind.partition(".")
     return {"provider": "simulated-provider"}.get(owner, owner) if dot else None
 
@@ -225,10 +223,9 @@ def _kept(requests: Sequence[Request], orders: int) -> dict[str, Growth]:
                 sizes[place] = size
     kept: dict[str, Growth] = {}
     for (_, id), size in sizes.items():
-        what, _, rest = id.partition("|")
-        if what in {"outbox", "lease", "audit.head", "concerts.section"}:
+        kind = id.partition("|")[0]
+        if kind in {"outbox", "lease", "audit.head", "concerts.section", "payments.reconciliation"}:
             continue
-        kind = f"inbox {rest.partition('|')[0]}" if what == "inbox" else what
         before = kept.get(kind, Growth(0.0, 0.0))
         kept[kind] = Growth(before.documents + 1 / orders, before.size + size / orders)
     return kept

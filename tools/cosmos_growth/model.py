@@ -67,8 +67,8 @@ def stored(growth: Growth) -> float:
 
 
 def container_of(kind: str) -> str:
-    """Where a kind of document is: `audit.event`, `inbox orders`."""
-    owner = kind.removeprefix("inbox ").partition(".")[0]
+    """Where a kind of document is: `audit.event`, `orders.order`."""
+    owner = kind.partition(".")[0]
     return "simulated-provider" if owner == "provider" else owner
 
 

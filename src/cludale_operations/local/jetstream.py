@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STREAM = "cludale"
 DUPLICATE_WINDOW_SECONDS = 120
-"""A second publish of one event within this time is dropped by the broker; after it, by the inbox."""
+"""A second publish of one event within this time is dropped by the broker; after it, by the state of who hears it."""
 MAX_BYTES = 4 * 2**30
 DEAD_LETTER_BYTES = 2**28
 """Dead letters only pass through: a service takes its own at once, and keeps them in its store."""

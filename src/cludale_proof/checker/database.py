@@ -23,7 +23,7 @@ _CONNECT_SECONDS: Final = 10.0
 _STATEMENT_SECONDS: Final = 120.0
 _ROWS: Final = 2_000
 _TABLES: Final = {kind: kind.value.replace("/", "_") for kind in Kind}
-_OWN: Final = {"migration", "inbox", "outbox", "replica"}
+_OWN: Final = {"migration", "outbox", "replica"}
 """What makes a schema a store, whatever kinds it keeps."""
 _LEDGER: Final = ("provider", "charge")
 

@@ -55,13 +55,3 @@ def relay_over(
         right(self, outbox(its_outbox), bus(its_outbox, its_bus), **{**kwargs, **kw})
 
     swap(stack, relay.Relay, "__init__", wrong)
-
-
-def forget_handled(stack: ExitStack, module: Any) -> None:
-    """Plant that what is handled is not noted, wherever `module` makes a change."""
-    right = module.Change
-
-    def wrong(store: Any, id: str, decide: Any, cause: Any = None, answers: Any = None, *args: Any, **kw: Any) -> Any:
-        return right(store, id, decide, cause, None, *args, **kw)
-
-    swap(stack, module, "Change", wrong)

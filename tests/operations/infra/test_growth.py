@@ -28,7 +28,7 @@ PAGE = Path("docs/evidence/cosmos-db.md")
 
 OF_TWO_KINDS = Measured(
     orders=10,
-    growth={"audit.event": Growth(7.0, 7_000.0), "inbox orders": Growth(2.0, 200.0)},
+    growth={"audit.event": Growth(7.0, 7_000.0), "orders.order": Growth(2.0, 200.0)},
     units={"audit": 40.0, "orders": 60.0},
     log_units=40.0,
     section_units=20.0,
@@ -42,8 +42,8 @@ def test_what_is_stored_has_the_services_own_bytes_and_indexes() -> None:
 
 
 def test_documents_are_where_their_service_is() -> None:
-    kinds = ("audit.event", "inbox orders", "orders.order", "provider.charge")
-    assert [container_of(kind) for kind in kinds] == ["audit", "orders", "orders", "simulated-provider"]
+    kinds = ("audit.event", "orders.order", "provider.charge")
+    assert [container_of(kind) for kind in kinds] == ["audit", "orders", "simulated-provider"]
     assert {each.name for each in CONTAINERS} < set(throughput("prod"))
 
 
@@ -81,7 +81,6 @@ def test_a_small_season_is_measured_and_the_page_has_what_stays_of_an_order() ->
     for kind, growth in measured.growth.items():
         row = re.search(rf"\| `{re.escape(kind)}` \|.*\| ([\d,]+) \|\n", page)
         assert row is not None, f"{kind} is not on the page: python -m tools.cosmos_growth"
-        # A hold that ends by itself in the moment in which its order is cancelled is one entry of an inbox fewer.
         of_one_document = 1.1 * growth.size / growth.documents / 20
         assert float(row[1].replace(",", "")) == pytest.approx(growth.size, rel=0.05, abs=of_one_document), kind
     documents, size = asyncio.run(measure_state(measured.events))

@@ -55,12 +55,12 @@ async def test_two_users_take_turns_and_both_are_good_between(postgres: Postgres
     connected = await asyncpg.connect(first, timeout=10)
     turn = await logins.renew_login()
     second = logins.url("tickets")
-    assert {await ask(url, "SELECT count(*) FROM tickets.inbox") for url in (first, second)} == {0}
+    assert {await ask(url, "SELECT count(*) FROM tickets.outbox") for url in (first, second)} == {0}
     await logins.end_login(turn)
     await until(connected.is_closed)
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
         await ask(first, "SELECT 1")
-    assert await ask(second, "SELECT count(*) FROM tickets.inbox") == 0
+    assert await ask(second, "SELECT count(*) FROM tickets.outbox") == 0
 
 
 async def test_a_sidecars_state_is_its_services_alone_also_what_earlier_versions_put_together(

@@ -142,10 +142,10 @@ async def test_each_service_logs_in_at_the_database_for_itself_and_reads_its_own
     await owner.close()
     for service, url in known["databaseUrls"].items():
         connection = await asyncpg.connect(url, timeout=10)
-        assert await connection.fetchval(f"SELECT count(*) FROM {service}.inbox") >= 0
+        assert await connection.fetchval(f"SELECT count(*) FROM {service}.outbox") >= 0
         for schema in set(NAMES) - {service}:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.fetchval(f"SELECT count(*) FROM {schema}.inbox")
+                await connection.fetchval(f"SELECT count(*) FROM {schema}.outbox")
         await connection.close()
 
 

@@ -10,10 +10,8 @@ from cludale.kernel.decision import Decision
 from cludale.ports.messengers import Trouble
 from cludale.services.notifications import domain as notifications_domain
 from cludale.services.notifications import due as notifications_due
-from cludale.services.notifications import service as notifications_service
 from cludale.services.orders.events import OrderCancelled, OrderPaid
 from cludale_proof.planted.planting import bug, swap
-from cludale_proof.planted.spoilt import forget_handled
 
 
 @bug("notifications: a new notification for each delivery")
@@ -25,7 +23,6 @@ def _(stack: ExitStack) -> None:
         return f"{kind.value}-{order_id.partition('-')[2]}.{made[0]}"
 
     swap(stack, notifications_domain, "notification_id", wrong)
-    forget_handled(stack, notifications_service)
 
 
 @bug("notifications: whoever was told that the payment failed is told of no other cancellation", theme="lost for good")

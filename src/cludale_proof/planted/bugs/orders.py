@@ -29,7 +29,6 @@ from cludale.services.payments import domain as payments_domain
 from cludale.services.payments.events import PaymentCompleted
 from cludale.services.payments.payment import Payment
 from cludale_proof.planted.planting import bug, swap
-from cludale_proof.planted.spoilt import forget_handled
 
 
 @bug("orders: paid when the money is there, before the seats are sold")
@@ -200,7 +199,6 @@ def _(stack: ExitStack) -> None:
         return right(payment, msgspec.structs.replace(request, round=payment.round + 1), **kwargs)
 
     swap(stack, payments_domain, "requested", wrong)
-    forget_handled(stack, aggregates)
 
 
 @bug("orders: what waits for its seats is forgotten")
