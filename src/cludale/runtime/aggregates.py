@@ -32,7 +32,6 @@ from cludale.ports.records import (
     Query,
     Range,
     Records,
-    VersionConflict,
 )
 
 S = TypeVar("S")
@@ -338,11 +337,9 @@ class Work:
         for (i, after), outcome in zip(self._tried, outcomes, strict=True):
             if isinstance(outcome, Committed):
                 self.updated[i] = (_CHANGED, after)
-                continue
-            match outcome:
-                case VersionConflict(ids) if self._changes[i].beside is not None and self._changes[i].id not in ids:
-                    self.updated[i] = (ChangeResult.ANSWERED, None)
-                case VersionConflict():
-                    waiting.append(i)
+            elif self._changes[i].beside is not None and self._changes[i].id not in outcome.ids:
+                self.updated[i] = (ChangeResult.ANSWERED, None)
+            else:
+                waiting.append(i)
         self._waiting = waiting
         return len(waiting)

@@ -351,9 +351,9 @@ def _reseat(event: Envelope, state: OrderTickets | None, now: datetime) -> Decis
 
 def _forget(event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets] | None:
     erased: ContactErased = event.data
-    return (
-        None if state is None else domain.forget_holders(state, erased.reason, at=event.time, now=now)
-    )  # none issued: none named
+    if state is None:
+        return None  # none issued: none named
+    return domain.forget_holders(state, erased.reason, at=event.time, now=now)
 
 
 _Decides = Callable[..., Decision[OrderTickets] | None]
