@@ -89,12 +89,14 @@ class Faults:
         """Those that were expected and have not happened yet."""
         return [name for name, times in self.fired.items() if not times]
 
-    def turns(self, at_least: int = 1) -> Iterator[int]:
-        """So many turns, and after them more while a fault is missing: MOST_TURNS at most, each with its number.
+    def turns(self, at_least: int = 1, *, until: Callable[[], bool] = lambda: True) -> Iterator[int]:
+        """So many turns, and then more while a fault is missing or `until` says no: MOST_TURNS at most, each with its
+        number.
 
-        For faults that come by chance or by how fast the machine is. One that cannot come is missing in the end.
+        For faults that come by chance or by how fast the machine is, and for what is measured, which whatever else runs
+        may have spoilt. A fault that cannot come is missing in the end.
         """
         for turn in count():
-            if turn >= at_least and (turn >= MOST_TURNS or not self.missing):
+            if turn >= at_least and (turn >= MOST_TURNS or (not self.missing and until())):
                 return
             yield turn

@@ -75,3 +75,9 @@ def test_no_turn_is_left_out_because_each_fault_happened_early(meant: Faults) ->
 def test_turns_end_though_a_fault_cannot_happen_and_it_is_missing(meant: Faults) -> None:
     assert list(meant.turns()) == list(range(MOST_TURNS))
     assert meant.missing == ["a rare fault"]
+
+
+def test_turns_go_on_until_what_is_measured_is_as_promised(meant: Faults) -> None:
+    meant.fire("a rare fault")
+    measured = iter([False, False, True])
+    assert list(meant.turns(until=lambda: next(measured))) == [0, 1, 2]

@@ -76,7 +76,7 @@ def test_a_full_disk_turns_buyers_away_and_with_room_again_it_goes_on_by_itself(
                 assert not lost(folder, crowd.accepted)
                 assert readable(served, crowd)
                 ballast.unlink()
-                assert eventually(lambda: turned_away(served) is None, seconds=30)
+                assert eventually(lambda: turned_away(served) is None)
                 before = len(crowd.accepted)
                 crowd.rush(served, 200)
                 assert len(crowd.accepted) > before
@@ -143,7 +143,7 @@ def test_a_store_that_another_process_locks_turns_buyers_away_and_loses_nothing(
                 assert waited < 13
                 assert readable(served, crowd)
             faults.fire(fault, 51)
-            assert eventually(lambda: turned_away(served) is None, seconds=10)
+            assert eventually(lambda: turned_away(served) is None)
         crowd.rush(served, 100)
         crowd.ask_again(served)
         settled(folder, crowd.observations)

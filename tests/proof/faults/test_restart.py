@@ -18,6 +18,8 @@ from tests.proof.faults.victims import PROJECT, Stillborn, dead, stopped, victim
 from tests.served import environment
 
 STARTS = 3
+TIMES_AN_EMPTY_ONE = 2
+"""How much longer a start over a large store may take than one over an empty store, on whatever machine this is."""
 
 pytestmark = pytest.mark.alone
 
@@ -35,8 +37,8 @@ def test_killed_over_a_large_store_it_is_ready_in_two_seconds_and_has_everything
         check=True,
         timeout=PATIENCE_SECONDS + 60,
     )
-    crowd, seconds = Crowd(["full"], seed=seed, regretting=0.0), []
-    for _ in range(STARTS):
+    crowd, seconds, empty = Crowd(["full"], seed=seed, regretting=0.0), [], []
+    for start in range(STARTS):
         try:
             with victim(folder, life_seconds=2.5) as served:
                 crowd.rush(served, 100_000, connections=64)
@@ -44,6 +46,7 @@ def test_killed_over_a_large_store_it_is_ready_in_two_seconds_and_has_everything
         except Stillborn as stillborn:
             faults.fire(fault, stillborn.status == -signal.SIGKILL)
         seconds.append(ready_after(folder))
+        empty.append(ready_after(tmp_path / f"empty-{start}"))
     with victim(folder) as served:
         crowd.ask_again(served)
         report = settled(folder, crowd.observations)
@@ -61,7 +64,7 @@ def test_killed_over_a_large_store_it_is_ready_in_two_seconds_and_has_everything
         lost=0,
         check_s=round(report.seconds, 1),
     )
-    assert median(seconds) < scale.of_three(4.0, 4.0, 2.0)
+    assert median(seconds) < (2.0 if scale is Scale.FULL else TIMES_AN_EMPTY_ONE * median(empty))
 
 
 def ready_after(folder: Path) -> float:
