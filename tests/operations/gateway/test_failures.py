@@ -104,7 +104,7 @@ async def test_a_backend_that_is_not_ready_gets_nothing_and_one_that_comes_back_
 
 
 async def _until_ready(gateway: Running, wanted: list[bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await gateway.ready("orders") != wanted:  # noqa: ASYNC110 - it is asked over a socket
             await asyncio.sleep(0.1)
 

@@ -64,14 +64,14 @@ async def test_what_waits_at_rabbitmq_is_what_is_ready_and_what_is_not_acknowled
             {{ok, Other}} = amqp_connection:open_channel(Held),
             timer:sleep(200),
             {{{{'basic.get_ok', Tag, _, _, _, _}}, _}} = amqp_channel:call(Other, {{'basic.get', 0, <<"{QUEUE}">>, false}}),
-            timer:sleep(10000),
+            timer:sleep(30000),
             amqp_channel:call(Other, {{'basic.ack', Tag, false}}),
             amqp_connection:close(Held)
         end),
         """,  # noqa: E501 - one expression of Erlang's
     )
     try:
-        async with asyncio.timeout(9), httpx.AsyncClient(base_url=url) as http:
+        async with asyncio.timeout(28), httpx.AsyncClient(base_url=url) as http:
             while True:
                 queue = (await http.get(f"/api/queues/%2F/{QUEUE}")).json()
                 counted = await at_rabbitmq(url, QUEUE, "audit-order-events")

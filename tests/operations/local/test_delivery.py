@@ -155,7 +155,7 @@ async def bed(broker: Nats | RabbitMq, tmp_path: Path) -> AsyncIterator[Bed]:
 
 async def test_what_the_app_takes_comes_once(bed: Bed) -> None:
     await bed.publish(*(f"taken-{number}" for number in range(30)))
-    await until(lambda: len(bed.app.given) >= 30, seconds=15)
+    await until(lambda: len(bed.app.given) >= 30)
     await asyncio.sleep(0.5)
     assert sorted(bed.app.given) == sorted(f"taken-{number}" for number in range(30))
     assert not bed.app.buried
@@ -166,7 +166,7 @@ async def test_events_of_types_that_the_app_does_not_hear_are_left_out(bed: Bed)
     await bed.publish_in_bulk(*(_event(f"{number}-{type_}", type_) for number in range(5) for type_ in types))
     await bed.publish_in_bulk(*(_event(f"unheard-{number}", "PaymentFailed") for number in range(3)))
     await bed.publish("the last one")
-    await until(lambda: "the last one" in bed.app.given, seconds=15)
+    await until(lambda: "the last one" in bed.app.given)
     expected = [f"{number}-{type_}" for number in range(5) for type_ in (types[1], types[3])]
     assert sorted(bed.app.given) == sorted([*expected, "the last one"])
     assert not bed.app.buried
@@ -176,7 +176,7 @@ async def test_what_the_app_wants_again_comes_again_and_its_neighbours_go_on(bed
     tries = iter(range(1_000))
     bed.app.answer = lambda id: "RETRY" if id == "early" and next(tries) < 2 else "SUCCESS"
     await bed.publish("early", "neighbour-1", "neighbour-2")
-    await until(lambda: bed.app.given.count("early") == 3, seconds=20)
+    await until(lambda: bed.app.given.count("early") == 3)
     assert {"neighbour-1", "neighbour-2"} <= set(bed.app.given)
     assert not bed.app.buried
 
@@ -184,8 +184,8 @@ async def test_what_the_app_wants_again_comes_again_and_its_neighbours_go_on(bed
 async def test_what_the_app_drops_is_a_dead_letter_at_once(bed: Bed) -> None:
     bed.app.answer = lambda id: "DROP" if id == "poison" else "SUCCESS"
     await bed.publish("poison", "wholesome")
-    await until(lambda: bed.app.buried == ["poison"], seconds=15)
-    await until(lambda: "wholesome" in bed.app.given, seconds=15)
+    await until(lambda: bed.app.buried == ["poison"])
+    await until(lambda: "wholesome" in bed.app.given)
     assert bed.app.given.count("poison") == 1
 
 
@@ -197,4 +197,4 @@ async def test_what_a_killed_sidecar_had_in_hand_is_delivered_again(bed: Bed) ->
     bed.app.holds.set()
     bed.app.given.clear()
     await bed.sidecar.start()
-    await until(lambda: "in-hand" in bed.app.given, seconds=40)
+    await until(lambda: "in-hand" in bed.app.given)

@@ -122,13 +122,13 @@ async def test_calls_stay_away_from_a_payments_that_fails_and_come_back(
     file.write_text(yaml.safe_dump(policies))
     async with through_sidecars("payments", payments, resources, tmp_path) as http:
         payments.calls, payments.statuses = 0, [500] * 10
+        began = time.monotonic()
         answers = [(await http.get("/payments")).status_code for _ in range(10)]
-        opened = time.monotonic()
         assert (payments.calls, answers) == (10, [500] * 10)
         refused = await http.get("/payments")
         assert "circuit breaker is open" in refused.text
         assert payments.calls == 10, "a call got through"
         while (await http.get("/payments")).status_code != 200:
-            assert time.monotonic() - opened < 10 * AWAY_SECONDS
+            assert time.monotonic() - began < 30
             await asyncio.sleep(0.05)
-        assert time.monotonic() - opened >= AWAY_SECONDS
+        assert time.monotonic() - began >= AWAY_SECONDS

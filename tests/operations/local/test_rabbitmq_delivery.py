@@ -100,7 +100,7 @@ async def test_all_that_was_answered_with_success_while_the_broker_was_ended_is_
         await asyncio.sleep(2)
         over = True
     assert taken
-    await until(lambda: set(taken) <= set(app.given) | set(app.buried), seconds=30)
+    await until(lambda: set(taken) <= set(app.given) | set(app.buried))
 
 
 async def test_what_the_broker_did_not_confirm_before_it_died_is_not_taken(broker: RabbitMq, sidecar: Daprd) -> None:
@@ -133,9 +133,9 @@ async def test_a_broker_that_is_slow_gets_an_event_once_however_often_the_sideca
         _signal(machines, signal.SIGCONT)
     answers = await asyncio.gather(*asked)
     assert [answer.is_success for answer in answers] == [True, True]
-    await until(lambda: {"slow", "slow-a", "slow-b"} <= set(app.given), seconds=15)
+    await until(lambda: {"slow", "slow-a", "slow-b"} <= set(app.given))
     await publish(sidecar, "behind")  # whatever was sent twice is before it in the queue
-    await until(lambda: "behind" in app.given, seconds=15)
+    await until(lambda: "behind" in app.given)
     assert sorted(id for id in app.given if id.startswith("slow")) == ["slow", "slow-a", "slow-b"]
 
 
@@ -146,9 +146,9 @@ async def test_a_broker_that_blocks_publishers_is_not_said_to_have_taken_anythin
     await publish(sidecar, "alarm")  # a connection is blocked by its next message, which may still be taken
     assert (await publish(sidecar, "blocked")).status_code == 500
     await broker.control("set_vm_memory_high_watermark", "absolute", "1GB")
-    await until(lambda: "alarm" in app.given, seconds=15)
+    await until(lambda: "alarm" in app.given)
     assert (await publish(sidecar, "after")).is_success
-    await until(lambda: "after" in app.given, seconds=15)
+    await until(lambda: "after" in app.given)
 
 
 async def test_an_event_that_no_queue_takes_is_not_taken(sidecar: Daprd) -> None:
@@ -166,7 +166,7 @@ async def test_what_an_app_does_not_take_waits_without_haste(app: App, sidecar: 
     assert said < 1_000, f"{said} lines in 15 s"
     app.dead_status = 200
     app.answer = lambda _: "SUCCESS"
-    await until(lambda: {f"late-{number}" for number in range(20)} <= set(app.given) | set(app.buried), seconds=30)
+    await until(lambda: {f"late-{number}" for number in range(20)} <= set(app.given) | set(app.buried))
 
 
 def _descendants(pid: int) -> list[int]:
@@ -226,7 +226,7 @@ async def test_a_service_has_a_user_that_tells_its_own_events_and_hears_those_fo
         assert (await publish(payments, "paid", topic="payment-events")).status_code == 204
         assert (await publish(payments, "forged", topic="order-events")).status_code >= 500
     async with as_user(with_users, "orders", tmp_path, app=app).running():
-        await until(lambda: "paid" in app.given, seconds=30)
+        await until(lambda: "paid" in app.given)
 
 
 async def test_of_all_users_of_services_new_ones_are_let_in_and_the_former_no_more(with_users: RabbitMq) -> None:

@@ -184,7 +184,7 @@ async def test_no_server_outlives_whoever_started_it(part: str, tmp_path: Path) 
     with starter, starter.stdout:
         pid = int(starter.stdout.readline())
         starter.send_signal(signal.SIGKILL)
-    await until(lambda: not _lives(pid), seconds=10)
+    await until(lambda: not _lives(pid))
 
 
 def _started(argv: list[str]) -> "subprocess.Popen[str]":

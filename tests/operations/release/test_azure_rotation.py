@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,19 @@ def understand_each_other(state: dict[str, Any]) -> bool:
     """Does each process take what each other one uses: calls with one's credential, tokens made with one's key?"""
     known = processes(state)
     return all(
-        _lets_in(asked, maker) if name == SERVICE_KEY else maker[name] in (asked[name], asked[f"{name}-too"])
+        _lets_in(asked["app"], asked[name], asked[f"{name}-too"], caller=maker["app"], key=maker[name])
+        if name == SERVICE_KEY
+        else maker[name] in (asked[name], asked[f"{name}-too"])
         for maker, asked in product(known, known)
         for name in PAIRED
     )
 
 
-def _lets_in(asked: dict[str, str], caller: dict[str, str]) -> bool:
-    token = ServiceKeys([caller[SERVICE_KEY]]).token(asked["app"])
-    keys = ServiceKeys([asked[SERVICE_KEY], asked[f"{SERVICE_KEY}-too"]], serves=[asked["app"]])
-    return keys.caller(token.encode()) in (ANY, caller["app"])
+@cache
+def _lets_in(app: str, own: str, too: str, *, caller: str, key: str) -> bool:
+    """After most of the commands most processes know what they knew before."""
+    token = ServiceKeys([key]).token(app)
+    return ServiceKeys([own, too], serves=[app]).caller(token.encode()) in (ANY, caller)
 
 
 def rotation(cloud: Azure, *, at: Callable[[list[str]], None] = lambda _: None) -> AzureRotation:

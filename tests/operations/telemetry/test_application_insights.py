@@ -78,7 +78,7 @@ def test_an_order_is_one_operation_with_its_metrics_and_logs(ingestion: Ingestio
         served.concert("the-concert")
         order_id = buy(served, traceparent=traceparent)
         told_at = f"/notifications?orderId={order_id}&status=Logged"
-        assert eventually(lambda: bool(served.http.get(told_at, headers=served.organizer).json()["items"]), seconds=10)
+        assert eventually(lambda: bool(served.http.get(told_at, headers=served.organizer).json()["items"]))
         served.stop()
 
     assert {each["iKey"] for each in ingestion.envelopes} == {KEY}

@@ -198,7 +198,7 @@ async def test_work_that_was_done_unheard_is_noticed_all_the_same(left: list[Que
     people = queue(left, AdmissionControl(backlog=lambda: backlog, backlog_limit=10))
     await people.come("a")
     backlog = 0
-    await until(lambda: people.inside == ["a"], seconds=1)
+    await until(lambda: people.inside == ["a"])
 
 
 async def test_at_the_end_who_waits_is_served_whatever_is_left_over(left: list[Queue]) -> None:

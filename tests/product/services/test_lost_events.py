@@ -144,7 +144,7 @@ async def world(folder: Path, *lost: tuple[str, str], seats: int = 10, **changes
                 return not found
 
             with suppress(TimeoutError):
-                await until(holds, seconds=10)
+                await until(holds)
         assert found == []
     finally:
         await platform.stop()

@@ -116,7 +116,7 @@ async def test_who_takes_nothing_is_sent_nothing_more_and_cut_off_while_others_a
     for _ in range(200):
         running.feed.tell(frame)
         assert await _until(reader, frame + b"\r\n") == chunk(frame)
-    await until(lambda: running.connections.followers == 1, seconds=6)
+    await until(lambda: running.connections.followers == 1)
     stuck.close()
     writer.close()
     del slow

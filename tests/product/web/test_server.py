@@ -86,7 +86,7 @@ def _order_twice_and_stop(folder: Path, settings: dict[str, str]) -> list[int]:
         assert eventually(lambda: served.http.get("/readyz").status_code == 200, seconds=20)
         first = served.http.post("/orders", json=order)
         second = threads.submit(served.http.post, "/orders", json=order)
-        assert eventually(lambda: "cludale_admission_waiting 1" in served.http.get("/metrics").text, seconds=10)
+        assert eventually(lambda: "cludale_admission_waiting 1" in served.http.get("/metrics").text)
         served.process.send_signal(signal.SIGTERM)
         return [first.status_code, second.result().status_code]
 
@@ -173,8 +173,8 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_error_of_the_servers
             with socket.create_connection(("127.0.0.1", served.port)) as connection:
                 connection.sendall(sent)
         counted = "cludale_refused_at_the_door_total 1.0"  # the body that is too large
-        assert eventually(lambda: counted in served.http.get("/metrics").text, seconds=10)
-        assert eventually(lambda: "cludale_connections 1.0" in served.http.get("/metrics").text, seconds=10)
+        assert eventually(lambda: counted in served.http.get("/metrics").text)
+        assert eventually(lambda: "cludale_connections 1.0" in served.http.get("/metrics").text)
         assert 'status="5' not in served.http.get("/metrics").text
         assert 'method="POST"' not in served.http.get("/metrics").text, "neither of them was whole"
     assert "ERROR" not in capfd.readouterr().err

@@ -168,7 +168,7 @@ async def test_no_more_is_made_than_is_read_and_who_reads_nothing_is_cut_off(run
     taken = running.source.taken
     await asyncio.sleep(0.3)
     assert running.source.taken == taken < 300
-    await until(lambda: running.source.open == running.connections.streams == 0, seconds=8)
+    await until(lambda: running.source.open == running.connections.streams == 0)
     writer.close()
 
 

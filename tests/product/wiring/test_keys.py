@@ -21,8 +21,8 @@ from cludale.wiring.keys import key_hashes, service_keys
 from cludale_operations.local.kept_pairs import KeptPairs
 from cludale_operations.rotation import Pair, Stage, settled
 
-ENDS_SECONDS = 1.0
-"""Within which a revoked key ends everywhere."""
+ENDS_SECONDS = FRESH_SECONDS + 4
+"""Within which a revoked key ends everywhere, and what requests take on a machine that others use."""
 
 
 def files_in(folder: Path) -> list[Path]:

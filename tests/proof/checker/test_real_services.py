@@ -17,7 +17,7 @@ from cludale_proof.checker import Credential, DataFolder, Observation, Report, c
 
 pytestmark = pytest.mark.slow
 
-SETTLES_SECONDS = 20
+SETTLES_SECONDS = 60
 SETTINGS = {"CLUDALE_HOLD_SECONDS": "2", "CLUDALE_SWEEP_SECONDS": "0.2", "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "0.5"}
 METHODS = ("card-ok", "card-declined", "card-flaky", "card-timeout-after-charge", "card-slow")
 

@@ -4,8 +4,9 @@ What buyer number n wants follows from the seed and n, and each says who it is: 
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
 
@@ -40,7 +41,9 @@ class BuyerRequest(NamedTuple):
     body: str
     key: str | None
     regrets: bool
-    """Cancels as soon as the order was confirmed."""
+    """Cancels once the order was confirmed."""
+    hesitates: int
+    """Before that so many others ask."""
     is_pried_on: bool
     """Others try to see the order, with their own token and with none."""
 
@@ -57,10 +60,12 @@ class Crowd:
         methods: dict[str, int] | None = None,
         keyed: float = 0.4,
         regretting: float = 0.15,
+        hesitating: int = 0,
         pried_on: float = 0.0,
     ) -> None:
         """`keyed` send an idempotency key, `regretting` cancel, `pried_on` are looked at by strangers.
 
+        Who cancels does so at once, or when some others have asked: `hesitating` at most.
         `methods`: payment methods by weight.
         """
         self.observations: list[Observation] = []
@@ -78,8 +83,11 @@ class Crowd:
         self._methods = methods or METHODS
         self._keyed = keyed
         self._regretting = regretting
+        self._hesitating = hesitating
         self._pried_on = pried_on
-        self._errands: deque[bytes] = deque()
+        self._asked = 0
+        self._errands: list[tuple[int, bytes]] = []
+        """A heap: what is asked for once so many requests were sent."""
         self._private: set[str] = set()
         """The orders that strangers asked for, and nobody else."""
         self._strangers_token = ""
@@ -105,7 +113,8 @@ class Crowd:
         )
         key = f"key-{self._seed}-{number}" if random.random() < self._keyed else None
         regrets = random.random() < self._regretting
-        return BuyerRequest(body.decode(), key, regrets, not regrets and random.random() < self._pried_on)
+        is_pried_on = not regrets and random.random() < self._pried_on
+        return BuyerRequest(body.decode(), key, regrets, random.randint(0, self._hesitating), is_pried_on)
 
     def rush(self, served: Served, count: int, *, connections: int = 32) -> Tally:
         """`count` more buyers at once, until all are answered or the server is dead."""
@@ -143,13 +152,14 @@ class Crowd:
 
     def _requests(self, target: Target, numbers: Iterator[int]) -> Iterator[bytes]:
         for number in numbers:
-            while self._errands:
-                yield self._errands.popleft()
+            while self._errands and self._errands[0][0] <= self._asked:
+                yield heappop(self._errands)[1]
             wanted = self.wanted(number)
             headers = {} if wanted.key is None else {"idempotency-key": wanted.key}
+            self._asked += 1
             yield target.request("POST", "/orders", wanted.body.encode(), headers)
         while self._errands:
-            yield self._errands.popleft()
+            yield heappop(self._errands)[1]
 
     def _hear(self, target: Target, status: int, body: bytes) -> None:
         if not 200 <= status < 300:
@@ -177,11 +187,12 @@ class Crowd:
             self.accepted[answer.id] = text
             if wanted.regrets:
                 token = {"authorization": f"Bearer {answer.access_token}"}
-                self._errands.append(target.request("POST", f"/orders/{answer.id}/cancel", b"", token))
+                cancel = target.request("POST", f"/orders/{answer.id}/cancel", b"", token)
+                heappush(self._errands, (self._asked + wanted.hesitates, cancel))
             elif wanted.is_pried_on:
                 self._private.add(answer.id)
                 for headers in ({}, {"authorization": f"Bearer {self._strangers_token}"}):
-                    self._errands.append(target.request("GET", f"/orders/{answer.id}", b"", headers))
+                    heappush(self._errands, (self._asked, target.request("GET", f"/orders/{answer.id}", b"", headers)))
             self._strangers_token = answer.access_token
 
 

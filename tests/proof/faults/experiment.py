@@ -1,7 +1,8 @@
 """What an experiment stands on: how much of it to do, where its figures go, and a count of the faults it made."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -10,6 +11,9 @@ import msgspec
 
 N = TypeVar("N", int, float)
 T = TypeVar("T")
+
+MOST_TURNS = 12
+"""After so many turns a fault that has not happened yet is taken for one that cannot."""
 
 
 class Scale(StrEnum):
@@ -73,5 +77,26 @@ class Faults:
 
     def fire(self, name: str, times: int = 1) -> None:
         """It did."""
-        self.fired[name] += times
-        self._say(f"{self.fired[name]:,} x {name}")
+        self.count(name, self.fired[name] + times)
+
+    def count(self, name: str, times: int) -> None:
+        """So many times it has happened by now."""
+        self.fired[name] = times
+        self._say(f"{times:,} x {name}")
+
+    @property
+    def missing(self) -> list[str]:
+        """Those that were expected and have not happened yet."""
+        return [name for name, times in self.fired.items() if not times]
+
+    def turns(self, at_least: int = 1, *, until: Callable[[], bool] = lambda: True) -> Iterator[int]:
+        """So many turns, and then more while a fault is missing or `until` says no: MOST_TURNS at most, each with its
+        number.
+
+        For faults that come by chance or by how fast the machine is, and for what is measured, which whatever else runs
+        may have spoilt. A fault that cannot come is missing in the end.
+        """
+        for turn in count():
+            if turn >= at_least and (turn >= MOST_TURNS or (not self.missing and until())):
+                return
+            yield turn

@@ -56,7 +56,7 @@ class Ordeal:
                 self.folder, under=under, program=program, life_seconds=life_seconds, grace_seconds=grace_seconds
             ) as served:
                 self.crowd.rush(served, BUYERS)
-                assert eventually(lambda: served.process.poll() is not None, seconds=5), "it has outlived its buyers"
+                assert eventually(lambda: served.process.poll() is not None), "it has outlived its buyers"
                 status = dead(served)
         except Stillborn as stillborn:
             status = stillborn.status

@@ -21,7 +21,7 @@ from cludale_operations.local.daprd import Broker
 from cludale_operations.local.find import find
 from cludale_operations.local.jetstream import STREAM, jetstream
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 LOUD = {**HASTE, "CLUDALE_LOG_LEVEL": "warning"}
 
@@ -29,7 +29,7 @@ LOUD = {**HASTE, "CLUDALE_LOG_LEVEL": "warning"}
 def said(platform: Apart, service: str) -> tuple[int, str]:
     """What a replica answers to `GET /readyz`."""
     part = platform.part(f"{service}-1")
-    answer = httpx.get(f"{part['url']}/readyz", timeout=5, verify=trusting(part))
+    answer = httpx.get(f"{part['url']}/readyz", timeout=20, verify=trusting(part))
     return answer.status_code, answer.json().get("detail", "")
 
 

@@ -1,10 +1,14 @@
-"""A fault that was meant and never happened fails its test, but not one that was left out for want of a part."""
+"""A fault that was meant and never happened fails its test, but not one that was left out for want of a part.
+
+A test goes on until each has happened, if not for ever.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.proof.faults.experiment import MOST_TURNS, Faults
 
 PROJECT = Path(__file__).parents[3]
 TESTS = """
@@ -46,3 +50,34 @@ def test_the_count_is_held_against_a_test_that_came_to_its_end(tmp_path: Path) -
     (error,) = [line for line in done.stdout.splitlines() if line.startswith("ERROR ")]
     assert "test_in_which_it_never_happens" in error
     assert "these faults never happened, so nothing was tested: a broken disk" in done.stdout
+
+
+@pytest.fixture
+def meant() -> Faults:
+    counted = Faults(lambda _: None)
+    counted.expect("a rare fault")
+    return counted
+
+
+def test_turns_go_on_until_each_fault_has_happened(meant: Faults) -> None:
+    made = []
+    for turn in meant.turns(2):
+        made.append(turn)
+        meant.fire("a rare fault", turn == 5)
+    assert made == [0, 1, 2, 3, 4, 5]
+
+
+def test_no_turn_is_left_out_because_each_fault_happened_early(meant: Faults) -> None:
+    meant.fire("a rare fault")
+    assert list(meant.turns(MOST_TURNS + 3)) == list(range(MOST_TURNS + 3))
+
+
+def test_turns_end_though_a_fault_cannot_happen_and_it_is_missing(meant: Faults) -> None:
+    assert list(meant.turns()) == list(range(MOST_TURNS))
+    assert meant.missing == ["a rare fault"]
+
+
+def test_turns_go_on_until_what_is_measured_is_as_promised(meant: Faults) -> None:
+    meant.fire("a rare fault")
+    measured = iter([False, False, True])
+    assert list(meant.turns(until=lambda: next(measured))) == [0, 1, 2]

@@ -81,7 +81,7 @@ def test_told_to_end_under_load_and_killed_before_it_could_it_goes_on_where_it_w
     cut_short, ended = "SIGTERM under load, SIGKILL before it was done", "SIGTERM under load, ended by itself in time"
     faults.expect(cut_short)
     faults.expect(ended)
-    for turn in range(scale.of_three(2, 4, 24)):
+    for turn in faults.turns(scale.of_three(2, 4, 24)):
         # Now and then the signals come right after each other: on a busy machine even 20 ms may be enough to end.
         grace = (30.0, AT_ONCE, 30.0, random.uniform(0, 0.02))[turn % 4]
         life = random.uniform(0.2, 1.5)

@@ -217,20 +217,26 @@ def test_cancel_against_pay_has_one_winner(
     pried = "stranger who asked for another's order, turned away"
     faults.expect(pried)
     methods = {"card-ok": 80, "card-flaky": 20}
-    crowd = Crowd(["c-1", "c-2"], seed=seed, methods=methods, regretting=0.9, pried_on=0.5)
+    crowd = Crowd(["c-1", "c-2"], seed=seed, methods=methods, regretting=0.9, hesitating=100, pried_on=0.5)
+
+    def look() -> Counter[str]:
+        ended = payments(folder)
+        faults.count(paid_first, ended["Refunded"])
+        faults.count(cancelled_first, ended["Failed"])
+        faults.count(pried, crowd.statuses[404])
+        return ended
+
     with victim(folder) as served:
         for concert in ("c-1", "c-2"):
             served.concert(concert, seats=100_000)
-        for _ in range(scale.of_three(1, 1, 30)):
+        for _ in faults.turns(scale.of_three(1, 1, 30)):
             crowd.rush(served, 1_000)
+            look()
         crowd.ask_again(served)
         settled(folder, crowd.observations)
         assert not lost(folder, crowd.accepted)
         stopped(served)
-    ended = payments(folder)
-    faults.fire(paid_first, ended["Refunded"])
-    faults.fire(cancelled_first, ended["Failed"])
-    faults.fire(pried, crowd.statuses[404])
+    ended = look()
     figures.row(
         "races",
         race="cancel against pay",
@@ -256,30 +262,42 @@ def test_expiry_against_pay_has_one_winner(
         "CLUDALE_HOLD_SECONDS": "1",
         "CLUDALE_SWEEP_SECONDS": "0.1",
         "CLUDALE_PAYMENT_ATTEMPT_SECONDS": "3",
-        # The charge takes as long as the hold, so that every order's money comes at the end of its hold.
-        "CLUDALE_PAYMENT_SLOW_SECONDS": "1.2",
+        # A hold of a second ends with the second after, so it lasts one to two. The charge takes as long: every order's
+        # money comes at the end of its hold, and when in a second it was placed says whether before or after.
+        "CLUDALE_PAYMENT_SLOW_SECONDS": "1.4",
     }
     crowd = Crowd([], seed=seed, methods={"card-slow": 1}, regretting=0.0)
+
+    def look() -> None:
+        told = events(folder)
+        late = told["SeatsReserved"] - told["TicketReserved"]
+        faults.count(in_time, told["OrderPaid"] - late)
+        faults.count(found_again, late)
+        faults.count(given_back, told["SaleRefused"])
+
+    def rush_for(seconds: float) -> None:
+        over = perf_counter() + seconds
+        while perf_counter() < over:
+            crowd.rush(served, 50)
+
     with victim(folder, settings=settings) as served:
-        for turn in range(scale.of_three(2, 2, 40)):
-            # In the small halls there are more buyers than seats, over and over: what one loses another takes at
-            # once. In the large one whoever pays late finds seats again.
-            halls = {f"c-{turn}-small-{n}": 200 for n in range(3)} | {f"c-{turn}-large": 100_000}
-            crowd.concerts = list(halls)
-            for concert, seats in halls.items():
-                served.concert(concert, seats=seats)
-            over = perf_counter() + 2.5
-            while perf_counter() < over:
-                crowd.rush(served, 100)
+        for turn in faults.turns(scale.of_three(2, 2, 40)):
+            # In the large hall whoever pays late finds seats again. In the small ones there are more buyers than seats,
+            # over and over: what one loses another takes at once. They go on sale, and are sold out, in each quarter
+            # of a second: so however fast that goes, some are full of buyers whose money comes late.
+            crowd.concerts = [f"c-{turn}-large"]
+            served.concert(f"c-{turn}-large", seats=100_000)
+            for quarter in range(4):
+                crowd.concerts.append(f"c-{turn}-small-{quarter}")
+                served.concert(crowd.concerts[-1], seats=150)
+                rush_for(0.25)
+            rush_for(2.5)
+            look()
         crowd.ask_again(served)
         settled(folder, crowd.observations)
         assert not lost(folder, crowd.accepted)
         stopped(served)
-    told = events(folder)
-    late = told["SeatsReserved"] - told["TicketReserved"]
-    faults.fire(in_time, told["OrderPaid"] - late)
-    faults.fire(found_again, late)
-    faults.fire(given_back, told["SaleRefused"])
+    look()
     figures.row(
         "races",
         race="expiry against pay",

@@ -93,8 +93,8 @@ def start() -> Start:
 
 @pytest.fixture(scope="session")
 def hasty(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxOffice]:
-    """A platform where a hold lasts a second, and what the provider does not answer at once comes after its end."""
-    late = {"payment_slow_seconds": "2.5", "payment_attempt_seconds": "10"}
+    """A platform where a hold ends within three seconds, and what the provider does not answer at once comes later."""
+    late = {"payment_slow_seconds": "4.5", "payment_attempt_seconds": "10"}
     again = {"payment_backoff_seconds": "5", "payment_backoff_max_seconds": "5"}
-    with start(tmp_path_factory.mktemp("hasty"), hold_seconds="1", **late, **again) as ours:
+    with start(tmp_path_factory.mktemp("hasty"), hold_seconds="2", **late, **again) as ours:
         yield ours.office

@@ -27,20 +27,23 @@ def requests_of(url: str, concert: str, buyers: int, *, seed: int | None = None)
 def rush(
     url: str, requests: Iterator[bytes], *, after: tuple[float, Callable[[], None]] | None = None
 ) -> tuple[Tally, Heard]:
-    """Send them over 64 connections and collect the answers; `after` so many seconds, do that and send no more."""
+    """Send them over 64 connections and collect the answers; `after` so many seconds, do that and send no more.
+
+    The seconds begin with the first answer: so there is one, however slow the machine is.
+    """
     heard: Heard = []
 
     async def run() -> Tally:
-        load = Load(
-            Target.of(url), requests, connections=64, timeout_seconds=30, hear=lambda *answer: heard.append(answer)
-        )
+        def hear(status: int, body: bytes) -> None:
+            if after is not None and not heard:
+                asyncio.get_running_loop().call_later(after[0], interrupt, after[1])
+            heard.append((status, body))
 
         def interrupt(act: Callable[[], None]) -> None:
             act()
             load.stop()
 
-        if after is not None:
-            asyncio.get_running_loop().call_later(after[0], interrupt, after[1])
+        load = Load(Target.of(url), requests, connections=64, timeout_seconds=30, hear=hear)
         return await load.run()
 
     return asyncio.run(run()), heard

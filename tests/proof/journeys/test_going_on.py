@@ -67,7 +67,7 @@ def test_a_restart_goes_on_where_it_stopped_and_a_buyer_who_waits_is_told_how_th
         assert not wait([waiting], timeout=0.5).done
         asked = monotonic()
         assert ours.served.stop(signal.SIGTERM) == 0
-        assert waiting.result(timeout=5)["status"] == "Reserved"
+        assert waiting.result(timeout=STOPPED_SECONDS)["status"] == "Reserved"
         assert monotonic() - asked < STOPPED_SECONDS
     with start(tmp_path) as ours:
         office = ours.office

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.listening import LOOPBACK, Serve, listening
+from tests.patience import until
 
 from cludale.web.connection import Connection, connect
 from cludale.web.http1 import Target
@@ -199,9 +200,9 @@ async def test_a_stopped_load_sends_nothing_more() -> None:
     async with served(answer_all) as target:
         load = Load(target, asking(target, 10_000_000), connections=4)
         running = asyncio.create_task(load.run())
-        await asyncio.sleep(0.05)
+        await until(lambda: load.tally.answered > 0)
         load.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             tally = await running
     assert 0 < tally.answered < 10_000_000
 
@@ -216,9 +217,9 @@ async def test_a_stopped_open_loop_forgets_who_waits() -> None:
     async with served(serve) as target:
         load = Load(target, asking(target, 10_000), connections=2, arrivals=evenly(5_000))
         running = asyncio.create_task(load.run())
-        await asyncio.sleep(0.1)
+        await until(lambda: load.tally.answered >= 2)
         load.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             tally = await running
     assert 2 <= tally.answered < 20
 
