@@ -7,8 +7,8 @@ import (
 )
 
 // A sidecar stands beside its app and beside other sidecars, and takes its share and no more. By itself Go spreads its
-// work over all cores and looks for garbage each time that the little that a sidecar keeps has doubled: waking threads
-// and looking for garbage was a quarter of what it did.
+// work over all cores and looks for garbage each time that the little that a sidecar keeps has doubled, which was up to
+// a quarter of what it did (docs/develop/adr/0097).
 const (
 	cores          = 1         // as many as its app, which is one process of Python, can use
 	garbagePercent = 400       // of what is kept
