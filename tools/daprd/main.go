@@ -43,6 +43,7 @@ func main() {
 		sentry.Run()
 		return
 	}
+	takeShare()
 	opts, err := options.New(os.Args[1:])
 	if err != nil {
 		log.Fatalf("Failed to parse flags: %v", err)

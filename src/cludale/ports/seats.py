@@ -310,6 +310,8 @@ class OtherOrganizer(Invalid):
         super().__init__(("concertId", f"concert {concert_id!r} is another organizer's than the first line's"))
 
 
+MOST_HOLDS_APART = 64
+"""The most holds that travel in one call without having to do with each other."""
 MOST_HOLDS = 500
 """How many can be asked for together, all or none."""
 

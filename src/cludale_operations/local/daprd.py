@@ -87,7 +87,7 @@ class Daprd(Part):
         self.app_id = app_id
         self.folder = folder.resolve()
         self.app_port = app_port
-        free, self.grpc_port, self.internal_port, self.metrics_port = free_ports(4)
+        free, self.grpc_port, self.internal_port = free_ports(3)
         self.port = self.http_port = http_port or free
         self.api_token = api_token
         self.app_token = app_token
@@ -154,8 +154,7 @@ class Daprd(Part):
     def _configured(self) -> dict[str, Any]:
         spec: dict[str, Any] = {
             "tracing": {"samplingRate": "0"},
-            # one series a route rather than one an order
-            "metrics": {"enabled": True, "http": {"increasedCardinality": False}},
+            "metrics": {"enabled": False},
             "nameResolution": {
                 "component": "sqlite",
                 "configuration": {"connectionString": str(self._neighbours), "updateInterval": "2s"},
@@ -189,17 +188,16 @@ class Daprd(Part):
             "dapr-http-port": self.http_port,
             "dapr-grpc-port": self.grpc_port,
             "dapr-internal-grpc-port": self.internal_port,
-            "metrics-port": self.metrics_port,
             "dapr-listen-addresses": LOOPBACK,
             "dapr-internal-grpc-listen-address": LOOPBACK,
-            "metrics-listen-address": LOOPBACK,
             "dapr-graceful-shutdown-seconds": GRACE_SECONDS,
             "config": self._configuration,
             "log-level": "info",
+            "enable-metrics": "false",
         }
         argv: list[str | Path] = [find("daprd")]
         for option, value in options.items():
-            argv += [f"--{option}", str(value)]
+            argv.append(f"--{option}={value}")
         for folder in self._resources:
             argv += ["--resources-path", folder]
         if self.app_port is not None:

@@ -115,7 +115,7 @@ async def test_audit_keeps_state_with_etags(start: Start) -> None:
 
 async def test_a_sidecar_listens_on_loopback_only(start: Start) -> None:
     async with start("payments") as sidecar:
-        ports = {sidecar.http_port, sidecar.grpc_port, sidecar.internal_port, sidecar.metrics_port}
+        ports = {sidecar.http_port, sidecar.grpc_port, sidecar.internal_port}
         assert _listening(everywhere=False) >= ports
         assert not _listening(everywhere=True) & ports
 

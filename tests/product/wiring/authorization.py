@@ -275,6 +275,7 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row("GET", "/concerts/-/keys/listing", 200, SERVICE, services=NAMES),
     Row("POST", "/concerts/-/keys/used", 200, SERVICE, services=NAMES, body={"used": {}}),
+    Row("POST", "/concerts/-/holds/apart", 200, SERVICE, services=("orders",), body={"holds": [HOLD]}),
     Row("POST", "/concerts/-/holds", 200, SERVICE, services=("orders",), body={"holds": [HOLD]}),
     # orders
     Row("POST", "/orders/carts", 201, body={"userId": "u", "lines": [{"concertId": "ours", "quantity": 1}]}),

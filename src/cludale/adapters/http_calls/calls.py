@@ -39,6 +39,7 @@ from cludale.ports.prices import (
 from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.sales import SaleOutlook, SalesUnreachable
 from cludale.ports.seats import (
+    MOST_HOLDS_APART,
     BlockNotFound,
     BlockTooSmall,
     BuyerLimitReached,
@@ -68,6 +69,7 @@ from cludale.ports.seats import (
     WaitingListFull,
 )
 from cludale.ports.tracing import TRACEPARENT
+from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.recent import Recent
 from cludale.web.client import Client, NoAnswer
 from cludale.web.http1 import ClientResponse, Target
@@ -80,11 +82,19 @@ BUYERS = "cludale-buyers"
 CONNECTIONS = 64
 SALES_AT_ONCE = 16
 CHARGES_AT_ONCE = 2
+HOLDS_AT_ONCE = 2
+"""Calls for the holds of one concert. Who asks meanwhile goes with the next one: more calls only carry less each."""
+HOLDS_WAITING = 4_096
+SINGLY_SECONDS = 10.0
+"""How long a concerts that does not know how to take several holds at once is asked for each."""
 CONTACTS_AT_ONCE = 16
 CONCERTS_AT_ONCE = 4
 CONCERTS_REMEMBERED = 256
 REMEMBERED_SECONDS = 0.8
 """How long a concert is taken for what it was: its changes are known everywhere within a second."""
+
+_UNKNOWN = frozenset({404, 405})
+"""What a concerts of an earlier release answers to a route that it does not have."""
 
 T = TypeVar("T")
 TokenFor = Callable[[str], str]
@@ -103,6 +113,15 @@ class _Held(msgspec.Struct, rename="camel"):
     bill: Bill | None = None
     seats: tuple[NumberedSeat, ...] | UnsetType = UNSET
     moves: int | UnsetType = UNSET
+
+
+class _Apart(msgspec.Struct):
+    held: SeatsHeld | None = None
+    problem: msgspec.Raw = msgspec.Raw()
+
+
+class _AllApart(msgspec.Struct):
+    answers: list[_Apart]
 
 
 class _AllHeld(msgspec.Struct):
@@ -204,12 +223,72 @@ class _Service:
 
 
 class HttpSeats(_Service):
-    """The concerts service at `url`."""
+    """The concerts service at `url`. Holds of one concert that are asked for meanwhile go together in the next call."""
 
     service, unreachable, connections = "concerts", SeatsUnreachable, CONNECTIONS
 
+    def __init__(
+        self,
+        url: str,
+        token_for: TokenFor,
+        *,
+        timeout_seconds: float,
+        headers: Headers | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        """As `_Service`."""
+        super().__init__(url, token_for, timeout_seconds=timeout_seconds, headers=headers, trial=trial)
+        self._timeout_seconds = timeout_seconds
+        self._singly_until = -inf
+        self._queue: BatchingQueue[str, HoldRequest, SeatsHeld | Exception] = BatchingQueue(
+            self._hold_apart,
+            of="holds",
+            refuse=Busy,
+            away=SeatsUnreachable,
+            batch_limit=MOST_HOLDS_APART,
+            waiting_limit=HOLDS_WAITING,
+            at_once=HOLDS_AT_ONCE,
+        )
+
     async def hold(self, request: HoldRequest) -> SeatsHeld:
         """Hold seats. Raises SeatsUnreachable when there is no answer in time, and the refusals of the port."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                (result,) = await self._queue.submit(request.concert_id, (request,))
+        except TimeoutError as error:
+            raise SeatsUnreachable(f"concerts gave no answer within {self._timeout_seconds:g} s") from error
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def _hold_apart(self, _: str, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld | Exception]:
+        """What became of each. Raises SeatsUnreachable, and what is refused to all of them."""
+        now = asyncio.get_running_loop().time()
+        if len(requests) == 1 or now < self._singly_until:
+            return await asyncio.gather(*(self._hold_alone(each) for each in requests))
+        body = msgspec.json.encode({"holds": requests})
+        answer = await self._ask("POST", "/concerts/-/holds/apart", body, traceparent=requests[0].traceparent)
+        if answer.status in _UNKNOWN:
+            self._singly_until = now + SINGLY_SECONDS
+            return await asyncio.gather(*(self._hold_alone(each) for each in requests))
+        if answer.status != 200:
+            raise _refusal(requests[0], answer)
+        answers = self._read(answer, _AllApart, "an answer for each hold").answers
+        if len(answers) != len(requests):
+            raise SeatsUnreachable(f"concerts gave {len(answers)} answers to {len(requests)} holds")
+        return [
+            _refusal_of(request, bytes(each.problem), answer.status) if each.held is None else each.held
+            for request, each in zip(requests, answers, strict=True)
+        ]
+
+    async def _hold_alone(self, request: HoldRequest) -> SeatsHeld | Exception:
+        try:
+            return await self._hold_one(request)
+        except (Refusal, SeatsUnreachable) as error:
+            return error
+
+    async def _hold_one(self, request: HoldRequest) -> SeatsHeld:
+        """By a call of its own. Raises SeatsUnreachable, and the refusals of the port."""
         body: dict[str, Any] = {"quantity": request.quantity, "orderId": request.order_id}
         if request.section is not None:
             body["section"] = request.section
@@ -258,6 +337,11 @@ class HttpSeats(_Service):
             raise refusal
         raise LineRefused(lines.line, refusal, lines.also_refused)
 
+    async def close(self) -> None:
+        """Wait for the holds that are under way, and close the connections."""
+        await self._queue.close()
+        await super().close()
+
 
 class _Lines(msgspec.Struct, frozen=True, rename="camel"):
     line: int | None = None
@@ -272,13 +356,17 @@ def _lines_of(answer: ClientResponse) -> _Lines:
 
 
 def _refusal(request: HoldRequest, answer: ClientResponse) -> Refusal | SeatsUnreachable:
+    return _refusal_of(request, answer.body, answer.status)
+
+
+def _refusal_of(request: HoldRequest, body: bytes, status: int) -> Refusal | SeatsUnreachable:
     try:
-        problem = msgspec.json.decode(answer.body, type=dict[str, Any])
+        problem = msgspec.json.decode(body, type=dict[str, Any])
         name = str(problem["type"]).rpartition("/")[2]
         make = _REFUSALS.get(name)
-        return make(request, problem) if make else SeatsUnreachable(f"concerts answered {answer.status} {name}")
+        return make(request, problem) if make else SeatsUnreachable(f"concerts answered {status} {name}")
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
-        return SeatsUnreachable(f"concerts answered {answer.status} without a problem of ours")
+        return SeatsUnreachable(f"concerts answered {status} without a problem of ours")
 
 
 def _unavailable(request: HoldRequest, problem: dict[str, Any]) -> SeatsUnavailable:

@@ -1,5 +1,6 @@
 """Holds at work: what is asked for is made sure of step by step, then decided in the section's command queue."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -228,6 +229,17 @@ class Holding:
             return same_as("reservation", request.order_id)
         # Somebody else's name for an order says nothing beyond this concert; no id that is made or given has a colon.
         return f"reservation:{request.concert_id}:{request.order_id}"
+
+    async def reserve_apart(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld | Exception]:
+        """`reserve` for each of several that have nothing to do with each other: what it returned or raised."""
+
+        async def one(request: HoldRequest) -> SeatsHeld | Exception:
+            try:
+                return await self.reserve(request)
+            except Exception as error:  # noqa: BLE001 - not swallowed: who asked for this hold gets it
+                return error
+
+        return await asyncio.gather(*(one(each) for each in requests))
 
     async def reserve_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
         """`hold_all`, for those who come from outside: through admission control."""

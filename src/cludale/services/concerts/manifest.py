@@ -1,6 +1,6 @@
 """Concerts as data: what the rest of the platform has to know of it."""
 
-from cludale.services.concerts import api, key_api, pairing_api, session_api, sign_out_api
+from cludale.services.concerts import api, holds_api, key_api, pairing_api, session_api, sign_out_api
 from cludale.services.concerts.blocks import api as block_api
 from cludale.services.concerts.buyers.service import Quotas
 from cludale.services.concerts.carts import api as cart_api
@@ -44,6 +44,7 @@ def _build(parts: Parts) -> Running:
 def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
     return (
         api.ConcertsApi(concerts, parts.records("concerts"), parts.access),
+        holds_api.HoldsApi(concerts, api.PROBLEMS),
         cart_api.CartHoldsApi(concerts, api.PROBLEMS),
         change_api.ChangesApi(concerts),
         code_api.CodesApi(concerts),

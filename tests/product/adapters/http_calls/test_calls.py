@@ -14,6 +14,7 @@ from tests.seats import allocation
 from cludale.adapters.http_calls.calls import (
     CONCERTS_REMEMBERED,
     CONTACTS_AT_ONCE,
+    HOLDS_AT_ONCE,
     HttpCharges,
     HttpContacts,
     HttpProgramme,
@@ -273,6 +274,141 @@ class TestSeats:
         other.play = other.sends(every_seconds=0)
         with pytest.raises(SeatsUnreachable):
             await seats.hold(REQUEST)
+
+
+def order(number: int, concert_id: str = "concert-1") -> HoldRequest:
+    return msgspec.structs.replace(REQUEST, order_id=f"order-{number}", concert_id=concert_id)
+
+
+def asked_for(request: bytes) -> tuple[str, list[str]]:
+    """The path of a request for holds, and the orders that they are for."""
+    body = msgspec.json.decode(request.partition(b"\r\n\r\n")[2])
+    orders = [each["order_id"] for each in body["holds"]] if "holds" in body else [body["orderId"]]
+    return request.split(b" ", 2)[1].decode(), orders
+
+
+async def busy(seats: HttpSeats) -> list[asyncio.Task[SeatsHeld]]:
+    """As many holds as may be under way, each in a call of its own."""
+    tasks = []
+    for at in range(1, HOLDS_AT_ONCE + 1):
+        tasks.append(asyncio.create_task(seats.hold(order(-at))))
+        await asyncio.sleep(0.02)
+    return tasks
+
+
+class TestHoldsOfOneMoment:
+    """While HOLDS_AT_ONCE calls are under way, holds of the same concert wait, and then go together."""
+
+    @staticmethod
+    def plays(together: Callable[[list[str]], bytes], release: asyncio.Event) -> Play:
+        """Answers a hold that comes alone once it is released, and those that come together as `together` says."""
+
+        async def play(writer: asyncio.StreamWriter, request: bytes) -> None:
+            path, orders = asked_for(request)
+            if path.endswith("/apart"):
+                writer.write(together(orders))
+                return
+            await release.wait()
+            writer.write(answer(201, {**HELD, "id": f"reservation-{orders[0]}"}))
+
+        return play
+
+    @staticmethod
+    def held(order_id: str) -> dict[str, object]:
+        ends = NOON + timedelta(seconds=600)
+        return {"held": SeatsHeld(allocation(reservation_id=f"for-{order_id}"), Money(4500, "EUR"), ends, "event-1")}
+
+    @staticmethod
+    async def ask(seats: HttpSeats, release: asyncio.Event, count: int) -> list[SeatsHeld | BaseException]:
+        """What becomes of so many that are asked for after as many as may be under way."""
+        before = await busy(seats)
+        behind = [asyncio.create_task(seats.hold(order(at))) for at in range(count)]
+        await asyncio.sleep(0.05)
+        release.set()
+        await asyncio.gather(*before)
+        return await asyncio.gather(*behind, return_exceptions=True)
+
+    async def test_those_that_wait_go_in_one_call_and_each_gets_its_own_answer(
+        self, other: Other, seats: HttpSeats
+    ) -> None:
+        refusal = Problems(STATUS, PRICES).answer(SeatsUnavailable("concert-1", wanted=2, left=1))
+        problem = {"problem": msgspec.Raw(refusal.body)}
+        release = asyncio.Event()
+        other.play = self.plays(
+            lambda orders: answer(200, {"answers": [problem if x == "order-1" else self.held(x) for x in orders]}),
+            release,
+        )
+        results = await self.ask(seats, release, 3)
+        assert [getattr(each, "allocation", None) for each in results] == [
+            allocation(reservation_id="for-order-0"), None, allocation(reservation_id="for-order-2"),
+        ]  # fmt: skip
+        assert isinstance(results[1], SeatsUnavailable)
+        asked = [asked_for(each) for each in other.requests[HOLDS_AT_ONCE:]]
+        assert asked == [("/concerts/-/holds/apart", ["order-0", "order-1", "order-2"])]
+
+    async def test_a_release_of_before_is_asked_for_each(self, other: Other, seats: HttpSeats) -> None:
+        release = asyncio.Event()
+        other.play = self.plays(lambda _: answer(404, {"type": "/problems/no-such-route"}), release)
+        for _ in range(2):
+            results = await self.ask(seats, release, 3)
+            assert [each.allocation.reservation_id for each in results if isinstance(each, SeatsHeld)] == [
+                "reservation-order-0", "reservation-order-1", "reservation-order-2",
+            ]  # fmt: skip
+            release.clear()
+        paths = [asked_for(each)[0] for each in other.requests]
+        assert paths.count("/concerts/-/holds/apart") == 1
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            (500, {"type": "/problems/internal-error"}),
+            (503, b""),
+            (200, b""),
+            (200, {"answers": []}),
+            (200, {"answers": [{}, {}, {}]}),
+            (200, {"answers": [{"problem": 1}, {"problem": {}}, {"problem": {"type": "?"}}]}),
+        ],
+    )
+    async def test_an_answer_that_is_none_means_ask_again(
+        self, other: Other, seats: HttpSeats, status: int, body: object
+    ) -> None:
+        release = asyncio.Event()
+        other.play = self.plays(lambda _: answer(status, body), release)
+        results = await self.ask(seats, release, 3)
+        assert [type(each) for each in results] == [SeatsUnreachable] * 3
+
+    async def test_a_concerts_that_is_busy_is_busy_for_all_of_them(self, other: Other, seats: HttpSeats) -> None:
+        busy = Problems(STATUS).answer(Busy("Too many connections; try again in a moment."))
+        release = asyncio.Event()
+        other.play = self.plays(lambda _: answer(busy.status, busy.body), release)
+        assert [type(each) for each in await self.ask(seats, release, 3)] == [Busy] * 3
+
+    async def test_who_waits_for_a_call_waits_no_longer_than_for_an_answer(
+        self, other: Other, seats: HttpSeats
+    ) -> None:
+        other.play = other.sends(every_seconds=0)
+        begun = time.monotonic()
+        tasks = await busy(seats)
+        await asyncio.sleep(TIMEOUT_SECONDS / 2)
+        results = await asyncio.gather(*tasks, seats.hold(order(0)), return_exceptions=True)
+        assert [type(each) for each in results] == [SeatsUnreachable] * (HOLDS_AT_ONCE + 1)
+        assert time.monotonic() - begun < 2 * TIMEOUT_SECONDS
+
+    async def test_holds_of_another_concert_wait_for_none_of_these(self, other: Other, seats: HttpSeats) -> None:
+        release = asyncio.Event()
+
+        async def play(writer: asyncio.StreamWriter, request: bytes) -> None:
+            if b"concert-1/" in request:
+                await release.wait()
+            writer.write(answer(201, HELD))
+
+        other.play = play
+        tasks = [*await busy(seats), asyncio.create_task(seats.hold(order(0)))]
+        held = await seats.hold(order(9, "concert-2"))
+        assert held.allocation.concert_id == "concert-2"
+        assert not any(each.done() for each in tasks)
+        release.set()
+        await asyncio.gather(*tasks)
 
 
 class TestContacts:
