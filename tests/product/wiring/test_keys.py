@@ -80,7 +80,27 @@ async def test_a_key_does_what_its_scopes_say_and_no_more(tmp_path: Path) -> Non
         assert refused.status_code == 403
         assert refused.json()["type"] == "/problems/scope-missing"
         assert refused.json()["scope"] == "catalogue"
+        assert refused.json()["detail"] == "This key may not do this: it lacks the scope 'catalogue'."
         assert 'error="insufficient_scope"' in refused.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({"endsAt": "2020-01-01T00:00:00Z"}, "endsAt"),
+        ({"concertId": "ours", "organizer": "acme"}, "concertId"),
+    ],
+)
+async def test_a_key_that_could_never_open_anything_is_not_made(
+    tmp_path: Path, wanted: dict[str, str], field: str
+) -> None:
+    async with office(tmp_path) as here:
+        concert = {"id": "ours", "artist": "A", "date": "2099-01-01", "totalSeats": 1}
+        assert (await here.ask("POST", "/concerts", json=concert)).status_code == 201
+        body = {"name": "a door", "scopes": ["read"], **wanted}
+        refused = await here.ask("POST", "/concerts/-/keys", json=body)
+        assert refused.status_code == 422
+        assert [error["field"] for error in refused.json()["errors"]] == [field]
 
 
 async def test_a_revoked_key_ends_at_once_where_keys_are_kept(tmp_path: Path) -> None:
