@@ -269,8 +269,8 @@ class PriceTooHigh(RefusedForNow):
 
 
 class OtherCurrency(Invalid):
-    """The most that a seat, or all, may cost is said in another currency than the concert's prices, or a cart's line has
-    its prices in another than the first one.
+    """The most that a seat, or all, may cost is said in another currency than the concert's prices; or the prices of a
+    cart's line are in another than those of its first line.
     """
 
     def __init__(self, concert_id: str, currency: str, *, field: str = "maxPrice.currency") -> None:

@@ -73,7 +73,8 @@ def give_up(allowance: Allowance, reservation_id: str) -> Allowance:
 def looked_at(allowance: Allowance, found: Mapping[str, Reservation], *, unpaid_only: bool, now: datetime) -> Allowance:
     """Without the claims whose reservations have no seats any more; where `unpaid_only`, without those that are paid.
 
-    A claim of which some tickets were given back is for those that are left. `found`: the reservations that there are. A hold that has ended still counts until its end is stored: then nobody
+    A claim of which some tickets were given back is for those that are left.
+    `found`: the reservations that there are. A hold that has ended still counts until its end is stored: then nobody
     can sell it any more, whatever their clock says.
     """
     after = allowance
