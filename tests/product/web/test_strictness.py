@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -167,6 +168,32 @@ def test_a_concert_as_it_is_shown_can_be_put_on_again(served: Served, more: dict
     again = served.http.post("/concerts", json=shown | {"id": f"{one}-again"}, headers=served.organizer)
     assert again.status_code == 201, again.text
     assert again.json() == shown | {"id": f"{one}-again"}
+
+
+@pytest.mark.parametrize(
+    ("said", "works"),
+    [
+        ({"totalSeats": 50, "price": {"amount": 4500, "currency": "EUR"}, "maxPerBuyer": 4, "listed": True}, True),
+        ({"totalSeats": 60, "sections": [{"id": "general", "totalSeats": 60}]}, True),
+        ({"totalSeats": 60}, False),
+        ({"price": {"amount": 1, "currency": "EUR"}}, False),
+        ({"maxPerBuyer": 2}, False),
+        ({"maxPerBuyer": None}, False),
+        ({"listed": False}, False),
+    ],
+)
+def test_what_a_change_can_not_say_stands_there_as_it_is_shown(
+    served: Served, said: dict[str, Any], *, works: bool
+) -> None:
+    one = f"fixed-{uuid4().hex}"
+    served.concert(one, seats=50, maxPerBuyer=4)
+    tagged = served.organizer | {"if-match": served.http.get(f"/concerts/{one}").headers["etag"]}
+    changed = served.http.patch(f"/concerts/{one}", json=said, headers=tagged)
+    assert changed.status_code == (200 if works else 422), changed.text
+    if not works:
+        assert [error["field"] for error in changed.json()["errors"]] == list(said)
+    stale = served.http.patch(f"/concerts/{one}", json={"totalSeats": 1}, headers=tagged | {"if-match": '"another"'})
+    assert stale.status_code == 412, stale.text
 
 
 def test_what_the_sections_say_can_not_be_said_otherwise(served: Served) -> None:
