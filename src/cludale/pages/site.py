@@ -118,6 +118,7 @@ class Site:
             "day": language.day,
             "hour": language.hour,
             "when": language.when,
+            "moment": language.moment,
         }
         environment.globals |= {
             "asset": self.assets.url,

@@ -269,10 +269,12 @@ class PriceTooHigh(RefusedForNow):
 
 
 class OtherCurrency(Invalid):
-    """The most that a seat, or all, may cost is said in another currency than the concert's prices."""
+    """The most that a seat, or all, may cost is said in another currency than the concert's prices; or the prices of a
+    cart's line are in another than those of its first line.
+    """
 
-    def __init__(self, concert_id: str, currency: str, *, field: str = "maxPrice") -> None:
-        super().__init__((f"{field}.currency", f"the prices of concert {concert_id!r} are in {currency}"))
+    def __init__(self, concert_id: str, currency: str, *, field: str = "maxPrice.currency") -> None:
+        super().__init__((field, f"the prices of concert {concert_id!r} are in {currency}"))
         self.values["currency"] = currency
 
 

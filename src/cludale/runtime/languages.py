@@ -4,7 +4,7 @@ A module of its own, for Babel takes long to load and most processes never need 
 """
 
 import gettext
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cached_property
 from io import BytesIO
@@ -103,7 +103,7 @@ class Language:
         written = format_datetime(shown, "d MMMM y, HH:mm", locale=self._locale)
         return f"{written} {self._offset(shown, 'short')}"
 
-    def moment(self, moment: datetime, zone: ZoneInfo | None) -> str:
+    def moment(self, moment: datetime, zone: tzinfo | None) -> str:
         """A time in a sentence: `June 5, 2027, 19:30 (GMT+02:00)`."""
         shown = moment if zone is None else moment.astimezone(zone)
         day = format_date(shown.date(), "long", locale=self._locale)

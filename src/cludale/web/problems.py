@@ -35,17 +35,17 @@ TYPE_PREFIX = "/problems/"
 
 
 class Unauthorized(Refusal):
-    """A key is missing, wrong, or at its end: send `Authorization: Bearer <organizer key>`."""
+    """A key is missing, wrong, or at its end: send `Authorization: Bearer <key>`."""
 
     def __init__(self) -> None:
-        super().__init__("The organizer's key is required: Authorization: Bearer <organizer key>.")
+        super().__init__("A key is required that is good: Authorization: Bearer <key>.")
 
 
 class ScopeMissing(Refusal):
     """The key is good, and may not do this: it lacks the `scope` that is said."""
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"This key may not do this: it lacks the scope {scope!r}.", scope=scope)
+        super().__init__(f"This key may not do this: it lacks the scope '{scope}'.", scope=scope)
 
 
 class NoSuchRoute(NotFound):

@@ -278,7 +278,7 @@ class ServiceBuilder:
 
     @cached_property
     def entrance(self) -> Entrance | None:
-        """Tickets, as concerts asks it before it moves seats; None where nobody says where tickets is."""
+        """Tickets, as concerts and orders ask whom the door let in; None where nobody says where tickets is."""
         if "tickets" in self.only:
             return InProcessEntrance(lambda order: self.built["tickets"].admitted(order))  # noqa: PLW0108 - built later
         return self._called("tickets", HttpEntrance) if self.settings.dapr else None

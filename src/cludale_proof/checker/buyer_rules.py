@@ -59,7 +59,7 @@ class BuyerTally:
             return
         seats = self._had.setdefault(id, {})
         before = seats.get(reservation.id, 0)
-        now = reservation.quantity if reservation.status in _LIVE else 0
+        now = reservation.kept if reservation.status in _LIVE else 0
         seats[reservation.id] = now
         yield from self._add(id, self._buyers.get(id, ()), now - before)
 
@@ -67,9 +67,9 @@ class BuyerTally:
         """An order with all of its reservations; nothing of it is kept but what its buyers have by now."""
         if order.concert_id in self._limits:
             live = [each for each in reservations if each.status in _LIVE]
-            yield from self._add(order.id, _buyers(order), sum(each.quantity for each in live))
+            yield from self._add(order.id, _buyers(order), sum(each.kept for each in live))
             for each in live:
-                yield from self._add(order.id, self._claimed.get(each.id, ()), each.quantity)
+                yield from self._add(order.id, self._claimed.get(each.id, ()), each.kept)
 
     def _add(self, order_id: str, buyers: Iterable[Buyer], seats: int) -> Iterator[Violation]:
         for buyer in buyers:

@@ -413,6 +413,53 @@ def test_nothing_is_bought_before_the_sale(shop: Served, buyer: httpx.Client) ->
     assert "Choose these tickets" not in page.text
 
 
+def test_a_concert_shows_what_its_organizer_says_of_it_by_the_clocks_there(shop: Served, buyer: httpx.Client) -> None:
+    shop.concert(
+        "told",
+        title="The <b>last</b> tour",
+        zone="Europe/Vienna",
+        date="2099-06-05T20:00",
+        doorsAt="2099-06-05T18:30",
+        venue="Kellerbar",
+        place="Hauptstr. 1, Vienna",
+        description="With a band.\nAnd & a choir.",
+    )
+    page = buyer.get("/shop/concerts/told").text
+    for shown in (
+        "The &lt;b&gt;last&lt;/b&gt; tour",
+        ">18:30</time>",
+        "Kellerbar, Hauptstr. 1, Vienna",
+        "With a band.\nAnd &amp; a choir.",
+        "until June 5, 2099, 20:00 (GMT+02:00)",
+    ):
+        assert shown in page
+    assert "LOCATION:Kellerbar\\, Hauptstr. 1\\, Vienna" in buyer.get("/shop/concerts/told/event.ics").text
+
+
+def test_what_is_called_off_postponed_or_no_longer_sold_says_so_and_sells_nothing(
+    shop: Served, buyer: httpx.Client
+) -> None:
+    for id, ends in (("off", None), ("moved", None), ("ended", "2026-01-01T00:00:00Z")):
+        shop.concert(id, date="2099-06-05T20:00:00Z", offSaleAt=ends)
+    why = {"reason": "The singer is ill"}
+    shop.http.post("/concerts/off/cancel", json=why, headers=shop.organizer).raise_for_status()
+    until = {"cancelUntil": "2099-06-01T00:00:00Z"}
+    shop.http.post("/concerts/moved/postpone", json=why | until, headers=shop.organizer).raise_for_status()
+    for id, said, event, reason in (
+        ("off", "This concert is called off.", "EventCancelled", True),
+        ("moved", "This concert is postponed.", "EventPostponed", True),
+        ("ended", "The sale has ended.", "EventScheduled", False),
+    ):
+        page = buyer.get(f"/shop/concerts/{id}/checkout?section=general&quantity=1")
+        assert page.url.path == f"/shop/concerts/{id}"
+        assert said in page.text
+        assert ("The singer is ill" in page.text) is reason
+        assert f"https://schema.org/{event}" in page.text
+        assert "InStock" not in page.text
+        assert "Choose these tickets" not in page.text
+        assert buyer.get(f"/shop/concerts/{id}/wait").url.path == f"/shop/concerts/{id}"
+
+
 def test_a_number_of_seats_that_cannot_be_leads_back(buyer: httpx.Client) -> None:
     for quantity in ("0", "-1", "99", "two", ""):
         page = buyer.get(f"/shop/concerts/club/checkout?section=general&quantity={quantity}")

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -151,14 +152,48 @@ SECTIONS = [
 ]
 
 
-@pytest.mark.parametrize("more", [{}, {"sections": SECTIONS, "totalSeats": None, "price": None}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"sections": SECTIONS, "totalSeats": None, "price": None},
+        {"zone": "Europe/Berlin", "date": "2099-06-05T20:00", "onSaleAt": "2026-01-01", "offSaleAt": "2099-06-05"},
+    ],
+    ids=["one kind of seat", "sections", "days of a zone"],
+)
 def test_a_concert_as_it_is_shown_can_be_put_on_again(served: Served, more: dict[str, Any]) -> None:
-    one = f"shown-{len(more)}"
-    served.concert(one, venue="The Hall", onSaleAt="2026-01-01T09:00:00+01:00", maxPerOrder=4, **more)
+    one = f"shown-{len(str(more))}"
+    served.concert(one, **{"venue": "The Hall", "onSaleAt": "2026-01-01T09:00:00+01:00", "maxPerOrder": 4, **more})
     shown = served.http.get(f"/concerts/{one}").json()
     again = served.http.post("/concerts", json=shown | {"id": f"{one}-again"}, headers=served.organizer)
     assert again.status_code == 201, again.text
     assert again.json() == shown | {"id": f"{one}-again"}
+
+
+@pytest.mark.parametrize(
+    ("said", "works"),
+    [
+        ({"totalSeats": 50, "price": {"amount": 4500, "currency": "EUR"}, "maxPerBuyer": 4, "listed": True}, True),
+        ({"totalSeats": 60, "sections": [{"id": "general", "totalSeats": 60}]}, True),
+        ({"totalSeats": 60}, False),
+        ({"price": {"amount": 1, "currency": "EUR"}}, False),
+        ({"maxPerBuyer": 2}, False),
+        ({"maxPerBuyer": None}, False),
+        ({"listed": False}, False),
+    ],
+)
+def test_what_a_change_can_not_say_stands_there_as_it_is_shown(
+    served: Served, said: dict[str, Any], *, works: bool
+) -> None:
+    one = f"fixed-{uuid4().hex}"
+    served.concert(one, seats=50, maxPerBuyer=4)
+    tagged = served.organizer | {"if-match": served.http.get(f"/concerts/{one}").headers["etag"]}
+    changed = served.http.patch(f"/concerts/{one}", json=said, headers=tagged)
+    assert changed.status_code == (200 if works else 422), changed.text
+    if not works:
+        assert [error["field"] for error in changed.json()["errors"]] == list(said)
+    stale = served.http.patch(f"/concerts/{one}", json={"totalSeats": 1}, headers=tagged | {"if-match": '"another"'})
+    assert stale.status_code == 412, stale.text
 
 
 def test_what_the_sections_say_can_not_be_said_otherwise(served: Served) -> None:
@@ -282,6 +317,16 @@ def test_one_rule_for_times_in_every_body_and_query(served: Served, time: str, i
         assert is_one == all(
             message.startswith("must not be ") or " over" in message or "days after" in message for message in wrong
         ), (field, wrong)
+
+
+@pytest.mark.parametrize(
+    ("time", "zone"), [("9999-12-31T23:59:59Z", "Asia/Tokyo"), ("0001-01-01T00:00:00Z", "America/New_York")]
+)
+def test_a_time_that_a_zone_can_not_tell_is_refused(served: Served, time: str, zone: str) -> None:
+    concert = {"artist": "A", "date": time, "zone": zone, "totalSeats": 1}
+    refused = served.http.post("/concerts", json=concert, headers=served.organizer)
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["field"] == "date"
 
 
 def test_a_time_is_cut_to_its_year_and_never_rounded_into_the_next(served: Served) -> None:

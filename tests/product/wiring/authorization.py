@@ -511,7 +511,7 @@ MATRIX: tuple[Row, ...] = (
         asked="/notifications/templates/refund.de/preview",
     ),
     # tickets
-    Row("GET", "/tickets", 200, BUYER, READ, Owned.HIDDEN, ("concerts",), asked="/tickets?order={order}"),
+    Row("GET", "/tickets", 200, BUYER, READ, Owned.HIDDEN, ("concerts", "orders"), asked="/tickets?order={order}"),
     Row("GET", "/tickets/keys", 200),
     Row(
         "POST",

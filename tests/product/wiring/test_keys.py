@@ -80,7 +80,17 @@ async def test_a_key_does_what_its_scopes_say_and_no_more(tmp_path: Path) -> Non
         assert refused.status_code == 403
         assert refused.json()["type"] == "/problems/scope-missing"
         assert refused.json()["scope"] == "catalogue"
+        assert refused.json()["detail"] == "This key may not do this: it lacks the scope 'catalogue'."
         assert 'error="insufficient_scope"' in refused.headers["www-authenticate"]
+
+
+async def test_a_key_for_another_organizers_concert_is_not_made(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        await here.concert("ours")
+        body = {"name": "a door", "scopes": ["read"], "organizer": "acme", "concertId": "ours"}
+        refused = await here.ask("POST", "/concerts/-/keys", json=body)
+        assert refused.status_code == 422
+        assert [error["field"] for error in refused.json()["errors"]] == ["concertId"]
 
 
 async def test_a_revoked_key_ends_at_once_where_keys_are_kept(tmp_path: Path) -> None:
@@ -125,6 +135,7 @@ async def test_a_key_ends_by_itself_at_its_time(tmp_path: Path) -> None:
         ({"name": ""}, "name"),
         ({"organizer": "../x"}, "organizer"),
         ({"endsAt": "soon"}, "endsAt"),
+        ({"endsAt": "2020-01-01T00:00:00Z"}, "endsAt"),
         ({"scopes": ["operate"], "organizer": "acme"}, "scopes"),
         ({"scopes": ["operate"], "concertId": "c1"}, "scopes"),
     ],

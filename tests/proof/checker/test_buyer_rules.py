@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from cludale_proof.checker.buyer_rules import BuyerTally
-from cludale_proof.checker.documents import Allowance, Order, Reservation
+from cludale_proof.checker.documents import Allowance, Order, Reservation, Returned
 from cludale_proof.checker.findings import Invariant
 
 NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
@@ -72,6 +73,17 @@ def test_what_was_given_back_counts_no_more() -> None:
     assert not list(tally.reservation(held(1, "Released")))
     assert not list(tally.reservation(held(2, "Sold")))
     assert len(list(tally.reservation(held(1, "Sold")))) == 1
+
+
+def test_a_ticket_of_an_order_that_was_given_back_counts_no_more() -> None:
+    part = msgspec.structs.replace(held(1, "Sold"), returns={1: Returned(tickets=1, at=NOON)})
+    tally, whole = limited(3), limited(3)
+    for number in (1, 2):
+        assert not list(tally.order(order(number, user_id="u")))
+    assert not list(tally.reservation(part))
+    assert not list(tally.reservation(held(2)))
+    assert not list(whole.count(order(1, user_id="u"), [part]))
+    assert not list(whole.count(order(2, user_id="u"), [held(2)]))
 
 
 def test_concerts_without_a_limit_are_not_counted() -> None:

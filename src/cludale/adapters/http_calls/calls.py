@@ -391,9 +391,7 @@ _REFUSALS: Mapping[str, Callable[[HoldRequest, dict[str, Any]], Refusal]] = {
     "seats-unavailable": _unavailable,
     "seats-not-free": lambda w, p: SeatsNotFree(w.concert_id, msgspec.convert(p["notFree"], list[str])),
     "price-too-high": _too_dear,
-    "other-currency": lambda w, p: OtherCurrency(
-        w.concert_id, str(p["currency"]), field=str(p["errors"][0]["field"]).partition(".")[0]
-    ),
+    "other-currency": lambda w, p: OtherCurrency(w.concert_id, str(p["currency"]), field=str(p["errors"][0]["field"])),
     "not-on-sale": lambda w, p: NotOnSale(w.concert_id, msgspec.convert(p["onSaleAt"], datetime)),
     "concert-over": lambda w, p: ConcertOver(w.concert_id, msgspec.convert(p["overAt"], datetime)),
     "sale-ended": lambda w, p: SaleEnded(w.concert_id, msgspec.convert(p["offSaleAt"], datetime)),

@@ -1,11 +1,9 @@
 """How a concert's sale stands, in the words that its page has for it. Pure."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from math import inf
 
-from cludale.kernel.times import parse_time
 from cludale.pages.shop.views import Section, Summary
 
 FEW = 20
@@ -20,25 +18,32 @@ class Sale(StrEnum):
     HELD = "held"
     """All that is left is held for orders that are not paid yet; some of it may come back."""
     SOLD_OUT = "sold-out"
+    ENDED = "ended"
+    """The concert is yet to come, and nothing is sold any more."""
+    POSTPONED = "postponed"
+    CALLED_OFF = "called-off"
     OVER = "over"
 
-
-def over_at(concert: Summary) -> datetime:
-    """When its sale ends: at the time that it says, or with that day, wherever on earth that day still is."""
-    return _end_of(concert.ends_at or concert.date)
-
-
-@lru_cache(maxsize=1_024)
-def _end_of(text: str) -> datetime:
-    if "T" in text:
-        return parse_time(text)
-    return parse_time(f"{text}T00:00:00Z") + timedelta(days=1, hours=12)
+    @property
+    def sells(self) -> bool:
+        """Can seats be had, or waited for?"""
+        return self in (Sale.OPEN, Sale.HELD, Sale.SOLD_OUT)
 
 
 def sale(concert: Summary, now: datetime) -> Sale:
     """How it stands now."""
-    if now >= over_at(concert):
+    if concert.status == "cancelled":
+        return Sale.CALLED_OFF
+    if now >= concert.over_at:
         return Sale.OVER
+    if concert.status == "postponed":
+        return Sale.POSTPONED
+    return _on_sale(concert, now)
+
+
+def _on_sale(concert: Summary, now: datetime) -> Sale:
+    if concert.off_sale_at is not None and now >= concert.off_sale_at:
+        return Sale.ENDED
     if concert.on_sale_at is not None and now < concert.on_sale_at:
         return Sale.BEFORE
     if concert.available_seats > 0:
@@ -48,8 +53,8 @@ def sale(concert: Summary, now: datetime) -> Sale:
 
 def holds_seconds(concert: Summary, now: datetime) -> float:
     """How long what `sale` says holds, as far as the time decides about it."""
-    ends = [each for each in (concert.on_sale_at, over_at(concert)) if each is not None and each > now]
-    return min(((each - now).total_seconds() for each in ends), default=inf)
+    ends = (concert.on_sale_at, concert.off_sale_at, concert.over_at)
+    return min(((each - now).total_seconds() for each in ends if each is not None and each > now), default=inf)
 
 
 def level(section: Section) -> str:

@@ -22,7 +22,7 @@ def entry(concert: Summary, *, url: str, now: datetime) -> bytes:
         f"DTSTAMP:{utc(now)}",
         *_span(concert),
         f"SUMMARY:{text(concert.artist)}",
-        *([f"LOCATION:{text(concert.venue)}"] if concert.venue else []),
+        *([f"LOCATION:{text(concert.where)}"] if concert.where else []),
         f"URL:{url}",
         "END:VEVENT",
         "END:VCALENDAR",

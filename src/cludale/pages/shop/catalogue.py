@@ -37,6 +37,9 @@ _BUTTON = {
     Sale.OPEN: "Tickets",
     Sale.HELD: "All seats are held",
     Sale.SOLD_OUT: "Sold out",
+    Sale.ENDED: "Sale ended",
+    Sale.POSTPONED: "Postponed",
+    Sale.CALLED_OFF: "Called off",
     Sale.OVER: "Over",
 }
 """What it says, in words that the pages have."""

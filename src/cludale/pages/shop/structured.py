@@ -8,6 +8,7 @@ from cludale.pages.shop.availability import Sale
 from cludale.pages.shop.views import Concert
 
 _SCHEMA = "https://schema.org/"
+_STATUS = {Sale.CALLED_OFF: "EventCancelled", Sale.POSTPONED: "EventPostponed"}
 
 
 def music_event(concert: Concert, sale: Sale, *, base: str) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def music_event(concert: Concert, sale: Sale, *, base: str) -> dict[str, Any]:
         "@type": "MusicEvent",
         "name": concert.artist,
         "startDate": concert.date,
-        "eventStatus": f"{_SCHEMA}EventScheduled",
+        "eventStatus": _SCHEMA + _STATUS.get(sale, "EventScheduled"),
         "eventAttendanceMode": f"{_SCHEMA}OfflineEventAttendanceMode",
         "performer": {"@type": "MusicGroup", "name": concert.artist},
         "image": f"{base}/shop/art/{concert.id}",
@@ -40,7 +41,7 @@ def music_event(concert: Concert, sale: Sale, *, base: str) -> dict[str, Any]:
     if concert.ends_at:
         event["endDate"] = concert.ends_at
     if concert.venue:
-        event["location"] = {"@type": "Place", "name": concert.venue, "address": concert.venue}
+        event["location"] = {"@type": "Place", "name": concert.venue, "address": concert.place or concert.venue}
     return event
 
 
@@ -54,7 +55,7 @@ def decimal(money: Money) -> str:
 def _availability(sale: Sale, left: int) -> str:
     if sale is Sale.BEFORE:
         return "PreSale" if left else "SoldOut"
-    if sale is Sale.OVER:
+    if sale in (Sale.OVER, Sale.ENDED, Sale.POSTPONED, Sale.CALLED_OFF):
         return "Discontinued"
     return "InStock" if left else "SoldOut"
 

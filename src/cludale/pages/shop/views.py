@@ -1,12 +1,15 @@
 """What the shop reads of the API's answers: as much as its pages show. A reader passes over other fields."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from cludale.kernel import dates
 from cludale.kernel.money import Money
+from cludale.kernel.times import parse_time
 from cludale.pages.billing import BillingAddress
 from cludale.pages.bills import Bill
 
@@ -71,7 +74,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     id: str
     artist: str
     date: str
+    title: str | None = None
+    zone: str | None = None
+    doors_at: str | None = None
     venue: str | None = None
+    place: str | None = None
+    status: str = "listed"
+    reason: str | None = None
+    """Why it is postponed or called off."""
     total_seats: int
     available_seats: int
     held_seats: int
@@ -79,16 +89,37 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     price: Money | None = None
     free: bool = False
     on_sale_at: datetime | None = None
+    off_sale_at: datetime | None = None
     ends_at: str | None = None
     cancel_until: datetime
     max_per_order: int
     listed: bool = True
+
+    @property
+    def over_at(self) -> datetime:
+        """When it is over, where it takes place; nothing is sold from then on."""
+        if self.ends_at is None:
+            return dates.ends(self.date, zone=self.zone)
+        return dates.ends(self.ends_at, as_in=self.date, zone=self.zone)
+
+    @property
+    def where(self) -> str:
+        """The venue and its address, as far as they are said."""
+        return ", ".join(each for each in (self.venue, self.place) if each)
+
+    @property
+    def local(self) -> tzinfo | None:
+        """By which clocks its times are told: those of its zone, else as its date is written; None: as in UTC."""
+        if self.zone is not None:
+            return ZoneInfo(self.zone)
+        return None if dates.is_day(self.date) else parse_time(self.date).tzinfo
 
 
 class Concert(Summary, frozen=True, kw_only=True, rename="camel"):
     """A concert with its sections."""
 
     sections: tuple[Section, ...]
+    description: str | None = None
     pricing: Pricing | None = None
     seat_plan: str | None = None
     """The digest of its seating plan, where seats have numbers."""

@@ -8,14 +8,12 @@ from cludale.kernel import mailbox
 from cludale.pages import forms
 from cludale.pages.api import Refused
 from cludale.pages.shop import memory
-from cludale.pages.shop.availability import Sale, sale
+from cludale.pages.shop.availability import sale
 from cludale.pages.shop.programme import Programme
 from cludale.pages.shop.views import Concert, Order
 from cludale.pages.site import Missing, Site, Visit
 from cludale.web.responses import Response
 from cludale.web.routing import Route
-
-_OVER = (Sale.OVER, Sale.BEFORE)
 
 
 class WaitingPages:
@@ -32,7 +30,7 @@ class WaitingPages:
 
     async def _form(self, visit: Visit) -> Response:
         concert = await self._concert(visit)
-        if sale(concert, self._site.now()) in _OVER:
+        if not sale(concert, self._site.now()).sells:
             return self._site.see(visit, f"/shop/concerts/{concert.id}#tickets")
         return self._shown(visit, concert, {"section": visit.query.get("section", "")})
 

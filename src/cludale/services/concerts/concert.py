@@ -196,7 +196,7 @@ def as_scheduled(event: ConcertScheduled) -> Concert:
     )
 
 
-def check_currency(concert: Concert, most: Money, *, field: str = "maxPrice") -> None:
+def check_currency(concert: Concert, most: Money, *, field: str = "maxPrice.currency") -> None:
     """Is the most that a seat, or all, may cost in the currency of the prices? Raises OtherCurrency."""
     currency = concert.sections[0].price.currency
     if currency != most.currency:

@@ -152,7 +152,7 @@ class Holding:
         pricing = concert.more.pricing or NO_PRICING
         counted(pricing, wish, request.quantity)
         if wish.max_total is not None:
-            check_currency(concert, wish.max_total, field="maxTotal")
+            check_currency(concert, wish.max_total, field="maxTotal.currency")
         is_free = request.till is not None and request.till.is_complimentary
         terms, use = Terms(pricing, wish, complimentary=is_free), None
         if wish.code is not None:

@@ -1,7 +1,7 @@
 """Keys over HTTP: shapes and routes. Who operates the platform makes them; a key itself is in one answer, once."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -12,6 +12,7 @@ from cludale.kernel.ids import Id, from_key
 from cludale.kernel.principals import DEFAULT_ORGANIZER, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.keys import KeyListing
+from cludale.ports.programme import ConcertDetails
 from cludale.services import NAMES
 from cludale.services.concerts.key_service import KeyService
 from cludale.services.concerts.keys import LONGEST_OVERLAP, Key, KeyDigest, KeyEnded, NewKey, TooManyKeys
@@ -83,10 +84,16 @@ class UsedKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KeysApi:
     """The routes of keys."""
 
-    def __init__(self, keys: KeyService, digest: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        keys: KeyService,
+        digest: Callable[[str], str],
+        concerts: Callable[[Sequence[str]], Awaitable[Mapping[str, ConcertDetails]]],
+    ) -> None:
         """`digest`: the keyed hash of a key (`KeyRing.digest`)."""
         self._keys = keys
         self._digest = digest
+        self._concerts = concerts
 
     @route(
         "POST",
@@ -105,8 +112,14 @@ class KeysApi:
         """201 the key."""
         if Scope.OPERATE in body.scopes and (body.organizer != DEFAULT_ORGANIZER or body.concert_id is not None):
             raise Invalid(("scopes", "`operate` is about the whole platform: not for one organizer or one concert"))
-        key, new = new_key(self._digest)
         ends_at = None if body.ends_at is None else parsed_time("endsAt", body.ends_at)
+        if ends_at is not None and ends_at <= self._keys.now():
+            raise Invalid(("endsAt", "must be in the future"))
+        if body.concert_id is not None:
+            concert = (await self._concerts((body.concert_id,))).get(body.concert_id)
+            if concert is not None and concert.organizer != body.organizer:  # one that is not there may yet be put on
+                raise Invalid(("concertId", f"is not a concert of organizer {body.organizer!r}"))
+        key, new = new_key(self._digest)
         wanted = NewKey(
             id=new.id,
             digest=new.digest,

@@ -22,6 +22,10 @@ class KeyService:
         self.changed: Callable[[], Awaitable[None]] = _nobody_looks
         """Is called after a change here, and returns when this process knows of it."""
 
+    def now(self) -> datetime:
+        """The time."""
+        return self._updates.clock.now()
+
     async def create(self, new: NewKey, cause: Cause) -> Key:
         """Make a key. Raises TooManyKeys, Busy."""
         made = await self._change(lambda keys, now: domain.create(keys, new, now=now), cause)

@@ -53,7 +53,7 @@ def _api(concerts: Concerts, parts: HttpParts) -> tuple[object, ...]:
         seat_plan_api.SeatsApi(concerts, concerts.clock),
         seat_move_api.SeatMovesApi(concerts, parts.records("concerts")),
         seat_plan_check_api.SeatPlansApi(concerts.seat_plans),
-        key_api.KeysApi(concerts.keys, parts.access.digest),
+        key_api.KeysApi(concerts.keys, parts.access.digest, concerts.directory.details),
         session_api.SessionsApi(concerts.sessions, concerts.keys, parts.access, parts.issuer, parts.sign_in),
         sign_out_api.SignOutApi(concerts.sessions, parts.issuer),
         pairing_api.PairingApi(concerts.pairing, parts.access.digest, concerts.directory.details),

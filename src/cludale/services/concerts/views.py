@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -156,10 +157,10 @@ def summary(standing: ConcertSnapshot) -> dict[str, Any]:
         ),
         "price": next(iter(prices)) if len(prices) == 1 else None,
         "free": all(price.amount == 0 for price in prices),
-        "on_sale_at": concert.on_sale_at,
-        "off_sale_at": more.off_sale_at,
+        "on_sale_at": _there(concert.on_sale_at, more.zone),
+        "off_sale_at": _there(more.off_sale_at, more.zone),
         "ends_at": concert.ends_at,
-        "cancel_until": concert.cancellable_until,
+        "cancel_until": _there(concert.cancellable_until, more.zone),
         "max_per_order": concert.max_per_order,
         "max_per_buyer": None if concert.max_per_buyer is UNSET else concert.max_per_buyer,
         "min_per_order": more.min_per_order or 1,
@@ -167,6 +168,18 @@ def summary(standing: ConcertSnapshot) -> dict[str, Any]:
         "listed": concert.listed,
         "section_count": len(sections),
     }
+
+
+def _there(moment: datetime | None, zone: str | None) -> datetime | None:
+    """The moment by the clocks of the concert's zone, as it can be sent back; what can't be written so, stays."""
+    if moment is None or zone is None:
+        return moment
+    try:
+        there = moment.astimezone(ZoneInfo(zone))
+    except OverflowError:
+        return moment
+    seconds = (there.utcoffset() or timedelta()).total_seconds()
+    return moment if seconds % 60 else there  # before there were time zones, clocks went by the sun
 
 
 def view_response(standing: ConcertSnapshot, status: int = 200, *, whole: bool = True) -> Response:

@@ -50,7 +50,10 @@ def moment(text: str, zone: str | None, *, is_end: bool) -> datetime:
 
 
 def _offset(at: datetime, zone: str) -> timedelta:
-    return at.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+    try:
+        return at.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+    except OverflowError:
+        raise ValueError(f"is out of range in {zone}: the years there are 0001 to 9999") from None
 
 
 def _with_offset(text: str, zone: str) -> tuple[datetime, timedelta]:

@@ -13,6 +13,7 @@ from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
+from cludale.ports.entrance import AlreadyAdmitted
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.prices import (
     CategoryNotFound,
@@ -132,6 +133,7 @@ STATUS: Statuses = {
     SeatsNotFree: 409,
     SectionNotFound: 422,
     TooLateToCancel: 409,
+    AlreadyAdmitted: 409,
     UnknownMethod: 422,
     NotReserved: 409,
     AlreadyPaid: 409,
@@ -398,10 +400,10 @@ class OrdersApi:
         summary="Cancel an order",
         description=(
             "Seats and money go back. Cancelled again, it stays as it is. Once it has seats, the buyer can do so "
-            "until its `cancelUntil`, the organizer at any time."
+            "until its `cancelUntil`, if nobody was let in with a ticket of it; the organizer at any time."
         ),
         replies={200: Reply(OrderView)},
-        refusals=(NotFound, TooLateToCancel, PartOfCart, Busy),
+        refusals=(NotFound, TooLateToCancel, AlreadyAdmitted, PartOfCart, Busy),
     )
     async def cancel_order(self, request: Request) -> Response:
         """The order, Cancelled."""

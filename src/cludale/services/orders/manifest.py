@@ -60,6 +60,7 @@ def _build(parts: Parts) -> Running:
         takes_work=parts.takes_work,
         buyers=parts.buyers,
         cart_look_seconds=policies.compare_after_seconds,
+        entrance=parts.entrance,
         closing=parts.sale_closing,
         call_off_rate=policies.call_off_rate,
         watch_seconds=policies.call_off_watch_seconds,

@@ -18,6 +18,7 @@ from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.calling_off import Progress, SaleClosing
 from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
+from cludale.ports.entrance import Entrance
 from cludale.ports.programme import Programme
 from cludale.ports.records import Put, Records, Rewritable
 from cludale.ports.seals import Seals
@@ -47,6 +48,7 @@ from cludale.services.orders.invoices.service import Invoicing
 from cludale.services.orders.jobs import domain as jobs
 from cludale.services.orders.jobs.domain import Job
 from cludale.services.orders.jobs.due import ATTEMPT_SECONDS, Jobs
+from cludale.services.orders.let_in import LetIn, check_last_refund
 from cludale.services.orders.news import News
 from cludale.services.orders.order import Order, OrderPayment, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.privacy.domain import NOTHING, Particulars, Personal
@@ -111,17 +113,20 @@ class Orders:
         watch_seconds: float = 30.0,
         buyers: BuyerHash | None = None,
         cart_look_seconds: float = 60.0,
+        entrance: Entrance | None = None,
     ) -> None:
         """`call_seconds`: how long concerts or payments may take to answer. `retention_days`: how long after a concert
         its buyers' addresses are kept; None, or no `programme`: until somebody has them erased. `walks`: does it bring
         up to date what earlier versions, or another master key, left? `file`: the store, where that is one of this
         process's. `closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off.
         `buyers`: what buyers are known by to those who count their tickets; None: nobody does. `cart_look_seconds`:
-        how long nothing is heard of a cart before its lines are looked at.
+        how long nothing is heard of a cart before its lines are looked at. `entrance`: who knows whom the door let in;
+        None: nobody does.
         """
         self._buyers = buyers
         updates = self._updates = Updates("orders", records, clock=clock, ids=ids)
         self._seats = seats
+        self._let_in = LetIn(entrance)
         self._admission = admission or AdmissionControl()
         self._comparison = comparison
         self.privacy = Privacy(updates, seals)
@@ -163,6 +168,7 @@ class Orders:
             watched=self._watch,
             tell=self.news.tell,
             look_seconds=look_seconds,
+            let_in=self._let_in,
             takes_work=self._takes_work,
         )
 
@@ -299,9 +305,11 @@ class Orders:
     async def cancel(self, order_id: str, reason: CancelReason, cause: Cause, *, seller: str | None = None) -> Order:
         """Cancel the order; again changes nothing. `seller`: as for `domain.cancel`.
 
-        Raises NotFound, TooLateToCancel, PartOfCart, Busy.
+        Raises NotFound, TooLateToCancel, AlreadyAdmitted, PartOfCart, Busy.
         """
         await self.carts.check_alone(order_id)
+        if reason is CancelReason.BUYER:
+            await self._let_in.check_nobody((await self.order(order_id),))
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
             domain.check_cancellable(order, reason, now=now)
@@ -342,12 +350,16 @@ class Orders:
         """Give a part of a paid order back: the order, with the refund as its last; `keep`'s record commits with it.
 
         The reason is kept apart, and not at all where the buyer was erased. Raises NotFound, Busy, AnsweredBefore and
-        what `aftersale.refund` raises, PartOfCart.
+        what `aftersale.refund` raises, AlreadyAdmitted, PartOfCart.
         """
         await self.carts.check_alone(order_id)
+        is_buyers = wish.by is Party.BUYER
+        admitted = await self._let_in.numbers(await self.order(order_id)) if is_buyers else frozenset[int]()
 
         def decide(order: Order, now: datetime) -> Decision[Order]:
-            return self._watch(order, aftersale.refund(order, wish, now=now), now)
+            decision = aftersale.refund(order, wish, now=now)
+            check_last_refund(decision.state, admitted)
+            return self._watch(order, decision, now)
 
         reason = wish.reason
         if reason is None:

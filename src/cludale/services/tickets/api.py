@@ -28,6 +28,8 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import TRACEPARENT, Credential, Owned, Reply, Request, route
 from cludale.web.seats import SeatView
 
+_ASKS_THE_DOOR = ("concerts", "orders")
+"""The services that ask whom the door let in."""
 PRIVATE = (("cache-control", "private, no-store"),)
 PDF, SVG, PNG = "application/pdf", "image/svg+xml", "image/png"
 PKPASS = "application/vnd.apple.pkpass"
@@ -166,15 +168,15 @@ class TicketsApi:
         credential=Credential.BUYER,
         scope=Scope.READ,
         owned=Owned.HIDDEN,
-        callers=("concerts",),
+        callers=_ASKS_THE_DOOR,
         summary="List an order's tickets",
         description="One a seat, as soon as the order is Paid. The order's access token opens it.",
         replies={200: Reply(OrdersTickets)},
         refusals=(NotFound, Busy),
     )
     async def list_tickets(self, request: Request, query: OfOrder) -> Response:
-        """All of them, void ones too. Concerts asks before it moves somebody's seats."""
-        is_service = self._access.is_one_of(("concerts",), request.authorization)
+        """All of them, void ones too."""
+        is_service = self._access.is_one_of(_ASKS_THE_DOOR, request.authorization)
         is_buyer = not is_service and self._access.of_order(query.order, request.authorization, Scope.READ) is None
         tickets = await self._tickets.of_order(query.order)
         if not is_buyer and not is_service:

@@ -178,7 +178,7 @@ class TestSeats:
             SeatsUnavailable("concert-1", wanted=2, left=1, section="stalls", held=3, held_until=NOON),
             PriceTooHigh("concert-1", max_price=Money(1, "EUR"), price_from=Money(2, "EUR")),
             OtherCurrency("concert-1", "EUR"),
-            OtherCurrency("concert-1", "EUR", field="maxTotal"),
+            OtherCurrency("concert-1", "EUR", field="maxTotal.currency"),
             CategoryNotFound("concert-1", "dog"),
             CategoryNotSold("concert-1", "child", section="stalls"),
             CodeUnknown("concert-1", "TEN"),

@@ -73,6 +73,7 @@ def give_up(allowance: Allowance, reservation_id: str) -> Allowance:
 def looked_at(allowance: Allowance, found: Mapping[str, Reservation], *, unpaid_only: bool, now: datetime) -> Allowance:
     """Without the claims whose reservations have no seats any more; where `unpaid_only`, without those that are paid.
 
+    A claim of which some tickets were given back is for those that are left.
     `found`: the reservations that there are. A hold that has ended still counts until its end is stored: then nobody
     can sell it any more, whatever their clock says.
     """
@@ -88,6 +89,9 @@ def looked_at(allowance: Allowance, found: Mapping[str, Reservation], *, unpaid_
                 after = _lapsed(after, min(now, reservation.expires_at))
         elif reservation.status is Status.SOLD and unpaid_only:
             after = msgspec.structs.replace(_without(after, id), lapses=0, lapsed_at=None)
+        elif reservation.kept < each.quantity:
+            fewer = msgspec.structs.replace(each, quantity=reservation.kept)
+            after = msgspec.structs.replace(after, claims={**after.claims, id: fewer})
     return after
 
 

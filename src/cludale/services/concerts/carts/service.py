@@ -64,8 +64,8 @@ async def _check_alike(show: ShowConcert, requests: Sequence[HoldRequest]) -> No
         except Refusal as refusal:
             raise LineRefused(line, refusal) from refusal
         first = first or concert
-        currency = first.sections[0].price.currency
+        currency = concert.sections[0].price.currency
         if concert.organizer != first.organizer:
             raise LineRefused(line, OtherOrganizer(concert.id))
-        if concert.sections[0].price.currency != currency:
+        if currency != first.sections[0].price.currency:
             raise LineRefused(line, OtherCurrency(concert.id, currency, field="concertId"))

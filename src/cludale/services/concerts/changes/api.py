@@ -16,12 +16,13 @@ from cludale.services.concerts.changes import domain as changes
 from cludale.services.concerts.changes.domain import MOST_SEATS, ChangedMeanwhile, SeatsInUse, StatusRefused
 from cludale.services.concerts.changes.service import SectionWish
 from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.directory import ConcertSnapshot
 from cludale.services.concerts.events import ConcertFields, ConcertStatus
 from cludale.services.concerts.prices.api import PricingRequest
 from cludale.services.concerts.seat_plans.api import PLAN_BODY_BYTES, SeatPlanRequest, plan_said
 from cludale.services.concerts.seat_plans.domain import SeatsKept
 from cludale.services.concerts.service import Concerts
-from cludale.services.concerts.views import ConcertView, OfferMinutes, view_response
+from cludale.services.concerts.views import ConcertView, OfferMinutes, summary, view_response
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Text, Zone
 from cludale.web.problems import Statuses
@@ -51,6 +52,16 @@ IF_MATCH = Header(
 )
 
 _NULLABLE = ("title", "venue", "place", "description", "picture", "zone", "min_per_order", "offer_minutes")
+
+
+_AS_SHOWN = "may stand here as it is shown, and can't be changed by that"
+_FIXED = {
+    "total_seats": ("totalSeats", "is the sum of the sections: change one of `sections`"),
+    "price": ("price", "is that of the sections: change one of `sections`"),
+    "max_per_buyer": ("maxPerBuyer", "stays as it was when the concert was put on"),
+    "listed": ("listed", "follows from `status`: change that"),
+}
+"""What a concert is put on with and a change can't say: the field, and what to do instead."""
 
 
 class ChangeConcertSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -104,6 +115,11 @@ class ChangeConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         ),
     ] = UNSET
 
+    total_seats: Annotated[int, Meta(description=_AS_SHOWN)] | UnsetType = UNSET
+    price: Annotated[Money, Meta(description=_AS_SHOWN)] | UnsetType | None = UNSET
+    max_per_buyer: Annotated[int, Meta(description=_AS_SHOWN)] | UnsetType | None = UNSET
+    listed: Annotated[bool, Meta(description=_AS_SHOWN)] | UnsetType = UNSET
+
 
 class PostponeConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A concert that is moved: to `date`, or to a time that is not known yet."""
@@ -155,6 +171,10 @@ class ChangesApi:
         principal = asking(request)
         before = await self._concerts.directory.own(request.segment, principal)
         tag = _seen(request)
+        if any(getattr(body, name) is not UNSET for name in _FIXED):
+            standing = await self._concerts.directory.standing(request.segment)
+            if tag in (None, standing.tag):  # else it was changed meanwhile, which the change says
+                _check_fixed(standing, body)
         plan = await plan_said(self._concerts.seat_plans, body.seat_plan) if body.seat_plan is not UNSET else None
         wishes = [] if body.sections is UNSET else _wishes(before, body.sections)
         standing = await self._concerts.changes.change(
@@ -267,6 +287,21 @@ def _seen(request: Request) -> str | None:
     if len(strong) != 1:
         raise ChangedMeanwhile(request.segment)  # a weak one matches nothing here (RFC 9110, section 13.1.1)
     return strong[0]
+
+
+def _check_fixed(standing: ConcertSnapshot, body: ChangeConcert) -> None:
+    """Does what can't be said here stand there as it is shown? Beside `sections`, sums count for nothing. Raises
+    Invalid.
+    """
+    shown = summary(standing)
+    followed = ("total_seats", "price") if body.sections is not UNSET else ()
+    wrong = [
+        said
+        for name, said in _FIXED.items()
+        if name not in followed and getattr(body, name) is not UNSET and getattr(body, name) != shown[name]
+    ]
+    if wrong:
+        raise Invalid(*wrong)
 
 
 def _wishes(concert: Concert, sections: list[ChangeConcertSection]) -> list[SectionWish]:

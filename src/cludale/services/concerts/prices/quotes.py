@@ -56,7 +56,7 @@ class Quotes:
         if section is not None and all(plan.id != section for plan in concert.sections):
             raise SectionNotFound(concert.id, section)
         if wish.max_total is not None:
-            check_currency(concert, wish.max_total, field="maxTotal")
+            check_currency(concert, wish.max_total, field="maxTotal.currency")
         pricing = concert.more.pricing or NO_PRICING
         counted(pricing, wish, quantity)
         code = None if wish.code is None else await self._codes.quoted(concert.id, wish.code, quantity)

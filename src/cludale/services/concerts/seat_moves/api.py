@@ -10,13 +10,13 @@ from msgspec import UNSET, Meta, UnsetType
 from cludale.kernel.ids import Id, from_key
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, NotFound
+from cludale.ports.entrance import AlreadyAdmitted
 from cludale.ports.records import Records
 from cludale.ports.seats import CalledOff, ConcertNotFound, ConcertOver, HoldEnded, SeatsNotFree, SeatsUnavailable
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.api import STATUS as CONCERTS_STATUS
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.seat_moves.domain import (
-    AlreadyAdmitted,
     MoveSeats,
     NothingToMove,
     OtherSection,

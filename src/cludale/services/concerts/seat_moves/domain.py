@@ -56,19 +56,6 @@ class TooManyMoves(Refusal):
         super().__init__(f"The seats of order {order_id!r} were moved {MOST_MOVES} times already.", limit=MOST_MOVES)
 
 
-class AlreadyAdmitted(RefusedForNow):
-    """Somebody was let in with tickets of this order: `tickets` says which. Moved only where that is asked for."""
-
-    def __init__(self, order_id: str, numbers: Sequence[int]) -> None:
-        listed = ", ".join(str(number) for number in numbers)
-        super().__init__(
-            f"Somebody was let in with tickets of order {order_id!r} already ({listed}): move them all the same with "
-            "`evenIfAdmitted`.",
-            orderId=order_id,
-            tickets=list(numbers),
-        )
-
-
 class SeatsOf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Some seats of an order."""
 

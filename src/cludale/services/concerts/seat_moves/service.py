@@ -4,12 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Busy, Invalid, NotFound
-from cludale.ports.entrance import Entrance, EntranceUnreachable
+from cludale.ports.entrance import AlreadyAdmitted, Entrance, EntranceUnreachable
 from cludale.ports.records import Key, Records
 from cludale.services.concerts.commands import MoveDone, QueuedCommand, Result
 from cludale.services.concerts.concert import Concert
 from cludale.services.concerts.seat_moves.domain import (
-    AlreadyAdmitted,
     MoveCommand,
     MoveSeats,
     NothingToMove,
@@ -89,7 +88,7 @@ class SeatMoves:
             moving = {number for number, id in enumerate(ids, 1) if not of.seats or id in of.seats}
             is_repeated = known is not None and command.move_id in (known.moved or ())
             if not is_repeated and (wrong := sorted(moving & admitted)):
-                raise AlreadyAdmitted(of.order_id, wrong)
+                raise AlreadyAdmitted(of.order_id, wrong, but="move them all the same with `evenIfAdmitted`")
 
     async def _section_of(self, concert: Concert, of: SeatsOf) -> str:
         """Where an order's seats are. Raises NotFound, NothingToMove."""

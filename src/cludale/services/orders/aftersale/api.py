@@ -12,6 +12,7 @@ from cludale.kernel.bills import MOST_CATEGORIES, TicketCount
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound
+from cludale.ports.entrance import AlreadyAdmitted
 from cludale.ports.records import Records
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders.aftersale.domain import (
@@ -138,15 +139,16 @@ class AftersaleApi:
             "With a `quantity`, so many tickets: their seats can be had again, and what was paid for them goes back, "
             "with their fees and taxes. Where the order has several categories, `tickets` says which. "
             "With an `amount` and a `reason`, money only. The buyer can give tickets back until the order's "
-            "`cancelUntil`; the organizer can do both at any time. Never more than was paid goes back, in as many "
-            "parts as there are; to give all tickets back, cancel the order. Without an `Idempotency-Key`, each "
-            "request is a refund of its own."
+            "`cancelUntil`, but none with which somebody was let in; the organizer can do both at any time. Never more "
+            "than was paid goes back, in as many parts as there are; to give all tickets back, cancel the order. "
+            "Without an `Idempotency-Key`, each request is a refund of its own."
         ),
         replies={202: Reply(RefundView, "The refund, Pending. `GET /orders/{id}` tells when it is Completed.")},
         refusals=(
             NotFound,
             NotPaid,
             TooLateToCancel,
+            AlreadyAdmitted,
             TooManyTickets,
             RefundTooLarge,
             TooManyChanges,

@@ -13,6 +13,7 @@ from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 from cludale.kernel.principals import Principal, Scope
 from cludale.kernel.refusals import Busy, Invalid, NotFound, Refusal
+from cludale.ports.entrance import AlreadyAdmitted
 from cludale.ports.payment_gateway import UnknownMethod, check_method
 from cludale.ports.records import Put, Records
 from cludale.ports.seats import (
@@ -265,7 +266,7 @@ class CartsApi:
             "first of its lines' `cancelUntil`, the organizer at any time."
         ),
         replies={200: Reply(CartView)},
-        refusals=(NotFound, TooLateToCancel, Busy),
+        refusals=(NotFound, TooLateToCancel, AlreadyAdmitted, Busy),
     )
     async def cancel_cart(self, request: Request) -> Response:
         """The cart, Cancelled."""

@@ -22,6 +22,7 @@ from cludale.services.orders import domain
 from cludale.services.orders.carts import domain as carts
 from cludale.services.orders.carts.domain import Cart, CartStatus, Looked, PartOfCart
 from cludale.services.orders.events import CancelReason
+from cludale.services.orders.let_in import LetIn
 from cludale.services.orders.order import Order, OrderRequest, Status
 from cludale.services.orders.privacy.domain import Particulars
 from cludale.services.orders.privacy.service import Privacy
@@ -91,6 +92,7 @@ class Carts(DuePolicy[Cart]):
         watched: Watched,
         tell: Callable[[Order], None],
         look_seconds: float,
+        let_in: LetIn,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
         """`watched` has a line compared later that may have something. `tell(order)` is called with each line that
@@ -103,6 +105,7 @@ class Carts(DuePolicy[Cart]):
         self._buyers = buyers
         self._watched = watched
         self._tell = tell
+        self._let_in = let_in
         self._wait = timedelta(seconds=look_seconds)
         self.due: DueWork[Cart] = DueWork(
             updates,
@@ -213,7 +216,9 @@ class Carts(DuePolicy[Cart]):
             raise PartOfCart(order_id, cart_id)
 
     async def cancel(self, cart_id: str, reason: CancelReason, *, cause: Cause) -> KnownCart:
-        """Cancel all lines; again changes nothing. Raises NotFound, TooLateToCancel, Busy."""
+        """Cancel all lines; again changes nothing. Raises NotFound, TooLateToCancel, AlreadyAdmitted, Busy."""
+        if reason is CancelReason.BUYER:
+            await self._let_in.check_nobody((await self.cart(cart_id)).orders)
         return await self._change(cart_id, lambda read, now: carts.cancel(read.states, reason, now=now), cause)
 
     async def pay_again(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cludale.kernel.refusals import Invalid
 from cludale.kernel.times import rfc3339
-from cludale.services.orders.order import Order, channel
+from cludale.services.orders.order import Order, Status, channel
 from cludale.services.orders.privacy.domain import NOTHING, Particulars
 from cludale.services.orders.reports.cells import Amount, Cell
 from cludale.services.orders.reports.concerts import Concert
@@ -66,7 +66,7 @@ COLUMNS: Mapping[str, Column] = {
     "status": Column(lambda line: line.order.status.value),
     "reason": Column(lambda line: None if line.order.reason is None else line.order.reason.value),
     "quantity": Column(lambda line: line.order.seats.quantity),
-    "held": Column(lambda line: line.order.held),
+    "held": Column(lambda line: 0 if line.order.status is Status.CANCELLED else line.order.held),
     "categories": Column(_categories),
     "code": Column(lambda line: None if line.order.bill is None else line.order.bill.code),
     "discount": Column(_amount(lambda line: 0 if line.order.bill is None else line.order.bill.discount)),

@@ -24,7 +24,7 @@ from cludale.services.concerts.buyers.domain import FORGOTTEN_SECONDS
 from cludale.services.concerts.buyers.service import Quotas
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.store import ALLOWANCES, allowance_id
-from cludale.services.orders.events import CancelReason, OrderCancelled
+from cludale.services.orders.events import CancelReason, OrderCancelled, PartRefund, PartRefundRequested
 from cludale.services.payments.events import PaymentCompleted
 
 CONCERT = concert_of(plan_of("stalls", 100), plan_of("box", 1), max_per_buyer=4)
@@ -97,6 +97,12 @@ def cancelled(order: str, quantity: int = 1) -> Delivery:
     return delivered(off, f"cancelled-{order}")
 
 
+def a_ticket_back(order: str, of: int) -> Delivery:
+    part = PartRefund(number=1, refund_id="r", tickets=1, amount=PRICE, left=PRICE.times(of - 1), held=of - 1)
+    seats = allocation(f"reservation-{order}", of, section="stalls")
+    return delivered(PartRefundRequested(order_id=f"order-{order}", part=part, allocation=seats), f"part-{order}")
+
+
 class TestOfOneConcert:
     async def test_a_buyer_has_no_more_than_the_limit_and_is_told_how_many(self, concerts: Service) -> None:
         await concerts.take("a", 3)
@@ -131,6 +137,14 @@ class TestOfOneConcert:
         await concerts.take("c", 4)
         clock.advance(HOLD_SECONDS + 1)  # nobody swept
         await concerts.take("d", 4)
+
+    async def test_a_ticket_of_an_order_that_is_given_back_counts_no_more(self, concerts: Service) -> None:
+        await concerts.take("a", 4)
+        await concerts.handle([paid("a"), a_ticket_back("a", of=4)])
+        with pytest.raises(BuyerLimitReached) as refused:
+            await concerts.take("b", 2)
+        assert refused.value.values["has"] == 3
+        await concerts.take("c", 1)
 
     async def test_seats_that_could_not_be_had_count_no_more(self, concerts: Service) -> None:
         with pytest.raises(SeatsUnavailable):

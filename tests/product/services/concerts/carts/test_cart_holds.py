@@ -89,3 +89,10 @@ async def test_lines_are_of_one_organizer_and_in_one_currency(
     assert came.value.line == 1
     assert isinstance(came.value.refusal, kind)
     assert await seats(concerts) == (10, 0, 0)
+
+
+async def test_a_line_in_another_currency_is_told_which_its_prices_are_in(concerts: Concerts) -> None:
+    with pytest.raises(LineRefused) as came:
+        await concerts.holding.hold_all([line(1), line(2, 1, "main", "dollars")])
+    (error,) = came.value.refusal.values["errors"]
+    assert error == {"field": "concertId", "message": "the prices of concert 'dollars' are in USD"}

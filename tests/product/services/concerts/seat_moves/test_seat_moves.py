@@ -20,9 +20,10 @@ from tests.product.services.concerts.test_numbered import (
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.events import Cause
 from cludale.kernel.refusals import Invalid, NotFound
+from cludale.ports.entrance import AlreadyAdmitted
 from cludale.ports.seats import HoldEnded, SeatsNotFree, SeatsUnavailable
 from cludale.services.concerts.events import SeatsMoved
-from cludale.services.concerts.seat_moves.domain import AlreadyAdmitted, MoveSeats, NothingToMove, SeatsOf, SwapSeats
+from cludale.services.concerts.seat_moves.domain import MoveSeats, NothingToMove, SeatsOf, SwapSeats
 from cludale.services.concerts.service import Concerts
 from cludale.services.concerts.stock import Reservation
 from cludale.services.concerts.store import RESERVATIONS

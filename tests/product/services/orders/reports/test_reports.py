@@ -145,6 +145,11 @@ async def test_filters_and_chosen_columns(box: Box) -> None:
     assert not await box.rows("/orders/export", concertId="theirs")
 
 
+async def test_a_cancelled_order_has_no_tickets(box: Box) -> None:
+    rows = await box.rows("/orders/export", status="Cancelled", columns="quantity,held")
+    assert {row["held"] for row in rows} == {"0"}
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
