@@ -3,9 +3,9 @@
 #
 # Most would expect: a quantile of a Summary is, to a small error in rank, a value below which that part of the observations lies.
 # Of 999 zeros and one 10 the median, the 90th, 95th and 99th percentile are 0; the estimate may blur at the 99.9th.
-# Seen: 0.01, 8.01, 9.01 and 9.81. tdigest keeps equal values as one centroid, however many they are, and draws a straight line from
-# the middle of one centroid to the middle of the next. With few different values (a wait of whole seconds that is mostly 0, a
-# number of items, a price) the line leads through half of all ranks, and the quantiles through values that nobody had. Of prices of 25,
+# Seen: 0.01, 8.01, 9.01 and 9.81. tdigest keeps equal values as one centroid, however many they are, and draws a straight line
+# from the middle of one centroid to the middle of the next. With few different values (a wait in whole seconds that is mostly 0,
+# a number of items, a price) that line covers half of all ranks, and a quantile on it is a value that nobody had. Of prices of 25,
 # 40 and 90 the 75th percentile is 56.67. Where the same observations differ a little, the p95 is right.
 #
 # Wanted: Node.

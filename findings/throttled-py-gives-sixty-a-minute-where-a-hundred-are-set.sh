@@ -4,9 +4,9 @@
 # Most would expect: a token bucket fills at its rate. Who asks all the time gets the burst, and then 100 a minute.
 # Seen: with each request that is let through, the bucket adds the whole tokens of the whole seconds since the last one, and begins
 # to count anew: what was left over, of a token and of a second, is lost. At 100 a minute a second is worth 1.67 tokens, of which 1
-# remains; at 59 it is worth none, so every other request is refused. Where a second is worth a whole number, as with the default of 60
-# a minute, the rate is right; at 119 a minute it is half of that at 120. It is the algorithm that is used if none is named, and the leaking
-# bucket counts in the same way. GCRA, in the same package, keeps the rates.
+# remains; at 59 it is worth none, so every other second is refused. Where a second is worth a whole number, as with the default of
+# 60 a minute, the rate is right; at 119 a minute it is half of that at 120. It is the algorithm that is used if none is named, and
+# the leaking bucket counts in the same way. GCRA, in the same package, keeps the rates.
 #
 # The clock is put forward by hand, a twentieth of a second at a time; what is shown does not depend on how fast the machine is.
 set -euo pipefail
