@@ -168,6 +168,10 @@ def test_a_concert_as_it_is_shown_can_be_put_on_again(served: Served, more: dict
     again = served.http.post("/concerts", json=shown | {"id": f"{one}-again"}, headers=served.organizer)
     assert again.status_code == 201, again.text
     assert again.json() == shown | {"id": f"{one}-again"}
+    tagged = served.organizer | {"if-match": again.headers["etag"]}
+    changed = served.http.patch(f"/concerts/{one}-again", json=again.json() | {"title": "Live"}, headers=tagged)
+    assert changed.status_code == 200, changed.text
+    assert changed.json() == again.json() | {"title": "Live"}
 
 
 @pytest.mark.parametrize(

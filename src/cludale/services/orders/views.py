@@ -166,7 +166,9 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     comment: Annotated[str | UnsetType | None, Meta(description=COMMENT)] = UNSET
     billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
     refunds: Annotated[list[RefundView], Meta(description="parts that were given back, in the order of their requests")]
-    held: Annotated[int, Meta(description="tickets that it has, beside those that were given back")]
+    held: Annotated[
+        int, Meta(description="tickets that it has, or had when it was cancelled, beside those that were given back")
+    ]
     refunded: Annotated[
         Money | None, Meta(description="money that part refunds give back; null as long as there is no total")
     ]

@@ -22,7 +22,7 @@ from cludale.services.concerts.prices.api import PricingRequest
 from cludale.services.concerts.seat_plans.api import PLAN_BODY_BYTES, SeatPlanRequest, plan_said
 from cludale.services.concerts.seat_plans.domain import SeatsKept
 from cludale.services.concerts.service import Concerts
-from cludale.services.concerts.views import ConcertView, OfferMinutes, summary, view_response
+from cludale.services.concerts.views import ConcertView, OfferMinutes, SectionView, summary, view_response
 from cludale.services.concerts.zoned_fields import moment, when
 from cludale.web.fields import LocalDateOrTime, Picture, Prose, Text, Zone
 from cludale.web.problems import Statuses
@@ -67,6 +67,8 @@ _FIXED = {
 class ChangeConcertSection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """How many seats a section has from now on, and at what price for those who come later."""
 
+    SHOWN_AS: ClassVar = SectionView
+
     id: Id
     total_seats: (
         Annotated[int, Meta(ge=0, le=MOST_SEATS, description="never fewer than are sold and held: 409 seats-in-use")]
@@ -107,7 +109,7 @@ class ChangeConcert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     ] = UNSET
     sections: Annotated[list[ChangeConcertSection], Meta(max_length=500)] | UnsetType = UNSET
     seat_plan: Annotated[
-        SeatPlanRequest | UnsetType,
+        SeatPlanRequest | UnsetType | None,
         Meta(
             description="the whole seating plan of its numbered sections anew: pretix's JSON as an object, or CSV as a "
             "text, or a digest. Each section stays the zone that it is; seats are told by their ids. No seat that is "
@@ -171,11 +173,12 @@ class ChangesApi:
         principal = asking(request)
         before = await self._concerts.directory.own(request.segment, principal)
         tag = _seen(request)
-        if any(getattr(body, name) is not UNSET for name in _FIXED):
+        if body.seat_plan is None or any(getattr(body, name) is not UNSET for name in _FIXED):
             standing = await self._concerts.directory.standing(request.segment)
             if tag in (None, standing.tag):  # else it was changed meanwhile, which the change says
                 _check_fixed(standing, body)
-        plan = await plan_said(self._concerts.seat_plans, body.seat_plan) if body.seat_plan is not UNSET else None
+        said = body.seat_plan
+        plan = None if said is UNSET or said is None else await plan_said(self._concerts.seat_plans, said)
         wishes = [] if body.sections is UNSET else _wishes(before, body.sections)
         standing = await self._concerts.changes.change(
             request.segment,
@@ -300,6 +303,8 @@ def _check_fixed(standing: ConcertSnapshot, body: ChangeConcert) -> None:
         for name, said in _FIXED.items()
         if name not in followed and getattr(body, name) is not UNSET and getattr(body, name) != shown[name]
     ]
+    if body.seat_plan is None and any(section.numbered is not UNSET for section in standing.sections):
+        wrong.append(("seatPlan", "can be another, and is never taken away"))
     if wrong:
         raise Invalid(*wrong)
 
