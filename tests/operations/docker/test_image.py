@@ -18,7 +18,7 @@ from tests.parts import need
 from cludale.services import NAMES
 from cludale_operations.local.find import cache_folder
 
-STARTED_SECONDS = 40
+STARTED_SECONDS = 120
 PACKAGES = f"opt/cludale/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 pytestmark = pytest.mark.timeout(1800)  # the first build brings everything that the image stands on
@@ -80,7 +80,7 @@ def test_every_service_starts_says_that_it_is_well_and_ends_when_told_to(image: 
         owner = Path(f"/proc/{process.pid}").stat()
         assert owner.st_uid == 65532
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_the_root_can_not_be_written_to(image: Image) -> None:
