@@ -93,7 +93,7 @@ def test_a_line_that_is_refused_leaves_nothing_held(server: Served) -> None:
     [
         ([line(), line("nowhere")], 404, None),
         ([line(), line("hall", 1, "roof")], 422, "lines[1].section"),
-        ([line(), line("dollars")], 422, "lines[1].concertId.currency"),
+        ([line(), line("dollars")], 422, "lines[1].concertId"),
         ([line("club", 999)], 422, "lines[0].quantity"),
         ([], 422, "lines"),
         ([line()] * 11, 422, "lines"),
