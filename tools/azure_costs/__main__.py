@@ -25,7 +25,7 @@ OF_AN_ORDER = (
 """The events of an order that is bought."""
 STANDARD_CREDITS = 1_000
 """Message operations a second that a Standard namespace allows before it throttles."""
-RU_AN_ORDER = 233.0
+RU_AN_ORDER = 189.0
 """From docs/evidence/cosmos-db.md: a season of 10 million orders, with declined and refunded ones."""
 GAUGES = 25
 """How many values a process sends with each minute's metrics though nothing happens."""

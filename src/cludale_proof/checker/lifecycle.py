@@ -63,6 +63,8 @@ INVOICE_EVENTS: Final = ("InvoiceIssued", "CreditNoteIssued")
 """They are judged by `invoice_rules.py`; nothing of an order or its payment is written with them."""
 LIST_EVENTS: Final = ("WaitingListJoined", "WaitingListLeft", "SeatsOffered")
 """They are judged by `waiting_rules.py`, section by section; nothing of an order is written for them but its looks."""
+CONCERT_EVENTS: Final = frozenset({"ConcertScheduled", *CONCERT_STEPS, *SECTION_CHANGES, *CODE_EVENTS})
+"""About a concert alone."""
 UNJUDGED: Final = (
     "ConcertScheduled", "ContactErased", "TemplateChanged", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS,
     *LIST_EVENTS, *KEY_EVENTS, *CODE_EVENTS, *BOOK_EVENTS, INVOICING, *INVOICE_EVENTS,

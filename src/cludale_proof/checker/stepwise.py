@@ -41,14 +41,11 @@ from cludale_proof.checker.findings import Invariant, Violation, in_story_order,
 from cludale_proof.checker.invoice_rules import InvoiceBook
 from cludale_proof.checker.ledger import LedgerLine
 from cludale_proof.checker.lifecycle import (
-    BOOK_EVENTS,
     CODE_EVENTS,
+    CONCERT_EVENTS,
     DIFFERS,
     INVOICE_EVENTS,
-    INVOICING,
-    KEY_EVENTS,
     LIST_EVENTS,
-    WEBHOOK_EVENTS,
     fold,
 )
 from cludale_proof.checker.log_rules import Chain
@@ -306,8 +303,7 @@ class SafetyChecker:
         key = key_of_event(fact)
         if key is None:
             self._invoices.settings(fact)
-            is_elsewhere = event.type in (INVOICING, *KEY_EVENTS, *WEBHOOK_EVENTS, *BOOK_EVENTS)
-            return [] if is_elsewhere else self._take_concert_event(fact)
+            return self._take_concert_event(fact) if event.type in CONCERT_EVENTS else []
         self._case_of_event[event.id] = key
         self._case(key).facts.append(fact)
         touched[key] = None

@@ -100,13 +100,13 @@ class _TriesOnce:
     """A service's changes, each tried once: what meets a conflict counts as if there had been nothing to change."""
 
     def __init__(self, of: aggregates.Updates) -> None:
-        self._of = of
+        self.right = of
 
     async def update(self, changes: Sequence[Change[Any]]) -> list[Updated[Any]]:
-        work = aggregates.Work(self._of, changes)
+        work = aggregates.Work(self.right, changes)
         commits = await work.draft()
         if commits:
-            work.learn(await self._of.records.commit(commits))
+            work.learn(await self.right.records.commit(commits))
         nothing = (ChangeResult.UNCHANGED, None)
         return [nothing if each[0] is ChangeResult.CONFLICT else each for each in work.updated]
 

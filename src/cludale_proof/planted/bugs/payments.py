@@ -78,7 +78,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, Gateway, "void", nothing_held)
 
 
-@bug("payments: what came of one round is booked on the next", theme="clocks")
+@bug("payments: what came of one round is booked on the next", theme="slow payments + frozen")
 def _(stack: ExitStack) -> None:
     swap(stack, payments_due.Charging, "of_its_round", lambda self, payment, step: step)
 
