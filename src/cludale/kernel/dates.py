@@ -62,6 +62,11 @@ def ends(text: str, *, as_in: str | None = None, zone: str | None = None) -> dat
         return _LAST
 
 
+def over(written: str, ends_at: str | None, zone: str | None = None) -> datetime:
+    """When a concert of this date is over: its end; without one the time at which it begins, or the end of its day."""
+    return ends(written, zone=zone) if ends_at is None else ends(ends_at, as_in=written, zone=zone)
+
+
 def _offset(text: str | None) -> timedelta:
     if text is None or is_day(text):
         return LAST_PLACE

@@ -13,6 +13,8 @@ from cludale.adapters.dapr.subscriptions import topics_heard
 from cludale.kernel.wire import Codec
 from cludale.ports.bus import Acknowledgement, Delivery, EventBus, Handler
 from cludale.ports.outbox import Outgoing
+from cludale.services.catalogue import HEARS
+from cludale.services.notifications.manifest import BUYERS_ARE_TOLD
 from cludale_proof.simulator.faults import Chaos, Fault, Situation
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, Owner, inside
 
@@ -31,6 +33,8 @@ class AnswerLost(Exception):
     """The handler did its work, but nobody heard so."""
 
 
+HEARD_WITHOUT_WEBHOOKS: Mapping[str, frozenset[str]] = {**HEARS, "notifications": frozenset(BUYERS_ARE_TOLD)}
+"""Service → the types that it hears where there are no webhooks, which hear nearly all."""
 HEALED: Mapping[str, frozenset[str]] = {
     "concerts": frozenset({"PaymentCompleted", "OrderCancelled", "PartRefundRequested"}),
     "orders": frozenset(

@@ -219,10 +219,9 @@ class Chaos:
 
     def handled(self, service: str, event: Envelope) -> None:
         """The service says that it has handled the event."""
-        before = len(self._handled)
-        self._handled.add((service, event.id))
-        if len(self._handled) == before:
+        if (service, event.id) in self._handled:
             self.again[service, event.type] += 1
+        self._handled.add((service, event.id))
 
     def meets(self, situation: Situation) -> None:
         """The platform is in this situation."""

@@ -3,8 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from cludale.services.catalogue import HEARS
-from cludale.services.notifications.manifest import BUYERS_ARE_TOLD
+from cludale_proof.simulator.delivery import HEARD_WITHOUT_WEBHOOKS
 from cludale_proof.simulator.faults import Fault, Situation
 
 ENOUGH_SEEDS = 300
@@ -15,7 +14,7 @@ NEVER_HERE = {("tickets", "ContactErased")}
 """No run has a buyer who is forgotten."""
 TO_COME_AGAIN = sorted(
     (service, type)
-    for service, types in {**HEARS, "notifications": frozenset(BUYERS_ARE_TOLD)}.items()
+    for service, types in HEARD_WITHOUT_WEBHOOKS.items()
     for type in types
     if service != "audit" and (service, type) not in NEVER_HERE
 )

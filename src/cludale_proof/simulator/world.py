@@ -19,12 +19,11 @@ from cludale.services import NAMES
 from cludale.services.audit.store import HEAD
 from cludale.services.catalogue import CATALOGUE, HEARS, KINDS, SERVICES
 from cludale.services.notifications.domain import AlreadySent
-from cludale.services.notifications.manifest import BUYERS_ARE_TOLD
 from cludale.services.notifications.service import Notifications
 from cludale_proof.checker import LedgerLine, SafetyChecker, Violation, Write
 from cludale_proof.checker.observations import Observation
 from cludale_proof.simulator.client import PATIENCE_SECONDS, SimulatedClient
-from cludale_proof.simulator.delivery import AnswerLost, Broker, BusDown
+from cludale_proof.simulator.delivery import HEARD_WITHOUT_WEBHOOKS, AnswerLost, Broker, BusDown
 from cludale_proof.simulator.faults import Chaos, Situation
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT, OWNER, Owner, SimulatedLoop
 from cludale_proof.simulator.memory import Disk
@@ -94,7 +93,7 @@ class World:
         self.poisoned: dict[bytes, list[str]] = {}
         """What nobody can read, and who has to bury it."""
         self.receivers = Receivers(self.chaos, self.codec, lambda finding: self.fail([finding]))
-        hears = HEARS if self.scene.has_webhooks else {**HEARS, "notifications": frozenset(BUYERS_ARE_TOLD)}
+        hears = HEARS if self.scene.has_webhooks else HEARD_WITHOUT_WEBHOOKS
         self.provider = Provider(
             self.chaos,
             self._booked,

@@ -173,6 +173,7 @@ class _Service:
     ) -> None:
         """`token_for`: what a service is called with, now."""
         self._token_for = token_for
+        self._timeout_seconds = timeout_seconds
 
         def client(url: str, headers: Headers) -> Client:
             seconds = min(timeout_seconds, self.most_seconds)
@@ -227,20 +228,12 @@ class HttpSeats(_Service):
 
     service, unreachable, connections = "concerts", SeatsUnreachable, CONNECTIONS
 
-    def __init__(
-        self,
-        url: str,
-        token_for: TokenFor,
-        *,
-        timeout_seconds: float,
-        headers: Headers | None = None,
-        trial: Trial | None = None,
-    ) -> None:
-        """As `_Service`."""
-        super().__init__(url, token_for, timeout_seconds=timeout_seconds, headers=headers, trial=trial)
-        self._timeout_seconds = timeout_seconds
-        self._singly_until = -inf
-        self._queue: BatchingQueue[str, HoldRequest, SeatsHeld | Exception] = BatchingQueue(
+    _singly_until = -inf
+    """Until when, by the loop's time, each hold is asked for by itself."""
+
+    @cached_property
+    def _queue(self) -> BatchingQueue[str, HoldRequest, SeatsHeld | Exception]:
+        return BatchingQueue(
             self._hold_apart,
             of="holds",
             refuse=Busy,

@@ -31,6 +31,7 @@ class Migration(NamedTuple):
     sql: str
 
 
+# The inbox is for releases before ADR 96 alone, which may run beside this one.
 MIGRATIONS: Final = (
     Migration(
         1,

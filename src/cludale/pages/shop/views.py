@@ -98,9 +98,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def over_at(self) -> datetime:
         """When it is over, where it takes place; nothing is sold from then on."""
-        if self.ends_at is None:
-            return dates.ends(self.date, zone=self.zone)
-        return dates.ends(self.ends_at, as_in=self.date, zone=self.zone)
+        return dates.over(self.date, self.ends_at, self.zone)
 
     @property
     def where(self) -> str:

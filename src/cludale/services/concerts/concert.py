@@ -104,10 +104,8 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
     @property
     def over_at(self) -> datetime:
-        """From when on nothing is sold: its end; without one the time at which it begins, or the end of its day."""
-        if self.ends_at is None:
-            return dates.ends(self.date, zone=self.zone)
-        return dates.ends(self.ends_at, as_in=self.date, zone=self.zone)
+        """From when on nothing is sold."""
+        return dates.over(self.date, self.ends_at, self.zone)
 
     @property
     def begins(self) -> datetime:

@@ -50,7 +50,7 @@ class Open(NamedTuple):
 def open_hours(concert: ConcertDetails, *, before: timedelta) -> Open:
     """From so long before it begins until a day after its end."""
     begins = dates.begins(concert.date)
-    over = dates.ends(concert.date) if concert.ends_at is None else dates.ends(concert.ends_at, as_in=concert.date)
+    over = dates.over(concert.date, concert.ends_at)
     first = begins - _FIRST_PLACE if dates.is_day(concert.date) else begins
     return Open(first - before, max(over, begins) + CLOSES_AFTER)
 
