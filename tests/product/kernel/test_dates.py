@@ -1,4 +1,4 @@
-"""When a concert is, by the rules that its zone's clocks have today."""
+"""When a concert is over, and when it is by the rules that its zone's clocks have today."""
 
 from datetime import UTC, datetime
 
