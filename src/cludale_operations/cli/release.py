@@ -198,9 +198,9 @@ def _release(image: str | None = None, commit: str | None = None) -> "Iterator[t
     """A release; with an image and its commit, of no other version."""
     from cludale_operations.gateway.runtime import GatewayRefused
     from cludale_operations.proof import ProofMissing
+    from cludale_operations.release.deployed import NotNow
     from cludale_operations.release.driver import PlatformFailed
     from cludale_operations.release.naming import suffix_of
-    from cludale_operations.release.standing import NotNow
 
     if (image is None) != (commit is None):
         fail("--image and --commit go together")
@@ -319,10 +319,10 @@ def rollback(
 @app.command()
 def parameters() -> None:
     """Print what runs, as parameters of infra/main.bicep: a deployment with them leaves the apps as they are."""
-    from cludale_operations.release.standing import live_parameters
+    from cludale_operations.release.deployed import live_parameters
 
     with _release() as (_, driver):
-        say(" ".join(f"{name}={value}" for name, value in live_parameters(driver.standing()).items()))
+        say(" ".join(f"{name}={value}" for name, value in live_parameters(driver.deployed()).items()))
 
 
 @app.command()
@@ -330,7 +330,7 @@ def status(*, json: Json = False) -> None:
     """Show every service's revisions: label, weight, image, whether they run."""
     with _release() as (_, driver):
         rows = []
-        for service, each in driver.standing().items():
+        for service, each in driver.deployed().items():
             for name, revision in each.revisions.items():
                 label = next((share.label for share in each.traffic if share.revision == name), None)
                 state = "stopped" if not revision.active else "ready" if revision.ready else "not ready"
