@@ -196,10 +196,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
 
 class AttemptLimits(msgspec.Struct, frozen=True):
-    """How often a charge is tried in a round, and how long one attempt may take at most (lease included)."""
+    """How often a charge is tried in a round, and how long one attempt may take at most."""
 
     attempts: int
-    lease_seconds: float
+    attempt_seconds: float
     retell_seconds: float = 60.0
     """After what time the end of a round that the organizer began is told again; the next wait is three times that."""
 
