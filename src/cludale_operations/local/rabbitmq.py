@@ -121,19 +121,18 @@ class RabbitMq(BrokerPart):
             raise PartFailed(f"rabbitmq does not end a user: {error}") from error
         self._configure([kept_login(self.folder)], self._logins.items())
 
-    async def control(self, *command: str, said: str | None = None) -> None:
-        """Run `rabbitmqctl` and say `said` to it. Raises MissingProgram, CalledProcessError, TimeoutError."""
+    async def control(self, *command: str) -> None:
+        """Run `rabbitmqctl`. Raises MissingProgram, CalledProcessError, TimeoutError."""
         program = [str(find("rabbitmqctl")), *command]
         process = await asyncio.create_subprocess_exec(
             *program,
             env={**os.environ, **self._environment()},
-            stdin=asyncio.subprocess.DEVNULL if said is None else asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
             async with asyncio.timeout(_CONTROL_SECONDS):
-                await process.communicate(None if said is None else f"{said}\n".encode())
-                status = process.returncode
+                status = await process.wait()
         except TimeoutError:
             process.kill()
             raise

@@ -52,14 +52,12 @@ class Telemetry:
         version: str,
         otlp_endpoint: str | None,
         connection_string: str | None,
-        metrics_seconds: float = METRICS_SECONDS,
     ) -> None:
         """Raises NoTelemetry."""
         name = next(iter(services)) if len(services) == 1 else NAMESPACE
         resources = {each: _resource(each, version) for each in {*services, name}}
         self.name = name
         self.measures = Measures()
-        self._metrics_seconds = metrics_seconds
         self._destinations: list[tuple[Destination, Snapshots]] = []
         if otlp_endpoint is not None:
             self._destinations.append((otlp(otlp_endpoint), Snapshots(resources[name], deltas=False)))
@@ -131,7 +129,7 @@ class Telemetry:
 
     async def _measure(self) -> None:
         while True:
-            await asyncio.sleep(self._metrics_seconds)
+            await asyncio.sleep(METRICS_SECONDS)
             self._send_metrics()
 
     def _send_metrics(self) -> None:
