@@ -250,7 +250,7 @@ class SqliteStore(SqliteReader):
             found = self._near.get(kind, ids)
         except apsw.Error as error:
             raise understood(error) from error
-        return [found.get(id) for id in ids]
+        return list(map(found.get, ids))
 
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
