@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -45,7 +46,7 @@ def hunt(bug: int, first: int, seeds: int) -> Hunted:
     began = time.monotonic()
     own = BUGS[bug].theme
     for theme, seed in _everywhere([None] if own is None else [None, own], first, seeds):
-        said = shows(BUGS[bug], seed, None if theme is None else [theme])
+        said = shows(BUGS[bug], seed, theme)
         if said is not None:
             return Hunted(bug, seed, theme, said, time.monotonic() - began)
         if seed % 20 == 0:
@@ -76,13 +77,23 @@ def places(bug: Bug, seeds: int) -> Iterator[tuple[str | None, int]]:
     yield from _everywhere([None] if bug.theme is None else [bug.theme, None], 1, seeds)
 
 
-def shows(bug: Bug, seed: int, themes: Sequence[str] | None = None) -> str | None:
-    """What the run of this seed (and with these themes; ` + ` is between two that come together) says of the bug, if
-    anything.
+def shows(bug: Bug, seed: int, theme: str | None = None) -> str | None:
+    """What the run of this seed (and with this theme; ` + ` is between two that come together) says of the bug, if
+    anything. Where it says something without the bug, too, it is not about the bug.
     """
-    each = None if themes is None else [name for theme in themes for name in theme.split(" + ")]
     with bug.planted():
-        findings = run(seed, themes=each).findings
+        said = _said(seed, theme)
+    return said if said is None or said_without_bugs(seed, theme) is None else None
+
+
+@cache
+def said_without_bugs(seed: int, theme: str | None) -> str | None:
+    """What this run says of the code as it is: nothing, if there is no fault in it."""
+    return _said(seed, theme)
+
+
+def _said(seed: int, theme: str | None) -> str | None:
+    findings = run(seed, themes=None if theme is None else theme.split(" + ")).findings
     return findings[0].splitlines()[0] if findings else None
 
 

@@ -24,6 +24,7 @@ from cludale.services.concerts.events import (
     ReleaseReason,
     SeatsReleased,
     SeatsReserved,
+    SeatsReturned,
     SeatsSold,
     SectionPlan,
 )
@@ -35,6 +36,8 @@ from cludale.services.orders.events import (
     OrderCancelled,
     OrderPaid,
     OrderPlaced,
+    PartRefund,
+    PartRefundRequested,
     PaymentRequested,
     TicketReserved,
 )
@@ -221,6 +224,24 @@ async def test_an_order_that_is_older_than_what_it_shows_of_its_payment_is_as_it
     older = ORDERS.put(msgspec.structs.replace(known.state, payment=None), known.version)
     await live.commit([Commit("order-1", (older,))])
     assert await rebuild.compare(live, settle_rounds=1, settle_seconds=0) == []
+
+
+ASKED_BACK = PartRefundRequested(
+    order_id="order-1",
+    allocation=SEATS,
+    part=PartRefund(number=1, refund_id="refund-1.1", tickets=1, amount=PRICE, left=PRICE, held=1),
+)
+ONE_BACK = SeatsReturned(allocation=SEATS, order_id="order-1", number=1, tickets=1, returned_at=NOON)
+
+
+@pytest.mark.parametrize("ended", [(), (off(CancelReason.ORGANIZER, was_paid=True),)])
+async def test_that_seats_of_a_part_are_back_has_to_be_known_until_all_are(ended: tuple[Event, ...]) -> None:
+    life = [PLACED, RESERVED, PAID, ASKED_BACK]
+    rebuild = Rebuild(Listed([*life, ONE_BACK, *ended], 10), [OrdersReplay()], MemoryStore(Disk(KINDS, CODEC)))
+    await rebuild.run()
+    live = await rebuilt(OrdersReplay(), [*life, *ended], 10)
+    found = await rebuild.compare(live, settle_rounds=1, settle_seconds=0)
+    assert [each.field for each in found] == ([] if ended else ["seats_back"])
 
 
 async def test_an_order_that_shows_another_payment_than_its_log_tells_is_found() -> None:

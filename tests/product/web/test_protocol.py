@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -17,7 +19,9 @@ from cludale.web.protocol import PATIENCE_SECONDS
 from cludale.web.responses import Response, json_response
 from cludale.web.router import Endpoint, Router
 from cludale.web.routing import Handler, Request
-from cludale.web.server import accepting
+from cludale.web.server import GOODBYE_SECONDS, accepting
+from cludale.web.trust import shown, trust_named_in
+from cludale_operations.local.certificate import make_certificate
 
 LIMITS = ConnectionLimits(body_bytes=1_000, connections=5, request_seconds=1, idle_seconds=2)
 
@@ -374,3 +378,25 @@ async def test_a_head_that_is_refused_has_no_body(door: Door) -> None:
     answer = await door.ask(b"HEAD / HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_who_keeps_a_connection_over_tls_and_reads_nothing_holds_up_no_end(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "inside").certificate
+    trust = trust_named_in(f"https://127.0.0.1?cacertfile={certificate}")
+    assert trust is not None
+    listener = socket.create_server(("127.0.0.1", 0))
+    problems = Problems()
+    router = Router([Endpoint("POST", "/orders", _echo)], lambda method, path, error: problems.answer(error))
+    connections = Connections(router.find, problems, LIMITS)
+
+    def ask() -> ssl.SSLSocket:
+        client = trust.wrap_socket(socket.create_connection(listener.getsockname(), 5), server_hostname="127.0.0.1")
+        client.sendall(_request("/orders"))
+        assert client.recv(1_000).startswith(b"HTTP/1.1 201 ")
+        return client
+
+    async with accepting(connections, listener, shutdown_seconds=30, tls=shown(certificate)):
+        client = await asyncio.to_thread(ask)
+        stopping_at = monotonic()
+    assert monotonic() - stopping_at < GOODBYE_SECONDS + 4
+    client.close()

@@ -5,6 +5,7 @@ A version is a copy of the sources with a patch: text that has to be there once,
 
 import asyncio
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,6 +93,8 @@ class Beside:
         self._settings = settings
         self._running: dict[tuple[str, str], tuple[ServiceProcess, Daprd]] = {}
         self._images: dict[str, str] = {}
+        self._stopping = ThreadPoolExecutor(len(NAMES), thread_name_prefix="stopping")
+        self._ending: list[Future[None]] = []
 
     def start(self, service: str, image: str, revision: str) -> list[str]:
         """One process that takes no events yet.
@@ -153,10 +156,13 @@ class Beside:
         asyncio.run(_begin(process, sidecar))
 
     def stop(self, service: str, revision: str) -> None:
-        """Stop it, if it is one of ours; the first version is left to `cludale up`."""
+        """Have it end, if it is one of ours; the first version is left to `cludale up`.
+
+        As in Azure it is not waited for, since each takes seconds: close() does.
+        """
         parts = self._running.pop((service, revision), None)
         if parts is not None:
-            asyncio.run(_stop(*parts))
+            self._ending.append(self._stopping.submit(asyncio.run, _stop(*parts)))
 
     def image(self, service: str, revision: str) -> str:
         """Its sources."""
@@ -166,8 +172,12 @@ class Beside:
         return {revision for _, revision in self._running}
 
     def close(self) -> None:
+        """Stop all that is left, and wait until everything has ended."""
         for service, revision in list(self._running):
             self.stop(service, revision)
+        self._stopping.shutdown()
+        for ended in self._ending:
+            ended.result()
 
 
 def _certificate(folder: Path) -> Certificate:

@@ -80,7 +80,9 @@ def _section(section: Section) -> Mapping[str, object] | None:
     return told | {"changes": section.changes, "blocks": dict(section.its_blocks), "waiting": section.waiting or 0}
 
 
-def _waiting(known: WaitingList) -> Mapping[str, object]:
+def _waiting(known: WaitingList) -> Mapping[str, object] | None:
+    if not known.joined:
+        return None  # nobody has waited, though orders may have left before they joined, which is in no event
     # Whose they are is in no event.
     return {"joined": known.joined, "entries": tuple(replace(each, buyers=()) for each in known.entries)}
 

@@ -182,7 +182,8 @@ class CommandBatch:
         """What is to be committed: the records that are others now, and the events."""
         self.commit = None
         self.section = section
-        if not (folded.changed or folded.events) and folded.section is section.state:
+        in_line = None if self._waiting is None or folded.in_line is self._waiting.state else folded.in_line
+        if not (folded.changed or folded.events or in_line) and folded.section is section.state:
             return
         versions = {id: each.version for id, each in loaded.items()}
         puts = [RESERVATIONS.put(folded.reservations[id], versions.get(id, 0)) for id in folded.changed]
@@ -190,8 +191,8 @@ class CommandBatch:
             puts.append(SECTIONS.put(folded.section, section.version))
             self.section = Versioned(folded.section, section.version + 1)
         puts += _listed(self._blocks, folded.events)
-        if self._waiting is not None and folded.in_line is not None and folded.in_line is not self._waiting.state:
-            puts.append(WAITING.put(folded.in_line, self._waiting.version))
+        if self._waiting is not None and in_line is not None:
+            puts.append(WAITING.put(in_line, self._waiting.version))
         self.commit = Commit(self._key.partition, puts, folded.events)
 
     def learn(self, outcomes: Sequence[Outcome]) -> int:

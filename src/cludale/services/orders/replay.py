@@ -65,7 +65,10 @@ def _comparable(order: Order) -> Mapping[str, object]:
         "back_by",
     )
     told = {**fields_of(order.seats), **{name: getattr(order, name) for name in names}}
-    told["refunds"] = [(each.part, each.at, each.done_at, each.returned_at) for each in order.refunds]
+    told["refunds"] = [(each.part, each.at, each.done_at) for each in order.refunds]
+    if order.status is Status.PAID:
+        # Who cancels gets all seats back anyway: that some were back before, if that was lost, is not told again.
+        told["seats_back"] = [each.returned_at for each in order.refunds]
     # An order that was reserved before orders kept this has none, though the log tells of it.
     return told if order.payment is None else {**told, "payment": order.payment}
 

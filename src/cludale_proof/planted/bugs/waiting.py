@@ -69,3 +69,13 @@ def _(stack: ExitStack) -> None:
         return Grant(buyers=entry.buyers)
 
     swap(stack, WaitingClaims, "grant", wrong)
+
+
+@bug("waiting list: who left before it joined joins after all", theme="clocks + slow payments")
+def _(stack: ExitStack) -> None:
+    right = waiting.decide
+
+    def wrong(line: ListedSection, command: ListCommand, now: datetime) -> Any:
+        return right(ListedSection(line.seating, replace(line.waiting, left=())), command, now)
+
+    swap(stack, waiting, "decide", wrong)

@@ -39,6 +39,8 @@ from cludale.services.concerts.stock import Reservation, Section, Status, unavai
 
 MOST_WAITING = 1_000
 """In one section: a list is written whole with each who comes or goes."""
+LEFT_KEPT = 100
+"""Orders that left last: a request to join that was on its way meanwhile comes too late. It is seconds old at most."""
 AT_ONCE = 20
 """Offers that are made, or entries that are ended, in one commit."""
 
@@ -87,6 +89,8 @@ class WaitingList(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     joined: int = 0
     """How many ever joined."""
     entries: tuple[WaitingEntry, ...] = ()
+    left: tuple[str, ...] = ()
+    """The orders that left last, LEFT_KEPT at most; in no event, as one may leave before it has joined."""
 
     def position(self, order_id: str) -> int | None:
         """How many are served before it at the latest, with itself; None: it does not wait."""
@@ -104,7 +108,7 @@ class Join(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Leave(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Command: this order was cancelled: it waits no more, and what it was offered goes back."""
+    """Command: this order was cancelled: it waits no more, nor joins later, and what it was offered goes back."""
 
     order_id: str
     section: str
@@ -192,6 +196,8 @@ def _join(line: ListedSection, join: Join, now: datetime) -> tuple[ListedSection
         if not offered.is_live(now):
             raise HoldEnded(offered.id)
         return line, ()
+    if join.order_id in line.waiting.left:
+        raise HoldEnded(reservation_of(join.order_id))
     if section.closed is True:
         raise CalledOff(section.concert_id)
     if now >= join.over_at:
@@ -239,15 +245,25 @@ def _leave(line: ListedSection, leave: Leave) -> tuple[ListedSection, tuple[Even
     for entry in line.waiting.entries:
         if entry.order_id == leave.order_id:
             left = _left(line.waiting, entry, WhyLeft.LEFT)
-            return _after(line, [left], entry.joined_at), (left,)
+            return _without(_after(line, [left], entry.joined_at), leave.order_id), (left,)
     offered = line.seating.reservations.get(reservation_of(leave.order_id))
-    if offered is None or offered.status is not Status.HELD:
+    if offered is None:
+        return _without(line, leave.order_id), ()
+    if offered.status is not Status.HELD:
         return line, ()
     released = SeatsReleased(allocation=offered.allocation, order_id=offered.order_id, reason=ReleaseReason.CANCELLED)
     after = evolution.evolve(line.seating, released)
     closed: Reservation = replace(after.reservations[offered.id], closed=True)
     kept = {**after.reservations, offered.id: closed}
     return ListedSection(Seating(after.section, kept, after.hall), line.waiting), (released,)
+
+
+def _without(line: ListedSection, order_id: str) -> ListedSection:
+    """This order is not to join any more."""
+    if order_id in line.waiting.left:
+        return line
+    left = (*line.waiting.left, order_id)[-LEFT_KEPT:]
+    return ListedSection(line.seating, replace(line.waiting, left=left))
 
 
 def _left(waiting: WaitingList, entry: WaitingEntry, reason: WhyLeft) -> WaitingListLeft:

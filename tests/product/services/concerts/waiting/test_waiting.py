@@ -116,6 +116,26 @@ def test_joined_again_it_keeps_its_place_and_left_it_is_gone() -> None:
     assert line.seating.section.available(NOON) == 1
 
 
+def test_who_left_does_not_join_later_whichever_of_the_two_comes_first() -> None:
+    leave = Leave(order_id="order-first", section="stalls")
+    left_first, events = did(sold_out(("a", 1)), leave)
+    assert events == ()
+    left_after_joining, _ = did(join(sold_out(("a", 1)), "first"), leave)
+    for line in (left_first, left_after_joining):
+        with pytest.raises(HoldEnded):
+            join(line, "first")
+        assert did(line, leave) == (line, ())
+        assert join(line, "second").waiting.position("order-second") == 1
+
+
+def test_only_the_orders_that_left_last_are_kept_in_mind() -> None:
+    line = sold_out(("a", 1))
+    for number in range(waiting.LEFT_KEPT + 5):
+        line, _ = did(line, Leave(order_id=f"order-{number}", section="stalls"))
+    assert len(line.waiting.left) == waiting.LEFT_KEPT
+    assert line.waiting.left[-1] == f"order-{waiting.LEFT_KEPT + 4}"
+
+
 def test_nobody_keeps_the_last_seats_from_others_by_waiting_for_more() -> None:
     two_left = freed(sold_out(("a", 2), ("z", 2)), "a")
     with pytest.raises(SeatsUnavailable) as refused:
