@@ -32,7 +32,7 @@ LINGER_TICKS = 2
 MOST_BUFFERED_BYTES = 4_096
 """What may wait for who follows a feed, beside the frame that is more than that."""
 COMMENT = b":\n\n"
-"""Whoever is between keeps the connection open."""
+"""Sent on a quiet stream, so that proxies in between keep the connection open."""
 CHUNK_BYTES = 65_536
 """A larger part of a stream is sent in several."""
 TURNED_AWAY = frozenset((429, 503))

@@ -45,7 +45,7 @@ _HASH_BYTES: Final = 16
 
 
 class SharedLimit(RequestLimit):
-    """So many requests in so many seconds to all processes. Their clocks have to agree."""
+    """At most so many requests in so many seconds to all processes together. Their clocks have to agree."""
 
     def __init__(self, name: str, *, most: int, seconds: float, clock: Callable[[], float], secret: bytes) -> None:
         """`clock`: the time of day, in seconds. `secret`: what addresses and keys are hashed with, in all processes."""

@@ -79,7 +79,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     waiting_events: Annotated[int, typer.Option(min=0, help="Events that may wait to be delivered.")] = 5_000
 
     def driver(self) -> "Driver":
-        """Of the platform that is chosen. Ends the program with one line where something is missing."""
+        """The driver of the platform that is chosen. Ends the program with one line where something is missing."""
         if self.on is Platform.GATEWAY:
             return gateway_driver(self.url, self.config)
         names = {
@@ -142,7 +142,7 @@ def options(*, options: Options) -> None:
 
 
 def gateway_driver(url: str | None, config: Path) -> "Driver":
-    """Of the gateway at `url`, or of that of the settings."""
+    """The driver of the gateway at `url`, or of the one in the settings."""
     from cludale_operations.release.local import LocalDriver, NoLauncher
 
     settings = Settings.from_env(os.environ)

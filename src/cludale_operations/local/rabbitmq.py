@@ -26,7 +26,7 @@ from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_he
 
 USER = "cludale"
 MONITOR = "monitor"
-"""Whose user looks at the broker's figures for the services, and may do nothing else."""
+"""The user that reads the broker's figures for the services, and may do nothing else."""
 _LOOK_SECONDS = 2
 _COUNTED_MS = 2_000
 """How often it counts what is in its queues."""

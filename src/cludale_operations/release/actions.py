@@ -123,7 +123,7 @@ def to_consume(deployed: Deployed, order: Sequence[str]) -> list[Action]:
 
 
 def to_weigh(deployed: Deployed, order: Sequence[str], weight: int) -> list[Action]:
-    """So much of the traffic to green, the rest to blue."""
+    """Give green this share of the traffic, and blue the rest."""
     actions: list[Action] = []
     for service in order:
         green, blue = _newer_green(deployed, service), deployed[service].blue

@@ -125,7 +125,7 @@ def live_parameters(deployed: Deployed) -> dict[str, str]:
 
 
 def _green_suffix(deployed: Deployed) -> str:
-    """Of all services' green; empty if there is none, or only what was stopped of several versions."""
+    """The suffix of all services' green; empty if there is none, or if those of several versions are all stopped."""
     greens = {}
     for service, each in deployed.items():
         green = each.labelled(GREEN)

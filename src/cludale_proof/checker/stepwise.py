@@ -440,7 +440,7 @@ class SafetyChecker:
         return [*illegal_step(before, read), *more]
 
     def _take_shares(self, before: Payment | None, read: Payment, touched: dict[str, None]) -> list[Violation]:
-        """Of a cart's payment, what each of its lines has of it."""
+        """Note what each line of a cart has of the cart's payment."""
         earlier = {} if before is None else {line.id: line for line in lines_of(before)}
         found: list[Violation] = []
         for line in lines_of(read):

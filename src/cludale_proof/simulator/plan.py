@@ -36,6 +36,8 @@ CHANGED = 0.15
 """In how many of the runs the organizer changes what is on sale."""
 BESIDE = 0.12
 """How many runs have one of `BESIDE_OTHERS` as well."""
+INSIDE = 0.05
+"""And how many have buyers who ask for their money once somebody came in with their tickets."""
 ERRING = 0.08
 """In how many of the runs the provider does something wrong."""
 LIMITED = 0.15
@@ -251,6 +253,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     beside = _apart("beside", span, plans)
     if only is None and beside.random() < BESIDE:
         themes = [*themes, beside.choice(BESIDE_OTHERS)]
+    if only is None and _apart("inside", span, plans).random() < INSIDE:
+        themes = [*themes, "given back inside"]
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     is_erring = ends.random() > 1 - ERRING or "wrong books" in themes

@@ -283,7 +283,7 @@ class SqliteStore(SqliteReader):
 
     @property
     def size(self) -> int:
-        """Of the file, in bytes."""
+        """The file's size in bytes."""
         return self._path.stat().st_size
 
     async def rewrite(self, tell: Callable[[int], None]) -> None:

@@ -60,7 +60,7 @@ class Reason(NamedTuple):
     problem: str
     times: int
     share: int
-    """Of the most frequent, in hundredths."""
+    """How often, in hundredths of the most frequent one."""
 
 
 class Minute(NamedTuple):

@@ -25,7 +25,7 @@ from cludale.web.responses import Response
 
 PAGE = 25
 MOST_BYTES = 700_000
-"""Of a form with a file, which stands in the form that follows as a field."""
+"""The largest form with a file; the file's text is a field of the form that follows."""
 MOST_CSV = 200_000
 _GUESTS = ("orders", "guests")
 _FIELDS = ("name", "note", "email", "section")

@@ -22,7 +22,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     price: Money
     held_back_seats: int = 0
     zone: str | None = None
-    """Of the seating plan, where its seats have numbers."""
+    """Its zone of the seating plan, where its seats have numbers."""
 
     @property
     def sold(self) -> int:

@@ -101,7 +101,7 @@ class BasketPages:
         return self._site.see(visit, HERE, headers=(self._basket_cookie(visit, Basket(memory.new_key(), lines)),))
 
     async def _change(self, visit: Visit) -> Response:
-        """So many tickets of this line, or none of it; what is no number changes nothing."""
+        """Set how many tickets of this line are wanted; 0 takes it out, and what is no number changes nothing."""
         fields = forms.read(visit.request)
         known, at = memory.basket(visit), forms.whole(fields.get("line", ""))
         if at is None or at >= len(known.lines):

@@ -41,7 +41,7 @@ _NO_WRONG = {"email": "", "phone": "", "card": ""}
 
 _CHOSEN = ("section", "quantity", "seats", "plan", "code")
 TYPED_SECONDS = 900
-"""So long what was typed is kept for whoever chooses other seats."""
+"""How long what was typed is kept while somebody chooses other seats."""
 
 
 class ChosenSeats(NamedTuple):
@@ -61,7 +61,7 @@ class ChosenSeats(NamedTuple):
 
     @property
     def fields(self) -> dict[str, str]:
-        """As a form has it."""
+        """The same as fields of a form."""
         fields = {"section": self.section.id, "quantity": str(self.quantity)}
         fields |= {f"{TICKETS}{id}": str(count) for id, count in self.tickets.items()}
         fields |= {"seats": halls.packed(self.places), "plan": self.plan} if self.places else {}

@@ -27,7 +27,7 @@ from cludale.services.notifications.stationery import Stationery, Written
 LONGEST_WAIT = 32
 """The attempt after which every wait is the longest."""
 IN_A_ROW = 5
-"""So many messages that are not taken now, one after another, are trouble with the server."""
+"""After so many messages in a row that the server does not take, it is left alone for a while."""
 UNANSWERED = 4
 """How many tries of a message in a row may come to no answer: each of them may have reached the buyer."""
 _LEASE_EXTRA_SECONDS = 5.0

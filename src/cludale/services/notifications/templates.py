@@ -26,9 +26,9 @@ from cludale.services.notifications.events import TemplateChange, TemplateChange
 from cludale.services.notifications.words import LISTS, NAMES, Values
 
 MOST_CHARACTERS = 60_000
-"""Of one part of a template."""
+"""The longest part of a template."""
 MOST_BYTES = 100_000
-"""Of what comes of it: longer pages are cut off by some who show mail."""
+"""The longest message that may come of it: some mail programs cut longer ones off."""
 LONGEST_SUBJECT = 250
 
 

@@ -260,7 +260,7 @@ class Orders:
         return keys if address is None else (*keys, *self._buyers.address(address))
 
     async def _buyers_later(self, order: Order) -> BuyerKeys:
-        """Of an order that waits for its seats; the network address is not known any more. Raises ContactsLocked."""
+        """The buyer of an order that waits, as their tickets are counted; without an address. Raises ContactsLocked."""
         if self._buyers is None or order.till is not None:
             return ()
         left = await self.privacy.of((order,))

@@ -46,12 +46,12 @@ class DueBillings(DuePolicy[Billing]):
         self._put_off = put_off
         self._issuing = Issuing(updates)
         self.owners: Recent[str, str] = Recent(REMEMBERED)
-        """Whose concerts are, as far as it was learnt here."""
+        """Concert → its organizer, as far as this process has asked."""
         self.issued = 0
         """Documents that got a number here, or whose number was learnt."""
 
     async def owner(self, concert_id: str) -> str | None:
-        """Whose this concert is; None: there is none. Raises ProgrammeUnreachable."""
+        """The concert's organizer; None: there is no such concert. Raises ProgrammeUnreachable."""
         if concert_id not in self.owners:
             concerts = await self._programme.of((concert_id,))
             self.owners.remember({id: each.organizer for id, each in concerts.items()})
