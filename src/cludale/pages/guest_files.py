@@ -24,7 +24,7 @@ class NamedFile(NamedTuple):
 
     text: str
     faults: Sequence[tuple[int, NoSuchSeats]] = ()
-    """Lines whose seats are none, and why."""
+    """Lines that name seats which do not exist, and why."""
     seats: Sequence[str] = ()
     """What each guest's seats are called; empty: it names none."""
     taken: Sequence[str] = ()

@@ -34,7 +34,7 @@ AWAY_SECONDS: Final = 1.0
 MOST_TOLD: Final = 2_000
 """Counters in one exchange; the others come with the next."""
 UNTOLD_SHARE: Final = 20
-"""Who made fewer than a twentieth of their requests here is told to nobody."""
+"""Of whom fewer than a twentieth of their requests came here, other processes are told nothing."""
 UNHEARD_SHARE: Final = 8
 """What is left of a limit, by this and the number of processes, is let in without hearing the others …"""
 UNHEARD_LEAST: Final = 2

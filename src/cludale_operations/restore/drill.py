@@ -145,7 +145,7 @@ class Drill:
 
 
 def suffix_at(moment: datetime) -> str:
-    """The suffix of the revisions over a store that is restored now: there was none of it before."""
+    """The suffix of the revisions over a store that is restored now; the time in it makes it a new one."""
     return f"d{moment:%m%d%H%M%S}"
 
 

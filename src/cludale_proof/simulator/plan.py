@@ -296,7 +296,7 @@ def _apart(name: str, span: float, plans: Sequence[Plan]) -> random.Random:
 
 
 def _weather(choices: random.Random, rates: Mapping[Fault, float], themes: Sequence[str]) -> Weather:
-    """Who changes their mind meets what is under way the more often, the longer that takes."""
+    """The longer things take, the more often a change of mind meets something that is under way."""
     lags = (0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1)
     return Weather(rates, lag_seconds=choices.choice(lags))
 

@@ -86,7 +86,7 @@ HOLDS_AT_ONCE = 2
 """Calls for the holds of one concert. Who asks meanwhile goes with the next one: more calls only carry less each."""
 HOLDS_WAITING = 4_096
 SINGLY_SECONDS = 10.0
-"""How long a concerts that does not know how to take several holds at once is asked for each."""
+"""For how long a concerts service that can't take several holds at once is asked for each of them alone."""
 CONTACTS_AT_ONCE = 16
 CONCERTS_AT_ONCE = 4
 CONCERTS_REMEMBERED = 256
@@ -94,7 +94,7 @@ REMEMBERED_SECONDS = 0.8
 """How long a concert is taken for what it was: its changes are known everywhere within a second."""
 
 _UNKNOWN = frozenset({404, 405})
-"""What a concerts of an earlier release answers to a route that it does not have."""
+"""How the concerts service of an earlier release answers to a route that it does not have."""
 
 T = TypeVar("T")
 TokenFor = Callable[[str], str]

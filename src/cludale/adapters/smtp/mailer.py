@@ -64,7 +64,7 @@ class SmtpMailer:
 
     @property
     def longest_seconds(self) -> float:
-        """What sending takes at most where as many messages wait as there are connections."""
+        """The longest that sending takes while no more messages wait than there are connections."""
         return 2 * self._server.longest_seconds
 
     async def send(self, message: Message) -> HandedTo:

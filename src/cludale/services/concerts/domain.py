@@ -67,7 +67,7 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     claim_ends: datetime | None = None
     """Until when the seats may be taken by the claim that was made for them; None: none is needed."""
     terms: pricing.Terms | None = None
-    """By what they are priced, where there is a price list or a code."""
+    """The price list and code by which they are priced, if there are any."""
     revision: int = 0
     """Which revision of the concert said so."""
     block: str | None = None

@@ -18,7 +18,7 @@ BY_ISSUER = "oidc:"
 MOST_SESSIONS = 1_000
 MOST_STAFF = 1_000
 FORGOTTEN_AFTER = timedelta(days=90)
-"""Who has not signed in for so long is in no list any more."""
+"""Who has not signed in for this long is taken off the list of staff."""
 REMEMBERED_FOR = timedelta(minutes=5)
 """How long it is known that an issuer signed somebody out: longer than a sign-in takes to ask it."""
 JUST_SIGNED_IN = timedelta(minutes=5)

@@ -100,7 +100,7 @@ class TemplateService:
         return self.letters.preview(kind, whole, language=language)
 
     async def language(self, organizer: str) -> str:
-        """In which buyers are written to of whom it isn't known which they read."""
+        """The language of messages to buyers whose own is not known."""
         found = await MAIL_SETTINGS.load(self._updates.records, (organizer,))
         return found[organizer].state.language if organizer in found else self.letters.language
 

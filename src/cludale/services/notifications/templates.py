@@ -165,7 +165,7 @@ FILTERS = (
     "capitalize", "count", "d", "default", "e", "escape", "first", "last", "length", "lower", "title", "trim",
     "truncate", "upper",
 )  # fmt: skip
-"""None that makes much of little, and none that lets typed text be markup."""
+"""The filters that are allowed: none makes a long text of a short one, and none lets typed text be markup."""
 _OF_LISTS = ("count", "length")
 _OF_LOOPS = frozenset({"first", "index", "last", "length"})
 _TEXT, _HTML = _environment(is_html=False), _environment(is_html=True)

@@ -62,7 +62,7 @@ class DueBillings(DuePolicy[Billing]):
         return Decision(billings.take_up(state, now=now, until=now + timedelta(seconds=LEASE_SECONDS)))
 
     async def start(self, states: Sequence[Billing]) -> Do[Billing]:
-        """What all of them need is asked for, and those that are numbered are so in one commit a series."""
+        """What all of them need is asked for at once; all numbers of one series are given in one commit."""
         steps: dict[str, Step[Billing]] = {}
         trouble = "nothing is known of its concert"
         try:
