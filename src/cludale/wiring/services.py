@@ -32,7 +32,6 @@ from cludale.adapters.inprocess.calls import (
     InProcessKeys,
     InProcessProgramme,
     InProcessSales,
-    InProcessSeats,
 )
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
@@ -212,13 +211,11 @@ class ServiceBuilder:
     @cached_property
     def seats(self) -> Seats:
         """Concerts, as orders calls it."""
-        if "concerts" not in self.only:
-            seats: Seats = self._called("concerts", HttpSeats)
-        else:
-            hold = self.built["concerts"].holding.hold
-            hold_all = self.built["concerts"].holding.hold_all
-            seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold), hold_all)
-        return seats if self.watching is None else self.watching.seats(seats)
+        is_here = "concerts" in self.only
+        seats: Seats = self.built["concerts"].holding if is_here else self._called("concerts", HttpSeats)
+        if self.watching is None:
+            return seats
+        return self.watching.seats(self.watching.holding(seats) if is_here else seats)
 
     @cached_property
     def sales(self) -> Sales:

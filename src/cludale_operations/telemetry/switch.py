@@ -24,15 +24,14 @@ from cludale_operations.telemetry.requests import TracedRequests
 from cludale_operations.telemetry.shipping import Destination
 from cludale_operations.telemetry.spans import Tracer
 from cludale_operations.telemetry.wrappers import (
-    Hold,
     WatchedBus,
     WatchedGateway,
+    WatchedHolding,
     WatchedMessenger,
     WatchedRecords,
     WatchedSeats,
     watched_commands,
     watched_handler,
-    watched_hold,
 )
 
 METRICS_SECONDS = 60.0
@@ -93,9 +92,9 @@ class Telemetry:
         """Concerts, as orders calls it."""
         return WatchedSeats(seats, self.tracer, self.measures)
 
-    def hold(self, hold: Hold) -> Hold:
+    def holding(self, seats: Seats) -> Seats:
         """Concerts' side of that call, in this process."""
-        return watched_hold(hold, self.tracer)
+        return WatchedHolding(seats, self.tracer)
 
     def command_queue(self, queue: BatchingQueue[Any, Any, Any]) -> None:
         """The sections' command queue."""

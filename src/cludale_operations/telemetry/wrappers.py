@@ -45,7 +45,6 @@ from cludale.services.catalogue import CATALOGUE
 from cludale_operations.telemetry.measures import Measures
 from cludale_operations.telemetry.spans import Tracer, end, traceparent_of
 
-Hold = Callable[[HoldRequest], Awaitable[SeatsHeld]]
 
 K = TypeVar("K", bound=Hashable)
 C = TypeVar("C")
@@ -120,22 +119,26 @@ class WatchedSeats:
         self._measures.holds.labels(outcome).observe(seconds)
 
 
-def watched_hold(hold: Hold, tracer: Tracer) -> Hold:
-    """Concerts, called in this process: its side of the call."""
+class WatchedHolding:
+    """Concerts, called in this process: its side of the call. What is held for a cart goes straight through."""
 
-    async def held(request: HoldRequest) -> SeatsHeld:
-        span = tracer.child("concerts", "hold seats", SpanKind.SERVER, request.traceparent, _of_request(request))
+    def __init__(self, seats: Seats, tracer: Tracer) -> None:
+        self._seats = seats
+        self._tracer = tracer
+        self.hold_all = seats.hold_all
+
+    async def hold(self, request: HoldRequest) -> SeatsHeld:
+        """Hold seats; what is done for them belongs to a span of this call."""
+        span = self._tracer.child("concerts", "hold seats", SpanKind.SERVER, request.traceparent, _of_request(request))
         if span is None:
-            return await hold(request)
+            return await self._seats.hold(request)
         request = replace(request, traceparent=traceparent_of(span))
         token = TRACEPARENT.set(request.traceparent)
         try:
             with _working(span, lambda *_: None, outcome="held", failed=_refused):
-                return await hold(request)
+                return await self._seats.hold(request)
         finally:
             TRACEPARENT.reset(token)
-
-    return held
 
 
 def _of_request(request: HoldRequest) -> Mapping[str, str | int]:
