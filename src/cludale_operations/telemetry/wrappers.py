@@ -45,7 +45,6 @@ from cludale.services.catalogue import CATALOGUE
 from cludale_operations.telemetry.measures import Measures
 from cludale_operations.telemetry.spans import Tracer, end, traceparent_of
 
-
 K = TypeVar("K", bound=Hashable)
 C = TypeVar("C")
 R = TypeVar("R")
