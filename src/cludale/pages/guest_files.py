@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from cludale.kernel.allocation import seats_line
 from cludale.pages.numbered import Numbered
 from cludale.pages.seat_names import NoSuchSeats, SeatNameFault
 from cludale.pages.shop.halls import WHEELCHAIR, Seat, is_free
-from cludale.pages.shop.views import seats_line
 
 SEATS, SECTION, WHEELCHAIRS = "seats", "section", "wheelchairs"
 SHORT = 3

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
+from cludale.kernel.allocation import seats_line
 from cludale.kernel.carts import MOST_LINES
 from cludale.kernel.money import Money
 from cludale.pages import billing, forms
@@ -28,7 +29,7 @@ from cludale.pages.shop.halls import packed
 from cludale.pages.shop.memory import Basket, BasketLine
 from cludale.pages.shop.programme import Programme
 from cludale.pages.shop.seats import Halls
-from cludale.pages.shop.views import Concert, PlacedCart, Quote, seats_line
+from cludale.pages.shop.views import Concert, PlacedCart, Quote
 from cludale.pages.site import Missing, Site, Visit
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route

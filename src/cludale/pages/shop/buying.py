@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from cludale.kernel import mailbox
+from cludale.kernel.allocation import seats_line
 from cludale.kernel.money import Money
 from cludale.pages import billing, forms
 from cludale.pages.api import Answer, Refused, path
@@ -19,7 +20,7 @@ from cludale.pages.shop.halls import WHEELCHAIR, Seat
 from cludale.pages.shop.memory import Cart
 from cludale.pages.shop.programme import Programme
 from cludale.pages.shop.seats import Halls
-from cludale.pages.shop.views import Concert, Order, Quote, Section, seats_line
+from cludale.pages.shop.views import Concert, Order, Quote, Section
 from cludale.pages.site import Missing, Site, Visit
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route
