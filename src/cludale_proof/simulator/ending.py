@@ -4,11 +4,13 @@ Each check that fails ends the run.
 """
 
 import asyncio
+from collections.abc import Collection
 from datetime import timedelta
 
 import msgspec
 
 from cludale.kernel.times import rfc3339
+from cludale.ports.records import Kind
 from cludale.runtime.dead_letters import LETTERS
 from cludale.runtime.replay import CannotFold, NotEmpty, Rebuild
 from cludale.services import NAMES
@@ -18,16 +20,17 @@ from cludale.services.audit.replay import AuditLog, UnreadableEntry
 from cludale.services.audit.service import Audit
 from cludale.services.audit.store import HEAD
 from cludale.services.catalogue import REPLAYS, SERVICES
-from cludale.services.concerts.store import WAITING
+from cludale.services.concerts.store import SECTIONS, WAITING
 from cludale.services.notifications.domain import Notification
 from cludale.services.notifications.store import NOTIFICATIONS
 from cludale.services.orders.api import PlaceOrder
+from cludale.services.orders.order import Status
 from cludale.services.orders.store import ORDERS, PERSONAL
 from cludale.services.tickets.door_api import OfConcert
 from cludale_proof.simulator.client import PATIENCE_SECONDS, RequestOutcome, SimulatedClient
 from cludale_proof.simulator.clock import MORNING, MachineClock
 from cludale_proof.simulator.faults import Fault
-from cludale_proof.simulator.memory import Disk, MemoryStore
+from cludale_proof.simulator.memory import Disk, MemoryStore, Row
 from cludale_proof.simulator.reporting import report_findings
 from cludale_proof.simulator.storms import Storms
 from cludale_proof.simulator.world import World, described
@@ -94,10 +97,9 @@ class Ending:
         """What is still to come to its end."""
         world = self._world
         left = []
-        passed_over = {PERSONAL.kind}  # retention has days, and is not on here
-        if any(deed.kind == "postpone" and not deed.number for deed in world.scene.deeds):
-            # Whoever was put on a list by an order that a crash cut off stays there until a time is known.
-            passed_over.add(WAITING.kind)
+        passed_over = {PERSONAL.kind, WAITING.kind}  # retention has days, and is not on here
+        if stuck := self._stuck_in_line():
+            left.append(f"{stuck} should wait no more")
         soon = rfc3339(MORNING + timedelta(seconds=world.loop.time() + SETTLING_SECONDS))
         if world.people.busy:
             left.append(f"{world.people.busy} people")
@@ -116,14 +118,36 @@ class Ending:
             left.append(f"{world.broker.under_way} deliveries")
         return left
 
+    def _stuck_in_line(self) -> int:
+        """Who waits whose order has ended, or who could be offered seats. Whoever was put on a list by an order that a
+        crash cut off stays there as long as nothing can be offered: until so many seats are back, or a time is known.
+        """
+        world = self._world
+        now = MORNING + timedelta(seconds=world.loop.time())
+        room = {
+            (each.concert_id, each.id): each.available_to_all(now)
+            for each in (SECTIONS.decode(row.stored.body) for row in self._rows(SECTIONS.kind))
+        }
+        is_offered = not any(deed.kind == "postpone" and not deed.number for deed in world.scene.deeds)
+        orders = (ORDERS.decode(row.stored.body) for row in self._rows(ORDERS.kind))
+        ended = {each.id for each in orders if each.status is not Status.PENDING}
+        lists = (WAITING.decode(row.stored.body) for row in self._rows(WAITING.kind))
+        return sum(
+            entry.order_id in ended or (is_offered and entry.quantity <= room[each.concert_id, each.section])
+            for each in lists
+            for entry in each.entries
+        )
+
+    def _rows(self, kind: Kind) -> Collection[Row]:
+        return next((disk.tables[kind].values() for disk in self._world.disks if kind in disk.tables), ())
+
     @property
     def _is_compared(self) -> bool:
         """Do orders and carts of which nothing is heard get looked at before the end?"""
         return self._world.scene.limits.compare_after_seconds < SETTLING_SECONDS
 
     def _reserved(self) -> int:
-        table = next(disk.tables[ORDERS.kind] for disk in self._world.disks if ORDERS.kind in disk.tables)
-        return sum(b'"status":"Reserved"' in row.stored.body for row in table.values())
+        return sum(b'"status":"Reserved"' in row.stored.body for row in self._rows(ORDERS.kind))
 
     def check_end(self) -> None:
         """Stores, log and money agree, and nothing is left undone."""

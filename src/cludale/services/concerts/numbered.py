@@ -262,6 +262,11 @@ def free_to_all(seats: SeatMap, total: int, second: float) -> int:
     return total - int.from_bytes(taken, "little").bit_count() - aside
 
 
+def set_aside(seats: SeatMap) -> int:
+    """How many places there are that nobody gets who didn't ask."""
+    return len(unpacked(seats.aside))
+
+
 def set_bits(bits: int) -> list[int]:
     """Which bits are set, the lowest first."""
     return [

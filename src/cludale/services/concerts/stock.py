@@ -220,6 +220,11 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
             return self.available(now)
         return numbered.free_to_all(self.numbered, self.places, self.moment(now).timestamp())
 
+    @property
+    def total_to_all(self) -> int:
+        """Seats that somebody could have who asks for no wheelchair place, were nobody else there."""
+        return self.total if self.numbered is UNSET else self.total - numbered.set_aside(self.numbered)
+
     def held_back(self, now: datetime) -> int:
         """Seats that are held back at `now`."""
         return 0 if self.blocks is UNSET else blocks.held_back(self.blocks, self.moment(now))

@@ -97,7 +97,9 @@ def seen_as(payment: Payment, order_id: str) -> Payment:
 
 
 def with_line(payment: Payment, line: Payment) -> Payment:
-    """The cart's payment with this line as it is now. What is due for a line is due for the cart."""
+    """The cart's payment with this line as it is now. What is due for a line is due for the cart, beside a mend or the
+    end of a round that is to be told again.
+    """
     shares: list[Share] = []
     for share in payment.shares:
         if share.order_id != line.order_id:
@@ -118,7 +120,7 @@ def with_line(payment: Payment, line: Payment) -> Payment:
     if payment.status is Status.PENDING:
         return replace(payment, shares=tuple(shares))
     due = [each.due_at for each in shares if each.due_at is not None]
-    if payment.open_mend is not None and payment.due_at is not None:
+    if payment.due_at is not None and (payment.open_mend is not None or payment.retells):
         due.append(payment.due_at)
     return replace(payment, shares=tuple(shares), due_at=min(due, default=None))
 

@@ -154,16 +154,16 @@ def ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimit
 
 
 def as_told(payment: Payment, event: Event) -> Sequence[Event]:
-    """What is told: how a cart's round ended, of each of its lines."""
+    """What is told: how a cart's round ended, of each of its lines. That money was taken which went back is not."""
     if not payment.shares or not isinstance(event, PaymentCompleted | PaymentFailed):
         return (event,)
     told: list[Event] = []
     for share in payment.shares:
         own = {"payment_id": payment_id(share.order_id), "order_id": share.order_id, "amount": share.amount}
-        if isinstance(event, PaymentCompleted):
-            told.append(msgspec.structs.replace(event, allocation=share.seats, **own))
-        else:
+        if isinstance(event, PaymentFailed):
             told.append(msgspec.structs.replace(event, concert_id=share.seats.concert_id, **own))
+        elif not share.refunding and share.refunded_at is None:
+            told.append(msgspec.structs.replace(event, allocation=share.seats, **own))
     return told
 
 

@@ -16,6 +16,7 @@ from cludale.services.concerts.evolution import Seating
 from cludale.services.concerts.waiting import domain as waiting
 from cludale.services.concerts.waiting.domain import (
     Grant,
+    Join,
     ListCommand,
     ListedSection,
     MakeOffers,
@@ -76,6 +77,9 @@ def _(stack: ExitStack) -> None:
     right = waiting.decide
 
     def wrong(line: ListedSection, command: ListCommand, now: datetime) -> Any:
-        return right(ListedSection(line.seating, replace(line.waiting, left=())), command, now)
+        after, told = right(ListedSection(line.seating, replace(line.waiting, left=())), command, now)
+        if not isinstance(command, Join) or not told:
+            return right(line, command, now)
+        return ListedSection(after.seating, replace(after.waiting, left=line.waiting.left)), told
 
     swap(stack, waiting, "decide", wrong)

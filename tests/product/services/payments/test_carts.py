@@ -137,6 +137,19 @@ def test_whatever_is_owed_is_due_and_put_off_line_by_line() -> None:
     assert (line.order_id, later.due_at) == (THIRD, at(5))
 
 
+def test_the_end_of_a_round_that_the_organizer_began_is_told_again_of_the_lines_whose_money_is_kept() -> None:
+    declined = attempted(BEGUN, AttemptOutcome.DECLINED)
+    begun = domain.retry(declined, method=None, cause=CAUSE, now=at(3), limits=LIMITS, hold=timedelta(seconds=60))
+    owing = cancelled(attempted(begun, AttemptOutcome.CHARGED), LINES[1])
+    assert owing.due_at == at(5)
+    back, _ = refunded(owing, SECOND)
+    assert back.due_at is not None
+    again = comparison.retold(back, now=at(90), limits=LIMITS)
+    assert [each.order_id for each in again.events if isinstance(each, PaymentCompleted)] == [FIRST, THIRD]
+    assert again.state.due_at is not None
+    assert again.state.due_at > at(90)
+
+
 def test_a_cancellation_before_the_charge_ends_it_for_all() -> None:
     closing = cancelled(BEGUN, LINES[1])
     assert (closing.closing, closing.closed, closing.due_at) == ("order-cancelled", True, at(5))

@@ -74,7 +74,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was claimed for an entry, so that it can be offered seats."""
 
     is_refused: bool = False
-    """It can't be: its buyer has as many tickets as one may have, or its code is over or used up."""
+    """It can't be: its buyer has as many tickets as one may have, its code is over or used up, or the section has
+    fewer seats by now."""
     buyers: BuyerKeys = ()
     code: CodeTerms | None = None
     ends: datetime | None = None
@@ -202,8 +203,8 @@ def _join(line: ListedSection, join: Join, now: datetime) -> tuple[ListedSection
         raise CalledOff(section.concert_id)
     if now >= join.over_at:
         raise ConcertOver(section.concert_id, join.over_at)
-    if join.quantity > section.total:
-        raise OverTheLimit(section.concert_id, wanted=join.quantity, limit=section.total)
+    if join.quantity > section.total_to_all:
+        raise OverTheLimit(section.concert_id, wanted=join.quantity, limit=section.total_to_all)
     if not line.waiting.entries and 0 < section.available_to_all(now) < join.quantity:
         # It is not sold out: nobody keeps the last seats from others by waiting for more than there are.
         raise unavailable(section.concert_id, (section,), wanted=join.quantity, now=now)
@@ -283,9 +284,12 @@ def _offer(line: ListedSection, command: MakeOffers, now: datetime) -> tuple[Lis
         if len(events) >= 2 * AT_ONCE:
             break
         section: Section = line.seating.section
-        if section.closed is True or section.available_to_all(now) < entry.quantity:
+        is_too_large = entry.quantity > section.total_to_all  # seats were taken away meanwhile
+        if section.closed is True or (not is_too_large and section.available_to_all(now) < entry.quantity):
             continue
-        grant = command.grants.get(entry.order_id) if entry.is_claimed else Grant()
+        grant: Grant | None = Grant(is_refused=is_too_large)
+        if entry.is_claimed and not is_too_large:
+            grant = command.grants.get(entry.order_id)
         if grant is None or (grant.ends is not None and grant.ends <= now):
             break  # nobody is passed over: it is claimed first
         made = None if grant.is_refused else _held_for(line.seating, entry, command, grant, now)

@@ -21,6 +21,7 @@ from cludale.services.concerts.events import (
     WhyLeft,
 )
 from cludale.services.concerts.evolution import Seating
+from cludale.services.concerts.numbered import SeatMap, packed
 from cludale.services.concerts.stock import Section
 from cludale.services.concerts.waiting import domain as waiting
 from cludale.services.concerts.waiting.domain import (
@@ -144,6 +145,26 @@ def test_nobody_keeps_the_last_seats_from_others_by_waiting_for_more() -> None:
     with pytest.raises(OverTheLimit):
         join(sold_out(("a", 2)), "greedy", 3)
     assert offered(did(join(two_left, "fits", 2), OFFERS)[1]) == ["order-fits"]
+
+
+def test_who_waits_for_more_seats_than_there_are_by_now_is_told_so_and_holds_up_nobody() -> None:
+    line = sold_out(("a", 2), ("z", 2))
+    line = join(join(line, "four", 4), "two", 2)
+    smaller = replace(line.seating.section, total=3)
+    line, events = did(freed(ListedSection(replace(line.seating, section=smaller), line.waiting), "a"), OFFERS)
+    (left,) = (each for each in events if isinstance(each, WaitingListLeft))
+    assert (left.order_id, left.reason) == ("order-four", WhyLeft.NOT_SOLD)
+    assert [each.order_id for each in line.waiting.entries] == ["order-two"]
+
+
+def test_places_for_wheelchairs_are_no_seats_to_wait_for() -> None:
+    line = sold_out(("a", 2), ("z", 2))
+    numbered = SeatMap(plan="plan", zone="stalls", taken=b"\x0f", aside=packed([0, 1]))
+    line = ListedSection(replace(line.seating, section=replace(line.seating.section, numbered=numbered)), line.waiting)
+    with pytest.raises(OverTheLimit) as refused:
+        join(line, "three", 3)
+    assert refused.value.values["limit"] == 2
+    assert join(line, "two", 2).waiting.position("order-two") == 1
 
 
 def test_the_list_ends_with_the_sale_and_each_is_told_once() -> None:
