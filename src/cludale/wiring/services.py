@@ -21,8 +21,8 @@ from cludale.adapters.http_calls.calls import (
     HttpProgramme,
     HttpSales,
     HttpSeats,
-    Trial,
 )
+from cludale.adapters.http_calls.trial import Trial
 from cludale.adapters.inprocess.calls import (
     InProcessCallOffs,
     InProcessCharges,

@@ -26,7 +26,7 @@ from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
 from cludale_proof.simulator.sponsors import Sponsor, sponsors_of
-from cludale_proof.simulator.themes import BESIDE_OTHERS, ONLY_BY_NAME, THEMES
+from cludale_proof.simulator.themes import BESIDE, BESIDE_OTHERS, INSIDE, ONLY_BY_NAME, THEMES
 from cludale_proof.simulator.waiters import Waiter, waiters_of, with_codes, with_few_each
 
 CLOCK_JUMP_SECONDS = 12.0
@@ -34,10 +34,6 @@ CLOCK_JUMP_SECONDS = 12.0
 MACHINE_SKEW_SECONDS = 0.8
 CHANGED = 0.15
 """In how many of the runs the organizer changes what is on sale."""
-BESIDE = 0.12
-"""How many runs have one of `BESIDE_OTHERS` as well."""
-INSIDE = 0.05
-"""And how many have buyers who ask for their money once somebody came in with their tickets."""
 ERRING = 0.08
 """In how many of the runs the provider does something wrong."""
 LIMITED = 0.15

@@ -236,6 +236,10 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 
 BESIDE_OTHERS = ("webhooks", "addresses that are gone", "doors offline")
 """They hinder nothing else: one of them may reign beside what is drawn."""
+BESIDE = 0.12
+"""How many of all runs have one of those as well."""
+INSIDE = 0.05
+"""And how many have "given back inside"."""
 ONLY_BY_NAME = frozenset(
     {
         "blocks",

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from math import inf
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial
+from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial, Trial
 from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.bills import Bill
 from cludale.kernel.buyers import KnownBy
@@ -141,13 +141,6 @@ class _TooDear(msgspec.Struct, rename="camel"):
     price_from: Money
 
 
-class Trial(NamedTuple):
-    """Where services are called instead, while a release is tried that takes no events yet."""
-
-    url: str
-    is_on: Callable[[], bool]
-
-
 class _Service:
     """One service of ours, at `url`, as a port calls it; at `trial`'s, while that is on.
 
@@ -176,11 +169,10 @@ class _Service:
         self._timeout_seconds = timeout_seconds
 
         def client(url: str, headers: Headers) -> Client:
-            seconds = min(timeout_seconds, self.most_seconds)
             return Client(
                 Target.of(url),
                 connections=self.connections,
-                timeout_seconds=seconds,
+                timeout_seconds=min(timeout_seconds, self.most_seconds),
                 headers=headers,
                 trust=trust_named_in(url),
             )
