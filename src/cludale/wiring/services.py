@@ -35,7 +35,7 @@ from cludale.adapters.inprocess.calls import (
 )
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
-from cludale.adapters.smtp import Encryption, SmtpMailer
+from cludale.adapters.smtp import Encryption, MailServer, SmtpMailer
 from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
@@ -406,16 +406,18 @@ class ServiceBuilder:
             return None
         return self._closed(
             SmtpMailer(
-                settings.smtp_host,
-                settings.smtp_port,
+                MailServer(
+                    settings.smtp_host,
+                    settings.smtp_port,
+                    Encryption(settings.smtp_encryption.value),
+                    settings.smtp_timeout_seconds,
+                    settings.smtp_data_seconds,
+                    settings.smtp_user,
+                    settings.smtp_password,
+                ),
                 sender=settings.smtp_from,
-                encryption=Encryption(settings.smtp_encryption.value),
-                timeout_seconds=settings.smtp_timeout_seconds,
-                data_seconds=settings.smtp_data_seconds,
-                connections=settings.smtp_connections,
                 clock=self.clock,
-                user=settings.smtp_user,
-                password=settings.smtp_password,
+                connections=settings.smtp_connections,
                 bounces=settings.smtp_bounces,
             )
         )
