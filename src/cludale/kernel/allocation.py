@@ -32,7 +32,16 @@ def seats_named(allocation: "Allocation | OrderSeats | None") -> tuple[NumberedS
     return allocation.numbered_seats
 
 
-def seats_line(seats: Iterable[NumberedSeat]) -> str:
+class InRow(Protocol):
+    """A seat, as far as people name it."""
+
+    @property
+    def row(self) -> str: ...  # noqa: D102
+    @property
+    def number(self) -> str: ...  # noqa: D102
+
+
+def seats_line(seats: Iterable[InRow]) -> str:
     """Seats by their rows, in no language: `C 12, 13; D 4`. Empty for none."""
     rows: dict[str, list[str]] = {}
     for seat in seats:

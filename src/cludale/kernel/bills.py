@@ -12,7 +12,7 @@ from cludale.kernel.ids import Id
 from cludale.kernel.money import Money
 
 MOST_CATEGORIES = 50
-"""Of one concert, and so of one order."""
+"""The most categories that a concert may have, and so an order."""
 STANDARD = "standard"
 """The category of a concert's tickets where it names none."""
 
@@ -40,7 +40,7 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     name: str
     quantity: int
     price: int
-    """Of one ticket, before discount, fees and taxes that are added."""
+    """What one ticket costs, before discount, fees and taxes that are added."""
     net: int
     """total - tax."""
     total: int
@@ -64,7 +64,7 @@ class BillFee(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     amount: int
     per_order: bool = False
     tax: int = 0
-    """Of a fee for the order; those of tickets are in their lines."""
+    """The tax on a fee for the whole order; taxes on tickets are in their lines."""
 
 
 class Bill(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):

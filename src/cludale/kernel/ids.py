@@ -65,5 +65,5 @@ def from_key_in_order(prefix: str, *parts: str) -> str:
 
 
 def _digest(parts: Sequence[str], size: int) -> str:
-    """So many bytes of BLAKE2b of them, in hex."""
+    """The BLAKE2b hash of the parts, `size` bytes long, in hex."""
     return blake2b("\x1f".join(parts).encode(), digest_size=size).hexdigest()

@@ -15,7 +15,7 @@ class LanguageCode(StrEnum):
 
 
 NAMES: Mapping[str, str] = {"en": "English", "de": "Deutsch", "fr": "Français", "es": "Español"}
-"""Those that there are; the first where a person reads none of them."""
+"""The languages that there are; the first is for people who read none of them."""
 DEFAULT = next(iter(NAMES))
 
 

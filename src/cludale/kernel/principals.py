@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 DEFAULT_ORGANIZER = "default"
-"""Whose everything is that says nothing of an organizer: all that earlier versions wrote, and the first key."""
+"""The organizer of all that names none: what earlier versions wrote, and the first key."""
 
 
 class Scope(StrEnum):
@@ -45,7 +45,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: PrincipalKind
     id: str
     organizer: str
-    """Whose concerts it may see to."""
+    """The organizer whose concerts it may manage."""
     scopes: frozenset[Scope]
     concert_id: str | None = None
     """The only concert that it may see to; None: any of its organizer."""
@@ -58,7 +58,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 FIRST = Principal(kind=PrincipalKind.KEY, id="first", organizer=DEFAULT_ORGANIZER, scopes=ALL_SCOPES)
-"""Whoever has the organizer's key of the settings, or the one made at the first start."""
+"""Who shows the organizer's key of the settings, or the one that was made at the first start."""
 
 SERVICE = Principal(kind=PrincipalKind.SERVICE, id="service", organizer=DEFAULT_ORGANIZER, scopes=frozenset())
 """Another service of the platform."""

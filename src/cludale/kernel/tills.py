@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 MOST_AT_OFFICE = 500
-"""Tickets of one order that is sold at the box office, whatever the concert's own limit for buyers."""
+"""The most tickets of one order at the box office, where the concert's own limit for buyers does not hold."""
 
 Receipt = Annotated[
     str,

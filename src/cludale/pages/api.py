@@ -134,10 +134,10 @@ def path(*segments: str, **query: Any) -> str:
 class OverHttp:
     """The services behind their gateway at `url`."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, url: str) -> None:
         """The address may say whom to trust there (web/trust.py). Raises OSError, ssl.SSLError."""
         trust = trust_named_in(url)
-        self._client = Client(Target.of(url), connections=CONNECTIONS, timeout_seconds=timeout_seconds, trust=trust)
+        self._client = Client(Target.of(url), connections=CONNECTIONS, timeout_seconds=TIMEOUT_SECONDS, trust=trust)
 
     async def ask(
         self,

@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from cludale.kernel.allocation import seats_line
 from cludale.pages.numbered import Numbered
 from cludale.pages.seat_names import NoSuchSeats, SeatNameFault
 from cludale.pages.shop.halls import WHEELCHAIR, Seat, is_free
-from cludale.pages.shop.views import seats_line
 
 SEATS, SECTION, WHEELCHAIRS = "seats", "section", "wheelchairs"
 SHORT = 3
@@ -24,7 +24,7 @@ class NamedFile(NamedTuple):
 
     text: str
     faults: Sequence[tuple[int, NoSuchSeats]] = ()
-    """Lines whose seats are none, and why."""
+    """Lines that name seats which do not exist, and why."""
     seats: Sequence[str] = ()
     """What each guest's seats are called; empty: it names none."""
     taken: Sequence[str] = ()

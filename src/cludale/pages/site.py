@@ -52,7 +52,7 @@ class Visit(NamedTuple):
     query: Mapping[str, str]
     cookies: Mapping[str, str]
     area: str = "shop"
-    """Whose page it is: the shop's buyers', the desk's `staff`, or the `door`'s. Errors speak to them."""
+    """Whom the page is for: buyers (`shop`), the `staff` at the desk, or the `door`. Errors are worded for them."""
 
     @property
     def segment(self) -> str:

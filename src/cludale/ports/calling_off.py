@@ -35,7 +35,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     refunded: int
     """Orders whose money went back."""
     failed: int
-    """Of those left: tried, and not through after a minute. They are tried again and again."""
+    """How many of those left were tried for a minute without success. They are tried again and again."""
 
 
 class SalesNotClosed(Exception):

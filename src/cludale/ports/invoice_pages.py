@@ -25,7 +25,7 @@ class InvoicePage(NamedTuple):
     """A day: 2027-06-05."""
     is_credit: bool
     invoice_number: str | None
-    """Of a credit note: from which invoice it takes off."""
+    """The invoice that a credit note takes something off; None on an invoice."""
     order_id: str
     issuer: str
     address: str
@@ -35,7 +35,7 @@ class InvoicePage(NamedTuple):
     buyer: Sequence[str]
     """Line by line: the postal address that they gave; else their name and e-mail address, as far as they are known."""
     country: str | None
-    """Of the postal address, by its code of ISO 3166-1."""
+    """The country of the postal address, by its code of ISO 3166-1."""
     vat_id: str | None
     """The buyer's."""
     is_erased: bool

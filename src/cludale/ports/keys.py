@@ -21,7 +21,7 @@ class ListedKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fa
     ends_at: datetime | None = None
     """From then on it opens nothing."""
     idle_seconds: float | None = None
-    """Of a session: it ends after so long without a request. None: this is a key."""
+    """After how long without a request a session ends. None: this is a key, no session."""
     of: str = ""
     """The key that a session was opened with, and ends with; empty where an issuer vouched for somebody."""
     of_digest: str = ""

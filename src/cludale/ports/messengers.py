@@ -13,7 +13,7 @@ class Attachment(NamedTuple):
     subtype: str
     content: bytes
     parameters: Mapping[str, str] = {}
-    """Of its media type: `{"method": "PUBLISH"}`."""
+    """Parameters of its media type, such as `{"method": "PUBLISH"}`."""
 
 
 class Message(NamedTuple):

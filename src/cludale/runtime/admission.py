@@ -24,7 +24,7 @@ LEAST_PACE_SHARE = 0.25
 EXPECTED_SHARE = 0.5
 """Share of the longest wait that the last in the queue is expected to need: a reserve, because the rate varies."""
 LEAST_WAITING = 64
-"""So many may wait, however low the rate is: it may rise."""
+"""The least that may wait, however low the rate of admission is: it may rise."""
 
 TOO_MANY = "More buyers are waiting than can be served in time."
 

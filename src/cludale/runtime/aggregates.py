@@ -151,7 +151,7 @@ class Change(msgspec.Struct, Generic[S], frozen=True, gc=False):
     decide: Decide[S]
     """A pure function: after a version conflict it is called again with the newer state."""
     cause: Cause | None = None
-    """Of the events that are decided; None: the store says it of the state."""
+    """What causes the events that are decided; None: the store tells it from the state."""
     known: Versioned[Any] | None = None
     """The aggregate as it was read before, or NEW; None: it is read now."""
     beside: Callable[[S], Put] | None = None

@@ -130,9 +130,9 @@ class BatchingQueue(Generic[Key, Item, Result]):
             while alone or waiting:
                 if self._gathers and not alone:
                     await asyncio.sleep(0)
-                calls = [alone.popleft()] if alone else self._next_batch(waiting)
+                calls, batch = self._next_batch(alone, waiting)
                 try:
-                    results = await self._do(key, [item for items, _ in calls for item in items])
+                    results = await self._do(key, batch)
                 except Exception as error:  # noqa: BLE001 - not swallowed: whoever caused it gets it
                     self._failed(error, calls, alone, waiting)
                 else:
@@ -147,15 +147,22 @@ class BatchingQueue(Generic[Key, Item, Result]):
                 if waiting:  # only if this task was cancelled
                     self._fail_waiting(waiting, None)
 
-    def _next_batch(self, waiting: deque[_Call[Item, Result]]) -> list[_Call[Item, Result]]:
-        """As many of the calls that wait as one batch may have, one at least."""
+    def _next_batch(
+        self, alone: deque[_Call[Item, Result]], waiting: deque[_Call[Item, Result]]
+    ) -> tuple[list[_Call[Item, Result]], Sequence[Item]]:
+        """One of those that are tried alone, or as many of the calls that wait as a batch may have, one at least; and
+        their items.
+        """
+        if alone:
+            call = alone.popleft()
+            return [call], call[0]
         calls: list[_Call[Item, Result]] = []
-        size = 0
-        while waiting and (not calls or size + len(waiting[0][0]) <= self._batch_limit):
+        batch: list[Item] = []
+        while waiting and (not calls or len(batch) + len(waiting[0][0]) <= self._batch_limit):
             calls.append(waiting.popleft())
-            size += len(calls[-1][0])
-        self.waiting -= size
-        return calls
+            batch += calls[-1][0]
+        self.waiting -= len(batch)
+        return calls, batch
 
     def _failed(
         self,

@@ -41,7 +41,7 @@ class KeptResponse(msgspec.Struct, frozen=True, gc=False):
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
     fingerprint: str | None
-    """Of the request; None: the claim was given up, the key is free."""
+    """The hash of the request; None: the claim was given up, so the key is free."""
     answer: KeptResponse | None
     """None: claimed, and not answered yet."""
 

@@ -17,6 +17,8 @@ S = TypeVar("S")
 
 PAGE = 500
 """Records in one page of the comparison."""
+SHOWN = 1_000
+"""The most records, or differences, that are named."""
 
 
 class Table(NamedTuple, Generic[S]):
@@ -179,7 +181,7 @@ class Rebuild:
                     raise NotEmpty(f"there are records of {folder.replay.service}/{table.kind.name}")
 
     async def compare(
-        self, live: Records, *, limit: int = 1_000, settle_rounds: int = 3, settle_seconds: float = 1.0
+        self, live: Records, *, limit: int = SHOWN, settle_rounds: int = 3, settle_seconds: float = 1.0
     ) -> list[Difference]:
         """Where `live` differs from what was rebuilt, at most `limit` differences. Raises CannotFold.
 
@@ -209,8 +211,8 @@ class Rebuild:
                         return found
         return found
 
-    async def about(self, id: str, *, limit: int = 1_000) -> list[Rebuilt]:
-        """What was rebuilt with this id, as a part of it (`id/…`), or for the order with it; at most `limit`."""
+    async def about(self, id: str) -> list[Rebuilt]:
+        """What was rebuilt with this id, as a part of it (`id/…`), or for the order with it; at most SHOWN."""
         found: list[Rebuilt] = []
         for folder in self._folders:
             for table in folder.replay.tables:
@@ -221,7 +223,7 @@ class Rebuild:
                         if is_its or getattr(state, "order_id", None) == id:
                             fields = table.comparable(state) or {}
                             found.append(Rebuilt(folder.replay.service, table.kind.name, stored.id, fields))
-                            if len(found) >= limit:
+                            if len(found) >= SHOWN:
                                 return found
         return found
 

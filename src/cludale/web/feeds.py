@@ -24,7 +24,7 @@ class Feed:
 
     def __init__(self) -> None:
         self.frame = b""
-        """As it goes out: a chunk of HTTP's chunked coding. Nothing before the first event."""
+        """The newest event as it is sent, a chunk of HTTP's chunked coding; empty before the first event."""
         self._readers: set[Reader] = set()
         self._spreading: asyncio.Task[None] | None = None
 

@@ -1,7 +1,7 @@
-"""Answers that are the same to all who ask the same, kept for the moment that they hold, by the bytes of the request.
+"""Answers that are the same for everybody, kept for as long as they hold, under the bytes of the request.
 
-What a client says (address, language, cookies, what it has) is in those bytes, whatever an answer depends on: who asks
-in other words is never given it. A request that is found here is not even parsed. No I/O.
+All that an answer may depend on (address, language, cookies, what the client has already) is in those bytes, so a
+request that differs in any of it never gets it. A request that is found here is not even parsed. No I/O.
 """
 
 from collections.abc import Callable, Mapping, MutableMapping

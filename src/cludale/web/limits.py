@@ -45,7 +45,7 @@ class Quota(NamedTuple):
 
 
 class RequestLimit:
-    """So many requests in so many seconds: a window that slides, by what the one before it had in it."""
+    """At most so many requests in so many seconds, in a sliding window: what the window before had counts in part."""
 
     def __init__(self, name: str, *, most: int, seconds: float, clock: Callable[[], float]) -> None:
         """`name` is that of the policy in the header fields; `clock` says seconds."""
@@ -103,7 +103,7 @@ class RequestLimit:
 
 
 class Addresses:
-    """Whose address a request comes from: the peer's, or what a proxy that is trusted says of it."""
+    """Tells from which address a request comes: the peer's, or the one that a trusted proxy names."""
 
     def __init__(self, trusted: Iterable[str], *, ipv6_prefix: int = IPV6_PREFIX) -> None:
         """`trusted`: networks of proxies, `10.0.0.0/8`. `ipv6_prefix`: so many bits of an IPv6 address are one

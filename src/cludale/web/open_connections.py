@@ -18,7 +18,7 @@ STOP_LOOK_SECONDS = 0.02
 NO_BODY = (204, 304)
 """Statuses that come without a body, and without a length of one."""
 HEARTBEAT_SECONDS = 15.0
-"""As long as a stream of events says nothing before a comment says that it is still there."""
+"""After so long without an event a stream sends a comment, to show that it is still there."""
 
 Find = Callable[[bytes, bytes], Found]
 """Method and target to what answers them."""

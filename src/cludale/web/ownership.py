@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class OwnerUnknown(Busy):
-    """Whose this is can't be known at the moment; try again."""
+    """Who owns this can't be known at the moment; try again."""
 
     def __init__(self) -> None:
         super().__init__("Whose this is can't be known at the moment: concerts gives no answer. Try again.")

@@ -28,11 +28,11 @@ from cludale.web.routing import Request
 
 HEAD_LIMIT_BYTES = 32_768
 LINGER_TICKS = 2
-"""How many patrols a client that was refused may go on sending, to nobody."""
+"""For how many patrols a refused client may go on sending, though nobody reads it."""
 MOST_BUFFERED_BYTES = 4_096
-"""What may wait for who follows a feed, beside the frame that is more than that."""
+"""How much may wait for a follower of a feed; a single frame may be larger."""
 COMMENT = b":\n\n"
-"""Whoever is between keeps the connection open."""
+"""Sent on a quiet stream, so that proxies in between keep the connection open."""
 CHUNK_BYTES = 65_536
 """A larger part of a stream is sent in several."""
 TURNED_AWAY = frozenset((429, 503))

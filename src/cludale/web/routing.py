@@ -27,7 +27,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[bytes, bytes]
     body: bytes = b""
     query: str = ""
-    """As it was sent, without its `?`."""
+    """The query as it was sent, without its `?`."""
     peer: str = ""
     """The address at the other end of the connection."""
     principal: Principal | None = None
@@ -98,7 +98,7 @@ class Reply(NamedTuple):
     type: Any
     description: str = ""
     media_type: str = "application/json"
-    """Of what is no JSON, the document says no more than this."""
+    """Where it is no JSON, the OpenAPI document says no more about the content than this."""
     files: tuple[str, ...] = ()
     """What else it may be, if asked for."""
 

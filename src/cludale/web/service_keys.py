@@ -67,7 +67,7 @@ def keys_from(secret: str, services: Collection[str]) -> dict[str, str]:
 
 
 def service_of(key: str) -> str | None:
-    """Whose key it is; None for one that all share. Raises UnusableServiceKey."""
+    """The service that the key belongs to; None for one that all share. Raises UnusableServiceKey."""
     read = _read(key)
     return None if read is None else read.service
 

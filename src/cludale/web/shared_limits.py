@@ -34,7 +34,7 @@ AWAY_SECONDS: Final = 1.0
 MOST_TOLD: Final = 2_000
 """Counters in one exchange; the others come with the next."""
 UNTOLD_SHARE: Final = 20
-"""Who made fewer than a twentieth of their requests here is told to nobody."""
+"""Of whom fewer than a twentieth of their requests came here, other processes are told nothing."""
 UNHEARD_SHARE: Final = 8
 """What is left of a limit, by this and the number of processes, is let in without hearing the others …"""
 UNHEARD_LEAST: Final = 2
@@ -45,7 +45,7 @@ _HASH_BYTES: Final = 16
 
 
 class SharedLimit(RequestLimit):
-    """So many requests in so many seconds to all processes. Their clocks have to agree."""
+    """At most so many requests in so many seconds to all processes together. Their clocks have to agree."""
 
     def __init__(self, name: str, *, most: int, seconds: float, clock: Callable[[], float], secret: bytes) -> None:
         """`clock`: the time of day, in seconds. `secret`: what addresses and keys are hashed with, in all processes."""

@@ -33,14 +33,10 @@ class KeyWatch:
         self._known_at = time.monotonic()
         self._is_away = False
 
-    async def look_now(self) -> None:
-        """Something has changed here: whoever has changed it may use it at once."""
-        await self._look()
-
     async def start(self) -> None:
         """Look again and again. Where the keys are kept here, they are known before the first request."""
         if self._are_here:
-            await self._look()
+            await self.look_now()
         self._tasks.start(self._watch())
 
     async def stop(self) -> None:
@@ -52,11 +48,12 @@ class KeyWatch:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self._also()
-            await self._look()
+            await self.look_now()
             if time.monotonic() - self._told_at >= USED_SECONDS:
                 await self._tell()
 
-    async def _look(self) -> None:
+    async def look_now(self) -> None:
+        """Ask for the keys. Where something has changed here, whoever changed it may use it at once after that."""
         asked_at = time.monotonic()
         try:
             listing = await self._keys.listing(self._ring.listing)

@@ -399,8 +399,13 @@ class Platform:
             **self._outcomes.of(service.name),
             **service.running.gauges(),
             "cludale_queue_depth": self.bus.depths.get(service.name, 0),
-            **(self._backlog.gauges() if self._backlog is not None else {}),
+            **self._of_the_process(),
+        }
+
+    def _of_the_process(self) -> Mapping[str, float]:
+        return {
             "cludale_events_under_way": self.relay.lag,
+            **(self._backlog.gauges() if self._backlog is not None else {}),
             "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
             "cludale_admission_inside": self.admission.inside,
             "cludale_admission_waiting": self.admission.waiting,
@@ -412,16 +417,11 @@ class Platform:
         return {
             "cludale_ready": float(self.ready and not self.troubles),
             **self._readiness.gauges(),
-            "cludale_events_under_way": self.relay.lag,
-            **(self._backlog.gauges() if self._backlog is not None else {}),
-            "cludale_outbox_oldest_seconds": self.relay.oldest_seconds,
+            **self._of_the_process(),
             "cludale_events_published_total": self.relay.published,
             "cludale_dead_letters_total": self.dead_letters.buried,
             **({} if self._exchange is None else self._exchange.gauges()),
             **self._outcomes.gauges(self.settings.revision),
-            "cludale_admission_inside": self.admission.inside,
-            "cludale_admission_waiting": self.admission.waiting,
-            "cludale_admission_turned_away_total": self.admission.turned_away,
             **{name: value for each in self._running.values() for name, value in each.gauges().items()},
             **{f'cludale_queue_depth{{service="{name}"}}': depth for name, depth in self.bus.depths.items()},
             **(

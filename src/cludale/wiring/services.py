@@ -21,8 +21,8 @@ from cludale.adapters.http_calls.calls import (
     HttpProgramme,
     HttpSales,
     HttpSeats,
-    Trial,
 )
+from cludale.adapters.http_calls.trial import Trial
 from cludale.adapters.inprocess.calls import (
     InProcessCallOffs,
     InProcessCharges,
@@ -32,11 +32,10 @@ from cludale.adapters.inprocess.calls import (
     InProcessKeys,
     InProcessProgramme,
     InProcessSales,
-    InProcessSeats,
 )
 from cludale.adapters.log_messages import LoggedMessages
 from cludale.adapters.simulated_payments import METHODS, SimulatedProvider
-from cludale.adapters.smtp import Encryption, SmtpMailer
+from cludale.adapters.smtp import Encryption, MailServer, SmtpMailer
 from cludale.adapters.sqlite import SqliteStore
 from cludale.adapters.system.clock import SystemClock, SystemIds
 from cludale.adapters.ticket_pages.pool import PrintedPages
@@ -212,13 +211,11 @@ class ServiceBuilder:
     @cached_property
     def seats(self) -> Seats:
         """Concerts, as orders calls it."""
-        if "concerts" not in self.only:
-            seats: Seats = self._called("concerts", HttpSeats)
-        else:
-            hold = self.built["concerts"].holding.hold
-            hold_all = self.built["concerts"].holding.hold_all
-            seats = InProcessSeats(hold if self.watching is None else self.watching.hold(hold), hold_all)
-        return seats if self.watching is None else self.watching.seats(seats)
+        is_here = "concerts" in self.only
+        seats: Seats = self.built["concerts"].holding if is_here else self._called("concerts", HttpSeats)
+        if self.watching is None:
+            return seats
+        return self.watching.seats(self.watching.holding(seats) if is_here else seats)
 
     @cached_property
     def sales(self) -> Sales:
@@ -409,16 +406,18 @@ class ServiceBuilder:
             return None
         return self._closed(
             SmtpMailer(
-                settings.smtp_host,
-                settings.smtp_port,
+                MailServer(
+                    settings.smtp_host,
+                    settings.smtp_port,
+                    Encryption(settings.smtp_encryption.value),
+                    settings.smtp_timeout_seconds,
+                    settings.smtp_data_seconds,
+                    settings.smtp_user,
+                    settings.smtp_password,
+                ),
                 sender=settings.smtp_from,
-                encryption=Encryption(settings.smtp_encryption.value),
-                timeout_seconds=settings.smtp_timeout_seconds,
-                data_seconds=settings.smtp_data_seconds,
-                connections=settings.smtp_connections,
                 clock=self.clock,
-                user=settings.smtp_user,
-                password=settings.smtp_password,
+                connections=settings.smtp_connections,
                 bounces=settings.smtp_bounces,
             )
         )

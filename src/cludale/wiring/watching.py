@@ -2,17 +2,14 @@
 
 # ruff: noqa: D102 - each method gives back what it gets, watched
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from cludale.ports.bus import EventBus, Handler
 from cludale.ports.messengers import Mailer
 from cludale.ports.payment_gateway import PaymentGateway
 from cludale.ports.records import Records
-from cludale.ports.seats import HoldRequest, Seats, SeatsHeld
+from cludale.ports.seats import Seats
 from cludale.runtime.batching import BatchingQueue
-
-Hold = Callable[[HoldRequest], Awaitable[SeatsHeld]]
 
 
 class Watching(Protocol):
@@ -22,7 +19,7 @@ class Watching(Protocol):
     def bus(self, bus: EventBus) -> EventBus: ...
     def handler(self, service: str, handler: Handler) -> Handler: ...
     def seats(self, seats: Seats) -> Seats: ...
-    def hold(self, hold: Hold) -> Hold: ...
+    def holding(self, seats: Seats) -> Seats: ...
     def gateway(self, gateway: PaymentGateway) -> PaymentGateway: ...
     def messenger(self, messenger: Mailer, channel: str) -> Mailer: ...
 

@@ -40,7 +40,7 @@ def copy_keys(data: Path, into: Path) -> list[Path]:
 
 
 def _copy_database(source: Path, target: Path, tell: Tell) -> Path:
-    """As it is at one instant: the source is read in one transaction, which writers beside it don't disturb."""
+    """Copy the database as it is at one instant: it is read in one transaction, which no writer beside it disturbs."""
     read = apsw.SQLITE_OPEN_READONLY
     try:
         # apsw's own context is a transaction, and there is one already

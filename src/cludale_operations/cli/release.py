@@ -79,7 +79,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     waiting_events: Annotated[int, typer.Option(min=0, help="Events that may wait to be delivered.")] = 5_000
 
     def driver(self) -> "Driver":
-        """Of the platform that is chosen. Ends the program with one line where something is missing."""
+        """The driver of the platform that is chosen. Ends the program with one line where something is missing."""
         if self.on is Platform.GATEWAY:
             return gateway_driver(self.url, self.config)
         names = {
@@ -142,7 +142,7 @@ def options(*, options: Options) -> None:
 
 
 def gateway_driver(url: str | None, config: Path) -> "Driver":
-    """Of the gateway at `url`, or of that of the settings."""
+    """The driver of the gateway at `url`, or of the one in the settings."""
     from cludale_operations.release.local import LocalDriver, NoLauncher
 
     settings = Settings.from_env(os.environ)
@@ -198,9 +198,9 @@ def _release(image: str | None = None, commit: str | None = None) -> "Iterator[t
     """A release; with an image and its commit, of no other version."""
     from cludale_operations.gateway.runtime import GatewayRefused
     from cludale_operations.proof import ProofMissing
+    from cludale_operations.release.deployed import NotNow
     from cludale_operations.release.driver import PlatformFailed
     from cludale_operations.release.naming import suffix_of
-    from cludale_operations.release.standing import NotNow
 
     if (image is None) != (commit is None):
         fail("--image and --commit go together")
@@ -319,10 +319,10 @@ def rollback(
 @app.command()
 def parameters() -> None:
     """Print what runs, as parameters of infra/main.bicep: a deployment with them leaves the apps as they are."""
-    from cludale_operations.release.standing import live_parameters
+    from cludale_operations.release.deployed import live_parameters
 
     with _release() as (_, driver):
-        say(" ".join(f"{name}={value}" for name, value in live_parameters(driver.standing()).items()))
+        say(" ".join(f"{name}={value}" for name, value in live_parameters(driver.deployed()).items()))
 
 
 @app.command()
@@ -330,7 +330,7 @@ def status(*, json: Json = False) -> None:
     """Show every service's revisions: label, weight, image, whether they run."""
     with _release() as (_, driver):
         rows = []
-        for service, each in driver.standing().items():
+        for service, each in driver.deployed().items():
             for name, revision in each.revisions.items():
                 label = next((share.label for share in each.traffic if share.revision == name), None)
                 state = "stopped" if not revision.active else "ready" if revision.ready else "not ready"

@@ -170,8 +170,8 @@ def _prepared(options: Restoring, url: str | None) -> "Measured":
 
 
 def _guarded(run: Callable[[], T]) -> T:
+    from cludale_operations.release.deployed import NotNow
     from cludale_operations.release.driver import PlatformFailed
-    from cludale_operations.release.standing import NotNow
 
     try:
         return run()

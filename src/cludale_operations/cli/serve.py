@@ -156,7 +156,7 @@ async def _serve(settings: Settings, chosen: list[str], listener: socket.socket,
 
 
 def tls_inside(settings: Settings) -> ssl.SSLContext | None:
-    """With what gateway and sidecar come, if not in the clear. Raises OSError, ssl.SSLError."""
+    """The TLS by which gateway and sidecar connect; None: they connect in the clear. Raises OSError, ssl.SSLError."""
     return None if settings.inside_certificate is None else shown(settings.inside_certificate)
 
 

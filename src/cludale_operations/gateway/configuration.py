@@ -131,7 +131,7 @@ def servers(name: str, routes: ServiceRoutes) -> dict[str, dict[str, Server]]:
 
 
 def over_tls(trusted: Path | None) -> str:
-    """What the line of a server ends with that shows this certificate, when it is checked, too."""
+    """The end of the line of a server that shows this certificate; checks of its health use TLS, too."""
     if trusted is None:
         return ""
     return f" ssl ssl-min-ver TLSv1.3 verify required ca-file {escaped(trusted)} check-ssl"

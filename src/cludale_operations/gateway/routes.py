@@ -119,7 +119,7 @@ class Place(NamedTuple):
 
 
 def place(url: str) -> Place:
-    """Of a backend's address. Raises UnusableRoutes."""
+    """Host and port of a backend's address. Raises UnusableRoutes."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

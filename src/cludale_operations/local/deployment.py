@@ -30,7 +30,7 @@ CONNECTIONS_EACH = 10
 CONNECTIONS_BESIDES = 20
 """For tools, and what the database keeps for itself."""
 STOP_SECONDS_MORE = 10
-"""What a service gets beyond CLUDALE_SHUTDOWN_SECONDS to end by itself before it is ended."""
+"""How much longer than CLUDALE_SHUTDOWN_SECONDS a service has to end by itself, before it is killed."""
 STATE_STORE = "state"
 """What the component of the state store is called (docker/components/common/state.yaml)."""
 _OWN_STORES = ("database_url", "cosmos_endpoint")

@@ -26,7 +26,7 @@ from cludale_operations.local.topology import TOPICS, dead_letters_of, topics_he
 
 USER = "cludale"
 MONITOR = "monitor"
-"""Whose user looks at the broker's figures for the services, and may do nothing else."""
+"""The user that reads the broker's figures for the services, and may do nothing else."""
 _LOOK_SECONDS = 2
 _COUNTED_MS = 2_000
 """How often it counts what is in its queues."""
@@ -121,19 +121,18 @@ class RabbitMq(BrokerPart):
             raise PartFailed(f"rabbitmq does not end a user: {error}") from error
         self._configure([kept_login(self.folder)], self._logins.items())
 
-    async def control(self, *command: str, said: str | None = None) -> None:
-        """Run `rabbitmqctl` and say `said` to it. Raises MissingProgram, CalledProcessError, TimeoutError."""
+    async def control(self, *command: str) -> None:
+        """Run `rabbitmqctl`. Raises MissingProgram, CalledProcessError, TimeoutError."""
         program = [str(find("rabbitmqctl")), *command]
         process = await asyncio.create_subprocess_exec(
             *program,
             env={**os.environ, **self._environment()},
-            stdin=asyncio.subprocess.DEVNULL if said is None else asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
             async with asyncio.timeout(_CONTROL_SECONDS):
-                await process.communicate(None if said is None else f"{said}\n".encode())
-                status = process.returncode
+                status = await process.wait()
         except TimeoutError:
             process.kill()
             raise

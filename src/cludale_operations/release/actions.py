@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cludale_operations.release.standing import BLUE, NotNow, ServiceStanding, Standing, under_way
+from cludale_operations.release.deployed import BLUE, Deployed, DeployedService, NotNow, under_way
 
 
 class Deploy(NamedTuple):
@@ -82,10 +82,10 @@ class Deactivate(NamedTuple):
 Action = Deploy | Label | Swap | Weigh | Consume | ConsumeFew | Deactivate
 
 
-def to_adopt(standing: Standing) -> list[Action]:
+def to_adopt(deployed: Deployed) -> list[Action]:
     """Name what serves blue, and pin the traffic to it, where that is not so yet."""
     actions: list[Action] = []
-    for service, each in standing.items():
+    for service, each in deployed.items():
         blue = each.blue
         if blue is None:
             raise NotNow(f"{service} serves nothing yet: put it up first")
@@ -94,64 +94,64 @@ def to_adopt(standing: Standing) -> list[Action]:
     return actions
 
 
-def to_deploy(standing: Standing, order: Sequence[str], image: str, suffix: str) -> list[Action]:
+def to_deploy(deployed: Deployed, order: Sequence[str], image: str, suffix: str) -> list[Action]:
     """Start the new version of each service in its turn, after what is left of an earlier one was stopped."""
-    climbing = under_way(standing)
+    climbing = under_way(deployed)
     if climbing:
         raise NotNow(f"a release is under way ({', '.join(climbing)}): promote it or roll it back first")
     actions: list[Action] = []
     for service in order:
-        green = standing[service].green
-        if green is not None and not _is_green_of(standing[service], green, image, suffix):
+        green = deployed[service].green
+        if green is not None and not _is_green_of(deployed[service], green, image, suffix):
             actions.append(Deactivate(service, green))
         actions.append(Deploy(service, image, suffix))
     return actions
 
 
-def _is_green_of(each: ServiceStanding, revision: str, image: str, suffix: str) -> bool:
+def _is_green_of(each: DeployedService, revision: str, image: str, suffix: str) -> bool:
     return revision.endswith(f"--{suffix}") and each.revisions[revision].image == image
 
 
-def to_consume_few(standing: Standing, order: Sequence[str], most: int) -> list[ConsumeFew]:
+def to_consume_few(deployed: Deployed, order: Sequence[str], most: int) -> list[ConsumeFew]:
     """One process of each green takes a few events, those that only hear first."""
-    return [ConsumeFew(service, _newer_green(standing, service), most) for service in order]
+    return [ConsumeFew(service, _newer_green(deployed, service), most) for service in order]
 
 
-def to_consume(standing: Standing, order: Sequence[str]) -> list[Action]:
+def to_consume(deployed: Deployed, order: Sequence[str]) -> list[Action]:
     """Let green take events, in this order. Blue takes events too meanwhile: they share them."""
-    return [Consume(service, _newer_green(standing, service), wanted=True) for service in order]
+    return [Consume(service, _newer_green(deployed, service), wanted=True) for service in order]
 
 
-def to_weigh(standing: Standing, order: Sequence[str], weight: int) -> list[Action]:
-    """So much of the traffic to green, the rest to blue."""
+def to_weigh(deployed: Deployed, order: Sequence[str], weight: int) -> list[Action]:
+    """Give green this share of the traffic, and blue the rest."""
     actions: list[Action] = []
     for service in order:
-        green, blue = _newer_green(standing, service), standing[service].blue
+        green, blue = _newer_green(deployed, service), deployed[service].blue
         assert blue is not None  # noqa: S101 - there is no green newer than nothing
         actions.append(Weigh(service, {blue: 100 - weight, green: weight}))
     return actions
 
 
-def to_finish(standing: Standing, order: Sequence[str]) -> list[Action]:
+def to_finish(deployed: Deployed, order: Sequence[str]) -> list[Action]:
     """Green has all of it: it is blue from now on, and what was blue takes no events any more."""
     actions: list[Action] = []
     for service in order:
-        green = _newer_green(standing, service)
-        if standing[service].weight(green) < 100:
-            raise NotNow(f"{service}: green has only {standing[service].weight(green)} % of the traffic")
+        green = _newer_green(deployed, service)
+        if deployed[service].weight(green) < 100:
+            raise NotNow(f"{service}: green has only {deployed[service].weight(green)} % of the traffic")
         actions.append(Swap(service))
     for service in order:
-        blue = standing[service].blue
+        blue = deployed[service].blue
         assert blue is not None  # noqa: S101 - as above
         actions.append(Consume(service, blue, wanted=False))
     return actions
 
 
-def to_retire(standing: Standing, order: Sequence[str]) -> list[Action]:
+def to_retire(deployed: Deployed, order: Sequence[str]) -> list[Action]:
     """Stop what was kept of the version before."""
     actions: list[Action] = []
     for service in order:
-        each = standing[service]
+        each = deployed[service]
         green = each.green
         if green is None:
             continue
@@ -161,7 +161,7 @@ def to_retire(standing: Standing, order: Sequence[str]) -> list[Action]:
     return actions
 
 
-def to_roll_back(standing: Standing, order: Sequence[str]) -> list[Action]:
+def to_roll_back(deployed: Deployed, order: Sequence[str]) -> list[Action]:
     """Back to the version before, publishers of events first.
 
     While a release is under way that is blue; after its end it is the green that was kept.
@@ -169,7 +169,7 @@ def to_roll_back(standing: Standing, order: Sequence[str]) -> list[Action]:
     actions: list[Action] = []
     stops: list[Action] = []
     for service in reversed(order):
-        each = standing[service]
+        each = deployed[service]
         green, blue, before = each.green, each.blue, each.before
         if blue is None:
             continue
@@ -187,8 +187,8 @@ def to_roll_back(standing: Standing, order: Sequence[str]) -> list[Action]:
     return actions + stops
 
 
-def _newer_green(standing: Standing, service: str) -> str:
-    each = standing[service]
+def _newer_green(deployed: Deployed, service: str) -> str:
+    each = deployed[service]
     if each.green is None:
         raise NotNow(f"{service} has no green version: deploy one first")
     if not each.has_newer_green:

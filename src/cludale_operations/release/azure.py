@@ -25,11 +25,11 @@ from cludale_operations.release.azure_commands import (
     slowest_requests,
 )
 from cludale_operations.release.azure_words import Words
+from cludale_operations.release.deployed import BLUE, GREEN, Deployed, DeployedService, Revision, Share
 from cludale_operations.release.driver import Address, PlatformFailed
 from cludale_operations.release.handlers import Handled, Tries
 from cludale_operations.release.judgement import Backlog, Figures
 from cludale_operations.release.naming import CANARY, ON, trial_of
-from cludale_operations.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
 
 TIMEOUT_SECONDS = 300.0
 TRIES = 3
@@ -125,20 +125,20 @@ class AzureDriver:
         self._measured_since: object = None
         self._measured_at = 0.0
 
-    def standing(self) -> Standing:
+    def deployed(self) -> Deployed:
         """What runs where, now."""
         return dict(zip(self._services, self._ask_all(self._service, self._services), strict=True))
 
-    def standing_of(self, service: str) -> ServiceStanding:
+    def deployed_service(self, service: str) -> DeployedService:
         """What runs of one service, now: two command lines, where all services take ten."""
         return self._service(service)
 
-    def _service(self, service: str) -> ServiceStanding:
+    def _service(self, service: str) -> DeployedService:
         app = self._az(self._commands.show(service))
         self._ids[service] = app["id"]
         listed = self._az(self._commands.revisions(service))
         latest = app["properties"].get("latestRevisionName", "")
-        return ServiceStanding(
+        return DeployedService(
             revisions={each["name"]: _revision(each) for each in listed},
             traffic=tuple(
                 Share(

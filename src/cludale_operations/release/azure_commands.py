@@ -16,7 +16,8 @@ WAITING_ROUTE = "GET /orders/{}"
 """With `?wait=` it is slow on purpose, and the queries of requests are not recorded."""
 
 MOST_SERIES = 100
-"""Of a metric, where azure-cli would give ten: some 15 revisions, by five kinds of status."""
+"""How many series of a metric are asked for: some 15 revisions have five kinds of status each. Without this azure-cli
+gives ten."""
 
 
 class Names(NamedTuple):

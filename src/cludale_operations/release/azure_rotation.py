@@ -98,16 +98,13 @@ class AzureRotation:
         report: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
-        restart_seconds: float = RESTART_SECONDS,
     ) -> None:
-        """`restart_seconds`: how long a revision may take to have none but new replicas."""
         self._az = az
         self._commands = SecretCommands(names)
         self._services = services
         self._report = report
         self._sleep = sleep
         self._now = now
-        self._restart_seconds = restart_seconds
 
     def rotate(self, name: str, *, finish: bool = False, algorithm: str | None = None) -> Pair:
         """Change the secret; how it stands then. What was cut off is taken up. Raises NotRotated, PlatformFailed."""
@@ -190,14 +187,14 @@ class AzureRotation:
     def _restart(self, service: str, revision: str) -> None:
         before = {each["containerId"] for each in self._containers(service, revision)}
         self._az(self._commands.restart(service, revision))
-        until = self._now() + self._restart_seconds
+        until = self._now() + RESTART_SECONDS
         while True:
             there = self._containers(service, revision)
             if there and all(each["ready"] and each["containerId"] not in before for each in there):
                 return
             if self._now() > until:
                 raise NotRotated(
-                    f"{revision} was restarted, and after {self._restart_seconds:g} s not all of its replicas are new "
+                    f"{revision} was restarted, and after {RESTART_SECONDS:g} s not all of its replicas are new "
                     "and ready. The same command goes on from here"
                 )
             self._sleep(LOOK_SECONDS)

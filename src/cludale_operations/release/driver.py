@@ -4,9 +4,9 @@ import ssl
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from cludale_operations.release.deployed import Deployed
 from cludale_operations.release.handlers import Handled
 from cludale_operations.release.judgement import Backlog, Figures
-from cludale_operations.release.standing import Standing
 from cludale_operations.trust import trust_at
 
 
@@ -31,7 +31,7 @@ class Address(NamedTuple):
 class Driver(Protocol):
     """A platform. All calls are bounded in time, may be repeated, and raise PlatformFailed."""
 
-    def standing(self) -> Standing:
+    def deployed(self) -> Deployed:
         """What runs where, now."""
 
     def deploy(self, service: str, image: str, suffix: str) -> str:

@@ -49,7 +49,7 @@ class EventBounds(msgspec.Struct, frozen=True, kw_only=True):
     bad_at_once: int = 3
     """Fewer are no reason, whatever their share."""
     enough_events: int = 20
-    """Of a service's, to judge it by; and of a type that all came too early, to be a reason."""
+    """How many events a service must have had to be judged, and how many of one type, all too early, are a reason."""
     handled_by_blue: float = 0.5
     """So large a share has blue to handle of a type of which green handles nothing."""
 

@@ -51,12 +51,12 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     enough_requests: int = 20
     """Fewer tell nothing of a share, and fewer times nothing of a percentile."""
     errors_at_once: int = 5
-    """So many errors are enough, however few requests there were."""
+    """From so many errors on their share counts, however few requests there were."""
     waiting_events: int = 5_000
     dead_letters: int = 0
-    """So many more than before."""
+    """How many more than before are still good."""
     given_up: int = 0
-    """So many more than before, in each topic of dead letters and each of the broker's own queues of them."""
+    """The same for each topic of dead letters and each of the broker's own queues of them."""
 
 
 Measured = Mapping[tuple[str, str], Figures]

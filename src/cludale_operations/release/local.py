@@ -15,11 +15,11 @@ from cludale.web.trust import trust_named_in
 from cludale_operations.gateway.control import BackendStatus, Control, Counts, ServiceStatus
 from cludale_operations.gateway.routes import BackendRoute, Label, ServiceRoutes, Traffic
 from cludale_operations.gateway.runtime import GatewayRefused
+from cludale_operations.release.deployed import BLUE, GREEN, Deployed, DeployedService, Revision, Share
 from cludale_operations.release.driver import Address, PlatformFailed
 from cludale_operations.release.handlers import Handled, Tries
 from cludale_operations.release.judgement import Backlog, Figures
 from cludale_operations.release.prometheus import Samples, picked, quantile, samples, total
-from cludale_operations.release.standing import BLUE, GREEN, Revision, ServiceStanding, Share, Standing
 from cludale_operations.trust import trust_at
 
 TIMEOUT_SECONDS = 10.0
@@ -103,7 +103,7 @@ class LocalDriver:
             self._clients[backend] = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, verify=trust)
         return self._clients[backend].request(method, path, json=body, headers=headers)
 
-    def standing(self) -> Standing:
+    def deployed(self) -> Deployed:
         """Each service's revisions as the gateway has them now, with weights and labels."""
         try:
             status, routes = self._control.status(), self._control.routes()
@@ -113,11 +113,11 @@ class LocalDriver:
             name: self._service(name, each, routes.services.get(name, ServiceRoutes())) for name, each in status.items()
         }
 
-    def _service(self, name: str, status: ServiceStatus, routes: ServiceRoutes) -> ServiceStanding:
+    def _service(self, name: str, status: ServiceStatus, routes: ServiceRoutes) -> DeployedService:
         ready: dict[str, list[bool]] = {each.revision: [] for each in routes.traffic}
         for backend in status.backends:
             ready.setdefault(backend.revision, []).append(backend.ready)
-        return ServiceStanding(
+        return DeployedService(
             revisions={
                 revision: Revision(
                     name=revision,
@@ -134,7 +134,7 @@ class LocalDriver:
     def deploy(self, service: str, image: str, suffix: str) -> str:
         """Start a revision's processes and make them known to the gateway; the revision's name."""
         name = f"{service}--{suffix}"
-        known = self.standing()[service].revisions.get(name)
+        known = self.deployed()[service].revisions.get(name)
         if known is not None and known.active:
             if known.image != image:
                 raise PlatformFailed(f"{name} is there with another image, {known.image}: take another suffix")

@@ -6,7 +6,7 @@ between them at most 54 characters. infra/main.bicep takes suffixes of up to 20.
 
 import re
 
-from cludale_operations.release.standing import NotNow
+from cludale_operations.release.deployed import NotNow
 
 ON = "-on"
 """What a copy that takes events has at the end of its name."""

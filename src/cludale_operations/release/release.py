@@ -8,6 +8,7 @@ import msgspec
 
 from cludale_operations.release import actions
 from cludale_operations.release.actions import Action, Consume, ConsumeFew, Deactivate, Deploy, Label, Swap, Weigh
+from cludale_operations.release.deployed import GREEN, Deployed, DeployedService, NotNow
 from cludale_operations.release.driver import Driver, PlatformFailed
 from cludale_operations.release.handlers import EventBounds, Handled, Outcomes, events_of, of_handlers
 from cludale_operations.release.judgement import (
@@ -24,7 +25,6 @@ from cludale_operations.release.judgement import (
     with_enough,
 )
 from cludale_operations.release.naming import is_revision_of
-from cludale_operations.release.standing import GREEN, NotNow, ServiceStanding, Standing
 
 Report = Callable[[str], None]
 
@@ -96,9 +96,9 @@ class Release:
 
     def planned(self, image: str, suffix: str) -> list[str]:
         """What would be done, if all goes well."""
-        standing = self._driver.standing()
-        lines = [str(each) for each in actions.to_adopt(standing)]
-        lines += [str(each) for each in actions.to_deploy(standing, self._order, image, suffix)]
+        deployed = self._driver.deployed()
+        lines = [str(each) for each in actions.to_adopt(deployed)]
+        lines += [str(each) for each in actions.to_deploy(deployed, self._order, image, suffix)]
         lines.append("try green at its label: smoke test, short rehearsal")
         lines.append(
             f"one green process of each service takes {self._pace.canary_events} events at most; its handlers are "
@@ -113,10 +113,10 @@ class Release:
 
     def deploy(self, image: str, suffix: str) -> None:
         """Start green: no traffic, no events. What did not get ready is stopped. Raises NotNow, PlatformFailed."""
-        self._do(actions.to_adopt(self._driver.standing()))
+        self._do(actions.to_adopt(self._driver.deployed()))
         started: list[tuple[str, str]] = []
         try:
-            for action in actions.to_deploy(self._driver.standing(), self._order, image, suffix):
+            for action in actions.to_deploy(self._driver.deployed(), self._order, image, suffix):
                 self._say(action)
                 if isinstance(action, Deploy):
                     revision = self._driver.deploy(action.service, action.image, action.suffix)
@@ -134,8 +134,8 @@ class Release:
 
         Done already where any green takes events. Raises NotNow, PlatformFailed; what had begun by then was taken back.
         """
-        standing = self._checked()
-        begin = actions.to_consume_few(standing, self._order, self._pace.canary_events)
+        deployed = self._checked()
+        begin = actions.to_consume_few(deployed, self._order, self._pace.canary_events)
         try:
             if not any(self._driver.consumes_all(each.service, each.revision) for each in begin):
                 reasons = self._few_events(begin)
@@ -144,8 +144,8 @@ class Release:
             for action in actions.to_consume(self._checked(), self._order):
                 self._checked()
                 self._do([action])
-            standing = self._checked()
-            self._wait_ready([(service, standing[service].green or "") for service in self._order])
+            deployed = self._checked()
+            self._wait_ready([(service, deployed[service].green or "") for service in self._order])
         except PlatformFailed as failed:
             self._back([str(failed)])
             raise
@@ -157,15 +157,15 @@ class Release:
         for action in begin:
             self._checked()
             self._do([action])
-        standing = self._checked()
-        self._wait_ready([(service, standing[service].green or "") for service in self._order])
+        deployed = self._checked()
+        self._wait_ready([(service, deployed[service].green or "") for service in self._order])
         end = self._now() + self._pace.canary_seconds
         while True:
             self._sleep(min(self._pace.check_seconds, max(0.0, end - self._now())))
-            standing = self._checked()
+            deployed = self._checked()
             handled = self._driver.handled(began)
-            reasons = self._of_handlers(standing, handled)
-            came = {each: events_of(self._outcomes(handled, each, standing[each].green)).events for each in self._order}
+            reasons = self._of_handlers(deployed, handled)
+            came = {each: events_of(self._outcomes(handled, each, deployed[each].green)).events for each in self._order}
             self._report("  the canaries took " + ", ".join(f"{count} of {each}" for each, count in came.items()))
             few = [each for each in self._order if came[each] < self._event_bounds.enough_events]
             if reasons or not few:
@@ -178,14 +178,14 @@ class Release:
                     )
                 return []
 
-    def _of_handlers(self, standing: Standing, handled: Handled) -> list[str]:
+    def _of_handlers(self, deployed: Deployed, handled: Handled) -> list[str]:
         return [
             reason
             for service in self._order
             for reason in of_handlers(
                 service,
-                self._outcomes(handled, service, standing[service].green),
-                self._outcomes(handled, service, standing[service].blue),
+                self._outcomes(handled, service, deployed[service].green),
+                self._outcomes(handled, service, deployed[service].blue),
                 self._event_bounds,
             )
         ]
@@ -205,10 +205,10 @@ class Release:
         try:
             before, began = self._driver.backlog(), self._driver.mark()
             for step in self._pace.steps:
-                standing = self._checked()
-                if all(standing[service].weight(standing[service].green) >= step for service in self._order):
+                deployed = self._checked()
+                if all(deployed[service].weight(deployed[service].green) >= step for service in self._order):
                     continue  # taken up again where it was left
-                self._do(actions.to_weigh(standing, self._order, step))
+                self._do(actions.to_weigh(deployed, self._order, step))
                 reasons = self._observe(self._pace.soak_seconds, before, began)
                 if reasons:
                     return self._back(reasons)
@@ -219,8 +219,8 @@ class Release:
 
     def watch(self) -> Ended:
         """See for a while whether green stays good with everything on it; then it is blue, else back."""
-        standing = self._checked()
-        finish = actions.to_finish(standing, self._order)
+        deployed = self._checked()
+        finish = actions.to_finish(deployed, self._order)
         reasons = self._observe(self._pace.watch_seconds, self._driver.backlog(), self._driver.mark())
         if reasons:
             return self._back(reasons)
@@ -229,11 +229,11 @@ class Release:
 
     def retire(self) -> None:
         """Keep the version before for its time, then stop it; at once done where nothing of it runs any more."""
-        if not actions.to_retire(self._driver.standing(), self._order):
+        if not actions.to_retire(self._driver.deployed(), self._order):
             self._report("nothing of the version before runs any more")
             return
         self._sleep(self._pace.keep_seconds)
-        self._do(actions.to_retire(self._driver.standing(), self._order))
+        self._do(actions.to_retire(self._driver.deployed(), self._order))
 
     def roll_back(self) -> None:
         """Back to the version before, from wherever things are. Raises NotNow, PlatformFailed."""
@@ -241,7 +241,7 @@ class Release:
 
     def is_unfinished(self) -> bool:
         """Is there a green on its way up, of the version that is meant?"""
-        return any(each.has_newer_green and self._is_meant(each) for each in self._driver.standing().values())
+        return any(each.has_newer_green and self._is_meant(each) for each in self._driver.deployed().values())
 
     def check(self) -> None:
         """Is what is green the version that is meant? Raises NotNow, for another release may have taken its place."""
@@ -249,14 +249,14 @@ class Release:
 
     # How
 
-    def _checked(self) -> Standing:
-        standing = self._driver.standing()
-        others = [str(each.green) for each in standing.values() if each.has_newer_green and not self._is_meant(each)]
+    def _checked(self) -> Deployed:
+        deployed = self._driver.deployed()
+        others = [str(each.green) for each in deployed.values() if each.has_newer_green and not self._is_meant(each)]
         if others:
             raise NotNow(f"green is not {self._version} but {', '.join(others)}: another release has taken its place")
-        return standing
+        return deployed
 
-    def _is_meant(self, each: ServiceStanding) -> bool:
+    def _is_meant(self, each: DeployedService) -> bool:
         return self._version is None or (each.green is not None and is_revision_of(each.green, self._version))
 
     def _back(self, reasons: Sequence[str]) -> Ended:
@@ -281,25 +281,25 @@ class Release:
             left = end - self._now()
             is_extra = is_open and left <= 0
             self._sleep(self._pace.check_seconds if is_extra else min(self._pace.check_seconds, max(0.0, left)))
-            standing = driver.standing()
-            unready = [each for each in self._order if not standing[each].is_ready(standing[each].green)]
+            deployed = driver.deployed()
+            unready = [each for each in self._order if not deployed[each].is_ready(deployed[each].green)]
             reasons = [
-                f"{each}: {standing[each].green} is not ready" for each in unready if is_extra or each in unready_before
+                f"{each}: {deployed[each].green} is not ready" for each in unready if is_extra or each in unready_before
             ]
             measured = {
                 (service, colour): driver.figures(service, revision, since)
                 for service in self._order
-                for colour, revision in (("green", standing[service].green), ("blue", standing[service].blue))
+                for colour, revision in (("green", deployed[service].green), ("blue", deployed[service].blue))
                 if revision is not None
             }
             self._report(_summary(measured))
             for service in self._order:
-                green = standing[service].green
+                green = deployed[service].green
                 if green is not None and not has_enough(measured[service, "green"], self._bounds):
                     longer = driver.figures(service, green, began)
                     measured[service, "green"] = with_enough(measured[service, "green"], longer, self._bounds)
-                measured[service, "blue"] = self._compared(service, standing[service].blue, measured, earlier)
-            reasons += self._of_handlers(standing, driver.handled(since))
+                measured[service, "blue"] = self._compared(service, deployed[service].blue, measured, earlier)
+            reasons += self._of_handlers(deployed, driver.handled(since))
             backlog = driver.backlog()
             reasons += judged(list(self._order), measured, lasting(backlog, looked), before, self._bounds)
             is_open = bool(unready) or bool(of_events(backlog, before, self._bounds))
@@ -320,8 +320,8 @@ class Release:
     def _wait_ready(self, revisions: Sequence[tuple[str, str]]) -> None:
         end = self._now() + self._pace.start_seconds
         while True:
-            standing = self._driver.standing()
-            waiting = [name for service, name in revisions if not standing[service].is_ready(name)]
+            deployed = self._driver.deployed()
+            waiting = [name for service, name in revisions if not deployed[service].is_ready(name)]
             if not waiting:
                 return
             if self._now() >= end:
@@ -359,7 +359,7 @@ class Release:
 
     def _wait_ready_to_take_over(self, service: str, revision: str) -> None:
         """A revision that was stopped before needs a moment; one that another has taken the place of is gone."""
-        each = self._driver.standing()[service]
+        each = self._driver.deployed()[service]
         if each.is_active(revision):
             self._wait_ready([(service, revision)])
 

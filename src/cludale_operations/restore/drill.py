@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from cludale_operations.release.azure import AzureDriver
+from cludale_operations.release.deployed import GREEN, NotNow
 from cludale_operations.release.driver import Address
 from cludale_operations.release.release import Release
-from cludale_operations.release.standing import GREEN, NotNow
 from cludale_operations.restore.preparing import LONGEST_NAME, TIME, Account, Preparing
 from cludale_operations.restore.verification import Log, Verified
 
@@ -127,9 +127,9 @@ class Drill:
         account = self._preparing.account(target)
         if account is None:
             raise NotNow(f"there is no account {target}")
-        driver, standing = self._trial.driver, self._trial.driver.standing()
+        driver, deployed = self._trial.driver, self._trial.driver.deployed()
         tried = {service: driver.over(service, account.endpoint) for service in self._trial.services}
-        serving = [name for service, names in tried.items() for name in names if standing[service].weight(name)]
+        serving = [name for service, names in tried.items() for name in names if deployed[service].weight(name)]
         if serving:
             raise NotNow(f"{target} is in use: {', '.join(serving)}")
         for service, names in tried.items():
@@ -145,7 +145,7 @@ class Drill:
 
 
 def suffix_at(moment: datetime) -> str:
-    """The suffix of the revisions over a store that is restored now: there was none of it before."""
+    """The suffix of the revisions over a store that is restored now; the time in it makes it a new one."""
     return f"d{moment:%m%d%H%M%S}"
 
 

@@ -16,7 +16,7 @@ from cludale_operations.restore.store_commands import StoreCommands
 Ask = Callable[[Words], Any]
 
 LONGEST_NAME = 44
-"""Of an account, in letters."""
+"""The longest name of an account, in letters."""
 PAUSE_SECONDS = 15.0
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 SUCCEEDED = "Succeeded"

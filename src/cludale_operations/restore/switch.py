@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from cludale_operations.release.azure import AzureDriver
+from cludale_operations.release.deployed import BLUE, GREEN, NotNow
 from cludale_operations.release.driver import PlatformFailed
-from cludale_operations.release.standing import BLUE, GREEN, NotNow
 
 READY_PAUSE_SECONDS = 2.0
 FIRST = "orders"
@@ -53,21 +53,21 @@ class Switch:
     def _tried(self, service: str) -> str:
         """Its newest revision over the store that runs and is ready; one that takes events if there is any."""
         over = self._driver.over(service, self._store)
-        standing = self._driver.standing_of(service)
-        ready = [name for name in over if standing.is_ready(name)]
+        deployed = self._driver.deployed_service(service)
+        ready = [name for name in over if deployed.is_ready(name)]
         if not ready:
             raise NotNow(f"{service}: no revision over {self._store} is ready: prepare the restored store first")
-        return max(ready, key=lambda name: (over[name], standing.revisions[name].created))
+        return max(ready, key=lambda name: (over[name], deployed.revisions[name].created))
 
     def _end_old_world(self, service: str, tried: str) -> None:
         over = self._driver.over(service, self._store)
-        standing = self._driver.standing_of(service)
-        old = [name for name, each in standing.revisions.items() if each.active and name not in over]
+        deployed = self._driver.deployed_service(service)
+        old = [name for name, each in deployed.revisions.items() if each.active and name not in over]
         if not old:
             return
         self._report(f"{service}: all requests to {tried}; {', '.join(old)} ends")
         self._driver.weigh(service, {tried: 100})
-        if standing.labelled(GREEN) == tried and standing.labelled(BLUE) in old:
+        if deployed.labelled(GREEN) == tried and deployed.labelled(BLUE) in old:
             self._driver.swap(service)
         for name in old:
             self._driver.deactivate(service, name)
@@ -76,19 +76,19 @@ class Switch:
         is_new = self._driver.over(service, self._store)[tried]
         new = tried if is_new else self._driver.consuming(service, tried)
         self._wait_ready(service, new)
-        standing = self._driver.standing_of(service)
-        if standing.weight(new) < 100:
+        deployed = self._driver.deployed_service(service)
+        if deployed.weight(new) < 100:
             self._report(f"{service}: {new} takes events and requests")
             self._driver.weigh(service, {new: 100})
-        if standing.labelled(BLUE) != new:
+        if deployed.labelled(BLUE) != new:
             self._driver.label(service, BLUE, new)
-        for name, each in standing.revisions.items():
+        for name, each in deployed.revisions.items():
             if each.active and name != new:
                 self._driver.deactivate(service, name)
 
     def _wait_ready(self, service: str, revision: str) -> None:
         end = self._now() + self._start_seconds
-        while not self._driver.standing_of(service).is_ready(revision):
+        while not self._driver.deployed_service(service).is_ready(revision):
             if self._now() >= end:
                 raise PlatformFailed(f"{revision} is not ready after {self._start_seconds:g} s")
             self._sleep(READY_PAUSE_SECONDS)

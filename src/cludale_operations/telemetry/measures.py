@@ -29,7 +29,6 @@ class Measures:
         self.command_batch_size = _sizes("cludale_command_batch_size", "Commands of a section decided together.")
         self.command_batch_seconds = _seconds("cludale_command_batch_seconds", "What such a batch took.")
         self.handler_seconds = _seconds("cludale_handler_seconds", "What handling a batch of events took.", "service")
-        self.handled = _counter("cludale_events_handled", "Deliveries answered.", "service", "answer")
         self.lag = _seconds(
             "cludale_delivery_lag_seconds", "The age of the oldest event of a topic in a batch when it was handled.",
             "service", "topic",

@@ -24,15 +24,14 @@ from cludale_operations.telemetry.requests import TracedRequests
 from cludale_operations.telemetry.shipping import Destination
 from cludale_operations.telemetry.spans import Tracer
 from cludale_operations.telemetry.wrappers import (
-    Hold,
     WatchedBus,
     WatchedGateway,
+    WatchedHolding,
     WatchedMessenger,
     WatchedRecords,
     WatchedSeats,
     watched_commands,
     watched_handler,
-    watched_hold,
 )
 
 METRICS_SECONDS = 60.0
@@ -52,14 +51,12 @@ class Telemetry:
         version: str,
         otlp_endpoint: str | None,
         connection_string: str | None,
-        metrics_seconds: float = METRICS_SECONDS,
     ) -> None:
         """Raises NoTelemetry."""
         name = next(iter(services)) if len(services) == 1 else NAMESPACE
         resources = {each: _resource(each, version) for each in {*services, name}}
         self.name = name
         self.measures = Measures()
-        self._metrics_seconds = metrics_seconds
         self._destinations: list[tuple[Destination, Snapshots]] = []
         if otlp_endpoint is not None:
             self._destinations.append((otlp(otlp_endpoint), Snapshots(resources[name], deltas=False)))
@@ -95,9 +92,9 @@ class Telemetry:
         """Concerts, as orders calls it."""
         return WatchedSeats(seats, self.tracer, self.measures)
 
-    def hold(self, hold: Hold) -> Hold:
+    def holding(self, seats: Seats) -> Seats:
         """Concerts' side of that call, in this process."""
-        return watched_hold(hold, self.tracer)
+        return WatchedHolding(seats, self.tracer)
 
     def command_queue(self, queue: BatchingQueue[Any, Any, Any]) -> None:
         """The sections' command queue."""
@@ -131,7 +128,7 @@ class Telemetry:
 
     async def _measure(self) -> None:
         while True:
-            await asyncio.sleep(self._metrics_seconds)
+            await asyncio.sleep(METRICS_SECONDS)
             self._send_metrics()
 
     def _send_metrics(self) -> None:

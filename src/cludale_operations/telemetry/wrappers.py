@@ -1,6 +1,5 @@
 """Wrappers: around a port, the same port, timed and traced. They change no answer and swallow no exception."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -45,8 +44,6 @@ from cludale.ports.tracing import TRACEPARENT
 from cludale.services.catalogue import CATALOGUE
 from cludale_operations.telemetry.measures import Measures
 from cludale_operations.telemetry.spans import Tracer, end, traceparent_of
-
-Hold = Callable[[HoldRequest], Awaitable[SeatsHeld]]
 
 K = TypeVar("K", bound=Hashable)
 C = TypeVar("C")
@@ -121,22 +118,26 @@ class WatchedSeats:
         self._measures.holds.labels(outcome).observe(seconds)
 
 
-def watched_hold(hold: Hold, tracer: Tracer) -> Hold:
-    """Concerts, called in this process: its side of the call."""
+class WatchedHolding:
+    """Concerts, called in this process: its side of the call. What is held for a cart goes straight through."""
 
-    async def held(request: HoldRequest) -> SeatsHeld:
-        span = tracer.child("concerts", "hold seats", SpanKind.SERVER, request.traceparent, _of_request(request))
+    def __init__(self, seats: Seats, tracer: Tracer) -> None:
+        self._seats = seats
+        self._tracer = tracer
+        self.hold_all = seats.hold_all
+
+    async def hold(self, request: HoldRequest) -> SeatsHeld:
+        """Hold seats; what is done for them belongs to a span of this call."""
+        span = self._tracer.child("concerts", "hold seats", SpanKind.SERVER, request.traceparent, _of_request(request))
         if span is None:
-            return await hold(request)
+            return await self._seats.hold(request)
         request = replace(request, traceparent=traceparent_of(span))
         token = TRACEPARENT.set(request.traceparent)
         try:
             with _working(span, lambda *_: None, outcome="held", failed=_refused):
-                return await hold(request)
+                return await self._seats.hold(request)
         finally:
             TRACEPARENT.reset(token)
-
-    return held
 
 
 def _of_request(request: HoldRequest) -> Mapping[str, str | int]:
@@ -289,7 +290,6 @@ def watched_handler(service: str, handler: Handler, tracer: Tracer, measures: Me
             answers = await handler(consumption.deliveries)
         except Exception as trouble:
             error = repr(trouble)
-            measures.handled.labels(service, "ERROR").inc(len(deliveries))
             raise
         else:
             return answers
@@ -297,8 +297,6 @@ def watched_handler(service: str, handler: Handler, tracer: Tracer, measures: Me
             TRACEPARENT.reset(token)
             consumption.end(answers, error)
             measures.handler_seconds.labels(service).observe(perf_counter() - begun)
-            for answer, count in Counter(answers).items():
-                measures.handled.labels(service, answer.value).inc(count)
 
     return handle
 

@@ -42,7 +42,7 @@ class CategoryRow(NamedTuple):
     tickets: int
     tickets_back: int
     left: int
-    """Of what was taken, what has not gone back."""
+    """What was taken, less what has gone back."""
 
 
 class TillRow(NamedTuple):

@@ -68,7 +68,7 @@ def _illegal_reservation(before: Reservation, after: Reservation) -> list[Violat
 
 
 def _illegal_change(before: Order, after: Order) -> list[Violation]:
-    """What a write may not do to an order whose status may stay as it is."""
+    """Changes that no write may make to an order, even where its step from one status to the next is legal."""
     ends = (before.status, before.reason), (after.status, after.reason)
     if before.status == "Cancelled" and before.reason in ON_PURPOSE and ends[0] != ends[1]:
         detail = f"it was {before.reason}, and was changed to {after.status}"

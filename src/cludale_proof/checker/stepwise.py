@@ -77,20 +77,18 @@ class SafetyChecker:
         self,
         *,
         skew: timedelta = timedelta(),
-        ledger_known: bool = True,
         segment_entries: int | None = None,
         apart: bool = False,
     ) -> None:
-        """`skew`: by how much the world's clocks differ. `ledger_known`: `money` will be told. `segment_entries`: with
-        how many entries a segment of the audit log is to be sealed. `apart`: two partitions may have records of one id,
-        which are two then; else the record is one, whichever partition it is written in.
+        """`skew`: by how much the world's clocks differ. `segment_entries`: with how many entries a segment of the
+        audit log is to be sealed. `apart`: two partitions may have records of one id, which are two then; else the
+        record is one, whichever partition it is written in.
         """
         self.violations: list[Violation] = []
         """All that was found so far."""
         self.commits = 0
         self._skew = skew
         self._apart = apart
-        self._ledger_known = ledger_known
         self._now = _EPOCH
         self._versions: dict[tuple[str, str, str], int] = {}
         self._before: dict[tuple[str, str, str], Any] = {}
@@ -237,7 +235,7 @@ class SafetyChecker:
         terms = self._terms()._replace(now=now, grace=grace, tickets_since=tickets_since, called_off=off)
         for id, each in self._told.items():
             found += one_after_another(id, each)
-        carts = CartBook(ledger_known=self._ledger_known)
+        carts = CartBook()
         for case in self._cases.values():
             told = fold(case.facts)
             carts.case(case, told)
@@ -268,7 +266,7 @@ class SafetyChecker:
         return found
 
     def _terms(self) -> Terms:
-        return Terms(self._now, skew=self._skew, ledger_known=self._ledger_known)
+        return Terms(self._now, skew=self._skew)
 
     def _look_at(self, touched: Iterable[str]) -> list[Violation]:
         terms = self._terms()
@@ -442,7 +440,7 @@ class SafetyChecker:
         return [*illegal_step(before, read), *more]
 
     def _take_shares(self, before: Payment | None, read: Payment, touched: dict[str, None]) -> list[Violation]:
-        """Of a cart's payment, what each of its lines has of it."""
+        """Note what each line of a cart has of the cart's payment."""
         earlier = {} if before is None else {line.id: line for line in lines_of(before)}
         found: list[Violation] = []
         for line in lines_of(read):

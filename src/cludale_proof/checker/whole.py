@@ -105,7 +105,7 @@ class _Run:
         self._draws: dict[SectionKey, list[tuple[str, datetime, int]]] = {}
         """Seats that were held out of blocks: of which, when, how many."""
         self._unresolved: dict[str, tuple[str, Fact]] = {}
-        """Causes that are not in their order's own story, by id: whose, and of what."""
+        """Id of a cause that is not in its order's own story → whose story, and the event that names it."""
 
     def check(self, observations: Iterable[Observation]) -> None:
         read, gathered = self._read, self.gathered

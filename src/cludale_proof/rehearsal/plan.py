@@ -22,7 +22,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     trust: ssl.SSLContext | None = None
     """Of buyers and organizer in who shows a certificate there; None: whom everybody trusts."""
     seats: int
-    """Of the concert that is made for the rehearsal."""
+    """How many seats the concert gets that is made for the rehearsal."""
     seat_plan: "SeatPlan | None" = None
     """Of that concert, where its seats have numbers; None: they have none."""
     naming: float = 0.0
@@ -46,9 +46,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settle_seconds: float = 120.0
     """How long accepted orders may take to their end state, and again their events to the audit."""
     seed: int = 1
-    """Of the buyers' arrivals and requests, and of the evening."""
+    """The seed of all chance: of the buyers' arrivals and requests, and of the evening."""
     doors: int = 0
-    """So many doors let in all who bought a ticket, once the on-sale is over; 0: there is no evening."""
+    """How many doors let in all who bought a ticket, once the on-sale is over; 0: there is no evening."""
     offline_doors: int = 0
     """Of these so many have no network."""
     shown_again: float = 0.05

@@ -107,6 +107,7 @@ class Fault(StrEnum):
     AFTER_THE_SALE = "buyer, organizer: give a part back, change the address, want the confirmation again"
     RESERVED_WITHOUT_ORDER = "organizer: holds seats without an order"
     TWO_DOORS = "guest: shows a ticket at two doors at once"
+    GIVEN_BACK_INSIDE = "buyer: cancels once somebody came in"
     SCANNED_AGAIN = "door: tells a scan again"
     TRANSFERRED = "guest: shows a ticket that is given to another"
     OFFLINE_DOORS = "door: lets in without network, and tells it later"

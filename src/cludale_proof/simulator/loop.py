@@ -44,7 +44,7 @@ class Owner:
 OUTSIDE = Owner("outside")
 OWNER: ContextVar[Owner] = ContextVar("owner", default=OUTSIDE)
 OUTSIDE_CONTEXT = Context()
-"""For what the world does by itself, whoever's step made it do so."""
+"""For what the world does by itself, even where a step of some process set it off."""
 
 
 def inside(owner: Owner, begin: Callable[[*Ts], T], *args: *Ts) -> T:

@@ -41,7 +41,7 @@ class Row(NamedTuple):
     partition: str
     stored: Stored
     values: tuple[IndexValue, ...]
-    """Of the kind's indexed fields."""
+    """The values of the kind's indexed fields."""
 
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):

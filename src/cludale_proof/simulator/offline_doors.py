@@ -163,7 +163,7 @@ class OfflineDoors:
         self._chaos = chaos
         self.devices = [Device(f"device-{number}", network, chaos) for number in range(DEVICES)]
         self._new_codes: dict[tuple[str, int], list[str]] = {}
-        """By order and number, for each newer code in order: what whoever showed one of before has to be called."""
+        """Order and ticket number → what a scan of an older code is called, for each newer code in order."""
 
     def happened(self, event: Envelope) -> None:
         """An event became true in this very moment: a ticket may have a new code."""

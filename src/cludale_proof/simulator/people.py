@@ -28,6 +28,7 @@ from cludale.services.tickets.domain import ticket_id
 from cludale.services.tickets.door_api import OfConcert, ScanCode
 from cludale.services.tickets.transfer_api import Transfer
 from cludale_proof.simulator.client import RequestOutcome, SimulatedClient
+from cludale_proof.simulator.entered import Entered
 from cludale_proof.simulator.faults import Chaos, Fault
 from cludale_proof.simulator.loop import OUTSIDE_CONTEXT
 from cludale_proof.simulator.offline_doors import Network, OfflineDoors
@@ -90,6 +91,7 @@ class People:
             ),
             chaos,
         )
+        self.entered = Entered()
         self.busy = 0
         """Who still has something to do."""
 
@@ -205,6 +207,7 @@ class People:
             await self._cancel_cart(who, cart_id)
 
     async def _cancel_cart(self, who: str, cart_id: str) -> None:
+        self.entered.asks(cart_id)
         await self._client.insist(
             lambda: self._client.ask(who, "POST", "/orders/carts/{cart_id}/cancel", of=cart_id), attempts=4
         )
@@ -229,6 +232,8 @@ class People:
         await self._placed(who, plan._replace(wanted=wanted, sold=sold, cart=cart))
 
     async def _cancel(self, who: str, order_id: str, reason: CancelReason) -> None:
+        if reason is CancelReason.BUYER:
+            self.entered.asks(order_id)
         told = await self._client.insist(lambda: self._client.cancel(who, order_id, reason), attempts=4)
         cart_id = cart_of(order_id)
         if cart_id is not None and _is_of_cart(told):
@@ -258,6 +263,8 @@ class People:
                 self._soon(lambda: self._enter_offline(order_id, event.data.allocation))
             if chaos.strikes(Fault.TRANSFERRED, "guest", order_id):
                 self._soon(lambda: self._enter_transferred(order_id, event.data.allocation.quantity))
+        if event.type == "TicketAdmitted" and chaos.strikes(Fault.GIVEN_BACK_INSIDE, "buyer", order_id):
+            self._soon(lambda: self._cancel("buyer", order_id, CancelReason.BUYER), after=chaos.some(1.0))
         if event.type == "PaymentFailed" and chaos.strikes(Fault.PAID_AGAIN, "organizer", order_id):
             self._soon(lambda: self._charge(order_id), after=chaos.some(2.0))
         if event.type == "PaymentFailed" and chaos.strikes(Fault.PAID_IN_ANOTHER_WAY, "buyer", order_id):

@@ -26,7 +26,7 @@ from cludale_proof.simulator.people import Plan
 from cludale_proof.simulator.pricing import NewCode, with_prices
 from cludale_proof.simulator.processes import RunLimits
 from cludale_proof.simulator.sponsors import Sponsor, sponsors_of
-from cludale_proof.simulator.themes import BESIDE_OTHERS, ONLY_BY_NAME, THEMES
+from cludale_proof.simulator.themes import BESIDE, BESIDE_OTHERS, INSIDE, ONLY_BY_NAME, THEMES
 from cludale_proof.simulator.waiters import Waiter, waiters_of, with_codes, with_few_each
 
 CLOCK_JUMP_SECONDS = 12.0
@@ -34,8 +34,6 @@ CLOCK_JUMP_SECONDS = 12.0
 MACHINE_SKEW_SECONDS = 0.8
 CHANGED = 0.15
 """In how many of the runs the organizer changes what is on sale."""
-BESIDE = 0.12
-"""How many runs have one of `BESIDE_OTHERS` as well."""
 ERRING = 0.08
 """In how many of the runs the provider does something wrong."""
 LIMITED = 0.15
@@ -251,6 +249,8 @@ def scene_of(choices: random.Random, only: Sequence[str] | None = None) -> Scene
     beside = _apart("beside", span, plans)
     if only is None and beside.random() < BESIDE:
         themes = [*themes, beside.choice(BESIDE_OTHERS)]
+    if only is None and _apart("inside", span, plans).random() < INSIDE:
+        themes = [*themes, "given back inside"]
     rates = _rates(choices, themes)
     has_clock_faults = any(rates[fault] for fault in _CLOCK_FAULTS)
     is_erring = ends.random() > 1 - ERRING or "wrong books" in themes
@@ -292,7 +292,7 @@ def _apart(name: str, span: float, plans: Sequence[Plan]) -> random.Random:
 
 
 def _weather(choices: random.Random, rates: Mapping[Fault, float], themes: Sequence[str]) -> Weather:
-    """Who changes their mind meets what is under way the more often, the longer that takes."""
+    """The longer things take, the more often a change of mind meets something that is under way."""
     lags = (0.03, 0.1) if "changes of mind" in themes else (0.001, 0.005, 0.03, 0.1)
     return Weather(rates, lag_seconds=choices.choice(lags))
 

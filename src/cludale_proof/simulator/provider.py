@@ -63,7 +63,7 @@ class Account:
 
 OnMovement = Callable[[str, Movement, Money], None]
 ERROR_SECONDS = 3.0
-"""How long after something the provider does what is wrong about it, at most."""
+"""At most so long after something was done right the provider does something wrong about it."""
 
 
 def _booked(key: str, account: Account) -> Booked:

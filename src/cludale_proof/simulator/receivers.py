@@ -33,7 +33,7 @@ STAYS, ENDS = "https://stays.example/", "https://ends.example/"
 GONE_AFTER = 5
 """How much the second server takes before it wants nothing any more."""
 GRACE_SECONDS = 12.0
-"""What is under way may still come so long after it is stored that an endpoint is stopped, or has new secrets."""
+"""For how long a post that was under way may still come after its endpoint was stopped or got new secrets."""
 CALL_SECONDS = 5.0
 
 Ask = Callable[[Callable[[Webhooks], Awaitable[Any]]], Awaitable[Any]]
@@ -125,7 +125,7 @@ class Receivers:
             self.wanted.setdefault(message.id, f"{event.type} {event.id}")
 
     def missed(self, disk: Disk) -> list[str]:
-        """What the server that stays never got, or what is not marked so, when all is over."""
+        """What the server that stays never got, and what it got without a delivery that says so, once all is over."""
         if not self._is_there:
             return []
         rows = disk.tables[DELIVERIES.kind].values()

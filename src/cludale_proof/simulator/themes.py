@@ -107,6 +107,16 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
         Fault.COMMIT_UNKNOWN: 0.04,
         Fault.STORE_SLOW: 0.15,
     },
+    "given back inside": {
+        Fault.TWO_DOORS: 0.9,
+        Fault.GIVEN_BACK_INSIDE: 0.9,
+        Fault.AFTER_THE_SALE: 0.2,
+        Fault.TRANSFERRED: 0.2,
+        Fault.REPLY_LOST: 0.2,
+        Fault.COMMIT_UNKNOWN: 0.04,
+        Fault.STORE_SLOW: 0.15,
+        Fault.CANCELLED_AT_ONCE: 0.0,
+    },
     "doors offline": {
         Fault.OFFLINE_DOORS: 0.9,
         Fault.MERGED_AGAIN: 0.5,
@@ -226,12 +236,17 @@ THEMES: Mapping[str, Mapping[Fault, float]] = {
 
 BESIDE_OTHERS = ("webhooks", "addresses that are gone", "doors offline")
 """They hinder nothing else: one of them may reign beside what is drawn."""
+BESIDE = 0.12
+"""How many of all runs have one of those as well."""
+INSIDE = 0.05
+"""And how many have "given back inside"."""
 ONLY_BY_NAME = frozenset(
     {
         "blocks",
         "box office",
         "carts",
         "changes",
+        "given back inside",
         "invoices",
         "numbered seats",
         "prices",

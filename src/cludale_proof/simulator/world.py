@@ -208,6 +208,8 @@ class World:
             self.people.happened(event)
             self.movers.happened(event)
             self.people.offline_doors.happened(event)
+            if wrong := self.people.entered.happened(event):
+                self.fail([wrong])
             self.receivers.happened(event)
 
     def _tell(self, commit: Commit) -> None:

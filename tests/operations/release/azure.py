@@ -104,7 +104,7 @@ class Azure:
     def traffic(self) -> dict[str, dict[str, tuple[int, str | None]]]:
         """Service → revision → weight and label, of those that run or have any."""
         found = {}
-        for service, each in self.driver.standing().items():
+        for service, each in self.driver.deployed().items():
             found[service] = {
                 share.revision: (share.weight, share.label)
                 for share in each.traffic

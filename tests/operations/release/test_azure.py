@@ -10,10 +10,10 @@ from tests.operations.release.azure import BUILT_ANEW, DOUBLE, NAMES, NEW, OLD, 
 
 from cludale_operations.release.azure import Az
 from cludale_operations.release.azure_commands import REPLICA, Commands
+from cludale_operations.release.deployed import NotNow, live_parameters
 from cludale_operations.release.driver import PlatformFailed
 from cludale_operations.release.judgement import Figures
 from cludale_operations.release.naming import ON, suffix_of
-from cludale_operations.release.standing import NotNow, live_parameters
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -496,14 +496,14 @@ def test_the_double_is_a_program_too(cloud: Azure) -> None:
 def test_what_runs_is_told_to_the_templates_with_both_labels(cloud: Azure) -> None:
     """Before a promotion and after the end of a release: in between, green has traffic."""
     blue = {"image": OLD, "revisionSuffix": "c0", "liveLabel": "blue"}
-    assert live_parameters(cloud.driver.standing()) == {**blue, "blueSuffix": "", "greenSuffix": ""}
+    assert live_parameters(cloud.driver.deployed()) == {**blue, "blueSuffix": "", "greenSuffix": ""}
     cloud.release.deploy(NEW, "c1")
-    assert live_parameters(cloud.driver.standing()) == {**blue, "blueSuffix": "c0", "greenSuffix": "c1"}
+    assert live_parameters(cloud.driver.deployed()) == {**blue, "blueSuffix": "c0", "greenSuffix": "c1"}
     assert cloud.release.promote().is_good
     with pytest.raises(NotNow, match="end the release that is under way"):
-        live_parameters(cloud.driver.standing())
+        live_parameters(cloud.driver.deployed())
     assert cloud.release.watch().is_good
-    assert live_parameters(cloud.driver.standing()) == {
+    assert live_parameters(cloud.driver.deployed()) == {
         "image": NEW,
         "revisionSuffix": "c1-on",
         "blueSuffix": "c1-on",

@@ -7,6 +7,7 @@ from cludale.services.catalogue import CATALOGUE, HEARS
 from cludale_operations.gateway.site import Site
 from cludale_operations.release import actions
 from cludale_operations.release.actions import Consume, Deactivate, Swap, Weigh
+from cludale_operations.release.deployed import Deployed, DeployedService, NotNow, Revision, Share, live_parameters
 from cludale_operations.release.handlers import EventBounds, Tries, of_handlers
 from cludale_operations.release.judgement import (
     Backlog,
@@ -21,16 +22,15 @@ from cludale_operations.release.judgement import (
 )
 from cludale_operations.release.order import hearers_first, publishers
 from cludale_operations.release.prometheus import quantile, samples, total
-from cludale_operations.release.standing import NotNow, Revision, ServiceStanding, Share, Standing, live_parameters
 
 BOUNDS = Bounds()
 
 
-def standing(blue: int, green: int, *, newer: str = "b") -> dict[str, ServiceStanding]:
+def deployed(blue: int, green: int, *, newer: str = "b") -> dict[str, DeployedService]:
     """One service with `a` blue and `b` green."""
     times = {"a": "1", "b": "1"} | {newer: "2"}
     revisions = {each: Revision(each, "image", times[each], active=True, ready=True) for each in ("a", "b")}
-    return {"orders": ServiceStanding(revisions, (Share("a", blue, "blue"), Share("b", green, "green")))}
+    return {"orders": DeployedService(revisions, (Share("a", blue, "blue"), Share("b", green, "green")))}
 
 
 def test_who_only_hears_goes_first_and_everyone_has_a_turn() -> None:
@@ -151,7 +151,7 @@ def test_events_that_come_too_early_are_a_reason_only_where_green_handles_none_a
 
 
 def test_a_release_under_way_goes_back_to_blue_and_green_is_stopped() -> None:
-    assert actions.to_roll_back(standing(75, 25), ["orders"]) == [
+    assert actions.to_roll_back(deployed(75, 25), ["orders"]) == [
         Weigh("orders", {"a": 100, "b": 0}),
         Consume("orders", "b", wanted=False),
         Deactivate("orders", "b"),
@@ -159,7 +159,7 @@ def test_a_release_under_way_goes_back_to_blue_and_green_is_stopped() -> None:
 
 
 def test_a_release_that_has_ended_goes_back_to_what_was_kept() -> None:
-    assert actions.to_roll_back(standing(100, 0, newer="a"), ["orders"]) == [
+    assert actions.to_roll_back(deployed(100, 0, newer="a"), ["orders"]) == [
         Consume("orders", "b", wanted=True),
         Weigh("orders", {"b": 100, "a": 0}),
         Swap("orders"),
@@ -168,7 +168,7 @@ def test_a_release_that_has_ended_goes_back_to_what_was_kept() -> None:
     ]
 
 
-def labelled(**greens: str) -> Standing:
+def labelled(**greens: str) -> Deployed:
     """Services whose blue is c1; `running` or `stopped`, a hyphen, and the suffix of its green; none without."""
     found = {}
     for service, said in greens.items():
@@ -179,7 +179,7 @@ def labelled(**greens: str) -> Standing:
             for at, name in enumerate(names)
         }
         shares = [Share(name, 0 if at else 100, ("blue", "green")[at]) for at, name in enumerate(names)]
-        found[service] = ServiceStanding(revisions, tuple(shares))
+        found[service] = DeployedService(revisions, tuple(shares))
     return found
 
 
@@ -203,16 +203,16 @@ def test_what_was_stopped_of_several_versions_holds_up_no_deployment() -> None:
 
 def test_while_green_has_traffic_there_are_no_parameters_that_leave_it_so() -> None:
     with pytest.raises(NotNow, match="different versions"):
-        live_parameters(standing(75, 25))
+        live_parameters(deployed(75, 25))
 
 
 def test_an_older_green_is_not_promoted_and_a_newer_one_not_retired() -> None:
     with pytest.raises(NotNow, match="older than what serves"):
-        actions.to_weigh(standing(100, 0, newer="a"), ["orders"], 5)
+        actions.to_weigh(deployed(100, 0, newer="a"), ["orders"], 5)
     with pytest.raises(NotNow, match="newer than what serves"):
-        actions.to_retire(standing(100, 0), ["orders"])
+        actions.to_retire(deployed(100, 0), ["orders"])
     with pytest.raises(NotNow, match="only 50 %"):
-        actions.to_finish(standing(50, 50), ["orders"])
+        actions.to_finish(deployed(50, 50), ["orders"])
 
 
 def test_a_quantile_is_the_bound_that_so_many_are_within() -> None:

@@ -7,8 +7,8 @@ from tests.operations.infra.templates import INFRA
 from tests.operations.release.azure import BUILT_ANEW, NEW
 
 from cludale.services import NAMES
+from cludale_operations.release.deployed import NotNow
 from cludale_operations.release.naming import CANARY, ON, suffix_of
-from cludale_operations.release.standing import NotNow
 
 COMMIT = "0123456789ABCDEF0123456789abcdef01234567"
 

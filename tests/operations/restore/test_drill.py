@@ -8,8 +8,8 @@ from tests.operations.release.azure import NAMES, NEW
 from tests.operations.restore.world import BACKED_UP_SECONDS, BEGAN, ENDPOINT, RESTORED, SOURCE, TARGET, WHOLE, world
 
 from cludale.services import NAMES as SERVICES
+from cludale_operations.release.deployed import NotNow
 from cludale_operations.release.driver import PlatformFailed
-from cludale_operations.release.standing import NotNow
 from cludale_operations.restore.drill import Noted, name_at
 from cludale_operations.restore.store_commands import StoreCommands
 

@@ -7,8 +7,8 @@ from tests.operations.release.azure import NEW, ORDER
 from tests.operations.restore.world import ENDPOINT, RESTORED, TARGET, World, world
 
 from cludale.services import NAMES as SERVICES
+from cludale_operations.release.deployed import NotNow
 from cludale_operations.release.driver import PlatformFailed
-from cludale_operations.release.standing import NotNow
 
 pytestmark = pytest.mark.slow
 

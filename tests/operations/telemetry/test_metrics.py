@@ -39,10 +39,10 @@ def test_totals_go_on_and_deltas_begin_anew() -> None:
     totals, deltas = Snapshots(Resource({}), deltas=False), Snapshots(Resource({}), deltas=True)
     seen = []
     for by in (2, 3):
-        measures.handled.labels("orders", "SUCCESS").inc(by)
+        measures.conflicts.labels("orders").inc(by)
         measures.holds.labels("held").observe(0.01)
         now = [snapshots.of(measures.families()) for snapshots in (totals, deltas)]
-        counts = [points(data, "cludale_events_handled")[0] for data in now]
+        counts = [points(data, "cludale_commit_refusals")[0] for data in now]
         holds = [points(data, "cludale_hold_seconds")[0] for data in now]
         seen.append(([each.value for each in counts], [each.count for each in holds]))  # type: ignore[union-attr]
     assert seen == [([2, 2], [1, 1]), ([5, 3], [2, 1])]
@@ -66,12 +66,12 @@ def test_where_points_are_paid_for_counters_to_which_nothing_came_are_left_out()
         return {metric.name for metric in metrics}
 
     assert sent() == set()
-    measures.handled.labels("orders", "SUCCESS").inc()
+    measures.conflicts.labels("orders").inc()
     measures.holds.labels("held").observe(0.01)
-    assert sent() == {"cludale_events_handled", "cludale_hold_seconds"}
+    assert sent() == {"cludale_commit_refusals", "cludale_hold_seconds"}
     assert sent() == set()
-    measures.handled.labels("orders", "SUCCESS").inc()
-    assert sent() == {"cludale_events_handled"}
+    measures.conflicts.labels("orders").inc()
+    assert sent() == {"cludale_commit_refusals"}
 
 
 async def test_lag_is_that_of_each_subscription() -> None:

@@ -82,7 +82,7 @@ class BlueGreen:
     def weights(self) -> dict[str, dict[str, int]]:
         return {
             service: {share.revision: share.weight for share in each.traffic if share.weight}
-            for service, each in self.driver.standing().items()
+            for service, each in self.driver.deployed().items()
         }
 
     def consuming(self, suffix: str) -> dict[str, bool]:

@@ -8,7 +8,6 @@ back; until it knows, both publish the same events, and at least once is all tha
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -38,7 +37,6 @@ class Leases:
         replica: str,
         *,
         lease_seconds: float = LEASE_SECONDS,
-        clock: Callable[[], float] | None = None,
         pulse: Pulse | None = None,
     ) -> None:
         """`pulse` is told what became of each renewal, which is a write as good as any."""
@@ -47,7 +45,7 @@ class Leases:
         self._account = account
         self._replica = replica
         self._lease_seconds = lease_seconds
-        self._clock = clock or asyncio.get_running_loop().time
+        self._clock = asyncio.get_running_loop().time
         self._seen: dict[str, tuple[str, float]] = {}
         """By lease: its ETag, and when it was first seen."""
         self._beats = 0

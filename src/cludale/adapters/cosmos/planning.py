@@ -1,4 +1,4 @@
-"""What commits of one partition come to as one transactional batch: operations, and whose each of them is. No I/O.
+"""Commits of one partition as one transactional batch: its operations, and to which commit each belongs. No I/O.
 
 A batch is hopeful: it holds if every record is at the version that the first commit to touch it expects. The service
 says whether that is so, by ETags and ids.

@@ -31,7 +31,7 @@ class Stamps:
         self._last = 0
 
     def take(self, count: int) -> list[int]:
-        """So many stamps, rising, past all that were taken or seen."""
+        """As many stamps as asked for, rising, greater than all that were taken or seen."""
         first = max(self._last + 1, self._microseconds())
         self._last = first + count - 1
         return [at << _NODE_BITS | self._node for at in range(first, first + count)]

@@ -50,7 +50,7 @@ QUEUE_LIMIT = 20_000
 KNOWN_LIMIT = 50_000
 """Records whose ETags are remembered."""
 POINT_READS = 3
-"""So many documents of one partition are read one by one; more, by a query."""
+"""Up to this many documents of one partition are read one by one; more are read by a query."""
 IDS_A_QUERY = 100
 QUERIES_AT_ONCE = 16
 """Of one look-up in one partition: a large one must neither take all the room that others wait for, nor wait for itself

@@ -24,7 +24,8 @@ that Dapr adds, fewer than 100 of our events."""
 
 _RAW = {"rawPayload": "true"}
 _UNHEARD = "unheardTypes"
-"""Of what a topic carries. Unheard types are named, not heard ones: what this version does not know it is to get."""
+"""Which types of a topic a service does not hear. Those are named, not the ones that it hears, so that types which
+this version does not know arrive."""
 
 
 def dead_letter_topic(app_id: str) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from math import inf
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial
+from cludale.adapters.http_calls.trial import LABEL, CallsOfATrial, Trial
 from cludale.kernel.allocation import Allocation, NumberedSeat
 from cludale.kernel.bills import Bill
 from cludale.kernel.buyers import KnownBy
@@ -86,7 +86,7 @@ HOLDS_AT_ONCE = 2
 """Calls for the holds of one concert. Who asks meanwhile goes with the next one: more calls only carry less each."""
 HOLDS_WAITING = 4_096
 SINGLY_SECONDS = 10.0
-"""How long a concerts that does not know how to take several holds at once is asked for each."""
+"""For how long a concerts service that can't take several holds at once is asked for each of them alone."""
 CONTACTS_AT_ONCE = 16
 CONCERTS_AT_ONCE = 4
 CONCERTS_REMEMBERED = 256
@@ -94,7 +94,7 @@ REMEMBERED_SECONDS = 0.8
 """How long a concert is taken for what it was: its changes are known everywhere within a second."""
 
 _UNKNOWN = frozenset({404, 405})
-"""What a concerts of an earlier release answers to a route that it does not have."""
+"""How the concerts service of an earlier release answers to a route that it does not have."""
 
 T = TypeVar("T")
 TokenFor = Callable[[str], str]
@@ -141,13 +141,6 @@ class _TooDear(msgspec.Struct, rename="camel"):
     price_from: Money
 
 
-class Trial(NamedTuple):
-    """Where services are called instead, while a release is tried that takes no events yet."""
-
-    url: str
-    is_on: Callable[[], bool]
-
-
 class _Service:
     """One service of ours, at `url`, as a port calls it; at `trial`'s, while that is on.
 
@@ -176,11 +169,10 @@ class _Service:
         self._timeout_seconds = timeout_seconds
 
         def client(url: str, headers: Headers) -> Client:
-            seconds = min(timeout_seconds, self.most_seconds)
             return Client(
                 Target.of(url),
                 connections=self.connections,
-                timeout_seconds=seconds,
+                timeout_seconds=min(timeout_seconds, self.most_seconds),
                 headers=headers,
                 trust=trust_named_in(url),
             )

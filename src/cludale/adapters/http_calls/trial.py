@@ -5,12 +5,20 @@ past it, to the label's address in Container Apps or to the gateway, which both 
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from cludale.web.client import Client
 from cludale.web.http1 import ClientResponse
 
 LABEL = {"x-cludale-label": "green"}
 """What a gateway goes by; in Container Apps the address says it."""
+
+
+class Trial(NamedTuple):
+    """Where services are called instead, while a release is tried that takes no events yet."""
+
+    url: str
+    is_on: Callable[[], bool]
 
 
 class CallsOfATrial:

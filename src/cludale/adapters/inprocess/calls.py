@@ -1,4 +1,4 @@
-"""Seats, Sales, SaleClosing, Charges, CallOffs, Contacts, Keys and Programme by a plain call.
+"""Sales, SaleClosing, Charges, CallOffs, Contacts, Entrance, Keys and Programme by a plain call.
 
 Bound when all is put together: the callee may be built later.
 """
@@ -16,27 +16,6 @@ from cludale.ports.keys import KeyListing, Keys, KeysUnreachable
 from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import StoreUnavailable
 from cludale.ports.sales import SaleOutlook
-from cludale.ports.seats import HoldRequest, SeatsHeld
-
-
-class InProcessSeats:
-    """The concerts service of this process."""
-
-    def __init__(
-        self,
-        hold: Callable[[HoldRequest], Awaitable[SeatsHeld]],
-        hold_all: Callable[[Sequence[HoldRequest]], Awaitable[Sequence[SeatsHeld]]],
-    ) -> None:
-        self._hold = hold
-        self._hold_all = hold_all
-
-    async def hold(self, request: HoldRequest) -> SeatsHeld:
-        """Hold seats; the refusals are those of the service itself."""
-        return await self._hold(request)
-
-    async def hold_all(self, requests: Sequence[HoldRequest]) -> Sequence[SeatsHeld]:
-        """Hold seats for a cart; the refusals are those of the service itself."""
-        return await self._hold_all(requests)
 
 
 class InProcessSales:

@@ -6,11 +6,13 @@ from the kinds, and carries a digest of itself in its name, so that replicas of 
 """
 # ruff: noqa: S608 - names of tables and columns are checked (runtime/table_names.py), values are always bound
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
+from cludale.adapters.postgres.values import encoded, encoded_text
 from cludale.ports.records import Kind
+from cludale.runtime.planning import Plan, Row
 from cludale.runtime.table_names import NAME, check_names
 
 _NAME_LIMIT: Final = 50
@@ -82,18 +84,53 @@ class Function:
 
     def __init__(self, schema: str, tables: Iterable[Table]) -> None:
         tables = tuple(tables)
-        self.width = max((len(table.columns) for table in tables), default=0)
+        self._kinds = tuple(table.kind for table in tables)
+        self._width = max((len(table.columns) for table in tables), default=0)
         """Of how many indexed fields each row has values, NULL where its kind has fewer."""
-        fields = "".join(f", p_f{at} text[]" for at in range(1, self.width + 1))
+        fields = "".join(f", p_f{at} text[]" for at in range(1, self._width + 1))
         kinds = "".join(_kind(k, table, f'{schema}."{table.plain}_n_seq"') for k, table in enumerate(tables))
         parameters, body = f"{_PARAMETERS}{fields}", _BODY.format(schema=schema, kinds=kinds)
         self.plain = f"write_{blake2b(f'{parameters}{body}'.encode(), digest_size=6).hexdigest()}"
         name = f"{schema}.{self.plain}"
-        count = _PARAMETERS.count(",") + 1 + self.width
+        count = _PARAMETERS.count(",") + 1 + self._width
         self.call = f"SELECT {name}({', '.join(f'${at}' for at in range(1, count + 1))})"
         self.create = (
             f"CREATE OR REPLACE FUNCTION {name}({parameters}) RETURNS int LANGUAGE plpgsql AS $body$\n{body}$body$;\n"
         )
+
+    def arguments(self, plan: Plan, gone: tuple[list[int], list[int]]) -> list[Any]:
+        """What `call` gets after the owner, the epoch, the batch and the lease: the batch that was planned.
+
+        `gone` are the runs of delivered events, the first position of each and the last.
+        """
+        bounds = [0]
+        rows: list[Sequence[object]] = []
+        for kind in self._kinds:
+            of_kind = plan.rows.get(kind)
+            if of_kind is None:
+                bounds += (bounds[-1], bounds[-1])
+                continue
+            bounds.append(bounds[-1] + len(of_kind.fresh))
+            bounds.append(bounds[-1] + len(of_kind.changed))
+            padding = (None,) * (self._width - len(kind.indexed))
+            bases = dict(zip(*[iter(of_kind.bases)] * 2, strict=True))
+            rows += [_row(row, 0, padding) for row in of_kind.fresh.values()]
+            rows += [_row(row, bases[id], padding) for id, row in sorted(of_kind.changed.items())]
+        columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(4 + self._width)]
+        return [
+            [each.position for each in plan.entries],
+            [each.topic for each in plan.entries],
+            [each.body for each in plan.entries],
+            *gone,
+            bounds,
+            *columns,
+        ]
+
+
+def _row(row: Row, base: int, padding: Row) -> Row:
+    """id, base, version, body and the indexed values, as they are stored."""
+    id, version, body, *index = row
+    return (encoded_text(id), base, version, body, *map(encoded, index), *padding)
 
 
 _PARAMETERS: Final = (

@@ -13,6 +13,8 @@ import apsw
 
 from cludale.adapters.simulated_payments.rules import LedgerRow
 
+BUSY_MILLISECONDS = 2_000
+"""How long another process's lock is waited for."""
 _COLUMNS = ",".join(LedgerRow._fields)
 _VALUES = ",".join("?" * len(LedgerRow._fields))
 _INSERT = f"INSERT OR IGNORE INTO charge({_COLUMNS}) VALUES ({_VALUES})"  # noqa: S608 - names of our own columns
@@ -62,12 +64,12 @@ class Ledger(Protocol):
 class SqliteLedger:
     """A ledger in a file, for one process."""
 
-    def __init__(self, path: Path, *, busy_seconds: float = 2.0) -> None:
+    def __init__(self, path: Path) -> None:
         """Open the file, made (for its owner only) if need be. Raises LedgerBroken."""
         try:
             path.touch(mode=0o600)
             self._connection = apsw.Connection(str(path))
-            self._connection.set_busy_timeout(int(busy_seconds * 1000))
+            self._connection.set_busy_timeout(BUSY_MILLISECONDS)
             self._connection.pragma("journal_mode", "wal")
             self._connection.pragma("synchronous", "off")
             self._connection.execute(

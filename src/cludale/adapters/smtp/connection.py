@@ -34,7 +34,7 @@ class Encryption(Enum):
     """From the first byte, usually on port 465."""
 
 
-class Server(NamedTuple):
+class MailServer(NamedTuple):
     """Where the mail server is, and how it is spoken to."""
 
     host: str
@@ -76,7 +76,7 @@ class Connection:
 
     def __init__(
         self,
-        server: Server,
+        server: MailServer,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         extensions: frozenset[str],
@@ -91,7 +91,7 @@ class Connection:
         """Can it bring another one?"""
 
     @classmethod
-    async def open(cls, server: Server) -> Self:
+    async def open(cls, server: MailServer) -> Self:
         """Connect, encrypt and log in. Raises NotSent: away, whatever the reason; somebody can mend any of them."""
         client = aiosmtplib.SMTP(
             hostname=server.host,

@@ -30,7 +30,7 @@ class Mail(NamedTuple):
     needs_utf8: bool
     """The recipient's name is in another script: the server has to know SMTPUTF8."""
     id: str = ""
-    """What a report of what became of it names it by, if the server knows DSN."""
+    """The name of the message in delivery reports, where the server can send them (DSN)."""
 
 
 def sender_address(text: str) -> Address:

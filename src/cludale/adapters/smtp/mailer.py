@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 
-from cludale.adapters.smtp.connection import Connection, Encryption, Server, Stale
+from cludale.adapters.smtp.connection import Connection, MailServer, Stale
 from cludale.adapters.smtp.mail import Mail, mail, sender_address
 from cludale.ports.clock import Clock
 from cludale.ports.messengers import HandedTo, Message, NotSent, Trouble
@@ -28,24 +28,18 @@ class SmtpMailer:
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        server: MailServer,
         *,
         sender: str,
-        encryption: Encryption,
-        timeout_seconds: float,
         clock: Clock,
-        data_seconds: float = 60.0,
-        connections: int = 4,
-        user: str | None = None,
-        password: str | None = None,
+        connections: int,
         bounces: str | None = None,
     ) -> None:
         """`sender`: `tickets@example.com`, or `Cludale Tickets <tickets@example.com>`. Raises ValueError.
 
         `bounces`: the address that mail comes back to; None: the sender's.
         """
-        self._server = Server(host, port, encryption, timeout_seconds, data_seconds, user, password)
+        self._server = server
         self._sender = sender_address(sender)
         self._bounces = None if bounces is None else sender_address(bounces)
         self._clock = clock
@@ -64,7 +58,7 @@ class SmtpMailer:
 
     @property
     def longest_seconds(self) -> float:
-        """What sending takes at most where as many messages wait as there are connections."""
+        """The longest that sending takes while no more messages wait than there are connections."""
         return 2 * self._server.longest_seconds
 
     async def send(self, message: Message) -> HandedTo:

@@ -4,6 +4,6 @@
 """
 
 from cludale.adapters.sqlite.connection import StoreFailed, StoreInUse
-from cludale.adapters.sqlite.store import SqliteReader, SqliteStore
+from cludale.adapters.sqlite.store import FindLimits, SqliteReader, SqliteStore
 
-__all__ = ["SqliteReader", "SqliteStore", "StoreFailed", "StoreInUse"]
+__all__ = ["FindLimits", "SqliteReader", "SqliteStore", "StoreFailed", "StoreInUse"]

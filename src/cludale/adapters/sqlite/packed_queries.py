@@ -27,7 +27,7 @@ _BOUNDS = {
 }
 """Which rows can have a match."""
 _REACHES = {Test.FROM: '"{0}_most" >= ?', Test.BEFORE: '"{0}_least" <= ?'}
-"""Which rows can have one at a cursor's value or past it, upwards and downwards."""
+"""Which rows can have a match at a cursor's value or past it, in rising and in falling order."""
 
 
 def find(connection: apsw.Connection, table: PackedTable, query: Query, deadline: float) -> Page:
@@ -78,7 +78,7 @@ class _Search:
         return found[:wanted]
 
     def _sure(self, found: Sequence[_Ranked], bound: IndexValue) -> int:
-        """How many of these, which are in order, come before all that a row from this bound on can have."""
+        """How many of these, which are in order, come before everything in the rows from this bound on."""
         if self._by is None:
             return len(found)
         if self._query.descending:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NamedTuple
 
 import apsw
 
@@ -40,6 +41,8 @@ from cludale.runtime.planning import Plan, Planner
 
 SWITCH_SECONDS = 5e-5
 """How long a thread may keep the GIL from another. With Python's 5 ms the writer waits most of its time."""
+BATCH_LIMIT = 1_000
+"""The most commits that one transaction makes."""
 DELIVERED_LIMIT = 1_000
 """Delivered rows that wait; more are written at once."""
 RECENT_BYTES = 16 << 20
@@ -52,18 +55,29 @@ GET_BUSY_SECONDS = 0.1
 """How long a read on the event loop's thread may be held up by another process."""
 
 
+class FindLimits(NamedTuple):
+    """How many queries run and wait, and for how long one may run."""
+
+    threads: int = 2
+    waiting: int = 100
+    seconds: float = 10.0
+
+
+FIND_LIMITS = FindLimits()
+
+
 class _Finder:
     """Threads that run queries, each with a connection."""
 
-    def __init__(self, readers: Sequence[Reader], *, waiting_limit: int, seconds: float) -> None:
+    def __init__(self, readers: Sequence[Reader], limits: FindLimits) -> None:
         self._readers = readers
         self._idle: SimpleQueue[Reader] = SimpleQueue()
         for reader in readers:
             self._idle.put(reader)
         self._pool = ThreadPoolExecutor(len(readers), thread_name_prefix="sqlite-find")
-        self._limit = len(readers) + waiting_limit
+        self._limit = len(readers) + limits.waiting
         self._running = 0
-        self._seconds = seconds
+        self._seconds = limits.seconds
 
     async def run(self, job: Callable[[Reader, float], Page]) -> Page:
         """Run a query. Raises StoreUnavailable when too many wait, or when it takes too long."""
@@ -104,27 +118,20 @@ class SqliteReader:
         path: Path,
         kinds: Iterable[Kind],
         *,
-        find_threads: int = 2,
-        find_waiting: int = 100,
-        find_seconds: float = 10.0,
+        find: FindLimits = FIND_LIMITS,
         busy_seconds: float = 5.0,
         vfs: str | None = None,
     ) -> None:
-        """The file must be a store of these kinds. Raises SchemaRefused, StoreUnavailable.
-
-        `find_seconds` bounds a query, `find_waiting` how many may wait for a thread.
-        """
+        """The file must be a store of these kinds. Raises SchemaRefused, StoreUnavailable."""
         tables = schema.tables_of(kinds)
         try:
             near = connect_reader(path, busy_seconds=GET_BUSY_SECONDS, vfs=vfs)
             self._lacked = schema.check_tables(near, path, tables)
-            far = [connect_reader(path, busy_seconds=busy_seconds, vfs=vfs) for _ in range(find_threads)]
+            far = [connect_reader(path, busy_seconds=busy_seconds, vfs=vfs) for _ in range(find.threads)]
         except apsw.Error as error:
             raise understood(error) from error
         self._near = Reader(near, tables)
-        self._finder = _Finder(
-            [Reader(connection, tables) for connection in far], waiting_limit=find_waiting, seconds=find_seconds
-        )
+        self._finder = _Finder([Reader(connection, tables) for connection in far], find)
 
     async def get(self, kind: Kind, keys: Sequence[Key]) -> Mapping[str, Stored]:
         """Those of the records that exist, by id."""
@@ -170,11 +177,8 @@ class SqliteStore(SqliteReader):
         *,
         on_fatal: Callable[[StoreFailed], None] | None = None,
         busy_seconds: float = 5.0,
-        batch_limit: int = 1_000,
         queue_limit: int = 20_000,
-        find_threads: int = 2,
-        find_waiting: int = 100,
-        find_seconds: float = 10.0,
+        find: FindLimits = FIND_LIMITS,
         checkpoint_pages: int = 2_000,
         vfs: str | None = None,
     ) -> None:
@@ -199,15 +203,7 @@ class SqliteStore(SqliteReader):
                 vfs=vfs,
                 on_passed=self._passed,
             )
-            super().__init__(
-                path,
-                kinds,
-                find_threads=find_threads,
-                find_waiting=find_waiting,
-                find_seconds=find_seconds,
-                busy_seconds=busy_seconds,
-                vfs=vfs,
-            )
+            super().__init__(path, kinds, find=find, busy_seconds=busy_seconds, vfs=vfs)
         except apsw.Error as error:
             self._lock.release()
             raise understood(error) from error
@@ -218,7 +214,7 @@ class SqliteStore(SqliteReader):
         self._undelivered = self._writer.undelivered
         sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         self._group = GroupCommit(
-            self._write, batch_limit=batch_limit, waiting_limit=queue_limit, delivered_limit=DELIVERED_LIMIT
+            self._write, batch_limit=BATCH_LIMIT, waiting_limit=queue_limit, delivered_limit=DELIVERED_LIMIT
         )
         self.pulse = self._group.pulse
         self._thread = JobThread("sqlite-writer", after_each=self._writer.tidy, on_error=self._tidying_failed)
@@ -254,7 +250,7 @@ class SqliteStore(SqliteReader):
             found = self._near.get(kind, ids)
         except apsw.Error as error:
             raise understood(error) from error
-        return [found.get(id) for id in ids]
+        return list(map(found.get, ids))
 
     async def find(self, kind: Kind, query: Query) -> Page:
         """A page of the records that match. Raises UnusableCursor; ValueError for a field that is not indexed."""
@@ -287,7 +283,7 @@ class SqliteStore(SqliteReader):
 
     @property
     def size(self) -> int:
-        """Of the file, in bytes."""
+        """The file's size in bytes."""
         return self._path.stat().st_size
 
     async def rewrite(self, tell: Callable[[int], None]) -> None:

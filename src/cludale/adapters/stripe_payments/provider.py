@@ -100,7 +100,7 @@ class StripeProvider:
             except NotThere:
                 why = "no such payment method"
         # Else whoever has its client secret could pay it still, when the order is long off.
-        await self._void(charge._replace(reference=intent.id))
+        await self.void(charge._replace(reference=intent.id))
         raise Declined(why)
 
     async def refund(self, charge: Charge) -> None:
@@ -135,9 +135,6 @@ class StripeProvider:
 
     async def void(self, charge: Charge) -> bool:
         """Make sure that nothing is held, now or later: gives back what was taken. Raises GatewayTrouble."""
-        return await self._void(charge)
-
-    async def _void(self, charge: Charge) -> bool:
         try:
             intent = await self._calls.intent(charge)
             if intent.status not in ("succeeded", "canceled"):

@@ -15,6 +15,8 @@ from cludale.ports.webhooks import AddressRefused, Answered, NotPosted
 
 READ_BYTES = 16 * 1_024
 """What is read of an answer; of a longer one the connection is closed."""
+CONNECTIONS = 64
+"""Kept open, to all servers together."""
 ADDRESSES = 4
 """How many of a name's addresses are tried."""
 RESOLVING_AT_ONCE = 8
@@ -89,7 +91,6 @@ class HttpWebhooks:
         networks: Networks,
         allow_http: bool,
         timeout_seconds: float,
-        connections: int = 64,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`timeout_seconds`: for one post, from looking the name up to the end of the answer. `tls`: whom to trust; as
@@ -98,7 +99,6 @@ class HttpWebhooks:
         self._networks = networks
         self._allow_http = allow_http
         self._timeout_seconds = timeout_seconds
-        self._connections = connections
         self._tls = tls
         self._network: _GuardedNetwork | None = None
         self._pool: httpcore.AsyncConnectionPool | None = None
@@ -141,8 +141,8 @@ class HttpWebhooks:
             self._network = _GuardedNetwork(self._networks)
             self._pool = httpcore.AsyncConnectionPool(
                 ssl_context=self._tls or ssl.create_default_context(),
-                max_connections=self._connections,
-                max_keepalive_connections=self._connections,
+                max_connections=CONNECTIONS,
+                max_keepalive_connections=CONNECTIONS,
                 keepalive_expiry=10.0,
                 network_backend=self._network,
             )

@@ -60,7 +60,7 @@ class Reason(NamedTuple):
     problem: str
     times: int
     share: int
-    """Of the most frequent, in hundredths."""
+    """How often, in hundredths of the most frequent one."""
 
 
 class Minute(NamedTuple):
@@ -304,7 +304,10 @@ def _quantiles(buckets: Mapping[float, Line], since: int, until: int) -> Quantil
 
 
 def _quantile(counts: Sequence[tuple[float, float]], part: float) -> float | None:
-    """Within a bucket as if all were spread evenly; in the last, which has no end, its beginning."""
+    """The quantile in milliseconds.
+
+    Values are taken to be spread evenly in a bucket; the last one has no end, so its beginning counts.
+    """
     whole = counts[-1][1] if counts else 0
     if not whole:
         return None

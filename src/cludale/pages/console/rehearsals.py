@@ -112,7 +112,7 @@ class Rehearsals(Protocol):
     """Holds rehearsals, one at a time."""
 
     state: State | None
-    """The one that goes on, or went on last; None: there was none."""
+    """The rehearsal that is under way, or else the last one; None: there was none."""
 
     def start(self, asked: Asked) -> bool:
         """Begin; False: one is under way."""

@@ -19,7 +19,7 @@ from cludale.web.responses import Response
 SURE = "sure"
 """The field of a form that was shown once more, and is meant: its idempotency key."""
 LARGE_FIELDS, LARGE_BYTES = 1_500, 120_000
-"""Of the forms of concerts, which have a row for each section."""
+"""Limits of the forms about concerts, which have a row for each section."""
 REFUSED = (409, 412, 422, 428)
 """Statuses of the API that a form has words for: what was typed can't be so, or not as things stand."""
 LATE = 412

@@ -26,7 +26,7 @@ from cludale.web.responses import Response
 
 METHODS = ("cash", "terminal", "complimentary")
 PAID_SECONDS = 5
-"""For so long the answer to a sale waits for the order to be Paid."""
+"""How long the answer to a sale waits for the order to be Paid."""
 PRINTED_TRIES, PRINTED_SECONDS = 10, 0.3
 """Tickets are there a moment after the order is paid."""
 _TICKETS = "tickets-"

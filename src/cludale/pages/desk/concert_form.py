@@ -43,7 +43,7 @@ class SectionRow(NamedTuple):
     seats: str
     price: str
     zone: str = ""
-    """Of the seating plan, where its seats have numbers: then it has as many as that."""
+    """The zone of the seating plan, where its seats have numbers; the section then has as many seats as the zone."""
 
 
 def shown(concert: Concert) -> dict[str, str]:

@@ -20,7 +20,7 @@ ENOUGH = 20
 """Concerts on a page, at least, where there are so many."""
 PAGE = 50
 MOST_PAGES = 8
-"""Of the API's: among others' concerts one's own may be far apart."""
+"""The most pages of the API that are read: one's own concerts may be far apart among those of others."""
 
 
 class Concerts(StaffPages):

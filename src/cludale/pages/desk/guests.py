@@ -25,7 +25,7 @@ from cludale.web.responses import Response
 
 PAGE = 25
 MOST_BYTES = 700_000
-"""Of a form with a file, which stands in the form that follows as a field."""
+"""The largest form with a file; the file's text is a field of the form that follows."""
 MOST_CSV = 200_000
 _GUESTS = ("orders", "guests")
 _FIELDS = ("name", "note", "email", "section")
@@ -218,10 +218,10 @@ class GuestPages(StaffPages):
 
 
 def seats_short(concert: Concert, guests: Sequence[Guest], taken: Sequence[str] = ()) -> dict[int, str]:
-    """For whom of those that are new, by place from 0, there are no seats as things stand: the seats by their names, or
-    the section's name.
+    """Which of the new guests would get no seats now: their place in the list, from 0, and the names of the seats or of
+    the section that is full.
 
-    Who names no section gets what is left over of all. `taken`: which of each guest's own seats can't be had.
+    A guest without a section gets what all sections have left. `taken`: which of each guest's own seats can't be had.
     """
     left = {each.id: each.available_seats for each in concert.sections}
     names = {each.id: each.name or each.id for each in concert.sections}

@@ -22,7 +22,8 @@ from cludale.web.responses import Response
 STATUSES = ("Pending", "Reserved", "Paid", "Cancelled")
 PAGE = 50
 MOST_PAGES = 6
-"""Of the API's, some of which have nothing that fits; then the person is asked to go on."""
+"""The most pages of the API that are read for one search: some have nothing that fits. Then the person is asked to
+go on."""
 NAMES = {"email": "email", "name": "name", "idPrefix": "id", "concertId": "concert", "since": "since", "until": "until"}
 """The fields of the form by what the API calls them."""
 LAST = datetime(9999, 12, 30, tzinfo=UTC)

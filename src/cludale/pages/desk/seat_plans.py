@@ -21,7 +21,7 @@ from cludale.runtime.recent import Recent
 from cludale.web.responses import Response
 
 MOST_BYTES = 8 * 1024 * 1024
-"""Of a form with a plan."""
+"""The largest form with a plan."""
 FAULTS_SHOWN = 20
 PICTURES_KEPT = 20
 SVG = "image/svg+xml"

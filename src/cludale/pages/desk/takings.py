@@ -27,10 +27,9 @@ class _Kept(NamedTuple):
 class Takings:
     """Reports by session and question: nobody sees what another session may see."""
 
-    def __init__(self, *, clock: Callable[[], float], patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, *, clock: Callable[[], float]) -> None:
         """`clock`: seconds that never go back."""
         self._clock = clock
-        self._patience = patience_seconds
         self._kept: Recent[tuple[str, str], _Kept] = Recent(KEPT)
         self._asking: Shared[tuple[str, str], Report] = Shared()
 
@@ -42,7 +41,7 @@ class Takings:
         if kept is not None and self._clock() - kept.at < FRESH_SECONDS:
             return kept.report
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self._asking.get(key, lambda: self._ask(staff, asked, key))
         except (TimeoutError, Unreachable):  # it may well take longer than any answer should
             pass

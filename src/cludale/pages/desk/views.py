@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from cludale.kernel import dates
+from cludale.kernel.allocation import seats_line
 from cludale.kernel.money import Money
 from cludale.pages.billing import BillingAddress
 from cludale.pages.bills import Bill
@@ -22,7 +23,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     price: Money
     held_back_seats: int = 0
     zone: str | None = None
-    """Of the seating plan, where its seats have numbers."""
+    """Its zone of the seating plan, where its seats have numbers."""
 
     @property
     def sold(self) -> int:
@@ -186,10 +187,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def seats_line(self) -> str:
         """Its seats by their rows, in no language: `C 12, 13; D 4`."""
-        rows: dict[str, list[str]] = {}
-        for seat in self.seats:
-            rows.setdefault(seat.row, []).append(seat.number)
-        return "; ".join(f"{row} {', '.join(numbers)}" for row, numbers in rows.items())
+        return seats_line(self.seats)
 
     @property
     def rest(self) -> Money | None:

@@ -43,7 +43,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     former_secrets_until: datetime | None
     created_at: datetime
     secret: str | None = None
-    """Of one that was just made, or has a new one."""
+    """The secret, to be shown once: of a webhook that was just made, or that has a new one."""
 
 
 class Webhooks(msgspec.Struct, frozen=True):

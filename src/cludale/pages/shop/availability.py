@@ -52,7 +52,7 @@ def _on_sale(concert: Summary, now: datetime) -> Sale:
 
 
 def holds_seconds(concert: Summary, now: datetime) -> float:
-    """How long what `sale` says holds, as far as the time decides about it."""
+    """For how many seconds the state that `sale` tells stays true, unless something but the time changes it."""
     ends = (concert.on_sale_at, concert.off_sale_at, concert.over_at)
     return min(((each - now).total_seconds() for each in ends if each is not None and each > now), default=inf)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
+from cludale.kernel.allocation import seats_line
 from cludale.kernel.carts import MOST_LINES
 from cludale.kernel.money import Money
 from cludale.pages import billing, forms
@@ -28,7 +29,7 @@ from cludale.pages.shop.halls import packed
 from cludale.pages.shop.memory import Basket, BasketLine
 from cludale.pages.shop.programme import Programme
 from cludale.pages.shop.seats import Halls
-from cludale.pages.shop.views import Concert, PlacedCart, Quote, seats_line
+from cludale.pages.shop.views import Concert, PlacedCart, Quote
 from cludale.pages.site import Missing, Site, Visit
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route
@@ -101,7 +102,7 @@ class BasketPages:
         return self._site.see(visit, HERE, headers=(self._basket_cookie(visit, Basket(memory.new_key(), lines)),))
 
     async def _change(self, visit: Visit) -> Response:
-        """So many tickets of this line, or none of it; what is no number changes nothing."""
+        """Set how many tickets of this line are wanted; 0 takes it out, and what is no number changes nothing."""
         fields = forms.read(visit.request)
         known, at = memory.basket(visit), forms.whole(fields.get("line", ""))
         if at is None or at >= len(known.lines):

@@ -5,7 +5,7 @@ from html import escape
 from cludale.pages.shop.availability import Sale
 
 _WIDE_LETTER = 9.6
-"""What a letter takes at the most that words here have, on average, in pixels."""
+"""Pixels a letter, on average, in the widest of the words that are used here."""
 
 
 def picture(words: str, sale: Sale) -> bytes:

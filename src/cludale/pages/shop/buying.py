@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from cludale.kernel import mailbox
+from cludale.kernel.allocation import seats_line
 from cludale.kernel.money import Money
 from cludale.pages import billing, forms
 from cludale.pages.api import Answer, Refused, path
@@ -19,7 +20,7 @@ from cludale.pages.shop.halls import WHEELCHAIR, Seat
 from cludale.pages.shop.memory import Cart
 from cludale.pages.shop.programme import Programme
 from cludale.pages.shop.seats import Halls
-from cludale.pages.shop.views import Concert, Order, Quote, Section, seats_line
+from cludale.pages.shop.views import Concert, Order, Quote, Section
 from cludale.pages.site import Missing, Site, Visit
 from cludale.web.responses import Headers, Response
 from cludale.web.routing import Route
@@ -41,7 +42,7 @@ _NO_WRONG = {"email": "", "phone": "", "card": ""}
 
 _CHOSEN = ("section", "quantity", "seats", "plan", "code")
 TYPED_SECONDS = 900
-"""So long what was typed is kept for whoever chooses other seats."""
+"""How long what was typed is kept while somebody chooses other seats."""
 
 
 class ChosenSeats(NamedTuple):
@@ -61,7 +62,7 @@ class ChosenSeats(NamedTuple):
 
     @property
     def fields(self) -> dict[str, str]:
-        """As a form has it."""
+        """The same as fields of a form."""
         fields = {"section": self.section.id, "quantity": str(self.quantity)}
         fields |= {f"{TICKETS}{id}": str(count) for id, count in self.tickets.items()}
         fields |= {"seats": halls.packed(self.places), "plan": self.plan} if self.places else {}

@@ -160,7 +160,7 @@ class Catalogue:
         return self._seats_of(await self._concert_of(visit))
 
     def _known_seats(self, request: Request) -> Response | None:
-        """Those of a concert that was looked at within the second; they are nobody's, whatever the request says."""
+        """The seats of a concert that was asked for within the last second. They are the same for everybody."""
         kept = self._programme.fresh_concert(request.segment)
         return None if kept is None else self._seats_of(kept)
 

@@ -108,7 +108,7 @@ class Hall:
         self.groups = list(_groups(rows))
 
     def seats(self, places: Iterable[int]) -> list[Seat] | None:
-        """Those at these places, in the order of the plan; None: there is none at one of them."""
+        """The seats at these places, in the order of the plan; None if one of the places has no seat."""
         wanted = sorted(set(places))
         if wanted and not 0 <= wanted[0] <= wanted[-1] < len(self._seats):
             return None

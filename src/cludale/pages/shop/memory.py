@@ -58,7 +58,7 @@ class BasketLine(NamedTuple):
 
     @property
     def fields(self) -> dict[str, str]:
-        """As a form has it."""
+        """The same as fields of a form."""
         fields = {"section": self.section, "quantity": str(self.quantity), "code": self.code}
         fields |= {"seats": self.seats, "plan": self.plan} if self.seats else {}
         return fields | {f"tickets-{id}": str(count) for id, count in self.tickets.items()}

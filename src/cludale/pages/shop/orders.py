@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cludale.kernel.allocation import seats_line
 from cludale.kernel.carts import cart_of, is_cart
 from cludale.pages import billing, forms
 from cludale.pages.api import Problem, path
@@ -11,7 +12,7 @@ from cludale.pages.bills import Line
 from cludale.pages.shop import memory
 from cludale.pages.shop.bought import BoughtPages, attempt_of
 from cludale.pages.shop.buying import METHODS
-from cludale.pages.shop.views import Concert, Invoice, Invoices, Order, PlacedCart, seats_line
+from cludale.pages.shop.views import Concert, Invoice, Invoices, Order, PlacedCart
 from cludale.pages.site import SECURITY, Missing, Visit, checked
 from cludale.web.responses import Response
 from cludale.web.routing import Route

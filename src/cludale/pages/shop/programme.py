@@ -30,8 +30,8 @@ class FreshAnswer(NamedTuple, Generic[T]):
     at: float
     body: bytes
     source: Source
-    """Is over once there is another answer: a page that was made of it does not outlive that. Of an answer that is no
-    longer kept nothing is told, and a page of it ends as it is fresh no more.
+    """Tells whether there is a newer answer: then a page that was made of this one is not shown again. Once the answer
+    is not kept any more, nothing is told, and such a page ends when the answer is no longer fresh.
     """
 
     @property

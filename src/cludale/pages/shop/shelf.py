@@ -30,8 +30,8 @@ class Shelf:
         return kept
 
     def keep(self, request: Request, response: Response, *, until: float, source: Source) -> Response:
-        """The answer, which everybody gets who asks the same until then, or until its source is over; but for one that
-        is somebody's own.
+        """The answer. Everybody who asks the same gets it until then, or until its source is over; unless it is
+        somebody's own.
         """
         if b"cookie" in request.headers or response.status != 200 or dict(response.headers).get("set-cookie"):
             return response

@@ -45,7 +45,7 @@ class AuditLog:
         """The cursor of the page that was the last one, and may have grown."""
         self._read_up_to = 0
         self._ids_of_page: dict[int, str] = {}
-        """Of the page that was read last, and may be read again: its entries' ids by number."""
+        """The ids of the entries of the page that was read last, by number: that page may be read again."""
 
     async def read(self) -> AsyncIterator[Sequence[Envelope]]:
         """The entries past those read before, in pages, in order. Raises UnreadableEntry, RepeatedNumber."""

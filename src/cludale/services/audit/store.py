@@ -109,7 +109,7 @@ class Listed(msgspec.Struct, frozen=True, rename="camel", gc=False):
     cause_missing: bool
     """It was recorded without its cause."""
     late: bool
-    """So it was, and the hash covers this; false in logs of older versions."""
+    """It was recorded without its cause, and the hash covers this mark; false in logs of older versions."""
     repeated: bool
     """It tells a fact again, for somebody who seems not to have heard it."""
 

@@ -23,7 +23,7 @@ SEARCH_PAGES = 100
 CONCERTS_REMEMBERED = 1_000
 FRESH_SECONDS = 0.5
 _FRESH = timedelta(seconds=FRESH_SECONDS)
-"""How long what a concert is is taken for what another replica may have changed since."""
+"""For how long a concert is taken as it was read, though another replica may have changed it since."""
 
 
 class Known(NamedTuple):

@@ -63,13 +63,13 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     max_amount: int | None = None
     """The most that one seat may cost, in the concert's currency."""
     buyers: BuyerKeys = ()
-    """Whose tickets they count as."""
+    """The buyers whose tickets these are counted as."""
     claim_ends: datetime | None = None
     """Until when the seats may be taken by the claim that was made for them; None: none is needed."""
     terms: pricing.Terms | None = None
-    """By what they are priced, where there is a price list or a code."""
+    """The price list and code by which they are priced, if there are any."""
     revision: int = 0
-    """Of the concert that said so."""
+    """Which revision of the concert said so."""
     block: str | None = None
     """Out of which block of seats that are held back; None: of those that anybody can have."""
     waited: int | None = None

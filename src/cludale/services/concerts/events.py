@@ -213,7 +213,7 @@ class SeatPlanChanged(SectionStep, frozen=True, kw_only=True):
     before: str
     """The digest of the plan that it had."""
     added: int = 0
-    """So many seats are new: they stand after all that there ever were."""
+    """How many seats are new; their places come after all that there ever were."""
     back: bytes = b""
     """Places that were taken away once and are there again, two bytes each, the lower one first."""
     gone: bytes = b""
@@ -279,7 +279,7 @@ class CodeCreated(Event, frozen=True, kw_only=True):
     code: str
     percent: float | None
     less: int | None
-    """So much for each ticket, in minor units of the concert's currency."""
+    """How much less each ticket costs, in minor units of the concert's currency."""
     unlocks: str | None
     limits: CodeLimits
     changed_by: str
@@ -351,7 +351,7 @@ class SeatsReserved(SeatsEvent, frozen=True, kw_only=True):
     order_id: str | None
     expires_at: datetime
     price: Money | UnsetType = UNSET
-    """Of one seat; unset, as in all events written before this field existed: the section's first price."""
+    """The price of one seat; unset, as in all events written before this field existed: the section's first price."""
     bill: Bill | UnsetType = UNSET
     """What they cost by the price list or with a code; unset, as in events written before this field existed: so many
     times `price`."""
@@ -449,7 +449,7 @@ class SeatsReturned(SeatsEvent, frozen=True, kw_only=True):
 
     order_id: str
     number: int
-    """Of the order's part refund."""
+    """The number of the order's part refund."""
     tickets: int
     returned_at: datetime
     """When they could be had again; the same if it is told again."""

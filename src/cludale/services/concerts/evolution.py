@@ -45,7 +45,7 @@ class Seating(msgspec.Struct, frozen=True, gc=False):
     section: Section
     reservations: Mapping[str, Reservation]
     hall: Hall | None = None
-    """Of a numbered section: where its seats are. Another plan is another hall."""
+    """Where the seats of a numbered section are; None: they have no numbers. Another plan is another hall."""
 
 
 def evolve(seating: Seating, event: Event) -> Seating:

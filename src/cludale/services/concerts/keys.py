@@ -182,7 +182,7 @@ def _bounded(keys: Keys) -> Keys:
 
 
 def _as_kept(keys: Keys, new: NewKey) -> Keys:
-    """With what no event tells of the new one."""
+    """The keys, with the new one's hash and name, which are in no event."""
     kept = [replace(key, digest=new.digest, name=new.name) if key.id == new.id else key for key in keys.keys]
     return replace(keys, keys=tuple(kept))
 

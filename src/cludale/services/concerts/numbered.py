@@ -38,8 +38,8 @@ class SeatMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     order: str = ""
     """As in SeatPlanPart."""
     places: int = 0
-    """How many places there ever were, which is what `taken` has bits for; 0, as long as the plan was never changed: as
-    many as there are seats."""
+    """How many places there ever were: `taken` has a bit for each. 0 while the plan was never changed: as many as there
+    are seats."""
     gone: bytes = b""
     """Places, packed, of seats that are in the plan no more. They are taken, for good."""
     before: str = ""

@@ -143,7 +143,7 @@ class CommandBatch:
         others = [each.command for each in asked if not isinstance(each.command, Command)]
         self._are_blocks_asked = any(isinstance(each, BlockCommand) for each in others)
         self._blocks: Versioned[BlockList] | None = None
-        """Of a section that has some, or is to have."""
+        """The blocks of a section that has some, or is to get some; None for the others."""
         self._is_list_asked = any(isinstance(each, ListCommand) for each in others)
         self._waiting: Versioned[WaitingList] | None = None
         """Where it is asked for."""

@@ -18,7 +18,7 @@ BY_ISSUER = "oidc:"
 MOST_SESSIONS = 1_000
 MOST_STAFF = 1_000
 FORGOTTEN_AFTER = timedelta(days=90)
-"""Who has not signed in for so long is in no list any more."""
+"""Who has not signed in for this long is taken off the list of staff."""
 REMEMBERED_FOR = timedelta(minutes=5)
 """How long it is known that an issuer signed somebody out: longer than a sign-in takes to ask it."""
 JUST_SIGNED_IN = timedelta(minutes=5)
@@ -35,7 +35,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     digest: str
     """The keyed hash of its token, hexadecimal."""
     of: str
-    """Whose it is: the id of a key, or an issuer's name for a person (`oidc:…`)."""
+    """Who signed in: the id of a key, or an issuer's name for a person (`oidc:…`)."""
     of_digest: str = ""
     """The keyed hash of the first key, where it was that: another first key ends it."""
     name: str
@@ -59,9 +59,9 @@ class SignedOut(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fa
     """What an issuer said of its own accord: that somebody is signed out."""
 
     of: str = ""
-    """Whose sessions are over; empty: whosever is `sid`."""
+    """The person whose session is over; empty: whoever has the session `sid`."""
     sid: str = ""
-    """Which; empty: all of theirs."""
+    """Which session; empty: all of theirs."""
     at: int
     """When it said so, by its own clock, in Unix seconds."""
     until: datetime

@@ -69,9 +69,9 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=
     answered: Answered | UnsetType = UNSET
     """What became of its money, where the status doesn't say so: it gets no other end however often it is told of."""
     buyers: BuyerKeys | UnsetType = UNSET
-    """Whose tickets they count as, where the concert has a limit for each buyer; the hashes are in no event."""
+    """The buyers whose tickets these are counted as, where the concert limits them; no event has the hashes."""
     price: Money | UnsetType = UNSET
-    """Of one seat, where the section's was changed before; unset: the one that was scheduled."""
+    """The price of one seat, where the section's price was changed before; unset: the price that was scheduled."""
     returns: Mapping[int, Returned] | UnsetType = UNSET
     """Seats of a sold one that were given back, by the number of the order's part refund; unset: none were."""
     bill: Bill | UnsetType = UNSET

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from cludale.kernel.decision import Decision
 from cludale.kernel.times import rfc3339
@@ -26,9 +27,31 @@ from cludale.services.notifications.stationery import Stationery, Written
 LONGEST_WAIT = 32
 """The attempt after which every wait is the longest."""
 IN_A_ROW = 5
-"""So many messages that are not taken now, one after another, are trouble with the server."""
+"""After so many messages in a row that the server does not take, it is left alone for a while."""
+UNANSWERED = 4
+"""How many tries of a message in a row may come to no answer: each of them may have reached the buyer."""
+_LEASE_EXTRA_SECONDS = 5.0
+"""What a try may take beside asking and sending: being scheduled, being written down."""
 
 _log = logging.getLogger(__name__)
+
+
+class SendingLimits(NamedTuple):
+    """How many messages are sent at once, and how long everything about one may take."""
+
+    ask_seconds: float
+    """For addresses, and for concerts."""
+    send_seconds: float
+    """For one message."""
+    try_seconds: float
+    """For how long it is tried."""
+    at_once: int = 8
+    """More of them wait, due, in the store."""
+
+    @property
+    def attempt_seconds(self) -> float:
+        """For one try: a text message may follow an e-mail."""
+        return 2 * self.ask_seconds + 2 * self.send_seconds
 
 
 class Sending(DuePolicy[Notification]):
@@ -43,9 +66,7 @@ class Sending(DuePolicy[Notification]):
         texts: TextMessenger,
         stationery: Stationery,
         clock: Clock,
-        ask_seconds: float,
-        send_seconds: float,
-        limits: RetryLimits,
+        limits: SendingLimits,
         put_off: PutOff,
     ) -> None:
         self._contacts = contacts
@@ -54,9 +75,8 @@ class Sending(DuePolicy[Notification]):
         self._texts = texts
         self._stationery = stationery
         self._clock = clock
-        self._ask_seconds = ask_seconds
-        self._send_seconds = send_seconds
         self._limits = limits
+        self._retries = RetryLimits(limits.try_seconds, UNANSWERED, limits.attempt_seconds + _LEASE_EXTRA_SECONDS)
         self._put_off = put_off
         self._pause = Pause(put_off.backoff)
         self._in_a_row = 0
@@ -71,14 +91,14 @@ class Sending(DuePolicy[Notification]):
 
     def take_up(self, state: Notification, now: datetime) -> Decision[Notification]:
         """The try is counted before it is made."""
-        return Decision(domain.take_up(state, now=now, limits=self._limits))
+        return Decision(domain.take_up(state, now=now, limits=self._retries))
 
     async def start(self, states: Sequence[Notification]) -> Do[Notification]:
         """The addresses and the concerts of all of them are asked for at once."""
         try:
-            async with asyncio.timeout(self._ask_seconds):
+            async with asyncio.timeout(self._limits.ask_seconds):
                 contacts = await self._contacts.of([each.order_id for each in states])
-            async with asyncio.timeout(self._ask_seconds):
+            async with asyncio.timeout(self._limits.ask_seconds):
                 about = dict.fromkeys(one.concert_id for each in states for one in each.each_order)
                 concerts = await self._programme.of(list(about))
             written = await self._stationery.of(states, contacts, concerts)
@@ -117,7 +137,7 @@ class Sending(DuePolicy[Notification]):
             write_to_log([notification])
             return self._sent(Channel.LOG)
         try:
-            async with asyncio.timeout(self._send_seconds):
+            async with asyncio.timeout(self._limits.send_seconds):
                 if channel is Channel.EMAIL:
                     handed = await self._mailer.send(written.email(notification, contact, concert))
                 else:
@@ -173,7 +193,7 @@ class Sending(DuePolicy[Notification]):
                 if trouble is Trouble.AWAY:
                     retry_at = resumed_at
                 _log.warning("messages wait until %s: %s", rfc3339(resumed_at), why)
-        return lambda n, _: domain.not_sent(n, channel, why, trouble, now=now, retry_at=retry_at, limits=self._limits)
+        return lambda n, _: domain.not_sent(n, channel, why, trouble, now=now, retry_at=retry_at, limits=self._retries)
 
 
 def write_to_log(notifications: Sequence[Notification]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from cludale.kernel.languages import DEFAULT
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import Attachment, Message
 from cludale.ports.programme import ConcertDetails
@@ -38,8 +39,13 @@ class Letter(NamedTuple):
 class Letters:
     """Makes messages."""
 
-    def __init__(self, *, sender: str, link: Callable[[str], str | None] = lambda _: None) -> None:
-        """`sender`: an address, with a name before it or without. `link`: an order's id → its page, with its token."""
+    def __init__(
+        self, *, sender: str, link: Callable[[str], str | None] = lambda _: None, language: str = DEFAULT
+    ) -> None:
+        """`sender`: an address, with a name before it or without. `link`: an order's id → its page, with its token.
+        `language`: to buyers of whom neither theirs nor their organizer's is known.
+        """
+        self.language = language
         name, self._address = parseaddr(sender)
         self._sender = name or "Cludale Tickets"
         self._link = link

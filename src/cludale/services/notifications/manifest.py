@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 from cludale.services.notifications import api, template_api
+from cludale.services.notifications.due import SendingLimits
 from cludale.services.notifications.events import TOPIC
 from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.replay import NotificationsReplay
@@ -26,14 +27,12 @@ def _build(parts: Parts) -> Running:
         programme=parts.programme,
         mailer=parts.mailer,
         texts=parts.texts,
-        letters=Letters(sender=policies.message_sender, link=parts.order_link),
-        language=policies.message_language,
-        ask_seconds=policies.ask_seconds,
-        send_seconds=parts.send_seconds,
-        try_seconds=policies.message_seconds,
+        letters=Letters(sender=policies.message_sender, link=parts.order_link, language=policies.message_language),
+        limits=SendingLimits(
+            policies.ask_seconds, parts.send_seconds, policies.message_seconds, policies.messages_at_once
+        ),
         backoff=policies.message_backoff,
         patience=policies.receipt_patience,
-        concurrency=policies.messages_at_once,
         takes_work=parts.takes_work,
     )
     webhooks = _webhooks(parts)
@@ -77,13 +76,12 @@ def _webhooks(parts: Parts) -> Webhooks:
         seals=parts.seals,
         random_bytes=parts.random_bytes,
         limits=DeliveryLimits(
-            schedule=policies.webhook_schedule,
-            lease_seconds=max(policies.webhook_attempt_seconds, parts.send_seconds) + 5,
+            policies.webhook_schedule,
+            policies.webhook_attempt_seconds,
+            parts.send_seconds,
+            stop_after=timedelta(seconds=policies.webhook_stop_seconds),
             keep=timedelta(days=policies.webhook_keep_days),
         ),
-        attempt_seconds=policies.webhook_attempt_seconds,
-        send_seconds=parts.send_seconds,
-        stop_after=timedelta(seconds=policies.webhook_stop_seconds),
         takes_work=parts.takes_work,
     )
 

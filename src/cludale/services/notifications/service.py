@@ -12,7 +12,6 @@ from typing import Any
 from cludale.kernel.backoff import Backoff
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
-from cludale.kernel.languages import DEFAULT
 from cludale.kernel.refusals import Busy, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.clock import Clock, IdSource
@@ -21,11 +20,11 @@ from cludale.ports.messengers import Mailer, TextMessenger
 from cludale.ports.programme import Programme
 from cludale.ports.records import Query, Records
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates, changed
-from cludale.runtime.due import CallLater, DueWork, PutOff
+from cludale.runtime.due import DueWork, PutOff
 from cludale.services.concerts.events import SeatsOffered
 from cludale.services.notifications import domain
-from cludale.services.notifications.domain import Notification, Receipt, RetryLimits, Status
-from cludale.services.notifications.due import Sending, write_to_log
+from cludale.services.notifications.domain import Notification, Receipt, Status
+from cludale.services.notifications.due import Sending, SendingLimits, write_to_log
 from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.stationery import Stationery
 from cludale.services.notifications.store import NOTIFICATIONS, RECEIPTS
@@ -43,16 +42,12 @@ from cludale.services.payments.events import PartRefunded, PaymentCompleted
 _log = logging.getLogger(__name__)
 
 _SERVICE = "notifications"
-_LEASE_EXTRA_SECONDS = 5.0
-"""What a try may take beside asking and sending: being scheduled, being written down."""
-UNANSWERED = 4
-"""How many tries of a message in a row may come to no answer: each of them may have reached the buyer."""
 PAGES = 20
 """How many pages one search by status looks through at most."""
 
 
 class Notifications:
-    """The notifications service. `concurrency` messages are sent at once; more of them wait, due, in the store."""
+    """The notifications service."""
 
     def __init__(
         self,
@@ -65,53 +60,42 @@ class Notifications:
         mailer: Mailer,
         texts: TextMessenger,
         letters: Letters,
-        language: str = DEFAULT,
-        ask_seconds: float,
-        send_seconds: float,
-        try_seconds: float,
+        limits: SendingLimits,
         backoff: Backoff,
         patience: int = 5,
-        concurrency: int = 8,
         finish_seconds: float = 5.0,
-        call_later: CallLater | None = None,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`language`: to buyers of whom neither theirs nor their organizer's is known. `ask_seconds`: for addresses,
-        and for concerts. `send_seconds`: for one message. `try_seconds`: for how long it is tried. `patience`: how
-        many deliveries an order's fact waits for its receipt, below the bus's delivery limit. `finish_seconds`: how
-        long a stop waits for what is being sent.
+        """`patience`: how many deliveries an order's fact waits for its receipt, below the bus's delivery limit.
+        `finish_seconds`: how long a stop waits for what is being sent.
         """
         self._updates = Updates(_SERVICE, records, clock=clock, ids=ids)
-        self.templates = TemplateService(self._updates, letters, language=language)
+        self.templates = TemplateService(self._updates, letters)
         """What organizers say in words of their own."""
         self.bounced = 0
         """Messages that came back."""
-        attempt_seconds = 2 * ask_seconds + 2 * send_seconds  # a text message may follow an e-mail
         self.sending = Sending(
             contacts=contacts,
             programme=programme,
             mailer=mailer,
             texts=texts,
-            stationery=Stationery(records, letters, language=language),
+            stationery=Stationery(records, letters),
             clock=clock,
-            ask_seconds=ask_seconds,
-            send_seconds=send_seconds,
-            limits=RetryLimits(try_seconds, UNANSWERED, attempt_seconds + _LEASE_EXTRA_SECONDS),
+            limits=limits,
             put_off=PutOff(backoff, ids),
         )
         self.due = DueWork(
             self._updates,
             NOTIFICATIONS,
             self.sending,
-            at_once=concurrency,
-            attempt_seconds=attempt_seconds + 1,
+            at_once=limits.at_once,
+            attempt_seconds=limits.attempt_seconds + 1,
             finish_seconds=finish_seconds,
-            call_later=call_later,
             takes_work=takes_work,
         )
         """Messages that are to be sent."""
         self._patience = patience
-        self._concurrency = concurrency
+        self._at_once = limits.at_once
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
         """OrderPaid confirms, OrderCancelled tells why, PartRefunded what went back, each once; ConfirmationRequested
@@ -223,7 +207,7 @@ class Notifications:
     @property
     def is_paused(self) -> bool:
         """Is the server left alone just now, with all that waits for it?"""
-        return self.sending.at_once(self._concurrency) < self._concurrency
+        return self.sending.at_once(self._at_once) < self._at_once
 
     def gauges(self) -> Mapping[str, float]:
         """What the operator watches, by metric name."""

@@ -19,7 +19,6 @@ class Written(NamedTuple):
     """What a batch is written with."""
 
     letters: Letters
-    default: str
     settings: Mapping[str, MailSettings]
     """By organizer."""
     templates: Mapping[str, Template]
@@ -39,18 +38,17 @@ class Written(NamedTuple):
     def language(self, contact: Contact, concert: ConcertDetails | None) -> str:
         """The buyer's, else the organizer's, else the platform's."""
         if contact.language in NAMES:
-            return contact.language or self.default
+            return contact.language or self.letters.language
         settings = self.settings.get(_organizer(concert))
-        return self.default if settings is None else settings.language
+        return self.letters.language if settings is None else settings.language
 
 
 class Stationery:
     """Finds templates and languages for a batch of messages: two look-ups, none for messages that nobody gets."""
 
-    def __init__(self, records: Records, letters: Letters, *, language: str) -> None:
+    def __init__(self, records: Records, letters: Letters) -> None:
         self._records = records
         self._letters = letters
-        self._language = language
 
     async def of(
         self,
@@ -62,11 +60,11 @@ class Stationery:
         known = [(n, contacts[n.order_id], concerts.get(n.concert_id)) for n in notifications if n.order_id in contacts]
         told = [each for each in known if each[1].email is not None or each[1].phone is not None]
         if not told:
-            return Written(self._letters, self._language, {}, {})
+            return Written(self._letters, {}, {})
         unsaid = {_organizer(concert) for _, contact, concert in told if contact.language not in NAMES}
         found = await MAIL_SETTINGS.load(self._records, sorted(unsaid)) if unsaid else {}
         settings = {id: each.state for id, each in found.items()}
-        written = Written(self._letters, self._language, settings, {})
+        written = Written(self._letters, settings, {})
         ids = {
             _template_of(n, concert, written.language(contact, concert))
             for n, contact, concert in told

@@ -43,10 +43,9 @@ class ShownTemplate(NamedTuple):
 class TemplateService:
     """What organizers say in words of their own."""
 
-    def __init__(self, updates: Updates, letters: Letters, *, language: str) -> None:
+    def __init__(self, updates: Updates, letters: Letters) -> None:
         self._updates = updates
         self.letters = letters
-        self._language = language
 
     async def listed(self, organizer: str) -> list[ShownTemplate]:
         """All kinds in all languages."""
@@ -101,9 +100,9 @@ class TemplateService:
         return self.letters.preview(kind, whole, language=language)
 
     async def language(self, organizer: str) -> str:
-        """In which buyers are written to of whom it isn't known which they read."""
+        """The language of messages to buyers whose own is not known."""
         found = await MAIL_SETTINGS.load(self._updates.records, (organizer,))
-        return found[organizer].state.language if organizer in found else self._language
+        return found[organizer].state.language if organizer in found else self.letters.language
 
     async def speak(self, by: Principal, language: str) -> None:
         """Write in this language to them from now on. Raises Busy."""

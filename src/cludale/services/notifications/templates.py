@@ -26,9 +26,9 @@ from cludale.services.notifications.events import TemplateChange, TemplateChange
 from cludale.services.notifications.words import LISTS, NAMES, Values
 
 MOST_CHARACTERS = 60_000
-"""Of one part of a template."""
+"""The longest part of a template."""
 MOST_BYTES = 100_000
-"""Of what comes of it: longer pages are cut off by some who show mail."""
+"""The longest message that may come of it: some mail programs cut longer ones off."""
 LONGEST_SUBJECT = 250
 
 
@@ -165,7 +165,7 @@ FILTERS = (
     "capitalize", "count", "d", "default", "e", "escape", "first", "last", "length", "lower", "title", "trim",
     "truncate", "upper",
 )  # fmt: skip
-"""None that makes much of little, and none that lets typed text be markup."""
+"""The filters that are allowed: none makes a long text of a short one, and none lets typed text be markup."""
 _OF_LISTS = ("count", "length")
 _OF_LOOPS = frozenset({"first", "index", "last", "length"})
 _TEXT, _HTML = _environment(is_html=False), _environment(is_html=True)

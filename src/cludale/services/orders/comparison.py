@@ -145,7 +145,7 @@ class Comparison:
         await self._updates.update([Change(ORDERS, each.state.id, steps[each.state.id], known=each) for each in told])
 
     async def has_seats(self, order: Order) -> bool | None:
-        """Of an order that was cancelled on purpose: has concerts yet to give its seats back? None: no answer."""
+        """Does concerts still hold seats of an order that was cancelled on purpose? None: no answer."""
         if not domain.is_closed(order) or order.allocation is None:
             return False
         try:

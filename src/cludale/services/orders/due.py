@@ -5,9 +5,11 @@ of a Paid one that nothing was heard of, and the comparison of a Cancelled one w
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from cludale.kernel.backoff import Backoff
 from cludale.kernel.buyers import BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause
@@ -85,6 +87,16 @@ _NO_SEATS: Mapping[type[Refusal], CancelReason] = {
 """What a Pending order is told; whatever else is refused, its key has seats already that it did not ask for."""
 
 
+class PendingLimits(NamedTuple):
+    """How a Pending order asks for its seats."""
+
+    backoff: Backoff
+    seconds: float
+    """For how long; then it is cancelled."""
+    call_seconds: float = 2.0
+    """How long concerts or payments may take to answer."""
+
+
 class DueOrders(DuePolicy[Order]):
     """`tell(order)` is called with what became of one."""
 
@@ -93,8 +105,7 @@ class DueOrders(DuePolicy[Order]):
         seats: Seats,
         comparison: Comparison | None,
         *,
-        pending_seconds: float,
-        lease_seconds: float,
+        limits: PendingLimits,
         put_off: PutOff,
         tell: Callable[[Order], None],
         buyers: Callable[[Order], Awaitable[BuyerKeys]],
@@ -103,8 +114,8 @@ class DueOrders(DuePolicy[Order]):
         self._buyers = buyers
         self._seats = seats
         self._comparison = comparison
-        self._pending = timedelta(seconds=pending_seconds)
-        self._lease = timedelta(seconds=lease_seconds)
+        self._pending = timedelta(seconds=limits.seconds)
+        self._lease = timedelta(seconds=limits.call_seconds + 1)
         self._put_off = put_off
         self._tell = tell
 

@@ -7,6 +7,7 @@ from cludale.services.orders import api, box_office_api
 from cludale.services.orders.aftersale import api as aftersale_api
 from cludale.services.orders.carts import api as cart_api
 from cludale.services.orders.comparison import Comparison
+from cludale.services.orders.due import PendingLimits
 from cludale.services.orders.events import TOPIC
 from cludale.services.orders.guests import api as guest_api
 from cludale.services.orders.guests.service import GuestLists
@@ -16,7 +17,9 @@ from cludale.services.orders.invoices.service import Invoicing, Pace
 from cludale.services.orders.invoices.settings_api import STATUS as INVOICING_STATUS
 from cludale.services.orders.invoices.settings_api import InvoicingApi
 from cludale.services.orders.invoices.store import KINDS as INVOICE_KINDS
+from cludale.services.orders.jobs.due import CallingOff
 from cludale.services.orders.privacy import api as privacy_api
+from cludale.services.orders.privacy.retention import RetentionPeriod
 from cludale.services.orders.replay import OrdersReplay
 from cludale.services.orders.reports.api import STATUS as REPORT_STATUS
 from cludale.services.orders.reports.api import ReportsApi
@@ -32,6 +35,7 @@ from cludale.services.orders.store import KINDS
 
 def _build(parts: Parts) -> Running:
     policies = parts.policies
+    days = policies.retention_days
     comparison = Comparison(
         parts.records("orders"),
         clock=parts.clock,
@@ -46,24 +50,19 @@ def _build(parts: Parts) -> Running:
         clock=parts.clock,
         ids=parts.ids,
         seats=parts.seats,
-        pending_backoff=policies.pending_backoff,
-        pending_seconds=policies.pending_seconds,
-        call_seconds=policies.call_seconds,
+        pending=PendingLimits(policies.pending_backoff, policies.pending_seconds, policies.call_seconds),
         look_again_seconds=policies.look_again_seconds,
         admission=parts.admission,
         comparison=comparison,
         seals=parts.seals,
-        programme=parts.programme,
-        retention_days=policies.retention_days,
+        retention=None if days is None else RetentionPeriod(days, parts.programme),
         walks=policies.walks,
         file=parts.file,
         takes_work=parts.takes_work,
         buyers=parts.buyers,
         cart_look_seconds=policies.compare_after_seconds,
         entrance=parts.entrance,
-        closing=parts.sale_closing,
-        call_off_rate=policies.call_off_rate,
-        watch_seconds=policies.call_off_watch_seconds,
+        calling_off=CallingOff(parts.sale_closing, policies.call_off_rate, policies.call_off_watch_seconds),
     )
     reports = Reports(parts.records("orders"), clock=parts.clock, programme=parts.programme, privacy=orders.privacy)
     orders.report_by(reports, _schedules(parts, reports))

@@ -69,13 +69,13 @@ class News:
                     future.set_result(None)
 
     def tell_all(self, changed: Iterable[Versioned[Order]]) -> None:
-        """Whoever waits for one of these looks at it now."""
+        """Wake those who wait for one of these orders: they look at it now."""
         if self._waiters:
             for each in changed:
                 self.tell(each.state)
 
     def tell(self, order: Order) -> None:
-        """Whoever waits for this order looks at it now."""
+        """Wake those who wait for this order: they look at it now."""
         for future in self._waiters.get(order.id, ()):
             if not future.done():
                 future.set_result(None)

@@ -221,7 +221,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     """How often its confirmation was asked for again."""
     resent_at: datetime | None = None
     off_reachable: bool | None = None
-    """Of an order whose address was changed after it was cancelled: had it one then?"""
+    """Did it have an address when it was cancelled? None: that was not changed since."""
     wish: PriceWish | None = None
     """Which tickets it wants, by what code, if that was said."""
     bill: Bill | None = None
@@ -231,7 +231,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     back_by: str | None = None
     """Who gave its money back at the box office when it was cancelled, if that was somebody there."""
     waits: Waits | None = None
-    """Of an order that waits for seats on a waiting list, or did; None, as before this field existed: of any other."""
+    """How it waits, or waited, on a waiting list; None for others, and in records from before this field existed."""
     wanted_seats: tuple[str, ...] = ()
     """The ids of numbered seats, if it named some."""
     wheelchairs: int = 0

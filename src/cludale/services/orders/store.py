@@ -138,7 +138,7 @@ class Search(NamedTuple):
         return any(each is not None for each in self)
 
     def matches(self, order: Order) -> bool:
-        """Is it among those that are looked for, whatever e-mail address and name?"""
+        """Does the order fit the search? E-mail address and name are not looked at here."""
         return (
             (self.user_id is None or order.user_id == self.user_id)
             and (self.id_prefix is None or order.id.startswith(self.id_prefix))

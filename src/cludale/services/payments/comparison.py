@@ -74,7 +74,7 @@ def told_again(payment: Payment) -> Decision[Payment]:
 
 
 def _failure_of_old(payment: Payment) -> Failure:
-    """Of a record that doesn't have it: no way to pay is left by now."""
+    """Why a charge failed, in records that don't say it: by now no way to pay is left."""
     last = payment.attempts[-1] if payment.attempts else None
     reason = FailureReason.EXPIRED
     if last is not None:

@@ -48,6 +48,8 @@ _STAGE: Mapping[Status, int] = {Status.PENDING: 0, Status.COMPLETED: 1, Status.F
 """How far a round has come."""
 
 
+LEASE_EXTRA_SECONDS = 2
+"""What an attempt may take beside asking the provider."""
 RETELLS = 3
 """How often it is told again."""
 
@@ -208,7 +210,7 @@ def _unless_asked(payment: Payment, *, now: datetime) -> Decision[Payment]:
 def lease(now: datetime, limits: AttemptLimits) -> datetime:
     """The end of an attempt that begins now."""
     # Who began the attempt has until then; after that anyone may take it up, by the same key.
-    return now + timedelta(seconds=limits.lease_seconds)
+    return now + timedelta(seconds=limits.attempt_seconds + LEASE_EXTRA_SECONDS)
 
 
 def retry(

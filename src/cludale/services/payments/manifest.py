@@ -3,6 +3,8 @@
 from cludale.services.manifest import HttpParts, Manifest, Parts, Probe, Running
 from cludale.services.payments import api, provider_api, reconciliation_api
 from cludale.services.payments.events import TOPIC
+from cludale.services.payments.payment import AttemptLimits
+from cludale.services.payments.reconciling import ReconciliationTimes
 from cludale.services.payments.replay import PaymentsReplay
 from cludale.services.payments.service import Payments
 from cludale.services.payments.store import KINDS
@@ -16,15 +18,17 @@ def _build(parts: Parts) -> Running:
         ids=parts.ids,
         gateway=parts.gateway,
         sales=parts.sales,
-        attempt_seconds=policies.payment_attempt_seconds,
-        attempts=policies.payment_attempts,
+        limits=AttemptLimits(
+            policies.payment_attempts, policies.payment_attempt_seconds, retell_seconds=policies.compare_after_seconds
+        ),
         backoff=policies.payment_backoff,
         hold_seconds=policies.hold_seconds,
-        retell_seconds=policies.compare_after_seconds,
-        reconcile_seconds=policies.reconcile_seconds,
-        reconcile_window_seconds=policies.reconcile_window_seconds,
-        reconcile_tolerance_seconds=policies.reconcile_tolerance_seconds,
-        reconcile_look_seconds=policies.reconcile_look_seconds,
+        reconciliations=ReconciliationTimes(
+            policies.reconcile_seconds,
+            policies.reconcile_window_seconds,
+            policies.reconcile_tolerance_seconds,
+            policies.reconcile_look_seconds,
+        ),
         takes_work=parts.takes_work,
     )
     return Running(payments, payments.handle, payments.sweep, payments.stop, gauges=payments.gauges)

@@ -89,7 +89,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False,
     part_tries: int = 0
     due_at: datetime | None = None
     cause: Cause | None = None
-    """Of what is being done for it; None: of the charge."""
+    """What causes what is being done for it; None: the same as for the charge."""
     seats: Allocation
 
 
@@ -116,9 +116,9 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     hold_ends_at: datetime | None = None
     """When the order's own hold ends, once a round had another time for its end."""
     cause: Cause = Cause()
-    """Of what is being done now."""
+    """What causes what is being done now."""
     failure: Failure | None = None
-    """Of the last round, while it is Failed; None for one that never began, and for records of older versions."""
+    """Why the last round failed, while it is Failed; None if it never began, and in records of older versions."""
     refunded_at: datetime | None = None
     retells: int = 0
     """How often the end of the round is still to be told again: orders knows nothing of a round that the organizer
@@ -196,10 +196,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
 
 
 class AttemptLimits(msgspec.Struct, frozen=True):
-    """How often a charge is tried in a round, and how long one attempt may take at most (lease included)."""
+    """How often a charge is tried in a round, and how long one attempt may take at most."""
 
     attempts: int
-    lease_seconds: float
+    attempt_seconds: float
     retell_seconds: float = 60.0
     """After what time the end of a round that the organizer began is told again; the next wait is three times that."""
 

@@ -51,7 +51,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     tries: int = 0
     """Turns in a row that got no answer."""
     trouble: str = ""
-    """Of the last of them."""
+    """What went wrong at the last of them."""
     finished_at: datetime | None = None
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -39,6 +40,19 @@ REMEMBERED = 50_000
 _log = logging.getLogger(__name__)
 
 
+class ReconciliationTimes(NamedTuple):
+    """When the provider's books are compared, and how much of them."""
+
+    every_seconds: float | None = None
+    """How often it begins by itself; None: never."""
+    window_seconds: float = 30 * 86_400.0
+    """How far back one that begins by itself looks."""
+    tolerance_seconds: float = 300.0
+    """What happened so short a time ago is not compared yet."""
+    look_seconds: float = 10.0
+    """How often it is looked whether another process left one undone."""
+
+
 class Reconciling(DuePolicy[Reconciliation]):
     """The due policy of reconciliations, and what people do about what was found."""
 
@@ -46,24 +60,18 @@ class Reconciling(DuePolicy[Reconciliation]):
         self,
         updates: Updates,
         gateway: PaymentGateway,
+        times: ReconciliationTimes,
         *,
-        every_seconds: float | None,
-        window_seconds: float,
-        tolerance_seconds: float,
-        look_seconds: float,
         begun: Callable[[], None],
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`every_seconds`: how often one begins by itself; None: never. `window_seconds`: how far back that one looks.
-        `tolerance_seconds`: what happened so short a time ago is not compared yet. `look_seconds`: how often it is
-        looked whether another process left one undone. `begun` is called when payments got something to give back.
-        """
+        """`begun` is called when payments got something to give back."""
         self._updates = updates
         self._gateway = gateway
-        self._every = None if every_seconds is None else timedelta(seconds=every_seconds)
-        self._window = timedelta(seconds=window_seconds)
-        self._tolerance = timedelta(seconds=tolerance_seconds)
-        self._look = timedelta(seconds=look_seconds)
+        self._every = None if times.every_seconds is None else timedelta(seconds=times.every_seconds)
+        self._window = timedelta(seconds=times.window_seconds)
+        self._tolerance = timedelta(seconds=times.tolerance_seconds)
+        self._look = timedelta(seconds=times.look_seconds)
         self._looked_at: datetime | None = None
         self._begun = begun
         self._takes_work = takes_work

@@ -34,7 +34,7 @@ from cludale.services.orders.events import (
 from cludale.services.payments import carts, comparison, domain, refunds
 from cludale.services.payments.due import Charging
 from cludale.services.payments.payment import AttemptLimits, Payment, PaymentClosed, Status, payment_id
-from cludale.services.payments.reconciling import Reconciling
+from cludale.services.payments.reconciling import ReconciliationTimes, Reconciling
 from cludale.services.payments.store import PAYMENTS
 
 WORK_LIMIT = 2_000
@@ -57,15 +57,10 @@ class Payments:
         ids: IdSource,
         gateway: PaymentGateway,
         sales: Sales,
-        attempt_seconds: float,
-        attempts: int,
+        limits: AttemptLimits,
         backoff: Backoff,
         hold_seconds: float,
-        retell_seconds: float = 60.0,
-        reconcile_seconds: float | None = None,
-        reconcile_window_seconds: float = 30 * 86_400.0,
-        reconcile_tolerance_seconds: float = 300.0,
-        reconcile_look_seconds: float = 10.0,
+        reconciliations: ReconciliationTimes,
         call_later: CallLater | None = None,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -73,17 +68,15 @@ class Payments:
         self._updates = Updates("payments", records, clock=clock, ids=ids)
         self._gateway = gateway
         self._sales = sales
-        self._limits = AttemptLimits(
-            attempts=attempts, lease_seconds=attempt_seconds + 2, retell_seconds=retell_seconds
-        )
+        self._limits = limits
         self._hold = timedelta(seconds=hold_seconds)
-        self._charging = Charging(gateway, clock=clock, limits=self._limits, put_off=PutOff(backoff, ids))
+        self._charging = Charging(gateway, clock=clock, limits=limits, put_off=PutOff(backoff, ids))
         self.due = DueWork(
             self._updates,
             PAYMENTS,
             self._charging,
             at_once=WORK_LIMIT,
-            attempt_seconds=attempt_seconds,
+            attempt_seconds=limits.attempt_seconds,
             call_later=call_later,
             takes_work=takes_work,
         )
@@ -91,10 +84,7 @@ class Payments:
         self.reconciling = Reconciling(
             self._updates,
             gateway,
-            every_seconds=reconcile_seconds,
-            window_seconds=reconcile_window_seconds,
-            tolerance_seconds=reconcile_tolerance_seconds,
-            look_seconds=reconcile_look_seconds,
+            reconciliations,
             begun=self.due.wake,
             takes_work=takes_work,
         )

@@ -62,7 +62,7 @@ class Scanned(NamedTuple):
     at: datetime | None = None
     door: str | None = None
     moved_to: NumberedSeat | None = None
-    """Of a code that is REPLACED because its holder has another seat: which."""
+    """The seat that its holder has now, for a code that is REPLACED because of a move."""
 
 
 def judged(
@@ -111,7 +111,7 @@ class Counts(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def counts(orders: Iterable[OrderTickets]) -> Counts:
-    """Of all orders of a concert."""
+    """The counts of all orders of a concert."""
     tickets = admitted = inside = 0
     through: dict[tuple[datetime, str], list[int]] = {}
     for order in orders:

@@ -32,7 +32,7 @@ SNAPSHOTS_KEPT = 100
 SNAPSHOT_SECONDS = 2.0
 """How old what a door loads may be already: so many doors that load at once cost one look."""
 CLOCK_AHEAD = timedelta(seconds=60)
-"""So much later than now a scan may be said to have been; a device further ahead has to put its clock right."""
+"""How far ahead of ours a device's clock may be; one further ahead has to put its clock right."""
 READ_AT_ONCE = 32
 """How many codes are checked before others have their turn."""
 

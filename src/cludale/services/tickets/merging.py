@@ -110,7 +110,7 @@ class ConflictKind(StrEnum):
     REPLACED = "replaced"
     """It was somebody else's already: an older code was shown."""
     MOVED = "moved"
-    """Whoever has it was let in with a code of before their seat was moved: they may sit where somebody else should."""
+    """Somebody was let in with a code from before a move of their seat, and may sit where somebody else should."""
 
 
 class Passage(msgspec.Struct, frozen=True, rename="camel"):
@@ -165,7 +165,7 @@ def conflicts_of(ticket: Ticket) -> Iterator[tuple[ConflictKind, Movement, Movem
 
 
 def conflicts(orders: Iterable[OrderTickets]) -> list[Conflict]:
-    """Of all these orders, by when they happened."""
+    """The conflicts of all these orders, in order of time."""
     found = [
         Conflict(
             kind,

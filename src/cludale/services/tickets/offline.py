@@ -98,7 +98,7 @@ def snapshot(
     life: timedelta,
     now: datetime,
 ) -> Snapshot:
-    """What is so now, good for three quarters of `life` at least and for `life` at most."""
+    """The snapshot of now. It is good for at least three quarters of `life`, and for `life` at most."""
     part = life.total_seconds() / PARTS
     begun = int(now.timestamp() // part)
     return Snapshot(

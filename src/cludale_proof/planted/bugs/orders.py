@@ -20,6 +20,7 @@ from cludale.services.concerts import stock
 from cludale.services.orders import api as orders_api
 from cludale.services.orders import domain as orders_domain
 from cludale.services.orders import due as orders_due
+from cludale.services.orders import let_in
 from cludale.services.orders import order as orders_order
 from cludale.services.orders import service as orders_service
 from cludale.services.orders.events import CancelReason
@@ -69,6 +70,14 @@ def _(stack: ExitStack) -> None:
 
     swap(stack, orders_domain, "fail", wrong)
     swap(stack, orders_domain, "unpaid", unpaid)
+
+
+@bug("orders: the door is not asked whom it let in before a buyer gives tickets back", theme="given back inside")
+def _(stack: ExitStack) -> None:
+    async def wrong(self: Any, order: Order) -> frozenset[int]:
+        return frozenset()
+
+    swap(stack, let_in.LetIn, "numbers", wrong)
 
 
 @bug("orders: a cancellation that met a conflict is answered as done")

@@ -2,7 +2,8 @@
 
 from tests.product.adapters.http_calls.test_calls import Other, answer, other
 
-from cludale.adapters.http_calls.calls import HttpKeys, Trial
+from cludale.adapters.http_calls.calls import HttpKeys
+from cludale.adapters.http_calls.trial import Trial
 from cludale.ports.keys import KeyListing
 
 __all__ = ["other"]  # the fixture

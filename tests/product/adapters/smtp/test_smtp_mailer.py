@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from tests.fakes import ManualClock
 
-from cludale.adapters.smtp import Encryption, SmtpMailer
+from cludale.adapters.smtp import Encryption, MailServer, SmtpMailer
 from cludale.ports.messengers import HandedTo, Mailer, Message, NotSent, Trouble
 
 MESSAGE = Message("confirmation-1", "zoe@example.org", "Your tickets: two", "Hello,\n\nseats for Zoë „Nacht“.\n")
@@ -161,16 +161,18 @@ def mailer(
     password: str | None = None,
 ) -> SmtpMailer:
     made = SmtpMailer(
-        "127.0.0.1",
-        port,
+        MailServer(
+            "127.0.0.1",
+            port,
+            encryption,
+            timeout_seconds,
+            data_seconds,
+            user=None if password is None else "cludale",
+            password=password,
+        ),
         sender=sender,
-        encryption=encryption,
-        timeout_seconds=timeout_seconds,
-        data_seconds=data_seconds,
-        connections=connections,
         clock=ManualClock(),
-        user=None if password is None else "cludale",
-        password=password,
+        connections=connections,
     )
     MADE.append(made)
     return made

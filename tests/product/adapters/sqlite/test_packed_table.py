@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.product.contracts.samples import CODEC, KINDS, LINE, ORDER, key, line, of, order
 
-from cludale.adapters.sqlite import SqliteReader, SqliteStore, StoreFailed, migrations, packs
+from cludale.adapters.sqlite import FindLimits, SqliteReader, SqliteStore, StoreFailed, migrations, packs
 from cludale.ports.records import COMMITTED, Kind, Put, Query, Range, SchemaRefused, StoreUnavailable
 from cludale.runtime.planning import Row
 
@@ -124,7 +124,7 @@ async def test_to_sort_by_what_does_not_sort_is_a_mistake(path: Path) -> None:
 
 
 async def test_a_query_past_its_time_ends(path: Path) -> None:
-    store = SqliteStore(path, KINDS, CODEC, find_seconds=0.0)
+    store = SqliteStore(path, KINDS, CODEC, find=FindLimits(seconds=0.0))
     await written(store, range(200))
     with pytest.raises(StoreUnavailable, match="took longer than"):
         await store.find(LINE, Query(contains={"status": "nothing"}))

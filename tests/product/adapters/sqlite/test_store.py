@@ -17,7 +17,7 @@ import pytest
 from tests.product.adapters.sqlite.faulty_disk import FaultyDisk, broken, faulty_disk, full
 from tests.product.contracts.samples import CODEC, KINDS, NOTE, ORDER, PARTITION, key, noted, of, order
 
-from cludale.adapters.sqlite import SqliteReader, SqliteStore, StoreFailed, StoreInUse
+from cludale.adapters.sqlite import FindLimits, SqliteReader, SqliteStore, StoreFailed, StoreInUse
 from cludale.adapters.sqlite.checkpoints import AGAIN_SECONDS, LOG_GROWTH, READERS_SECONDS
 from cludale.adapters.sqlite.connection import NoRoom, connect_writer
 from cludale.adapters.sqlite.queries import Question
@@ -578,7 +578,7 @@ class TestLog:
 
 class TestReading:
     async def test_a_query_that_takes_too_long_is_given_up(self, path: Path) -> None:
-        store = SqliteStore(path, KINDS, CODEC, find_seconds=0.0)
+        store = SqliteStore(path, KINDS, CODEC, find=FindLimits(seconds=0.0))
         await store.commit([of(*(order(f"o{n}", concertId="c" * 50) for n in range(30_000)))])
         with pytest.raises(StoreUnavailable, match="longer than"):
             await store.find(ORDER, Query(contains={"concertId": "x"}))
@@ -586,7 +586,7 @@ class TestReading:
         await store.close()
 
     async def test_queries_beyond_the_limit_are_refused(self, path: Path) -> None:
-        store = SqliteStore(path, KINDS, CODEC, find_threads=1, find_waiting=2)
+        store = SqliteStore(path, KINDS, CODEC, find=FindLimits(threads=1, waiting=2))
         await store.commit([of(order("a"))])
         results = await asyncio.gather(*(store.find(ORDER, Query()) for _ in range(10)), return_exceptions=True)
         assert [type(result) for result in results].count(StoreUnavailable) == 7

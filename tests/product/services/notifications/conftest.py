@@ -17,6 +17,7 @@ from cludale.ports.programme import ConcertDetails, ProgrammeUnreachable
 from cludale.ports.records import Query, Records
 from cludale.services.catalogue import CATALOGUE
 from cludale.services.notifications.domain import Notification
+from cludale.services.notifications.due import SendingLimits
 from cludale.services.notifications.events import NotificationSent
 from cludale.services.notifications.letters import Letters
 from cludale.services.notifications.service import Notifications
@@ -126,7 +127,7 @@ class World:
         *,
         records: Records | None = None,
         try_seconds: float = 3 * 86_400,
-        concurrency: int = 8,
+        at_once: int = 8,
         send_seconds: float = 1,
         finish_seconds: float = 0.01,
         patience: int = 1,
@@ -141,12 +142,9 @@ class World:
                 mailer=self.mailer,
                 texts=self.texts,
                 letters=LETTERS,
-                ask_seconds=1,
-                send_seconds=send_seconds,
-                try_seconds=try_seconds,
+                limits=SendingLimits(1, send_seconds, try_seconds, at_once),
                 backoff=Backoff(first_seconds=10, max_seconds=60),
                 patience=patience,
-                concurrency=concurrency,
                 finish_seconds=finish_seconds,
             )
         )

@@ -300,7 +300,7 @@ def reachable(world: World, count: int) -> list[Envelope]:
 
 async def test_a_server_that_takes_nothing_is_left_alone_and_tried_with_one_message(world: World) -> None:
     world.mailer.refuses(Trouble.AWAY)
-    service = world.notifications(concurrency=8)
+    service = world.notifications(at_once=8)
     await service.handle(delivered(*reachable(world, 200)))
     await world.settled()
     assert len(world.mailer.tried) == 8
@@ -325,7 +325,7 @@ async def test_one_message_that_is_not_taken_now_holds_up_none_of_the_others(wor
             raise NotSent("451 greylisted", Trouble.LATER)
 
     world.mailer.then = grey
-    service = world.notifications(concurrency=1)
+    service = world.notifications(at_once=1)
     await service.handle(delivered(*reachable(world, 30)))
     await world.settled()
     assert len(world.mailer.sent) == 29
@@ -334,7 +334,7 @@ async def test_one_message_that_is_not_taken_now_holds_up_none_of_the_others(wor
 
 async def test_where_one_message_after_another_is_not_taken_all_wait(world: World) -> None:
     world.mailer.refuses(Trouble.LATER)
-    service = world.notifications(concurrency=1)
+    service = world.notifications(at_once=1)
     await service.handle(delivered(*reachable(world, 30)))
     await world.settled()
     assert len(world.mailer.tried) == 5
@@ -440,7 +440,7 @@ async def test_many_messages_go_out_a_few_at_once_without_waiting_for_the_sweepe
     events = [paid(f"order-{number}", reachable=True) for number in range(100)]
     for event in events:
         world.contacts.known[event.data.order_id] = Contact(email="zoe@example.org")
-    service = world.notifications(concurrency=8)
+    service = world.notifications(at_once=8)
     assert await service.handle(delivered(*events)) == [DONE] * 100
     stored = await world.settled()
     assert {notification.status for notification in stored.values()} == {Status.SENT}
@@ -458,7 +458,7 @@ async def test_one_slow_message_does_not_hold_up_the_others(world: World) -> Non
     events = [paid(f"order-{number}", reachable=True) for number in range(40)]
     for event in events:
         world.contacts.known[event.data.order_id] = Contact(email="zoe@example.org")
-    service = world.notifications(concurrency=4, send_seconds=30)
+    service = world.notifications(at_once=4, send_seconds=30)
     await service.handle(delivered(*events))
     await world.mailer.has_sent(39)
 

@@ -18,6 +18,7 @@ from cludale.ports.programme import ConcertDetails
 from cludale.ports.records import Commit, Key, Kind, Outcome, Page, Query, Stored, StoreUnavailable
 from cludale.ports.seats import HoldRequest, SeatsHeld
 from cludale.services.orders.api import OrdersApi, PayAgain, PlaceOrder
+from cludale.services.orders.due import PendingLimits
 from cludale.services.orders.privacy.domain import unpacked
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import PERSONAL
@@ -89,9 +90,7 @@ def records(store: SqliteStore) -> Failing:
 
 @pytest.fixture
 def api(records: Failing, clock: ManualClock, ids: CountingIds, seats: Seats) -> OrdersApi:
-    orders = Orders(
-        records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 10), pending_seconds=60, seals=SEALS
-    )
+    orders = Orders(records, clock=clock, ids=ids, seats=seats, pending=PendingLimits(Backoff(1, 10), 60), seals=SEALS)
     access = Access(organizer_key="organizer", token_key="token")
     return OrdersApi(orders, records, access, Ownership(Nowhere(), lambda: True), methods=("card-ok", "invoice"))
 

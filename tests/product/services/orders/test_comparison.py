@@ -16,6 +16,7 @@ from cludale.ports.charges import COMPARED_AT_ONCE, ChargeQuestion, ChargeStandi
 from cludale.ports.sales import Outlook, SaleOutlook, SalesUnreachable
 from cludale.services.orders import comparison as comparison_module
 from cludale.services.orders.comparison import Comparison
+from cludale.services.orders.due import PendingLimits
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.order import Order, Status
 from cludale.services.orders.service import Orders
@@ -83,8 +84,7 @@ def orders(store: SqliteStore, clock: ManualClock, ids: CountingIds, comparison:
         clock=clock,
         ids=ids,
         seats=Seats(),
-        pending_backoff=Backoff(1, 8),
-        pending_seconds=60,
+        pending=PendingLimits(Backoff(1, 8), 60),
         seals=SEALS,
         comparison=comparison,
     )

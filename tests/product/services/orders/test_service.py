@@ -40,6 +40,7 @@ from cludale.ports.seats import (
 from cludale.runtime.aggregates import AnsweredBefore
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.concerts.events import SaleRefused, SeatsSold
+from cludale.services.orders.due import PendingLimits
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.order import (
     AlreadyPaid,
@@ -96,9 +97,7 @@ def records(store: SqliteStore) -> Meddled:
 
 @pytest.fixture
 def orders(records: Meddled, clock: ManualClock, ids: CountingIds, seats: Seats) -> Orders:
-    return Orders(
-        records, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 8), pending_seconds=60, seals=SEALS
-    )
+    return Orders(records, clock=clock, ids=ids, seats=seats, pending=PendingLimits(Backoff(1, 8), 60), seals=SEALS)
 
 
 async def swept(orders: Orders) -> int:
@@ -646,7 +645,7 @@ class TestWaiting:
     ) -> None:
         order = await place(orders)
         replica = Orders(
-            store, clock=clock, ids=ids, seats=seats, pending_backoff=Backoff(1, 8), pending_seconds=60, seals=SEALS
+            store, clock=clock, ids=ids, seats=seats, pending=PendingLimits(Backoff(1, 8), 60), seals=SEALS
         )
         waiting = asyncio.create_task(orders.news.settled(order.id, wait_seconds=10))
         await asyncio.sleep(0.02)

@@ -24,7 +24,7 @@ from cludale.services.payments.events import PartRefunded, PaymentCompleted, Pay
 from cludale.services.payments.payment import AttemptLimits, AttemptOutcome, Payment, Status
 from cludale.services.payments.store import PAYMENTS
 
-LIMITS = AttemptLimits(attempts=3, lease_seconds=7)
+LIMITS = AttemptLimits(attempts=3, attempt_seconds=5)
 CAUSE = Cause("event-1")
 LINES = tuple(
     CartLine(

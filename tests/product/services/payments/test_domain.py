@@ -21,7 +21,7 @@ from cludale.services.payments.events import FailureReason, PaymentCompleted, Pa
 from cludale.services.payments.payment import NEXT, AttemptLimits, AttemptOutcome, Payment, PaymentClosed, Status
 
 TOTAL = Money(9000, "EUR")
-LIMITS = AttemptLimits(attempts=3, lease_seconds=7)
+LIMITS = AttemptLimits(attempts=3, attempt_seconds=5)
 HOLD = timedelta(seconds=600)
 TICKET = TicketReserved(
     order_id="order-1",
@@ -162,7 +162,7 @@ class TestCharging:
         assert given_up.due_at == at(1)
 
     def test_the_attempts_are_told_and_bounded(self) -> None:
-        limits = AttemptLimits(attempts=100, lease_seconds=7)
+        limits = AttemptLimits(attempts=100, attempt_seconds=5)
         payment = begun()
         for i in range(30):
             payment = domain.attempted(

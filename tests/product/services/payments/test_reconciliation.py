@@ -35,8 +35,9 @@ from cludale.services.orders.events import PartRefund
 from cludale.services.payments import differences
 from cludale.services.payments.differences import FoundDifference, NotToSettle, Settlement, State, found_in, no_money
 from cludale.services.payments.mends import Difference
-from cludale.services.payments.payment import Attempt, AttemptOutcome, Part, Payment, Status
+from cludale.services.payments.payment import Attempt, AttemptLimits, AttemptOutcome, Part, Payment, Status
 from cludale.services.payments.reconciliation import Reconciliation
+from cludale.services.payments.reconciling import ReconciliationTimes
 from cludale.services.payments.service import Payments
 from cludale.services.payments.store import PAYMENTS, differences_listed
 
@@ -313,12 +314,10 @@ async def payments(store: SqliteStore, clock: ManualClock, books: Books) -> Asyn
         ids=CountingIds(),
         gateway=books,
         sales=NobodySells(),
-        attempt_seconds=1,
-        attempts=3,
+        limits=AttemptLimits(3, attempt_seconds=1),
         backoff=Backoff(0.01, 0.02),
         hold_seconds=600,
-        reconcile_seconds=86_400,
-        reconcile_window_seconds=7 * 86_400,
+        reconciliations=ReconciliationTimes(every_seconds=86_400, window_seconds=7 * 86_400),
     )
     yield payments
     await payments.stop()

@@ -41,7 +41,8 @@ from cludale.services.orders.events import CancelReason, OrderCancelled, TicketR
 from cludale.services.payments import service
 from cludale.services.payments.due import STUCK_TRIES
 from cludale.services.payments.events import FailureReason, PaymentFailed
-from cludale.services.payments.payment import AttemptOutcome, Payment, PaymentClosed, Status
+from cludale.services.payments.payment import AttemptLimits, AttemptOutcome, Payment, PaymentClosed, Status
+from cludale.services.payments.reconciling import ReconciliationTimes
 from cludale.services.payments.service import Payments
 
 TOTAL = Money(9000, "EUR")
@@ -165,10 +166,10 @@ def new_payments(
         ids=ids,
         gateway=gateway,
         sales=sales or Concerts(Outlook.POSSIBLE, Outlook.SOLD),
-        attempt_seconds=attempt_seconds,
-        attempts=ATTEMPTS,
+        limits=AttemptLimits(ATTEMPTS, attempt_seconds),
         backoff=backoff,
         hold_seconds=HOLD_SECONDS,
+        reconciliations=ReconciliationTimes(),
         call_later=call_later,
     )
 

@@ -1,4 +1,4 @@
-"""What kinds of state stores want of whoever asks them: how a key looks, what fits into one transaction."""
+"""How kinds of state stores differ: how a key looks, and how much fits into one transaction."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -15,7 +15,7 @@ from cludale.services.concerts.stock import Answered, Reservation, Status
 CLAIM_SECONDS = 30.0
 """For so long after a claim its seats may be taken: what takes longer asks again."""
 FORGOTTEN_SECONDS = 120.0
-"""So long after a claim nobody can be taking seats by it any more. Only a process that died leaves such claims."""
+"""After this no request can still be taking seats by a claim. Only a process that died leaves such claims."""
 LAPSES_COUNT_SECONDS = 3_600.0
 """Lapsed holds that came after a longer while than this count anew."""
 

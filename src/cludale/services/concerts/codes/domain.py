@@ -21,7 +21,7 @@ from cludale.services.concerts.prices.domain import CodeTerms
 from cludale.services.concerts.stock import Answered, Reservation, Status
 
 LOOK_AT = 512
-"""So many claims are looked at, whether they were paid by now: a record is written whole with each use."""
+"""With so many claims it is looked up which of them were paid: the record is written whole with each use."""
 
 
 class CodeExists(Refusal):
@@ -43,12 +43,12 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     """Claims of reservations that are not known to be paid, or to have ended."""
     paid_uses: int = 0
     paid_tickets: int = 0
-    """Of those that are known to be paid. They stay, though the order be cancelled later."""
+    """How many tickets are known to be paid. They stay counted, even if the order is cancelled later."""
     look_at: int = LOOK_AT
 
     @property
     def id(self) -> str:
-        """Of its record. No concert's id has a colon."""
+        """The id of its record. No concert's id has a colon, so it can't be confused."""
         return code_id(self.concert_id, self.terms.code)
 
     @property

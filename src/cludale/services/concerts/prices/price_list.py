@@ -86,7 +86,7 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
 
 _STANDARD = PriceCategory(id=STANDARD, name="Standard")
 NO_PRICING = Pricing()
-"""Of a concert that says nothing of its prices but what a seat costs."""
+"""For a concert that says no more of its prices than what a seat costs."""
 
 
 def check_pricing(pricing: Pricing, sections: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from cludale.services.concerts.seating.picking import NotEnoughSeats
 from cludale.services.concerts.stock import Reservation, Status, unavailable
 
 MOST_MOVES = 100
-"""Of one reservation: it keeps the id of each."""
+"""The most moves of one reservation: it keeps the id of each."""
 
 
 class NothingToMove(RefusedForNow):

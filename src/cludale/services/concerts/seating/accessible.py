@@ -74,7 +74,7 @@ class Windows:
 
 
 def _reaching(bits: int, size: int) -> int:
-    """Where so many that are adjacent begin with one of these bits among them."""
+    """Where runs of `size` adjacent bits begin that have one of these bits in them."""
     found = 0
     for _ in range(size):
         found |= bits

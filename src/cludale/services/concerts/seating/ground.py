@@ -21,7 +21,7 @@ ORPHAN = 1 << 44
 """What a seat that is left alone counts for in a key: more than the way of any party, which is below 2 ** 41."""
 
 REMEMBERED = 1_024
-"""So many shapes with seats free in them are remembered; and as many places, which many of these share."""
+"""How many shapes with their free seats are remembered, and how many places, which many shapes share."""
 _RESTRICTED_VIEW = int(Flags.RESTRICTED_VIEW)
 _NUMBER = 16  # bits for the number of a shape
 _SIZE = 5  # and for the size of a party

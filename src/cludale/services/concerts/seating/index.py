@@ -16,8 +16,9 @@ from cludale.services.concerts.seating.ground import NOWHERE, FoundPlace, Places
 _NONE = NOWHERE.key
 _GROUP = 32
 _AT_ONCE = 2
-"""So many stretches get all of their keys when one size is asked for, and this part of those that wait besides."""
+"""Of the stretches that wait, so many get all of their keys when a size is asked for."""
 _PART = 64
+"""And of those that wait beside them, one in so many."""
 _KNOWN = 32
 EVER = ~((1 << _KNOWN) - 1)
 """What stays of what is noted for a stretch when its seats change again: see `Index.changes`."""

@@ -19,6 +19,8 @@ from cludale.kernel.ids import from_key
 from cludale.services.notifications.webhooks.catalogue import DISABLED, Message
 
 LONGEST_RETRY_AFTER = timedelta(days=1)
+LEASE_EXTRA_SECONDS = 4
+"""What an attempt may take beside it: being scheduled, being written down."""
 _JITTER = 0.2
 """A wait is longer by up to so much of it, at random."""
 
@@ -68,8 +70,18 @@ class DeliveryLimits(NamedTuple):
 
     schedule: Sequence[float]
     """Waits after each attempt, in seconds; after the last of them, one more attempt is made."""
-    lease_seconds: float = 30.0
-    keep: timedelta = timedelta(days=30)
+    attempt_seconds: float
+    """For one post."""
+    send_seconds: float
+    """For one e-mail."""
+    stop_after: timedelta
+    """For how long an endpoint may take nothing before it is switched off."""
+    keep: timedelta
+
+    @property
+    def longest_seconds(self) -> float:
+        """For one attempt of either sort."""
+        return max(self.attempt_seconds, self.send_seconds) + 1
 
 
 def delivery_id(message_id: str, webhook_id: str) -> str:
@@ -100,7 +112,11 @@ def take_up(delivery: Delivery, *, now: datetime, limits: DeliveryLimits) -> Del
         return delivery
     if delivery.status is not Status.PENDING:
         return Delivery(id=delivery.id, status=Status.FORGOTTEN)
-    return replace(delivery, due_at=now + timedelta(seconds=limits.lease_seconds), attempts=delivery.attempts + 1)
+    return replace(
+        delivery,
+        due_at=now + timedelta(seconds=limits.longest_seconds + LEASE_EXTRA_SECONDS),
+        attempts=delivery.attempts + 1,
+    )
 
 
 def wait(delivery: Delivery, *, until: datetime) -> Delivery:

@@ -73,11 +73,9 @@ class Posting(DuePolicy[Delivery]):
         clock: Clock,
         ids: IdSource,
         limits: DeliveryLimits,
-        stop_after: timedelta,
-        send_seconds: float,
         changed: Callable[[], None],
     ) -> None:
-        """`stop_after`: for how long an endpoint may take nothing. `changed` is called when one was stopped."""
+        """`changed` is called when one was stopped."""
         self._updates = updates
         self._sender = sender
         self._mailer = mailer
@@ -85,8 +83,6 @@ class Posting(DuePolicy[Delivery]):
         self._clock = clock
         self._ids = ids
         self._limits = limits
-        self._stop_after = stop_after
-        self._send_seconds = send_seconds
         self._changed = changed
         self.pacing = Pacing()
         self.delivered = 0
@@ -204,8 +200,10 @@ class Posting(DuePolicy[Delivery]):
     async def _endpoint_failed(self, endpoint: Endpoint) -> None:
         now = self._clock.now()
         if endpoint.failing_since is None:
-            await self._change(endpoint, lambda kept, at: endpoints.failed(kept, stop_after=self._stop_after, now=at))
-        elif now - endpoint.failing_since >= self._stop_after:
+            await self._change(
+                endpoint, lambda kept, at: endpoints.failed(kept, stop_after=self._limits.stop_after, now=at)
+            )
+        elif now - endpoint.failing_since >= self._limits.stop_after:
             await self._stop(endpoint, WebhookStopReason.FAILING)
 
     async def _stop(self, endpoint: Endpoint, reason: WebhookStopReason) -> bool:
@@ -220,7 +218,7 @@ class Posting(DuePolicy[Delivery]):
             is_written = await self._change(endpoint, lambda kept, at: endpoints.gone(kept, now=at))
         else:
             is_written = await self._change(
-                endpoint, lambda kept, at: endpoints.failed(kept, stop_after=self._stop_after, now=at)
+                endpoint, lambda kept, at: endpoints.failed(kept, stop_after=self._limits.stop_after, now=at)
             )
         if is_written:
             _log.warning("webhook %s of %s was stopped: %s", endpoint.id, endpoint.organizer, reason.value)
@@ -250,7 +248,7 @@ class Posting(DuePolicy[Delivery]):
         handed = HandedTo.LOG
         if email is not None:
             try:
-                async with asyncio.timeout(self._send_seconds):
+                async with asyncio.timeout(self._limits.send_seconds):
                     handed = await self._mailer.send(notice.message(endpoint, email))
             except (NotSent, TimeoutError) as error:
                 why = str(error).replace(email, "…") or "no answer from the mail server in time"

@@ -177,16 +177,22 @@ def change(endpoint: Endpoint, wanted: EndpointChange, *, by: str, now: datetime
         after = replace(after, status=Status.OFF, stopped=WebhookStopReason.ORGANIZER, stopped_at=now)
     if after == endpoint:
         return Decision(endpoint)
+    return _changed(replace(after, sure_from=now + SURE_AFTER), by=by)
+
+
+def _changed(after: Endpoint, *, by: str, is_rotated: bool = False) -> Decision[Endpoint]:
+    """The endpoint as it is after a change, and the event that tells of it."""
     changed = WebhookChanged(
-        webhook_id=endpoint.id,
-        organizer=endpoint.organizer,
-        webhook_revision=endpoint.revision + 1,
+        webhook_id=after.id,
+        organizer=after.organizer,
+        webhook_revision=after.revision + 1,
         event_types=after.event_types,
         only_concert=after.concert_id,
         is_on=after.status is Status.ON,
+        is_rotated=is_rotated,
         changed_by=by,
     )
-    return Decision(replace(after, sure_from=now + SURE_AFTER, revision=changed.webhook_revision), (changed,))
+    return Decision(replace(after, revision=changed.webhook_revision), (changed,))
 
 
 def _is_set(value: object) -> bool:
@@ -212,24 +218,8 @@ def rotate(
     former = [each for each in endpoint.former if each.ends_at > now]
     if endpoint.sealed is not None and overlap > timedelta():
         former.insert(0, Former(endpoint.sealed, now + overlap))
-    changed = WebhookChanged(
-        webhook_id=endpoint.id,
-        organizer=endpoint.organizer,
-        webhook_revision=endpoint.revision + 1,
-        event_types=endpoint.event_types,
-        only_concert=endpoint.concert_id,
-        is_on=endpoint.status is Status.ON,
-        is_rotated=True,
-        changed_by=by,
-    )
-    after = replace(
-        endpoint,
-        sealed=sealed,
-        public_key=public_key,
-        former=tuple(former[:MOST_FORMER]),
-        revision=changed.webhook_revision,
-    )
-    return Decision(after, (changed,))
+    after = replace(endpoint, sealed=sealed, public_key=public_key, former=tuple(former[:MOST_FORMER]))
+    return _changed(after, by=by, is_rotated=True)
 
 
 def delete(endpoint: Endpoint, *, by: str, now: datetime) -> Decision[Endpoint]:

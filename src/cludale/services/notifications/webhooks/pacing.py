@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 AT_ONCE = 8
 AT_ONCE_IN_TROUBLE = 1
-"""Of an endpoint whose last attempt came to nothing."""
+"""How many attempts at once an endpoint gets whose last attempt failed."""
 LONGEST_WAIT = timedelta(minutes=2)
 _FIRST_GUESS = timedelta(milliseconds=200)
 _SHORTEST = timedelta(milliseconds=1)
 _WEIGHT = 0.25
-"""Of the last attempt, in how long one is expected to take."""
+"""How much the last attempt counts in how long one is expected to take."""
 
 
 class _Place:

@@ -24,7 +24,7 @@ from cludale.ports.records import Query, Records
 from cludale.ports.seals import CannotOpen, Seals
 from cludale.ports.webhooks import AddressRefused, WebhookSender
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
-from cludale.runtime.due import CallLater, DueWork
+from cludale.runtime.due import DueWork
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.events import ConcertScheduled
 from cludale.services.notifications.webhooks import catalogue, deliveries, endpoints
@@ -85,16 +85,9 @@ class Webhooks:
         seals: Seals,
         random_bytes: Callable[[int], bytes],
         limits: DeliveryLimits,
-        attempt_seconds: float,
-        send_seconds: float,
-        stop_after: timedelta,
         finish_seconds: float = 5.0,
-        call_later: CallLater | None = None,
         takes_work: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`attempt_seconds`: for one post. `send_seconds`: for one e-mail. `stop_after`: for how long an endpoint may
-        take nothing before it is switched off.
-        """
         self._updates = Updates("notifications", records, clock=clock, ids=ids)
         self._clock = clock
         self._ids = ids
@@ -113,21 +106,15 @@ class Webhooks:
             clock=clock,
             ids=ids,
             limits=limits,
-            stop_after=stop_after,
-            send_seconds=send_seconds,
             changed=self._directory.forget,
         )
-        longest = max(attempt_seconds, send_seconds) + 1
-        if limits.lease_seconds <= longest:
-            raise ValueError("the lease of a delivery is shorter than an attempt")
         self.due: DueWork[Delivery] = DueWork(
             self._updates,
             DELIVERIES,
             self._posting,
             at_once=AT_ONCE,
-            attempt_seconds=longest,
+            attempt_seconds=limits.longest_seconds,
             finish_seconds=finish_seconds,
-            call_later=call_later,
             takes_work=takes_work,
         )
         """Deliveries that are to be posted."""

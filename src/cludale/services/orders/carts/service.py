@@ -34,9 +34,9 @@ LEASE_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 BuyersOf = Callable[[Order, Particulars, str | None], BuyerKeys]
-"""Whose tickets an order counts as."""
+"""The buyers whose tickets an order's are counted as."""
 Watched = Callable[[Order | None, Decision[Order], datetime], Decision[Order]]
-"""What is decided about an order that was so before, to be compared later if it may have something."""
+"""(order before, decision, time) → the decision, with a comparison later if the order may still have something."""
 
 
 class KnownCart(NamedTuple):

@@ -23,7 +23,7 @@ from cludale.web.responses import Response, json_response
 from cludale.web.routing import TRACEPARENT, Owned, Reply, Request, asking, route
 
 BODY_BYTES = 512 * 1024
-"""Of a request with guests."""
+"""The largest request with guests."""
 _PREVIEW = "nobody is put on: the answer says what would become of each, as far as there are seats"
 _CSV = (
     f"a file with a line of column names ({', '.join(guests.COLUMNS)}), then a line for each guest; commas or `;`. "

@@ -22,7 +22,7 @@ from cludale.services.orders.together import Placing
 PAGES = 20
 """How many pages one request looks through."""
 MOST_AGAIN = 50
-"""How often those of whom the same is said may be taken off and put on again."""
+"""How often guests with the same particulars may be taken off the list and put on again."""
 
 
 class Added(NamedTuple):

@@ -46,12 +46,12 @@ class DueBillings(DuePolicy[Billing]):
         self._put_off = put_off
         self._issuing = Issuing(updates)
         self.owners: Recent[str, str] = Recent(REMEMBERED)
-        """Whose concerts are, as far as it was learnt here."""
+        """Concert → its organizer, as far as this process has asked."""
         self.issued = 0
         """Documents that got a number here, or whose number was learnt."""
 
     async def owner(self, concert_id: str) -> str | None:
-        """Whose this concert is; None: there is none. Raises ProgrammeUnreachable."""
+        """The concert's organizer; None: there is no such concert. Raises ProgrammeUnreachable."""
         if concert_id not in self.owners:
             concerts = await self._programme.of((concert_id,))
             self.owners.remember({id: each.organizer for id, each in concerts.items()})
@@ -62,7 +62,7 @@ class DueBillings(DuePolicy[Billing]):
         return Decision(billings.take_up(state, now=now, until=now + timedelta(seconds=LEASE_SECONDS)))
 
     async def start(self, states: Sequence[Billing]) -> Do[Billing]:
-        """What all of them need is asked for, and those that are numbered are so in one commit a series."""
+        """What all of them need is asked for at once; all numbers of one series are given in one commit."""
         steps: dict[str, Step[Billing]] = {}
         trouble = "nothing is known of its concert"
         try:

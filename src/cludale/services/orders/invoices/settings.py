@@ -15,7 +15,7 @@ from cludale.services.orders.invoices.numbering import head_of
 INVOICE_NUMBERS = "INV-{year}-{number:5}"
 CREDIT_NOTE_NUMBERS = "CN-{year}-{number:5}"
 MOST_CHANGES = 1_000
-"""Of the settings of one organizer."""
+"""How often one organizer may change the settings."""
 
 
 class SettingsOutdated(Refusal):
@@ -68,9 +68,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, 
     tax_percent: float = 0.0
     """The tax that is in the price of tickets whose concert says nothing of taxes."""
     zone: str | None = None
-    """Whose days stand on invoices; None: each concert's own."""
+    """The time zone of the days on invoices; None: each concert's own."""
     language: str | None = None
-    """Of what is made for buyers of whom it isn't known which they read."""
+    """The language of documents for buyers whose own is not known."""
 
 
 class InvoiceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):

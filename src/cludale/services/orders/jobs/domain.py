@@ -30,7 +30,7 @@ WAITS = Backoff(0.25, 2.0)
 WAITS_WHILE_SLOW = Backoff(0.25, 60.0)
 """Once that is slow."""
 IN_FLIGHT = timedelta(seconds=2)
-"""How long a replica of concerts may go on giving out seats on the terms of before, and more."""
+"""Longer than a replica of concerts may go on giving out seats on the former terms."""
 
 
 class JobKind(StrEnum):

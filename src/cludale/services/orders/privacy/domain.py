@@ -89,7 +89,7 @@ class Invoiced(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class InvoicedEmail(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):
-    """By what an order is found whose buyer has another e-mail address than the one that stands on its invoice."""
+    """Finds an order by the e-mail address on its invoice, where its buyer has another one by now."""
 
     order_id: str
     email: str | None = None

@@ -7,6 +7,7 @@ holds from the next start on, for those that are kept already, too.
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from cludale.kernel.decision import Decision
 from cludale.ports.clock import Clock
@@ -23,6 +24,14 @@ AGAIN = timedelta(minutes=10)
 """When it is looked at again for want of an answer."""
 
 _log = logging.getLogger(__name__)
+
+
+class RetentionPeriod(NamedTuple):
+    """How long after a concert its buyers' addresses are kept."""
+
+    days: float
+    programme: Programme
+    """Knows when concerts are."""
 
 
 class Behind:

@@ -222,9 +222,9 @@ class Privacy:
     async def orders_of(self, email: str, asked: Query) -> tuple[list[Order], str | None]:
         """A page of the orders whose buyer left this e-mail address, as it was left, and the cursor of the next one.
 
-        Behind those that have it now come those on whose invoices it stands, though the buyer has another by now.
-        Of `asked`, page and direction count. Raises UnusableCursor. Those of which the address is in clear yet are not
-        among them.
+        Orders that have it now come first, then those that have it on an invoice only, because the buyer's address
+        was changed since. Page and direction are those of `asked`. Orders whose address is not sealed yet are left
+        out. Raises UnusableCursor.
         """
         hashes = self._seals.digests(personal.folded(email))
         which, mark, place = (asked.after or "0:").partition(":")
@@ -250,7 +250,7 @@ class Privacy:
         return [each.state.order_id for each in found], page.next
 
     async def named(self, orders: Sequence[Order], sought: Sequence[str]) -> list[Order]:
-        """Those of these orders whose buyer's name has these words (`personal.words`). Raises ContactsLocked.
+        """The orders among these whose buyer's name has these words (`personal.words`). Raises ContactsLocked.
 
         The names are opened one by one: no index tells whose orders they are, and none has to be erased.
         """

@@ -19,7 +19,7 @@ class OrderMoney(NamedTuple):
     refunded: int = 0
     """Of that, what has gone back."""
     open: int = 0
-    """Of the rest, what is on its way back."""
+    """What is on its way back of the rest."""
 
     @property
     def net(self) -> int:

@@ -60,9 +60,9 @@ class When(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, 
     minute: int
     zone: str
     weekday: int = 1
-    """Of a weekly one: Monday is 1."""
+    """On which day of the week a weekly one is made: Monday is 1."""
     day: int = 1
-    """Of a monthly one; in a month that is shorter its last day."""
+    """On which day a monthly one is made; in a shorter month on its last day."""
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, omit_defaults=True):

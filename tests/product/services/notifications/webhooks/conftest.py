@@ -118,10 +118,7 @@ class Hooks:
                 mailer=self.mailer,
                 seals=SEALS,
                 random_bytes=self._random,
-                limits=DeliveryLimits(WEBHOOK_SCHEDULE, keep=timedelta(days=30)),
-                attempt_seconds=5,
-                send_seconds=1,
-                stop_after=timedelta(days=5),
+                limits=DeliveryLimits(WEBHOOK_SCHEDULE, 25, 1, stop_after=timedelta(days=5), keep=timedelta(days=30)),
                 finish_seconds=0.01,
             )
         )

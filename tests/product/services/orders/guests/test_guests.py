@@ -17,6 +17,7 @@ from cludale.kernel.money import Money
 from cludale.kernel.refusals import Invalid
 from cludale.ports.records import Commit, Outcome, Query, StoreUnavailable
 from cludale.ports.seats import HoldRequest, LineRefused, SeatsHeld, SeatsUnavailable
+from cludale.services.orders.due import PendingLimits
 from cludale.services.orders.guests.domain import MOST_GUESTS, GuestLine, GuestsRefused, check_seats, from_csv
 from cludale.services.orders.guests.service import GuestLists
 from cludale.services.orders.service import Orders
@@ -69,7 +70,7 @@ def lines(*names: str) -> list[GuestLine]:
 @pytest.fixture
 def orders(store: SqliteStore, clock: ManualClock, ids: CountingIds) -> Orders:
     backoff = Backoff(1, 8)
-    return Orders(store, clock=clock, ids=ids, seats=Few(8), pending_backoff=backoff, pending_seconds=60, seals=SEALS)
+    return Orders(store, clock=clock, ids=ids, seats=Few(8), pending=PendingLimits(backoff, 60), seals=SEALS)
 
 
 class Few:
@@ -139,9 +140,7 @@ async def test_what_a_failing_store_cut_off_is_finished_by_the_same_file(
     store: SqliteStore, clock: ManualClock, ids: CountingIds
 ) -> None:
     falls: Any = Falls(store)
-    orders = Orders(
-        falls, clock=clock, ids=ids, seats=Few(20), pending_backoff=Backoff(1, 8), pending_seconds=60, seals=SEALS
-    )
+    orders = Orders(falls, clock=clock, ids=ids, seats=Few(20), pending=PendingLimits(Backoff(1, 8), 60), seals=SEALS)
     lists = GuestLists(orders, falls)
     falls.after = 1
     with pytest.raises(StoreUnavailable):

@@ -27,9 +27,11 @@ from cludale.runtime.aggregates import AnsweredBefore, Updates
 from cludale.runtime.idempotency import IdempotencyKeys
 from cludale.services.orders import domain
 from cludale.services.orders.aftersale.domain import Amendment, BuyerErased, RefundWish
+from cludale.services.orders.due import PendingLimits
 from cludale.services.orders.events import ErasureReason, Party
 from cludale.services.orders.order import Order, OrderRequest
 from cludale.services.orders.privacy.domain import Particulars, Personal, folded, words
+from cludale.services.orders.privacy.retention import RetentionPeriod
 from cludale.services.orders.privacy.upkeep import ERASED_AGAIN, RESTORED, ErasuresOwed, names_nobody, note
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import INVOICED_EMAILS, ORDERS, PERSONAL, Search
@@ -88,11 +90,9 @@ class Make:
             ids=self.ids,
             seats=seats or Seats(),
             buyers=buyers,
-            pending_backoff=Backoff(1, 8),
-            pending_seconds=60,
+            pending=PendingLimits(Backoff(1, 8), 60),
             seals=seals,
-            programme=self._programme,
-            retention_days=days,
+            retention=None if days is None else RetentionPeriod(days, self._programme),
             walks=True,
             file=file,
         )

@@ -35,7 +35,7 @@ class Share(msgspec.Struct, frozen=True):
     label: str | None = None
 
 
-class ServiceStanding(msgspec.Struct, frozen=True):
+class DeployedService(msgspec.Struct, frozen=True):
     """One service."""
 
     revisions: Mapping[str, Revision]
@@ -90,49 +90,49 @@ class ServiceStanding(msgspec.Struct, frozen=True):
         return revision is not None and self.is_active(revision) and self.revisions[revision].ready
 
 
-Standing = Mapping[str, ServiceStanding]
+Deployed = Mapping[str, DeployedService]
 """All services by name."""
 
 
-def under_way(standing: Standing) -> list[str]:
+def under_way(deployed: Deployed) -> list[str]:
     """The services whose green is newer than their blue, and has traffic."""
-    return [name for name, each in standing.items() if each.has_newer_green and each.weight(each.green) > 0]
+    return [name for name, each in deployed.items() if each.has_newer_green and each.weight(each.green) > 0]
 
 
-def live_parameters(standing: Standing) -> dict[str, str]:
+def live_parameters(deployed: Deployed) -> dict[str, str]:
     """What runs, as infra/main.bicep takes it: image, suffixes and live label. Raises NotNow where services differ.
 
     Green keeps its label, whether it runs or was stopped and is kept to go back to.
     """
     found = set()
-    for service, each in standing.items():
+    for service, each in deployed.items():
         blue = each.blue
         if blue is None or blue not in each.revisions:
             raise NotNow(f"{service} serves nothing yet: put it up first")
         image, suffix = each.revisions[blue].image, blue.removeprefix(f"{service}--")
         labelled = each.labelled(BLUE) is not None
         found.add((image, suffix, suffix if labelled else ""))
-    if len(found) > 1 or under_way(standing):
+    if len(found) > 1 or under_way(deployed):
         raise NotNow("the services run different versions: end the release that is under way, or roll it back")
     ((image, suffix, labelled_suffix),) = found
     return {
         "image": image,
         "revisionSuffix": suffix,
         "blueSuffix": labelled_suffix,
-        "greenSuffix": _green_suffix(standing),
+        "greenSuffix": _green_suffix(deployed),
         "liveLabel": BLUE,
     }
 
 
-def _green_suffix(standing: Standing) -> str:
-    """Of all services' green; empty if there is none, or only what was stopped of several versions."""
+def _green_suffix(deployed: Deployed) -> str:
+    """The suffix of all services' green; empty if there is none, or if those of several versions are all stopped."""
     greens = {}
-    for service, each in standing.items():
+    for service, each in deployed.items():
         green = each.labelled(GREEN)
         greens[service] = green if green in each.revisions and green != each.blue else None
     suffixes = {"" if green is None else green.removeprefix(f"{name}--") for name, green in greens.items()}
     if len(suffixes) == 1:
         return suffixes.pop()
-    if any(green is not None and standing[name].is_active(green) for name, green in greens.items()):
+    if any(green is not None and deployed[name].is_active(green) for name, green in greens.items()):
         raise NotNow("the services have different versions as green: deploy it again, or roll it back")
     return ""
