@@ -101,6 +101,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return dates.over(self.date, self.ends_at, self.zone)
 
     @property
+    def doors(self) -> datetime | None:
+        """The moment at which its doors open, if that is said."""
+        return None if self.doors_at is None or dates.is_day(self.doors_at) else parse_time(self.doors_at)
+
+    @property
     def where(self) -> str:
         """The venue and its address, as far as they are said."""
         return ", ".join(each for each in (self.venue, self.place) if each)

@@ -16,7 +16,7 @@ from cludale.services.tickets.events import Direction
 CLOSES_AFTER = timedelta(hours=24)
 """How long after a concert's end, or its begin where it says no end, its tickets still let people in."""
 _FIRST_PLACE = timedelta(hours=14)
-"""A day begins so much earlier somewhere than in UTC."""
+"""A day begins so much earlier somewhere than in UTC: for a concert whose zone is not known."""
 
 
 class Result(StrEnum):
@@ -48,11 +48,15 @@ class Open(NamedTuple):
 
 
 def open_hours(concert: ConcertDetails, *, before: timedelta) -> Open:
-    """From so long before it begins until a day after its end."""
-    begins = dates.begins(concert.date)
-    over = dates.over(concert.date, concert.ends_at)
-    first = begins - _FIRST_PLACE if dates.is_day(concert.date) else begins
-    return Open(first - before, max(over, begins) + CLOSES_AFTER)
+    """From so long before it begins, or since its doors open where that is earlier, until a day after its end."""
+    begins = dates.begins(concert.date, concert.zone)
+    over = dates.over(concert.date, concert.ends_at, concert.zone)
+    first = begins - before
+    if concert.zone is None and dates.is_day(concert.date):
+        first -= _FIRST_PLACE
+    if concert.doors_at is not None:
+        first = min(first, dates.begins(concert.doors_at, concert.zone))
+    return Open(first, max(over, begins) + CLOSES_AFTER)
 
 
 class Scanned(NamedTuple):

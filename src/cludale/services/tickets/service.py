@@ -289,7 +289,9 @@ def _page(shown: ShownTicket) -> TicketPage:
     return TicketPage(
         shown.id,
         shown.concert.artist,
+        shown.concert.title,
         shown.concert.date,
+        shown.concert.doors_at,
         shown.concert.venue,
         shown.place,
         shown.number,

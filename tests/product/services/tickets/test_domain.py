@@ -154,6 +154,22 @@ def test_doors_of_a_day_without_a_place_open_where_it_begins_first() -> None:
     assert hours.until >= datetime(2099, 6, 6, 12, tzinfo=UTC)
 
 
+def test_doors_of_a_day_open_and_close_by_the_clocks_of_its_place() -> None:
+    there = ConcertDetails("A", "2099-06-05", zone="Australia/Sydney")
+    hours = door.open_hours(there, before=timedelta(hours=1))
+    assert hours.since == datetime(2099, 6, 4, 13, tzinfo=UTC)
+    assert hours.until == datetime(2099, 6, 6, 14, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("doors_at", "since"), [("2099-06-05T18:00:00+02:00", 16), ("2099-06-05T19:45:00+02:00", 17)], ids=["wide", "close"]
+)
+def test_who_comes_when_the_doors_open_is_let_in(doors_at: str, since: int) -> None:
+    concert = ConcertDetails("A", "2099-06-05T20:00:00+02:00", doors_at=doors_at)
+    hours = door.open_hours(concert, before=timedelta(hours=1))
+    assert hours.since == datetime(2099, 6, 5, since, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("id", ["ticket-1", "ticket-1.0", "ticket-1.x", "order-1.1", "ticket-1.01", "ticket-.²"])
 def test_what_is_no_ticket_id_is_found_nowhere(id: str) -> None:
     with pytest.raises(NotFound):

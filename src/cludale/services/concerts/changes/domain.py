@@ -114,10 +114,11 @@ def check_times(concert: Concert) -> None:
         wrong.append(("onSaleAt", f"must be before the concert is over, {rfc3339(over_at)}"))
     if concert.cancel_until is not None and concert.cancel_until > over_at:
         wrong.append(("cancelUntil", f"must not be after the concert is over, {rfc3339(over_at)}"))
-    doors, off = concert.more.doors_at, concert.more.off_sale_at
-    if doors is not None and not dates.is_day(concert.date) and dates.begins(doors) > begins:
+    off = concert.more.off_sale_at
+    doors = None if concert.more.doors_at is None else dates.begins(concert.more.doors_at, concert.zone)
+    if doors is not None and not dates.is_day(concert.date) and doors > begins:
         wrong.append(("doorsAt", "must not be after `date`, when it begins"))
-    if doors is not None and dates.begins(doors) < begins - timedelta(days=1):
+    if doors is not None and doors < begins - timedelta(days=1):
         wrong.append(("doorsAt", "must be at most a day before `date`"))
     if off is not None and concert.on_sale_at is not None and off <= concert.on_sale_at:
         wrong.append(("offSaleAt", "must be after `onSaleAt`"))
