@@ -203,6 +203,7 @@ class Orders:
             watch_seconds=watch_seconds,
             watched=self._watch,
             tell=self.news.tell,
+            see_to_carts=self.carts.look,
         )
         return DueWork(
             self._updates,

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from msgspec.structs import replace
 
 from cludale.kernel.decision import Decision
+from cludale.kernel.refusals import Busy
 from cludale.ports.calling_off import SaleClosing, SalesNotClosed
 from cludale.ports.records import Query
 from cludale.runtime.aggregates import Change, ChangeResult, Updates, Versioned
@@ -40,9 +41,11 @@ class Jobs(DuePolicy[Job]):
         watch_seconds: float,
         watched: Callable[[Order, Decision[Order], datetime], Decision[Order]],
         tell: Callable[[Order], None],
+        see_to_carts: Callable[[Iterable[Versioned[Order]]], Awaitable[None]],
     ) -> None:
         """`watch_seconds`: how long after the start an order may still come that was on its way. `watched` has a
-        cancelled order compared later. `tell(order)` is called with each that changed.
+        cancelled order compared later. `tell(order)` is called with each that changed, and `see_to_carts` with all of
+        them: what becomes of one line of a cart becomes of all.
         """
         self._updates = updates
         self._closing = closing
@@ -50,6 +53,7 @@ class Jobs(DuePolicy[Job]):
         self._watch = timedelta(seconds=watch_seconds)
         self._watched = watched
         self._tell = tell
+        self._see_to_carts = see_to_carts
 
     def take_up(self, state: Job, now: datetime) -> Decision[Job]:
         """Claim a turn."""
@@ -129,6 +133,12 @@ class Jobs(DuePolicy[Job]):
         ]
         for each in changed:
             self._tell(each.state)
+        try:
+            await self._see_to_carts(changed)
+        except Busy as busy:
+            _log.warning(
+                "what follows from concert %s for carts waits until they are looked at: %s", job.concert_id, busy
+            )
         await asyncio.sleep(max(0.0, ends - loop.time()))
         return len(changed)
 
