@@ -238,6 +238,12 @@ def seats_line(seats: Iterable[Place]) -> str:
     return "; ".join(f"{row} {', '.join(numbers)}" for row, numbers in rows.items())
 
 
+class Till(msgspec.Struct, frozen=True):
+    """How an order was sold at the box office."""
+
+    method: str
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as its buyer sees it."""
 
@@ -257,6 +263,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     payment: Payment | None = None
     refunds: tuple[Refund, ...] = ()
     waiting: Waiting | None = None
+    box_office: Till | None = None
     access_token: str = ""
     seats: tuple[Seat, ...] = ()
     """Those that it has, where seats have numbers."""
