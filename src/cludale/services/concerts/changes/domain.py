@@ -18,7 +18,7 @@ from cludale.kernel.refusals import Invalid, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.seats import CalledOff, SeatsNotFree
 from cludale.services.concerts import numbered
-from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.concert import Concert, Postponement
 from cludale.services.concerts.domain import BlockSeats, ChangeSection, as_of, blocks_let_go
 from cludale.services.concerts.events import (
     ConcertCancelled,
@@ -157,7 +157,7 @@ def postpone(
     by: str,
 ) -> Decision[Concert]:
     """Move it: to the date in `fields`, or to one that is not known yet. Without `cancel_until`, buyers may cancel
-    until it begins.
+    until it begins. The same again, with nothing in between, changes nothing: buyers are told once.
 
     Raises ChangedMeanwhile, CalledOff, StatusRefused, Invalid.
     """
@@ -166,30 +166,30 @@ def postpone(
         raise StatusRefused(concert.id, concert.status, ConcertStatus.POSTPONED)
     is_dated = fields.date is not UNSET
     if is_dated:
-        status = ConcertStatus.LISTED if concert.listed else ConcertStatus.UNLISTED
-        said = replace(fields, status=status)
-        if fields.ends_at is UNSET and concert.ends_at is not None:
-            said = replace(said, ends_at=None)
-        if fields.doors_at is UNSET and concert.more.doors_at is not None:
-            said = replace(said, doors_at=None)
-        if fields.cancel_until is UNSET and concert.cancel_until is not None:
-            said = replace(said, cancel_until=None)
+        said = replace(
+            fields,
+            status=ConcertStatus.LISTED if concert.listed else ConcertStatus.UNLISTED,
+            ends_at=None if fields.ends_at is UNSET else fields.ends_at,
+            doors_at=None if fields.doors_at is UNSET else fields.doors_at,
+            cancel_until=cancel_until,
+        )
     else:
         if cancel_until is None:
             raise Invalid(("cancelUntil", "is required where no new `date` is said"))
         said = replace(fields, status=ConcertStatus.POSTPONED)
     new = differing(concert, said)
-    if is_dated and cancel_until is not None:
-        new = replace(new, cancel_until=cancel_until)
     moved = replace(concert, date=fields.date) if fields.date is not UNSET else concert
+    told = Postponement(revision=concert.revision, reason=reason, cancel_until=cancel_until or moved.begins)
+    if new == ConcertFields() and told == concert.moved:
+        return Decision(concert)
     postponed = ConcertPostponed(
         concert_id=concert.id,
         revision=concert.revision + 1,
         changed_by=by,
         reason=reason,
         date=moved.date,
-        cancel_until=cancel_until or moved.begins,
-        fields=new,
+        cancel_until=told.cancel_until,
+        fields=replace(new, date=fields.date),  # also where it stays: by it others know that there is one
     )
     after = evolve_concert(concert, postponed)
     check_times(after)
@@ -215,7 +215,8 @@ def evolve_concert(concert: Concert, event: Event) -> Concert:
         case ConcertPostponed():
             after = _with(concert, event.fields)
             why = event.reason if after.status is ConcertStatus.POSTPONED else UNSET
-            return replace(after, changed=event.revision, why=why)
+            told = Postponement(revision=event.revision, reason=event.reason, cancel_until=event.cancel_until)
+            return replace(after, changed=event.revision, why=why, moved=told)
         case ConcertCancelled():
             off = _with(concert, ConcertFields(status=ConcertStatus.CANCELLED))
             return replace(off, changed=event.revision, why=event.reason)
