@@ -327,7 +327,9 @@ def _section(n: Notification, concert: ConcertDetails | None) -> str:
     if not n.section:
         return ""
     name = concert.sections.get(n.section) if concert is not None else None
-    return line(f"{name or n.section}: {n.seats_said}" if n.seats_said else name or n.section)
+    # a refund of an earlier version has all seats here, whether or not they are left
+    seats = None if n.part is not None else n.seats_said
+    return line(f"{name or n.section}: {seats}" if seats else name or n.section)
 
 
 def _subject(made: Values, speech: Speech) -> str:
@@ -366,7 +368,8 @@ def _rows(made: Values, n: Notification, speech: Speech) -> list[Mapping[str, st
     if n.kind in _CONFIRMING and n.total is not None:
         rows += _price(made, n, speech)
     if n.part is not None:
-        rows += [(say("Given back"), made["refunded"]), (say("Left"), made["left"])]
+        back = f"{made['refunded']} ({line(n.seats_back)})" if n.seats_back else made["refunded"]
+        rows += [(say("Given back"), back), (say("Left"), made["left"])]
     rows.append((say("Order number"), made["order"]))
     return [{"label": label, "value": value} for label, value in rows]
 
