@@ -125,6 +125,8 @@ def check_times(concert: Concert) -> None:
     least = concert.more.min_per_order
     if least is not None and least > concert.max_per_order:
         wrong.append(("minPerOrder", f"must be at most `maxPerOrder`, which is {concert.max_per_order}"))
+    elif least is not None and concert.max_per_buyer is not UNSET and least > concert.max_per_buyer:
+        wrong.append(("minPerOrder", f"must be at most `maxPerBuyer`, which is {concert.max_per_buyer}"))
     if wrong:
         raise Invalid(*wrong)
 

@@ -54,6 +54,13 @@ def test_what_is_so_already_is_no_change() -> None:
     assert changed(artist="The Larks") is CONCERT
 
 
+def test_no_concert_wants_more_tickets_in_an_order_than_one_buyer_may_have() -> None:
+    few = replace(CONCERT, max_per_buyer=2)
+    with pytest.raises(Invalid, match="maxPerBuyer"):
+        changed(few, min_per_order=3)
+    assert changed(few, min_per_order=2).more.min_per_order == 2
+
+
 def test_a_change_of_what_was_changed_meanwhile_is_refused() -> None:
     with pytest.raises(ChangedMeanwhile):
         changed(changed(title="Live"), expected=0, title="Dead")
