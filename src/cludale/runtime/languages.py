@@ -100,14 +100,15 @@ class Language:
     def when(self, moment: datetime, zone: ZoneInfo | None = None) -> str:
         """A time with its zone: pages can't know where somebody is, so it is said."""
         shown = moment if zone is None else moment.astimezone(zone)
-        written = format_datetime(shown, "d MMMM y, HH:mm", locale=self._locale)
-        return f"{written} {self._offset(shown, 'short')}"
+        return f"{self._day_and_hour(shown)} {self._offset(shown, 'short')}"
 
     def moment(self, moment: datetime, zone: tzinfo | None) -> str:
         """A time in a sentence: `June 5, 2027, 19:30 (GMT+02:00)`."""
         shown = moment if zone is None else moment.astimezone(zone)
-        day = format_date(shown.date(), "long", locale=self._locale)
-        return f"{day}, {shown:%H:%M} ({self._offset(shown, 'long')})"
+        return f"{self._day_and_hour(shown)} ({self._offset(shown, 'long')})"
+
+    def _day_and_hour(self, shown: datetime) -> str:
+        return f"{format_date(shown.date(), 'long', locale=self._locale)}, {shown:%H:%M}"
 
     def zone(self, moment: datetime, zone: ZoneInfo | None) -> str:
         """The zone of a moment for people: `Central European Summer Time, GMT+02:00`; the offset alone without one.
