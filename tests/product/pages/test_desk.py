@@ -175,6 +175,7 @@ def test_an_order_is_found_amended_sent_again_given_back_and_cancelled_once(shop
     at = f"/staff/orders/{order}"
     found = staff.send("/staff/orders", "/staff/orders", email="LARK@example.com")
     assert (found.status_code, order in found.text) == (200, True)
+    assert "Ada &amp; the Overflows" in found.text
     led = staff.send("/staff/orders", "/staff/orders", id=order[:30], status="Paid")
     assert led.headers["location"] == f"/staff/orders?id={order[:30]}&status=Paid"
     assert order in staff.get(led.headers["location"]).text

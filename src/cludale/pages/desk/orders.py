@@ -74,6 +74,7 @@ class OrderPages(StaffPages):
             "desk/orders.html",
             status=422 if wrong else 200,
             orders=found,
+            concerts=await asking.concerts(staff, (each.concert_id for each in found)),
             fields=fields,
             wrong=wrong,
             statuses=STATUSES,
@@ -89,7 +90,7 @@ class OrderPages(StaffPages):
         order = await asking.order(staff, staff.visit.segment)
         told = await staff.ask("GET", path("audit", "orders", order.id))
         events = told.read(Story).items if told.status == 200 else ()
-        concert = await self._concert(staff, order)
+        concert = (await asking.concerts(staff, (order.concert_id,))).get(order.concert_id)
         billed = await staff.ask("GET", path("orders", order.id, "invoices"))
         return staff.shown(
             "desk/order.html",
@@ -104,10 +105,6 @@ class OrderPages(StaffPages):
             failed=staff.visit.query.get("failed", ""),
         )
 
-    async def _concert(self, staff: Staff, order: Order) -> Concert | None:
-        answer = await staff.ask("GET", path("concerts", order.concert_id))
-        return answer.read(Concert) if answer.status == 200 else None
-
     async def _together(self, staff: Staff, order: Order) -> list[tuple[str, str]]:
         """The other orders of its cart, if it is a line of one: their ids, and what they are for."""
         cart_id = cart_of(order.id)
@@ -115,7 +112,9 @@ class OrderPages(StaffPages):
             return []
         answer = await staff.ask("GET", path("orders", "carts", cart_id))
         lines = answer.read(Cart).lines if answer.status == 200 else ()
-        return [(each.id, _about(each, await self._concert(staff, each))) for each in lines if each.id != order.id]
+        others = [each for each in lines if each.id != order.id]
+        concerts = await asking.concerts(staff, (each.concert_id for each in others))
+        return [(each.id, _about(each, concerts.get(each.concert_id))) for each in others]
 
 
 def _about(order: Order, concert: Concert | None) -> str:
