@@ -165,7 +165,7 @@ def _read_facts(facts: tuple[Fact, ...]) -> _Told:
             before = tickets.get(number, _FRESH)
             if not 1 <= number <= issued:
                 wrong.append(_wrong("no-such-ticket", f"{event.type} of ticket {number}, and there are {issued}", fact))
-            elif before.revoked is not None and event.type not in ("AdmissionUndone", "ScanMerged"):
+            elif before.revoked is not None and event.type not in ("AdmissionUndone", "ScanMerged", "TicketLeft"):
                 wrong.append(_wrong("void-ticket-used", f"{event.type} of ticket {number}, which was void", fact))
             after, problem = _after(before, event)
             tickets[number] = after

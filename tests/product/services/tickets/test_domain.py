@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -131,6 +132,23 @@ def test_who_went_out_comes_back_only_where_that_is_wanted() -> None:
     assert said(out, 1).result is Result.USED
     assert said(out, 1, reentry=True).result is Result.VALID
     assert said(out, 1, way=Direction.OUT).result is Result.NOT_INSIDE
+
+
+def test_who_is_inside_goes_out_though_the_ticket_is_void_or_its_seat_another_one() -> None:
+    inside = entered(issued(1), 1)
+    void = domain.cancel(inside, order_id=ORDER, concert_id="concert-1", now=NOON).state
+    assert said(void, 1).result is Result.REVOKED
+    assert said(void, 1, way=Direction.OUT).result is Result.VALID
+    out = domain.let_out(void, 1, door="south", scan_id="s9", now=NOON).state
+    assert not out.ticket(1).inside
+    assert [said(out, 1, way=way, reentry=True).result for way in Direction] == [Result.REVOKED] * 2
+    given_on = msgspec.structs.replace(inside.ticket(1), generation=2)
+    former = msgspec.structs.replace(inside, changed={1: given_on})
+    assert said(former, 1, way=Direction.OUT).result is Result.REPLACED
+    reseated = msgspec.structs.replace(inside.ticket(1), generation=2, reseated=1, had_since=1)
+    moved = msgspec.structs.replace(inside, changed={1: reseated})
+    assert said(moved, 1).result is Result.REPLACED
+    assert said(moved, 1, way=Direction.OUT).result is Result.VALID
 
 
 def test_an_admission_is_undone_once() -> None:
