@@ -238,6 +238,14 @@ def test_what_a_change_of_an_order_can_not_say_stands_there_as_it_is_shown(
         assert [error["field"] for error in changed.json()["errors"]] == list(said)
 
 
+@pytest.mark.parametrize("of", ["admissions", "admissions/conflicts", "inside", "snapshot"])
+def test_what_the_door_says_of_a_concert_that_there_is_not_is_404_and_not_that_nobody_came(
+    served: Served, of: str
+) -> None:
+    answer = served.http.get(f"/tickets/{of}?concertId=mistyped", headers=served.organizer)
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+
 def test_what_the_sections_say_can_not_be_said_otherwise(served: Served) -> None:
     said = {"artist": "A", "date": "2099-06-05", "sections": SECTIONS, "totalSeats": 101}
     answer = served.http.post("/concerts", json=said, headers=served.organizer)
