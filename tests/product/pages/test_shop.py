@@ -491,6 +491,18 @@ def test_an_order_says_what_became_of_its_concert_and_its_money(shop: Served, bu
     assert "This concert is postponed." in tickets_of(buyer, rain.partition("?")[0]).text
 
 
+def test_nobody_is_asked_for_a_card_where_nothing_is_charged(shop: Served, buyer: httpx.Client) -> None:
+    shop.concert("present", seats=9, price={"amount": 0, "currency": "EUR"})
+    page = buyer.get("/shop/concerts/present/checkout?section=general&quantity=2").text
+    assert 'type="radio" name="card"' not in page
+    action = "/shop/concerts/present/checkout"
+    bought = buyer.post(action, data={**fields(page, action), "email": "ada@example.com"})
+    assert bought.url.path.startswith("/shop/orders/"), bought.text
+    page = buyer.get("/shop/concerts/present/basket?section=general&quantity=1").text
+    assert 'type="radio" name="card"' not in page
+    assert "card-declined" in buyer.get("/shop/concerts/club/checkout?section=general&quantity=2").text
+
+
 def test_a_number_of_seats_that_cannot_be_leads_back(buyer: httpx.Client) -> None:
     for quantity in ("0", "-1", "99", "two", ""):
         page = buyer.get(f"/shop/concerts/club/checkout?section=general&quantity={quantity}")
