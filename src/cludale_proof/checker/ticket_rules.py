@@ -124,7 +124,7 @@ def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) ->
         return
     # what several people showed at once, or a device tells, is one write with several events of one time
     writes = len({fact.event.time for fact in told.tickets})
-    is_off = record.version and not writes <= record.version <= len(told.tickets)
+    is_off = record.version and not writes <= record.version <= len(told.tickets) + told.erasures
     if is_off or record.step != len(told.tickets):
         detail = f"its tickets are at version {record.version}, step {record.step}, after {len(told.tickets)} events"
         yield _wrong("tickets-untold", detail, *told.tickets)
