@@ -128,7 +128,8 @@ def test_a_code_unlocks_what_is_hidden_and_is_used_once(server: Served, concert:
     whole = server.http.get(f"/concerts/{concert}", headers=server.organizer).json()
     assert [each["id"] for each in whole["pricing"]["categories"]] == ["adult", "child", "member"]
     at = f"/concerts/{concert}/codes"
-    assert server.http.post(at, json={"code": "club"}, headers=server.organizer).status_code == 422
+    for nothing in ({}, {"percent": 0}, {"amount": {"amount": 0, "currency": "EUR"}}):
+        assert server.http.post(at, json={"code": "club", **nothing}, headers=server.organizer).status_code == 422
     made = server.http.post(at, json={"code": "club", "unlocks": "member", "maxUses": 1}, headers=server.organizer)
     assert (made.status_code, made.json()["code"]) == (201, "CLUB")
     member = [{"category": "member", "quantity": 1}]
