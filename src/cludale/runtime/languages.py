@@ -17,7 +17,7 @@ from babel.core import get_global
 from babel.dates import format_date, format_datetime, get_timezone_gmt, get_timezone_name
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, get_currency_precision, parse_pattern
+from babel.numbers import format_decimal, format_percent, get_currency_precision, parse_pattern
 
 from cludale.kernel.currencies import minor_digits
 from cludale.kernel.languages import DEFAULT, NAMES
@@ -86,6 +86,10 @@ class Language:
     def number(self, value: int) -> str:
         """1,234."""
         return format_decimal(value, locale=self._locale, group_separator=self._is_grouped(value))
+
+    def percent(self, value: float) -> str:
+        """7.5%, with all of its digits."""
+        return format_percent(Decimal(str(value)) / 100, locale=self._locale, decimal_quantization=False)
 
     def day(self, text: str) -> str:
         """A day, or the day of a time in its own offset, with the day of the week."""

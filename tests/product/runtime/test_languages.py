@@ -69,6 +69,14 @@ def test_a_moment_is_written_as_the_language_has_it(code: str, text: str) -> Non
     assert Language(code, Path()).when(datetime(2026, 12, 1, 19, 5, tzinfo=UTC)) == text
 
 
+@pytest.mark.parametrize(
+    ("code", "value", "text"),
+    [("en", 7.5, "7.5%"), ("de", 7.5, "7,5 %"), ("fr", 8.875, "8,875 %"), ("es", 19.0, "19 %"), ("de", 19.6, "19,6 %")],
+)
+def test_a_rate_is_written_as_the_language_has_it(code: str, value: float, text: str) -> None:
+    assert plain(Language(code, Path()).percent(value)) == text
+
+
 NAMED = [
     ("Europe/Berlin", 7, "Central European Summer Time, GMT+02:00"),
     ("Europe/Berlin", 1, "Central European Standard Time, GMT+01:00"),
