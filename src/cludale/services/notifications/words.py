@@ -175,6 +175,7 @@ def values(
         "language": language,
         "sender": line(sender),
         "name": name,
+        "colon": say(":"),
         "greeting": say("Hello %(name)s,") % {"name": name} if name else say("Hello,"),
         "headline": headline(n, speech),
         "order": n.named,
@@ -213,10 +214,10 @@ def values(
 
 NAMES = frozenset(
     {
-        "kind", "is_copy", "is_moved_open", "language", "sender", "name", "greeting", "headline", "order", "order_url",
-        "link_text", "footer", "concert", "artist", "when", "day", "time", "doors", "zone", "venue", "place", "section",
-        "seats", "tickets", "price", "total", "is_free", "paid", "payment", "refunded", "left", "reason", "note",
-        "can_cancel_until", "subject", "rows", "lines",
+        "kind", "is_copy", "is_moved_open", "language", "sender", "name", "colon", "greeting", "headline", "order",
+        "order_url", "link_text", "footer", "concert", "artist", "when", "day", "time", "doors", "zone", "venue",
+        "place", "section", "seats", "tickets", "price", "total", "is_free", "paid", "payment", "refunded", "left",
+        "reason", "note", "can_cancel_until", "subject", "rows", "lines",
     }
 )  # fmt: skip
 """What `values` has."""

@@ -104,6 +104,13 @@ def test_of_a_concert_that_is_moved_the_doors_of_its_new_date_are_said() -> None
     assert "Doors" not in mail(off, concert).text
 
 
+def test_french_has_a_space_before_a_colon() -> None:
+    made = LETTERS.email(told(paid().data), Contact(email="somebody@example.org"), CONCERT, None, language="fr")
+    labels = [each.strip() for each in made.text.splitlines() if each.startswith("  ")]
+    assert "Concert\N{NO-BREAK SPACE}: Coldplay" in labels
+    assert all("\N{NO-BREAK SPACE}: " in each for each in labels)
+
+
 def test_what_is_free_is_neither_paid_nor_given_back() -> None:
     gone = cancelled(was_paid=True, total=0).data
     for made in (mail(told(paid(total=0).data)), mail(told(gone))):
