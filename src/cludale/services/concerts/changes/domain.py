@@ -134,9 +134,12 @@ def check_times(concert: Concert) -> None:
 def change(concert: Concert, fields: ConcertFields, *, expected: int | None, by: str) -> Decision[Concert]:
     """Say anew what it is, or how it is sold; `expected`: the revision that whoever asks has seen. None: whatever.
 
-    What is said already changes nothing. Raises ChangedMeanwhile, CalledOff, StatusRefused, Invalid.
+    What is said already changes nothing, nor does a `cancelUntil` that is sent back as it is shown: where none was
+    said, it goes on to follow from the date. Raises ChangedMeanwhile, CalledOff, StatusRefused, Invalid.
     """
     _check_open(concert, expected)
+    if fields.cancel_until == concert.cancellable_until:
+        fields = replace(fields, cancel_until=UNSET)
     new = differing(concert, fields)
     wanted = new.status
     if wanted is not UNSET and (wanted in _BY_COMMAND or wanted not in NEXT[concert.status]):

@@ -135,6 +135,15 @@ def test_a_concert_without_a_new_time_shows_until_when_buyers_may_cancel() -> No
     )
 
 
+def test_until_when_buyers_may_cancel_can_be_sent_back_as_it_is_shown() -> None:
+    later = changed(date="2027-06-06T19:30:00+02:00", cancel_until=CONCERT.cancellable_until)
+    assert (later.cancel_until, later.cancellable_until) == (None, datetime(2027, 6, 6, 17, 30, tzinfo=UTC))
+    paused = postponed(CONCERT, until=NOON + timedelta(days=300)).state
+    assert changed(paused, cancel_until=paused.cancellable_until) is paused
+    until = NOON + timedelta(days=1)
+    assert changed(cancel_until=until).cancellable_until == until
+
+
 def test_a_concert_moved_to_no_time_has_to_say_until_when_buyers_may_cancel() -> None:
     with pytest.raises(Invalid, match="cancelUntil"):
         changes.postpone(CONCERT, ConcertFields(), reason="storm", cancel_until=None, expected=None, by="key-1")
