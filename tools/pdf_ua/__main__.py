@@ -21,7 +21,18 @@ def main() -> int:
     issued = datetime(2027, 1, 9, 10, tzinfo=UTC)
     pages = [
         TicketPage(
-            f"ticket-1.{at}", "Larks", "2027-07-04T19:30:00Z", "Olympia", "Stalls", at, 5, name, "6BF" * 60, issued
+            f"ticket-1.{at}",
+            "Larks",
+            "Live at Home",
+            "2027-07-04T19:30:00Z",
+            "2027-07-04T18:30:00Z",
+            "Olympia",
+            "Stalls",
+            at,
+            5,
+            name,
+            "6BF" * 60,
+            issued,
         )
         for at, name in enumerate(NAMES, 1)
     ]

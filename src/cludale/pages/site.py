@@ -117,6 +117,7 @@ class Site:
             "number": language.number,
             "day": language.day,
             "hour": language.hour,
+            "percent": language.percent,
             "when": language.when,
             "moment": language.moment,
         }

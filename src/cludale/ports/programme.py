@@ -25,6 +25,8 @@ class ConcertDetails(msgspec.Struct, frozen=True, gc=False):
     place: str | None = None
     zone: str | None = None
     """The IANA name of its time zone, if it is known."""
+    doors_at: str | None = None
+    """When its doors open, if that is said: a day or a time."""
 
 
 class ProgrammeUnreachable(Exception):

@@ -10,8 +10,12 @@ class TicketPage(NamedTuple):
 
     id: str
     artist: str
+    title: str | None
+    """What the concert is called, if not by its artist."""
     date: str
     """A day, or a time with its offset, as the organizer wrote it."""
+    doors_at: str | None
+    """The same of its doors."""
     venue: str | None
     section: str
     """Its name."""

@@ -13,6 +13,8 @@ class WalletTicket(NamedTuple):
     title: str
     artist: str
     begins: datetime
+    doors: datetime | None
+    """When its doors open, if that is said."""
     valid_until: datetime
     venue: str | None
     section: str | None

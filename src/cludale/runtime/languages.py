@@ -17,7 +17,7 @@ from babel.core import get_global
 from babel.dates import format_date, format_datetime, get_timezone_gmt, get_timezone_name
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, get_currency_precision, parse_pattern
+from babel.numbers import format_decimal, format_percent, get_currency_precision, parse_pattern
 
 from cludale.kernel.currencies import minor_digits
 from cludale.kernel.languages import DEFAULT, NAMES
@@ -87,6 +87,10 @@ class Language:
         """1,234."""
         return format_decimal(value, locale=self._locale, group_separator=self._is_grouped(value))
 
+    def percent(self, value: float) -> str:
+        """7.5%, with all of its digits."""
+        return format_percent(Decimal(str(value)) / 100, locale=self._locale, decimal_quantization=False)
+
     def day(self, text: str) -> str:
         """A day, or the day of a time in its own offset, with the day of the week."""
         if "T" not in text:
@@ -100,14 +104,15 @@ class Language:
     def when(self, moment: datetime, zone: ZoneInfo | None = None) -> str:
         """A time with its zone: pages can't know where somebody is, so it is said."""
         shown = moment if zone is None else moment.astimezone(zone)
-        written = format_datetime(shown, "d MMMM y, HH:mm", locale=self._locale)
-        return f"{written} {self._offset(shown, 'short')}"
+        return f"{self._day_and_hour(shown)} {self._offset(shown, 'short')}"
 
     def moment(self, moment: datetime, zone: tzinfo | None) -> str:
         """A time in a sentence: `June 5, 2027, 19:30 (GMT+02:00)`."""
         shown = moment if zone is None else moment.astimezone(zone)
-        day = format_date(shown.date(), "long", locale=self._locale)
-        return f"{day}, {shown:%H:%M} ({self._offset(shown, 'long')})"
+        return f"{self._day_and_hour(shown)} ({self._offset(shown, 'long')})"
+
+    def _day_and_hour(self, shown: datetime) -> str:
+        return f"{format_date(shown.date(), 'long', locale=self._locale)}, {shown:%H:%M}"
 
     def zone(self, moment: datetime, zone: ZoneInfo | None) -> str:
         """The zone of a moment for people: `Central European Summer Time, GMT+02:00`; the offset alone without one.

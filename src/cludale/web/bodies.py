@@ -25,6 +25,8 @@ _OTHER_FORM = re.compile(r"^Expected `str` matching regex (.*)$", re.DOTALL)
 _OTHER_SIZE = re.compile(r"^Expected `(\w+)` of length ([<>]=) (\d+)$")
 _OTHER_RANGE = re.compile(r"^Expected `(?:int|float)` ([<>]=?) (\S+)$")
 
+_OTHER_CHOICE = re.compile(r"^invalid enum value ", re.DOTALL)
+
 _NAMES = {
     "int": "a whole number",
     "float": "a number",
@@ -130,6 +132,8 @@ class Body(Generic[T]):
                 value = msgspec.convert(raw[name], field.type)
             except msgspec.ValidationError as error:
                 where, what = fault(error, self._forms)
+                if _OTHER_CHOICE.match(what):
+                    what = _one_of(inspect.type_info(field.type)) or what
                 faults.append((name if where == "body" else _join(name, where), what))
             else:
                 check = None if value is None else _check_of(inspect.type_info(field.type))
@@ -174,6 +178,28 @@ def _forms(type_: inspect.Type) -> Iterator[tuple[str, str]]:
         case inspect.StructType(fields=fields):
             for field in fields:
                 yield from _forms(field.type)
+
+
+def _one_of(type_: inspect.Type) -> str | None:
+    """The choices, where a type has one list of them somewhere within."""
+    found = {each.cls: None for each in _choices(type_)}
+    return f"must be one of {', '.join(str(each.value) for each in next(iter(found)))}" if len(found) == 1 else None
+
+
+def _choices(type_: inspect.Type) -> Iterator[inspect.EnumType]:
+    match type_:
+        case inspect.EnumType():
+            yield type_
+        case inspect.Metadata(type=within) | inspect.ListType(item_type=within):
+            yield from _choices(within)
+        case inspect.VarTupleType(item_type=within) | inspect.DictType(value_type=within):
+            yield from _choices(within)
+        case inspect.UnionType(types=types):
+            for each in types:
+                yield from _choices(each)
+        case inspect.StructType(fields=fields):
+            for field in fields:
+                yield from _choices(field.type)
 
 
 def _check_of(type_: inspect.Type) -> _Check | None:

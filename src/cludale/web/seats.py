@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from cludale.kernel.allocation import NumberedSeat
+from cludale.kernel.bills import TicketCount
 from cludale.kernel.refusals import Invalid
 
 MOST_SEATS = 1_000
@@ -23,6 +24,7 @@ SeatIds = Annotated[
         description="the ids of numbered seats; without it, in a numbered section, the best that are free together",
     ),
 ]
+QUANTITY = "may be left out where `seats` are named, or `tickets` by their categories"
 Wheelchairs = Annotated[
     int, Meta(ge=0, le=100, description="how many of the places have to be for wheelchairs, in a numbered section")
 ]
@@ -51,13 +53,19 @@ def seat_views(seats: Sequence[NumberedSeat] | UnsetType, but: Collection[int] =
 
 
 def seats_wanted(
-    quantity: int | UnsetType, seats: Sequence[str] | UnsetType, wheelchairs: int | UnsetType = UNSET
+    quantity: int | UnsetType,
+    seats: Sequence[str] | UnsetType,
+    wheelchairs: int | UnsetType = UNSET,
+    tickets: Sequence[TicketCount] | UnsetType = UNSET,
 ) -> int:
-    """How many seats somebody wants who may name them. Raises Invalid."""
+    """How many seats somebody wants who may name them, or say how many tickets of which category. Raises Invalid."""
     if quantity is UNSET:
-        if seats is UNSET:
-            raise Invalid(("quantity", "is required where no `seats` are named"))
-        quantity = len(seats)
+        if seats is not UNSET:
+            quantity = len(seats)
+        elif tickets is not UNSET:
+            quantity = sum(each.quantity for each in tickets)
+        else:
+            raise Invalid(("quantity", "is required where neither `seats` nor `tickets` are named"))
     elif seats is not UNSET and quantity != len(seats):
         raise Invalid(("quantity", f"is {quantity}, and {len(seats)} seats are named"))
     if wheelchairs is not UNSET and wheelchairs > quantity:

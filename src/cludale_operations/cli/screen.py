@@ -120,6 +120,26 @@ def _console() -> "Console":
     return console if console.is_terminal else Console(width=PIPED_COLUMNS)
 
 
+_AMOUNTS = frozenset({"price", "net", "total", "discount", "fee", "tax", "amount"})
+"""What a bill has in minor units of its one currency."""
+
+
+def _with_currency(bill: Any, currency: str) -> Any:
+    """The bill, or a part of it, with amounts as people write them."""
+    match bill:
+        case dict():
+            return {
+                key: str(Money(each, currency))
+                if key in _AMOUNTS and isinstance(each, int)
+                else _with_currency(each, currency)
+                for key, each in bill.items()
+            }
+        case list():
+            return [_with_currency(each, currency) for each in bill]
+        case _:
+            return bill
+
+
 def _text(value: Any) -> str:
     match value:
         case None:
@@ -127,7 +147,8 @@ def _text(value: Any) -> str:
         case {"amount": int(amount), "currency": str(currency)}:
             return str(Money(amount, currency))
         case dict():
-            return ", ".join(f"{key} {_text(each)}" for key, each in value.items() if each is not None)
+            fields = _with_currency(value, value["currency"]) if {"currency", "lines"} <= value.keys() else value
+            return ", ".join(f"{key} {_text(each)}" for key, each in fields.items() if each is not None)
         case list() | tuple():
             return "; ".join(_text(each) for each in value)
         case str() if match := _TIME.match(value):

@@ -258,3 +258,5 @@ class OrderHistory(NamedTuple):
     """What became of its tickets, in the order in which it did."""
     reseats: Mapping[int, Fact] = {}
     """By the count of its moves: its buyer is to be told of other seats, and its tickets get new codes."""
+    erasures: int = 0
+    """How often what its buyer had left was erased: its tickets may be written for each, and nothing is told."""

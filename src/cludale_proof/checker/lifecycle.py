@@ -66,7 +66,7 @@ LIST_EVENTS: Final = ("WaitingListJoined", "WaitingListLeft", "SeatsOffered")
 CONCERT_EVENTS: Final = frozenset({"ConcertScheduled", *CONCERT_STEPS, *SECTION_CHANGES, *CODE_EVENTS})
 """About a concert alone."""
 UNJUDGED: Final = (
-    "ConcertScheduled", "ContactErased", "TemplateChanged", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS,
+    "ConcertScheduled", "TemplateChanged", *CONCERT_STEPS, *SECTION_CHANGES, *WEBHOOK_EVENTS,
     *LIST_EVENTS, *KEY_EVENTS, *CODE_EVENTS, *BOOK_EVENTS, INVOICING, *INVOICE_EVENTS,
 )  # fmt: skip
 """Events on which no promise to buyers hangs. Whatever is neither here nor judged, nobody knows."""
@@ -147,6 +147,7 @@ class _Folding:
         self._resends: dict[int, Fact] = {}
         self._reseats: dict[int, Fact] = {}
         self._moves: dict[int, Fact] = {}
+        self._erasures = 0
 
     def take(self, fact: Fact) -> None:  # noqa: PLR0912 - a place for each event
         """Put it into its place."""
@@ -179,6 +180,8 @@ class _Folding:
             self._bounces.setdefault(data.notification_id or "", []).append(fact)
         elif kind in TICKET_EVENTS:
             self._tickets.append(fact)
+        elif kind == "ContactErased":
+            self._erasures += 1
         elif kind not in UNJUDGED and kind not in CART_EVENTS:
             detail = f"nobody knows the event type {kind}"
             self.wrong.append(Wrong(Invariant.WHOLE_LOG, "unknown-event", detail, (fact,)))
@@ -253,6 +256,7 @@ class _Folding:
             (),
             tuple(sorted(self._tickets, key=lambda fact: fact.event.data.step or 0)),
             self._reseats,
+            self._erasures,
         )
 
 

@@ -124,7 +124,7 @@ def _as_told(record: OrderTickets | None, told: OrderHistory, tickets: _Told) ->
         return
     # what several people showed at once, or a device tells, is one write with several events of one time
     writes = len({fact.event.time for fact in told.tickets})
-    is_off = record.version and not writes <= record.version <= len(told.tickets)
+    is_off = record.version and not writes <= record.version <= len(told.tickets) + told.erasures
     if is_off or record.step != len(told.tickets):
         detail = f"its tickets are at version {record.version}, step {record.step}, after {len(told.tickets)} events"
         yield _wrong("tickets-untold", detail, *told.tickets)
@@ -165,7 +165,7 @@ def _read_facts(facts: tuple[Fact, ...]) -> _Told:
             before = tickets.get(number, _FRESH)
             if not 1 <= number <= issued:
                 wrong.append(_wrong("no-such-ticket", f"{event.type} of ticket {number}, and there are {issued}", fact))
-            elif before.revoked is not None and event.type not in ("AdmissionUndone", "ScanMerged"):
+            elif before.revoked is not None and event.type not in ("AdmissionUndone", "ScanMerged", "TicketLeft"):
                 wrong.append(_wrong("void-ticket-used", f"{event.type} of ticket {number}, which was void", fact))
             after, problem = _after(before, event)
             tickets[number] = after

@@ -1,4 +1,4 @@
-"""What was stored before names were checked is printed so that no terminal is confused by it."""
+"""What is printed: no terminal is confused by what was stored before names were checked, and amounts are read."""
 
 import json
 
@@ -33,3 +33,11 @@ def test_json_reads_as_what_it_was(capsys: pytest.CaptureFixture[str], name: str
 def test_names_of_any_script_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     record({"artist": "Björk 李 \u05d0\u05d1"}, as_json=False)
     assert "Björk 李 \u05d0\u05d1" in capsys.readouterr().out
+
+
+def test_amounts_of_a_bill_are_written_with_their_currency(capsys: pytest.CaptureFixture[str]) -> None:
+    line = {"category": "adult", "quantity": 2, "price": 4_500, "total": 9_000}
+    record({"bill": {"currency": "EUR", "lines": [line], "total": 9_000, "taxPercent": 19.0}}, as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "quantity 2, price 45.00 EUR, total 90.00 EUR" in said
+    assert said.endswith("total 90.00 EUR, taxPercent 19.0")

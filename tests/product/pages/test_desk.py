@@ -170,11 +170,19 @@ def test_a_concert_is_postponed_once_and_called_off_with_its_money(shop: Served,
     assert "Called off" in staff.get("/staff/concerts/moved").text
 
 
+def test_who_changes_a_concert_that_is_sold_is_told_that_buyers_are_not(shop: Served, staff: Staff) -> None:
+    shop.concert("unsold", seats=5)
+    paid(shop)
+    assert "told of nothing that changes here" in staff.get("/staff/concerts/club/change").text
+    assert "told of nothing that changes here" not in staff.get("/staff/concerts/unsold/change").text
+
+
 def test_an_order_is_found_amended_sent_again_given_back_and_cancelled_once(shop: Served, staff: Staff) -> None:
     order = paid(shop, 3, "lark@example.com")
     at = f"/staff/orders/{order}"
     found = staff.send("/staff/orders", "/staff/orders", email="LARK@example.com")
     assert (found.status_code, order in found.text) == (200, True)
+    assert "Ada &amp; the Overflows" in found.text
     led = staff.send("/staff/orders", "/staff/orders", id=order[:30], status="Paid")
     assert led.headers["location"] == f"/staff/orders?id={order[:30]}&status=Paid"
     assert order in staff.get(led.headers["location"]).text

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.patience import eventually
 from tests.product.pages.staffed import Staff, key_for
 from tests.served import Served, serve
 
@@ -49,11 +50,15 @@ def receiver() -> Iterator[str]:
 
 def until(staff: Staff, path: str, text: str) -> str:
     """The page, once it says that."""
-    for _ in range(100):
+    page = ""
+
+    def says() -> bool:
+        nonlocal page
         page = staff.get(path).text
-        if text in page:
-            return page
-    raise AssertionError(f"{path} never said {text!r}: {page}")
+        return text in page
+
+    assert eventually(says), f"{path} never said {text!r}: {page}"
+    return page
 
 
 def test_a_webhook_is_made_tried_switched_on_again_given_a_new_secret_and_deleted(

@@ -10,6 +10,7 @@ from html import unescape
 
 import httpx
 import pytest
+from tests.patience import eventually
 from tests.served import Served, serve
 
 HASTE = {"CLUDALE_SWEEP_SECONDS": "0.1", "CLUDALE_PAYMENT_BACKOFF_SECONDS": "0.05"}
@@ -458,6 +459,48 @@ def test_what_is_called_off_postponed_or_no_longer_sold_says_so_and_sells_nothin
         assert "InStock" not in page.text
         assert "Choose these tickets" not in page.text
         assert buyer.get(f"/shop/concerts/{id}/wait").url.path == f"/shop/concerts/{id}"
+
+
+def test_an_order_says_what_became_of_its_concert_and_its_money(shop: Served, buyer: httpx.Client) -> None:
+    free = {"amount": 0, "currency": "EUR"}
+    for id, price in (("fire", None), ("gift", free), ("till", None), ("rain", None)):
+        shop.concert(id, seats=9, **({} if price is None else {"price": price}))
+
+    def bought(concert: str, at: str = "/orders", **more: str) -> str:
+        body = {"concertId": concert, "quantity": 1} | (more or {"userId": "u"})
+        order = shop.http.post(at, json=body, headers=shop.organizer).json()
+        shop.http.get(f"/orders/{order['id']}?wait=10", headers=shop.organizer).raise_for_status()
+        return f"/shop/orders/{order['id']}?key={order['accessToken']}"
+
+    gift, fire, rain = bought("gift"), bought("fire"), bought("rain")
+    till = bought("till", "/orders/box-office", method="cash")
+    assert "The card was charged." not in buyer.get(gift).text
+    page = buyer.get(till).text
+    assert "The card was charged." not in page
+    assert "It was paid at the box office." in page
+    assert "goes back to your card" not in page
+    why = {"reason": "The singer is ill"}
+    shop.http.post("/concerts/fire/cancel", json=why, headers=shop.organizer).raise_for_status()
+    until(buyer, buyer.get(fire), "cancelled")
+    page = buyer.get(fire).text
+    assert "This concert is called off." in page
+    assert "Choose tickets again" not in page
+    later = why | {"cancelUntil": "2099-06-01T00:00:00Z"}
+    shop.http.post("/concerts/rain/postpone", json=later, headers=shop.organizer).raise_for_status()
+    assert eventually(lambda: "This concert is postponed." in buyer.get(rain).text)
+    assert "This concert is postponed." in tickets_of(buyer, rain.partition("?")[0]).text
+
+
+def test_nobody_is_asked_for_a_card_where_nothing_is_charged(shop: Served, buyer: httpx.Client) -> None:
+    shop.concert("present", seats=9, price={"amount": 0, "currency": "EUR"})
+    page = buyer.get("/shop/concerts/present/checkout?section=general&quantity=2").text
+    assert 'type="radio" name="card"' not in page
+    action = "/shop/concerts/present/checkout"
+    bought = buyer.post(action, data={**fields(page, action), "email": "ada@example.com"})
+    assert bought.url.path.startswith("/shop/orders/"), bought.text
+    page = buyer.get("/shop/concerts/present/basket?section=general&quantity=1").text
+    assert 'type="radio" name="card"' not in page
+    assert "card-declined" in buyer.get("/shop/concerts/club/checkout?section=general&quantity=2").text
 
 
 def test_a_number_of_seats_that_cannot_be_leads_back(buyer: httpx.Client) -> None:

@@ -1,6 +1,6 @@
 """How money is written in the four languages: what is shown is what is charged."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -54,6 +54,27 @@ def test_every_digit_of_an_amount_is_there_in_every_language(code: str) -> None:
     for currency in ("HUF", "IQD", "COP", "ALL", "RSD", "EUR", "JPY", "KWD"):
         written = Language(code, Path()).money(Money(123_456_789, currency))
         assert "".join(each for each in written if each.isdigit()) == "123456789"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("en", "December 1, 2026, 19:05 UTC"),
+        ("de", "1. Dezember 2026, 19:05 UTC"),
+        ("fr", "1 décembre 2026, 19:05 UTC"),
+        ("es", "1 de diciembre de 2026, 19:05 UTC"),
+    ],
+)
+def test_a_moment_is_written_as_the_language_has_it(code: str, text: str) -> None:
+    assert Language(code, Path()).when(datetime(2026, 12, 1, 19, 5, tzinfo=UTC)) == text
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "text"),
+    [("en", 7.5, "7.5%"), ("de", 7.5, "7,5 %"), ("fr", 8.875, "8,875 %"), ("es", 19.0, "19 %"), ("de", 19.6, "19,6 %")],
+)
+def test_a_rate_is_written_as_the_language_has_it(code: str, value: float, text: str) -> None:
+    assert plain(Language(code, Path()).percent(value)) == text
 
 
 NAMED = [

@@ -135,6 +135,18 @@ def test_a_cancelled_cart_gives_everything_back(server: Served) -> None:
     assert eventually(back)
 
 
+def test_a_cart_of_whose_concerts_one_is_called_off_gives_the_others_seats_back_at_once(server: Served) -> None:
+    server.concert("stormy", seats=10)
+    before = left(server, "hall", "floor")
+    cart = placed(server, line("stormy"), line("hall", 2, "floor"), paymentMethod="card-declined")
+    settled(server, cart)
+    off = server.http.post("/concerts/stormy/cancel", json={"reason": "A storm"}, headers=server.organizer)
+    assert off.status_code == 200, off.text
+    assert eventually(lambda: left(server, "hall", "floor") == before)
+    shown = settled(server, cart)
+    assert [each["reason"] for each in shown["lines"]] == ["concert-called-off", "cart-incomplete"]
+
+
 def test_one_line_is_given_back_alone_and_in_part(server: Served) -> None:
     cart = placed(server, line("club", 2), line("hall", 2, "floor"), line("hall", 1, "floor"))
     assert settled(server, cart)["status"] == "Paid"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.served import KEY, Served, serve
 
@@ -46,6 +47,29 @@ def order(server: Served, concert: str, quantity: int, *, status: int = 201, **m
     assert answer.status_code == status, answer.text
     said: dict[str, Any] = answer.json()
     return said
+
+
+@pytest.mark.parametrize(
+    ("at", "body"),
+    [
+        ("/orders", {"userId": "user-1"}),
+        ("/orders/carts", {"userId": "user-1"}),
+        ("/orders/box-office", {"method": "cash"}),
+    ],
+)
+def test_who_says_how_many_of_which_category_need_not_add_them_up(
+    server: Served, concert: str, at: str, body: dict[str, Any]
+) -> None:
+    def asked(adults: int) -> httpx.Response:
+        tickets = [{"category": "adult", "quantity": adults}, {"category": "child", "quantity": 1}]
+        wanted = {"concertId": concert, "section": "floor", "tickets": tickets}
+        said = {**body, "lines": [wanted]} if at.endswith("carts") else {**body, **wanted}
+        return server.http.post(at, json=said, headers=server.organizer)
+
+    placed = asked(2)
+    assert placed.status_code == 201, placed.text
+    assert placed.json().get("lines", [placed.json()])[0]["quantity"] == 3
+    assert asked(600).status_code == 422
 
 
 def settled(server: Served, placed: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +128,8 @@ def test_a_code_unlocks_what_is_hidden_and_is_used_once(server: Served, concert:
     whole = server.http.get(f"/concerts/{concert}", headers=server.organizer).json()
     assert [each["id"] for each in whole["pricing"]["categories"]] == ["adult", "child", "member"]
     at = f"/concerts/{concert}/codes"
-    assert server.http.post(at, json={"code": "club"}, headers=server.organizer).status_code == 422
+    for nothing in ({}, {"percent": 0}, {"amount": {"amount": 0, "currency": "EUR"}}):
+        assert server.http.post(at, json={"code": "club", **nothing}, headers=server.organizer).status_code == 422
     made = server.http.post(at, json={"code": "club", "unlocks": "member", "maxUses": 1}, headers=server.organizer)
     assert (made.status_code, made.json()["code"]) == (201, "CLUB")
     member = [{"category": "member", "quantity": 1}]

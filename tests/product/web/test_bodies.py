@@ -1,5 +1,6 @@
 """Bodies are decoded strictly, and every fault is named by the field that the caller wrote."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -164,6 +165,11 @@ def test_what_is_clearly_no_json_is_refused(media_type: str) -> None:
         check_media_type(media_type)
 
 
+class Way(StrEnum):
+    IN = "in"
+    OUT = "out"
+
+
 class Everything(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     count: Annotated[int, Meta(ge=1, le=5)] | None = None
     share: float = 0
@@ -173,6 +179,7 @@ class Everything(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     items: Annotated[list[Part], Meta(max_length=1)] = []
     by_name: dict[str, int] = {}
     word: Annotated[str, Meta(min_length=1, max_length=2)] = "a"
+    ways: list[Way] | None = None
 
 
 WORDS = [
@@ -199,6 +206,8 @@ WORDS = [
     ({"byName": []}, "byName", "must be an object, not an array"),
     ({"word": ""}, "word", "must have at least 1 character"),
     ({"word": "abc"}, "word", "must have at most 2 characters"),
+    ({"ways": ["in", "up"]}, "ways[1]", "must be one of in, out"),
+    ({"ways": "up"}, "ways", "must be an array or null, not a string"),
 ]  # fmt: skip
 
 

@@ -200,6 +200,52 @@ def test_what_a_change_can_not_say_stands_there_as_it_is_shown(
     assert stale.status_code == 412, stale.text
 
 
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [('"another", {tag}', 200), ('{tag}, "another"', 200), ('"another", "third"', 412), ('W/{tag}, "another"', 412)],
+)
+def test_of_several_tags_one_has_to_be_that_of_the_concert(served: Served, tags: str, status: int) -> None:
+    one = f"tags-{uuid4().hex}"
+    served.concert(one, seats=50)
+    said = tags.format(tag=served.http.get(f"/concerts/{one}").headers["etag"])
+    changed = served.http.patch(f"/concerts/{one}", json={"venue": "B"}, headers=served.organizer | {"if-match": said})
+    assert changed.status_code == status, changed.text
+
+
+@pytest.mark.parametrize(
+    ("said", "works"),
+    [
+        ({}, True),
+        ({"quantity": 3}, False),
+        ({"section": "circle"}, False),
+        ({"concertId": "another", "userId": "another"}, False),
+        ({"seats": [{"id": "A-1", "row": "A", "number": "1"}]}, False),
+        ({"status": "Cancelled"}, False),
+    ],
+)
+def test_what_a_change_of_an_order_can_not_say_stands_there_as_it_is_shown(
+    served: Served, said: dict[str, Any], *, works: bool
+) -> None:
+    one = f"ordered-{uuid4().hex}"
+    served.concert(one)
+    placed = served.http.post("/orders", json={"concertId": one, "userId": "u", "quantity": 2}).json()
+    shown = served.http.get(f"/orders/{placed['id']}", headers=served.organizer).json()
+    changed = served.http.patch(
+        f"/orders/{placed['id']}", json=shown | {"comment": "sits at the front"} | said, headers=served.organizer
+    )
+    assert changed.status_code == (200 if works else 422), changed.text
+    if not works:
+        assert [error["field"] for error in changed.json()["errors"]] == list(said)
+
+
+@pytest.mark.parametrize("of", ["admissions", "admissions/conflicts", "inside", "snapshot"])
+def test_what_the_door_says_of_a_concert_that_there_is_not_is_404_and_not_that_nobody_came(
+    served: Served, of: str
+) -> None:
+    answer = served.http.get(f"/tickets/{of}?concertId=mistyped", headers=served.organizer)
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+
 def test_what_the_sections_say_can_not_be_said_otherwise(served: Served) -> None:
     said = {"artist": "A", "date": "2099-06-05", "sections": SECTIONS, "totalSeats": 101}
     answer = served.http.post("/concerts", json=said, headers=served.organizer)

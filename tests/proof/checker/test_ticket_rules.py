@@ -29,7 +29,7 @@ def void(*numbers: int, step: int = 2, part: int = 1) -> Fact:
     return fact(10 + step, "TicketRevoked", numbers=numbers, reason="given-back", step=step, part_number=part)
 
 
-def broken(*facts: Fact) -> set[str]:
+def broken(*facts: Fact, version: int = 0) -> set[str]:
     told = fold(facts)
     revoked = [each.event.data for each in told.tickets if each.event.type == "TicketRevoked"]
     record = OrderTickets(
@@ -39,6 +39,7 @@ def broken(*facts: Fact) -> set[str]:
         allocation=Seats(concert_id="c1", section="s1", quantity=3),
         changed={n: Ticket(revoked="given-back") for each in revoked for n in each.numbers or ()},
         parts=tuple(each.part_number or 0 for each in revoked),
+        version=version,
     )
     wrong = [
         *ticket_rules.always(record, told, whole=True),
@@ -50,6 +51,14 @@ def broken(*facts: Fact) -> set[str]:
 def test_as_many_tickets_are_valid_as_seats_are_left() -> None:
     assert broken(PAID, ISSUED) == set()
     assert broken(PAID, ISSUED, ASKED, void(2, 3)) == set()
+
+
+def test_tickets_are_written_once_more_for_each_erasure_and_for_nothing_else() -> None:
+    erased = fact(4, "ContactErased", reason="asked")
+    assert broken(PAID, ISSUED, erased, version=1) == set()
+    assert broken(PAID, ISSUED, erased, version=2) == set()
+    assert broken(PAID, ISSUED, erased, version=3) == {"tickets-untold"}
+    assert broken(PAID, ISSUED, version=2) == {"tickets-untold"}
 
 
 @pytest.mark.parametrize(

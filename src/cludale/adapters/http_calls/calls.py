@@ -546,6 +546,7 @@ class _Concert(msgspec.Struct):
     title: str | None = None
     place: str | None = None
     zone: str | None = None
+    doors_at: str | None = msgspec.field(default=None, name="doorsAt")
 
 
 class HttpProgramme(_Service):
@@ -589,6 +590,7 @@ class HttpProgramme(_Service):
             concert.title,
             concert.place,
             concert.zone,
+            concert.doors_at,
         )
         self._remembered.remember({concert_id: (now + REMEMBERED_SECONDS, details)})
         return details

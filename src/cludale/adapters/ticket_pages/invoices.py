@@ -132,7 +132,7 @@ def _page_values(page: InvoicePage) -> dict[str, Any]:
         return language.money(Money(units, page.currency))
 
     def rate(row: InvoiceRow) -> str:
-        return f"{row.name or say['tax']} {row.percent:g} %"
+        return f"{row.name or say['tax']} {language.percent(row.percent)}"
 
     heading = f"{say['credit'] if page.is_credit else say['invoice']} {page.number}"
     facts = [(say["date"], language.day(page.date)), (say["order"], page.order_id)]
@@ -172,7 +172,7 @@ def _buyer(page: InvoicePage, language: Language, say: Mapping[str, str]) -> lis
 
 
 def _day(language: Language, text: str) -> str:
-    return " ".join(filter(None, (language.day(text), language.hour(text)))) if text else ""
+    return ", ".join(filter(None, (language.day(text), language.hour(text)))) if text else ""
 
 
 def _drawable(value: Any) -> Any:

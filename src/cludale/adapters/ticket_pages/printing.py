@@ -7,6 +7,7 @@ fonts are those of packages: Noto Sans, and Noto Sans for Arabic, Hebrew, Devana
 import io
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ import typst
 from fontTools.ttLib import TTFont  # type: ignore[import-untyped] # it has no types
 
 from cludale.adapters.ticket_pages.template import TEMPLATE
+from cludale.kernel.dates import is_day
 from cludale.ports.ticket_pages import TicketPage
 
 FAMILIES = (
@@ -69,12 +71,10 @@ def qr(code: str) -> segno.QRCode:
 def _compiled(made_by: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
     issued = min(page.issued_at for page in pages).replace(microsecond=0)
     given: dict[str, Any] = {
-        "title": f"{pages[0].artist}, {pages[0].date}",
+        "title": f"{pages[0].artist}, {_when(pages[0].date)}",
         "issued": list(issued.timetuple()[:6]),
         "fonts": FAMILIES,
-        "tickets": [
-            {**{name: getattr(page, name) for name in _SHOWN}, "svg": svg(page.code).decode()} for page in pages
-        ],
+        "tickets": [_ticket(page) for page in pages],
     }
     made = made_by.compile(
         input=TEMPLATE.encode(),
@@ -88,7 +88,19 @@ def _compiled(made_by: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
     return made
 
 
-_SHOWN = ("id", "artist", "date", "venue", "section", "number", "quantity", "holder")
+def _ticket(page: TicketPage) -> dict[str, Any]:
+    times = {"date": _when(page.date), "doors": None if page.doors_at is None else _when(page.doors_at)}
+    return {**{name: getattr(page, name) for name in _SHOWN}, **times, "svg": svg(page.code).decode()}
+
+
+_SHOWN = ("id", "artist", "title", "venue", "section", "number", "quantity", "holder")
+
+
+def _when(written: str) -> str:
+    """A day, or a time with its offset, as people read it: `Saturday, 5 June 2027, 19:30 (UTC+02:00)`."""
+    at = datetime.fromisoformat(written)
+    day = f"{at:%A}, {at.day} {at:%B} {at.year}"
+    return day if is_day(written) else f"{day}, {at:%H:%M} ({at.tzname()})"
 
 
 @cache
@@ -123,6 +135,7 @@ def _drawable(page: TicketPage) -> TicketPage:
     """The same page, its letters that no font has replaced."""
     return page._replace(
         artist=with_known(page.artist),
+        title=None if page.title is None else with_known(page.title),
         venue=None if page.venue is None else with_known(page.venue),
         section=with_known(page.section),
         holder=None if page.holder is None else with_known(page.holder),

@@ -15,8 +15,10 @@ TEMPLATE = r"""
 #for (at, ticket) in given.tickets.enumerate() {
   if at > 0 { pagebreak() }
   heading(level: 1, text(size: 22pt, ticket.artist))
+  if ticket.title != none { text(size: 13pt, ticket.title) }
   v(2mm)
   row("When", ticket.date)
+  if ticket.doors != none { row("Doors", ticket.doors) }
   if ticket.venue != none { row("Where", ticket.venue) }
   row("Section", ticket.section)
   row("Ticket", str(ticket.number) + " of " + str(ticket.quantity))

@@ -74,8 +74,11 @@ class ApplePasses:
 
     def _content(self, ticket: WalletTicket) -> Mapping[str, Any]:
         barcode = {"format": "PKBarcodeFormatQR", "message": ticket.code, "messageEncoding": "iso-8859-1"}
-        begins = rfc3339(ticket.begins.astimezone(UTC).replace(microsecond=0))
+        begins = _moment(ticket.begins)
         secondary = [_field("when", "Begins", begins, dateStyle="PKDateStyleMedium", timeStyle="PKDateStyleShort")]
+        if ticket.doors is not None:
+            doors = _moment(ticket.doors)
+            secondary.append(_field("doors", "Doors", doors, dateStyle="PKDateStyleNone", timeStyle="PKDateStyleShort"))
         if ticket.venue:
             secondary.append(_field("where", "Venue", ticket.venue))
         auxiliary = [_field("number", "Ticket", f"{ticket.number} of {ticket.quantity}")]
@@ -91,7 +94,7 @@ class ApplePasses:
             "organizationName": ticket.organizer,
             "description": f"Ticket: {ticket.title}",
             "relevantDate": begins,
-            "expirationDate": rfc3339(ticket.valid_until.astimezone(UTC).replace(microsecond=0)),
+            "expirationDate": _moment(ticket.valid_until),
             "foregroundColor": "rgb(255,255,255)",
             "labelColor": "rgb(200,205,230)",
             "backgroundColor": f"rgb({','.join(map(str, COLOUR))})",
@@ -104,6 +107,10 @@ class ApplePasses:
                 "backFields": [_field("id", "Ticket id", ticket.id)],
             },
         }
+
+
+def _moment(at: datetime) -> str:
+    return rfc3339(at.astimezone(UTC).replace(microsecond=0))
 
 
 def _field(key: str, label: str, value: str, **more: str) -> dict[str, str]:

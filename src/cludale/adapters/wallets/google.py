@@ -81,6 +81,8 @@ class GoogleLinks:
             "eventName": _words(ticket.title),
             "dateTime": {"start": rfc3339(ticket.begins.replace(microsecond=0))},
         }
+        if ticket.doors is not None:
+            kind["dateTime"]["doorsOpen"] = rfc3339(ticket.doors.replace(microsecond=0))
         if ticket.venue:
             kind["venue"] = {"name": _words(ticket.venue), "address": _words(ticket.venue)}
         saved: dict[str, Any] = {

@@ -4,8 +4,9 @@ A form is shown; what was typed is looked at; what can't be taken back is asked 
 what the API refuses stands in the form again, beside its field.
 """
 
+import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cludale.pages import forms
@@ -23,6 +24,8 @@ LARGE_FIELDS, LARGE_BYTES = 1_500, 120_000
 REFUSED = (409, 412, 422, 428)
 """Statuses of the API that a form has words for: what was typed can't be so, or not as things stand."""
 LATE = 412
+MOST_NAMED = 20
+"""The most concerts that one page asks for by their ids; others stand there by these."""
 
 
 class TaggedConcert(NamedTuple):
@@ -39,6 +42,13 @@ async def concert(staff: Staff, id: str) -> TaggedConcert:
     if not is_own(staff, found):
         raise Missing
     return TaggedConcert(found, answer.tag or "")
+
+
+async def concerts(staff: Staff, ids: Iterable[str]) -> Mapping[str, Concert]:
+    """What a list names, by id: of the first MOST_NAMED, as far as there are any."""
+    asked = list(dict.fromkeys(ids))[:MOST_NAMED]
+    answers = await asyncio.gather(*(staff.ask("GET", path("concerts", id)) for id in asked))
+    return {id: answer.read(Concert) for id, answer in zip(asked, answers, strict=True) if answer.status == 200}
 
 
 async def no_concert(staff: Staff, id: str) -> dict[str, str]:

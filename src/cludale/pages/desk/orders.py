@@ -75,6 +75,7 @@ class OrderPages(StaffPages):
             "desk/orders.html",
             status=422 if wrong else 200,
             orders=found,
+            concerts=await asking.concerts(staff, (each.concert_id for each in found)),
             fields=fields,
             wrong=wrong,
             statuses=STATUSES,
@@ -90,8 +91,7 @@ class OrderPages(StaffPages):
         order = await asking.order(staff, staff.visit.segment)
         told = await staff.ask("GET", path("audit", "orders", order.id))
         events = told.read(Story).items if told.status == 200 else ()
-        answer = await staff.ask("GET", path("concerts", order.concert_id))
-        concert = answer.read(Concert) if answer.status == 200 else None
+        concert = (await asking.concerts(staff, (order.concert_id,))).get(order.concert_id)
         billed = await staff.ask("GET", path("orders", order.id, "invoices"))
         return staff.shown(
             "desk/order.html",
@@ -106,14 +106,23 @@ class OrderPages(StaffPages):
             failed=staff.visit.query.get("failed", ""),
         )
 
-    async def _together(self, staff: Staff, order: Order) -> list[Order]:
-        """The other orders of its cart, if it is a line of one."""
+    async def _together(self, staff: Staff, order: Order) -> list[tuple[str, str]]:
+        """The other orders of its cart, if it is a line of one: their ids, and what they are for."""
         cart_id = cart_of(order.id)
         if cart_id is None:
             return []
         answer = await staff.ask("GET", path("orders", "carts", cart_id))
         lines = answer.read(Cart).lines if answer.status == 200 else ()
-        return [each for each in lines if each.id != order.id]
+        others = [each for each in lines if each.id != order.id]
+        concerts = await asking.concerts(staff, (each.concert_id for each in others))
+        return [(each.id, _about(each, concerts.get(each.concert_id))) for each in others]
+
+
+def _about(order: Order, concert: Concert | None) -> str:
+    name, section = order.concert_id, order.section
+    if concert is not None:
+        name, section = concert.name, concert.called(order.section)
+    return f"{name}, {section}" if section else name
 
 
 def _asked(fields: Mapping[str, str]) -> _Asked:

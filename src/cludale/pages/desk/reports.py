@@ -139,7 +139,8 @@ class ReportPages(StaffPages):
         found = checked(await staff.ask("GET", path("orders", "reports", "till", concertId=concert or None))).read(
             Tills
         )
-        return staff.shown("desk/tills.html", tills=found, concert=concert)
+        concerts = await asking.concerts(staff, (each.concert_id for each in found.items))
+        return staff.shown("desk/tills.html", tills=found, concert=concert, concerts=concerts)
 
 
 def schedule(fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -8,7 +8,7 @@ from cludale.pages.shop import memory
 from cludale.pages.shop.bought import BoughtPages, attempt_of
 from cludale.pages.shop.buying import METHODS
 from cludale.pages.shop.orders import WAIT_SECONDS, is_settled, standing
-from cludale.pages.shop.views import Concert, Order, PlacedCart
+from cludale.pages.shop.views import Concert, Order, PlacedCart, seats_line
 from cludale.pages.site import Missing, Visit, checked
 from cludale.web.responses import Response
 from cludale.web.routing import Route
@@ -64,6 +64,7 @@ class CartPages(BoughtPages[OpenedCart]):
             "cart": cart,
             "lines": [(order, concert, each, _section(order, concert)) for order, concert, each in lines],
             "standing": whole(cart),
+            "is_called_off": any(order.reason == "concert-called-off" for order in cart.lines),
             "is_settled": all(map(is_settled, cart.lines)) and whole(cart) in ("paid", "cancelled"),
             "until": round(cart.expires_at.timestamp() * 1000),
             "may_cancel": cart.status != "Cancelled" and all(now < end for end in ends),
@@ -85,7 +86,8 @@ class CartPages(BoughtPages[OpenedCart]):
 
 def _section(order: Order, concert: Concert | None) -> str:
     names = {} if concert is None else {each.id: each.name for each in concert.sections}
-    return names.get(order.section or "", order.section or "")
+    section, seats = names.get(order.section or "", order.section or ""), seats_line(order.seats)
+    return f"{section}: {seats}" if seats else section
 
 
 _LATEST: Sequence[str] = ("failed", "paying", "asking", "confirming")

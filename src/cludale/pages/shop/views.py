@@ -1,12 +1,13 @@
 """What the shop reads of the API's answers: as much as its pages show. A reader passes over other fields."""
 
+from collections.abc import Iterable
 from datetime import datetime, tzinfo
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from cludale.kernel import dates
-from cludale.kernel.allocation import seats_line
 from cludale.kernel.money import Money
 from cludale.kernel.times import parse_time
 from cludale.pages.billing import BillingAddress
@@ -98,6 +99,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def over_at(self) -> datetime:
         """When it is over, where it takes place; nothing is sold from then on."""
         return dates.over(self.date, self.ends_at, self.zone)
+
+    @property
+    def doors(self) -> datetime | None:
+        """The moment at which its doors open, if that is said."""
+        return None if self.doors_at is None or dates.is_day(self.doors_at) else parse_time(self.doors_at)
 
     @property
     def where(self) -> str:
@@ -210,6 +216,34 @@ class Seat(msgspec.Struct, frozen=True, rename="camel"):
     number: str
 
 
+class Place(Protocol):
+    """Where somebody sits."""
+
+    @property
+    def row(self) -> str:
+        """Its row."""
+        ...
+
+    @property
+    def number(self) -> str:
+        """Its number there."""
+        ...
+
+
+def seats_line(seats: Iterable[Place]) -> str:
+    """Seats by their rows, in no language: `C 12, 13; D 4`."""
+    rows: dict[str, list[str]] = {}
+    for seat in seats:
+        rows.setdefault(seat.row, []).append(seat.number)
+    return "; ".join(f"{row} {', '.join(numbers)}" for row, numbers in rows.items())
+
+
+class Till(msgspec.Struct, frozen=True):
+    """How an order was sold at the box office."""
+
+    method: str
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An order as its buyer sees it."""
 
@@ -229,6 +263,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     payment: Payment | None = None
     refunds: tuple[Refund, ...] = ()
     waiting: Waiting | None = None
+    box_office: Till | None = None
     access_token: str = ""
     seats: tuple[Seat, ...] = ()
     """Those that it has, where seats have numbers."""

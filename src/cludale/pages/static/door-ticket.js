@@ -95,17 +95,19 @@ const Ticket = (() => {
   const judge = (shot, claims, own, direction, now) => {
     if (claims.concert !== shot.claim) return { result: "wrong-concert" };
     const [, generation = 1, revoked = null, seen = [], since = 0, seat = null] = (shot.orders[claims.order] || []).find(([number]) => number === claims.number) || [];
-    if (revoked || claims.generation < generation) {
-      const moved = !revoked && seat && since && since <= claims.generation;
-      return { result: revoked ? "revoked" : "replaced", ...(moved ? { movedTo: { row: seat[0], number: seat[1] } } : {}) };
-    }
     const undone = new Set(own.filter((each) => each.undone).map((each) => each.id));
     const known = seen.map(([us, door, id, way]) => ({ at: us / 1000, door, id, direction: way })).filter((each) => !undone.has(each.id));
     const ids = new Set([...undone, ...known.map((each) => each.id)]);
     const moves = [...known, ...own.filter((each) => !ids.has(each.id))].sort((a, b) => a.at - b.at);
     let inside = 0;
     for (const each of moves) inside = each.direction === "in" ? inside + 1 : Math.max(0, inside - 1);
-    if (direction === "out") return { result: inside ? "valid" : "not-inside" };
+    const theirs = claims.generation >= generation || (since && since <= claims.generation);
+    if (direction === "out" && theirs && inside) return { result: "valid" };
+    if (revoked || claims.generation < generation) {
+      const moved = !revoked && seat && since && since <= claims.generation;
+      return { result: revoked ? "revoked" : "replaced", ...(moved ? { movedTo: { row: seat[0], number: seat[1] } } : {}) };
+    }
+    if (direction === "out") return { result: "not-inside" };
     if (moves.length && (inside || !shot.reentry)) {
       const entered = moves.findLast((each) => each.direction === "in") || moves.at(-1);
       return { result: "used", at: entered.at, door: entered.door };

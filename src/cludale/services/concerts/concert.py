@@ -38,6 +38,15 @@ class ConcertExists(Refusal):
 _NOTHING_MORE = Particulars()
 
 
+class Postponement(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """What buyers were told when a concert was moved."""
+
+    revision: int
+    """The concert's, by that."""
+    reason: str
+    cancel_until: datetime
+
+
 class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """A scheduled concert. Its seats are elsewhere, one aggregate a section.
 
@@ -69,6 +78,8 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     """How often it was changed; unset: never."""
     why: str | UnsetType = msgspec.field(default=UNSET, name="reason")
     """Why it is postponed or cancelled, if it is."""
+    moved: Postponement | UnsetType = UNSET
+    """How it was moved last; unset, as in concerts written before this field existed: that is not known."""
 
     @property
     def more(self) -> Particulars:
@@ -133,6 +144,8 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     @property
     def cancellable_until(self) -> datetime:
         """From when on only the organizer can cancel an order."""
+        if self.status is ConcertStatus.POSTPONED and self.moved is not UNSET:
+            return self.moved.cancel_until
         return self.begins if self.cancel_until is None else self.cancel_until
 
     def plan(self, section: str) -> SectionPlan:

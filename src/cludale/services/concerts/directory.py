@@ -166,6 +166,7 @@ class Directory:
                 title,
                 place,
                 concert.zone,
+                concert.more.doors_at,
             )
         return found
 

@@ -9,13 +9,12 @@ A confirmation carries the receipt of the money that was taken (`Receipt`, from 
 says by it whether money goes back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from cludale.kernel.allocation import Allocation, OrderSeats, seats_line, seats_named
 from cludale.kernel.bills import Bill
@@ -99,8 +98,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """Its numbered seats by their rows, `C 12, 13`; None, as in those written before this field existed: they have no
     numbers."""
     seats_were: str | None = None
-    """The seats before a move to others, written as `seats_said`. None where nothing was moved, and in records written
-    before this field existed."""
+    """Of a move to other seats: those of before, as `seats_said`. None in those written before this field existed."""
+    seats_back: str | None = None
+    """Of a refund: those that it gives back, as `seats_said`. None in those written before this field existed."""
     total: Money | None = None
     reason: CancelReason | None = None
     """Of a cancellation."""
@@ -122,9 +122,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     refunded: Money | None = None
     """What had gone back in part, or was on its way; None: nothing had."""
     until: datetime | None = None
-    """Until when the seats of an offer are held."""
+    """Of an offer: until when its seats are held."""
     part: PartRefund | None = None
-    """What a refund gives back, and what is left."""
+    """Of a refund: what it gives back, and what is left."""
     bill: Bill | None = None
     """What the order costs, line by line; None, as in those written before this field existed: each ticket costs the
     same.
@@ -169,6 +169,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
                 concert_id=line.seats.concert_id,
                 section=line.seats.section,
                 quantity=line.seats.quantity,
+                seats_said=seats_line(seats_named(line.seats)) or None,
                 total=line.total,
                 lines=(),
             )
@@ -263,9 +264,19 @@ def needs_receipt(fact: ToldOf) -> bool:
 
 
 def _pending(
-    fact: ToldOf, kind: NotificationKind, seats: Allocation | OrderSeats, *, cause: Cause, now: datetime, **more: Any
+    fact: ToldOf,
+    kind: NotificationKind,
+    seats: Allocation | OrderSeats,
+    *,
+    cause: Cause,
+    now: datetime,
+    back: Collection[int] = (),
+    **more: Any,
 ) -> Notification:
-    """A message about seats that is to be sent. `more`: the fields that are its own, or otherwise."""
+    """A message about seats that is to be sent. `back`: the numbers of tickets that were given back, where seats have
+    numbers. `more`: the fields that are its own, or otherwise.
+    """
+    left = [seat for number, seat in enumerate(seats_named(seats), 1) if number not in back]
     fields: dict[str, Any] = {
         "id": id_for(fact),
         "kind": kind,
@@ -273,7 +284,7 @@ def _pending(
         "created_at": now,
         "quantity": seats.quantity,
         "section": seats.section,
-        "seats_said": None if seats.numbered_seats is UNSET else seats_line(seats.numbered_seats) or None,
+        "seats_said": seats_line(left) or None,
         "cause": cause,
         "due_at": now,
     }
@@ -291,7 +302,7 @@ def _paid_by(money: Receipt | None) -> Mapping[str, Any]:
 def tell_moved(fact: OrderMoved, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """The buyer is told that the concert is moved."""
     date = None if fact.is_open else fact.date
-    own = {"note": fact.reason, "date": date, "cancel_until": fact.cancel_until}
+    own = {"note": fact.reason, "date": date, "cancel_until": fact.cancel_until, **_given_back(fact.part_refunds)}
     notification = _pending(fact, NotificationKind.MOVED, fact.seats, cause=cause, now=now, **own)
     return _log_unless_reachable(notification, reachable=fact.reachable)
 
@@ -354,8 +365,8 @@ def tell(
             "reason": fact.reason,
             "was_paid": fact.was_paid,
             "note": fact.note or None,
-            "returned": sum(each.tickets for each in fact.part_refunds),
             "refunded": _refunded(fact.part_refunds),
+            **_given_back(fact.part_refunds),
         }
     own |= _paid_by(money)
     notification = _pending(fact, kind, seats, cause=cause, now=now, total=fact.total, **own)
@@ -370,6 +381,14 @@ def _log_unless_reachable(notification: Notification, *, reachable: bool) -> Dec
         notification, status=Status.SENT, channel=Channel.LOG, sent_at=notification.created_at, due_at=None
     )
     return Decision(logged, (_sent_event(logged, Channel.LOG),))
+
+
+def _given_back(parts: Sequence[PartRefund]) -> Mapping[str, Any]:
+    """How many tickets were given back, and which."""
+    return {
+        "returned": sum(each.tickets for each in parts),
+        "back": frozenset(number for each in parts for number in each.numbers or ()),
+    }
 
 
 def _refunded(parts: Sequence[PartRefund]) -> Money | None:
@@ -390,6 +409,7 @@ def tell_once_more(
             total=fact.total,
             bill=fact.bill or None,
             returned=fact.tickets_returned,
+            back=fact.numbers_back or (),
             refunded=fact.refunded if fact.refunded.amount else None,
             **_paid_by(money),
         )
@@ -398,14 +418,16 @@ def tell_once_more(
 
 def tell_of_part(fact: PartRefunded, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """A part of the money went back; who left no address is told in the log, as soon as that is known."""
-    seats = fact.allocation
-    own = {"returned": seats.quantity - fact.part.held, "part": fact.part}
+    seats, numbered = fact.allocation, seats_named(fact.allocation)
+    back = seats_line(numbered[number - 1] for number in fact.part.numbers or ()) or None
+    own: dict[str, Any] = {"returned": seats.quantity - fact.part.held, "part": fact.part}
+    own |= {"seats_said": None, "seats_back": back}
     return Decision(_pending(fact, NotificationKind.REFUND, seats, cause=cause, now=now, **own))
 
 
 def tell_of_offer(fact: SeatsOffered, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """It is the turn of somebody who waited; who left no address is told in the log, as soon as that is known."""
-    own = {"seats_said": None, "until": fact.expires_at}
+    own: dict[str, Any] = {"seats_said": None, "until": fact.expires_at}
     return Decision(_pending(fact, NotificationKind.OFFER, fact.allocation, cause=cause, now=now, **own))
 
 

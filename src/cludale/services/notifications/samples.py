@@ -19,6 +19,7 @@ _CONCERT = ConcertDetails(
     artist="Mira Vale & The Night Ferries",
     title="Mira Vale: Harbour Songs",
     date=_EVENING,
+    doors_at="2027-06-05T18:00:00+02:00",
     venue="Waldbühne",
     place="Berlin",
     sections={"stalls": "Stalls, left"},

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from unicodedata import bidirectional, category
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cludale.kernel import dates
 from cludale.kernel.bills import Bill
 from cludale.kernel.money import Money
 from cludale.ports.contacts import Contact
@@ -174,6 +175,7 @@ def values(
         "language": language,
         "sender": line(sender),
         "name": name,
+        "colon": say(":"),
         "greeting": say("Hello %(name)s,") % {"name": name} if name else say("Hello,"),
         "headline": headline(n, speech),
         "order": n.named,
@@ -185,6 +187,7 @@ def values(
         "when": "" if date is None else when(date, speech, concert),
         "day": "" if date is None else _parsed(date, speech.day),
         "time": _parsed(date, speech.hour) if date is not None and has_time else "",
+        "doors": _doors(n, concert, speech),
         "zone": _parsed(date, lambda text: _zone(text, speech, concert)) if date is not None and has_time else "",
         "venue": line((concert.venue if concert is not None else None) or ""),
         "place": line((concert.place if concert is not None else None) or ""),
@@ -211,10 +214,10 @@ def values(
 
 NAMES = frozenset(
     {
-        "kind", "is_copy", "is_moved_open", "language", "sender", "name", "greeting", "headline", "order", "order_url",
-        "link_text", "footer", "concert", "artist", "when", "day", "time", "zone", "venue", "place", "section", "seats",
-        "tickets", "price", "total", "is_free", "paid", "payment", "refunded", "left", "reason", "note",
-        "can_cancel_until", "subject", "rows", "lines",
+        "kind", "is_copy", "is_moved_open", "language", "sender", "name", "colon", "greeting", "headline", "order",
+        "order_url", "link_text", "footer", "concert", "artist", "when", "day", "time", "doors", "zone", "venue",
+        "place", "section", "seats", "tickets", "price", "total", "is_free", "paid", "payment", "refunded", "left",
+        "reason", "note", "can_cancel_until", "subject", "rows", "lines",
     }
 )  # fmt: skip
 """What `values` has."""
@@ -307,11 +310,27 @@ def _date(n: Notification, concert: ConcertDetails | None) -> str | None:
     return None if concert is None else concert.date
 
 
+def _doors(n: Notification, concert: ConcertDetails | None, speech: Speech) -> str:
+    """When the doors open, with the day where that is another than the concert's; empty where that is not known."""
+    is_off = n.kind is NotificationKind.CANCELLATION or _date(n, concert) != (concert and concert.date)
+    if is_off or concert is None or concert.doors_at is None:
+        return ""
+    begins = dates.local_day(concert.date)
+
+    def said(text: str) -> str:
+        day = "" if dates.local_day(text) == begins else speech.day(text)
+        return ", ".join(filter(None, (day, speech.hour(text))))
+
+    return _parsed(concert.doors_at, said)
+
+
 def _section(n: Notification, concert: ConcertDetails | None) -> str:
     if not n.section:
         return ""
     name = concert.sections.get(n.section) if concert is not None else None
-    return line(f"{name or n.section}: {n.seats_said}" if n.seats_said else name or n.section)
+    # a refund of an earlier version has all seats here, whether or not they are left
+    seats = None if n.part is not None else n.seats_said
+    return line(f"{name or n.section}: {seats}" if seats else name or n.section)
 
 
 def _subject(made: Values, speech: Speech) -> str:
@@ -337,6 +356,8 @@ def _rows(made: Values, n: Notification, speech: Speech) -> list[Mapping[str, st
     rows = [(say("Concert"), made["concert"])]
     if made["when"] or made["is_moved_open"]:
         rows.append((say("When"), made["when"] or say("not known yet")))
+    if made["doors"]:
+        rows.append((say("Doors"), made["doors"]))
     if made["venue"]:
         rows.append((say("Where"), f"{made['venue']}, {place}" if place else made["venue"]))
     if made["section"]:
@@ -348,7 +369,8 @@ def _rows(made: Values, n: Notification, speech: Speech) -> list[Mapping[str, st
     if n.kind in _CONFIRMING and n.total is not None:
         rows += _price(made, n, speech)
     if n.part is not None:
-        rows += [(say("Given back"), made["refunded"]), (say("Left"), made["left"])]
+        back = f"{made['refunded']} ({line(n.seats_back)})" if n.seats_back else made["refunded"]
+        rows += [(say("Given back"), back), (say("Left"), made["left"])]
     rows.append((say("Order number"), made["order"]))
     return [{"label": label, "value": value} for label, value in rows]
 
@@ -364,6 +386,7 @@ def _rows_of_cart(
         rows.append((say("Concert"), each.concert_id if concert is None else title(concert)))
         if concert is not None:
             rows.append((say("When"), when(concert.date, speech, concert)))
+            rows += [(say("Doors"), doors)] if (doors := _doors(each, concert, speech)) else []
             where = ", ".join(line(text) for text in (concert.venue, concert.place) if text)
             rows += [(say("Where"), where)] if where else []
         rows += [(say("Section"), _section(each, concert)), (say("Seats"), str(each.quantity))]

@@ -74,7 +74,7 @@ from cludale.web.problems import Problems, Statuses
 from cludale.web.queries import Page, Paged
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, asking, route
-from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
+from cludale.web.seats import QUANTITY, SeatIds, Wheelchairs, seats_wanted
 
 REFUSED_PLACING = (
     ConcertNotFound,
@@ -193,7 +193,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 
     concert_id: Id
     user_id: UserId
-    quantity: Annotated[Quantity | UnsetType, Meta(description="may be left out where `seats` are named")] = UNSET
+    quantity: Annotated[Quantity | UnsetType, Meta(description=QUANTITY)] = UNSET
     section: Id | None = None
     payment_method: PaymentMethod = "card-ok"
     email: Email | None = None
@@ -311,7 +311,7 @@ class OrdersApi:
         wanted = OrderRequest(
             concert_id=body.concert_id,
             user_id=body.user_id,
-            quantity=seats_wanted(body.quantity, body.seats, body.wheelchairs),
+            quantity=seats_wanted(body.quantity, body.seats, body.wheelchairs, body.tickets),
             section=body.section,
             payment_method=body.payment_method,
             email=body.email,

@@ -44,7 +44,7 @@ from cludale.web.fields import Email, LanguageTag, Phone, Text, UserId
 from cludale.web.ownership import Ownership
 from cludale.web.responses import Response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Owned, Reply, Request, asking, route
-from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
+from cludale.web.seats import QUANTITY, SeatIds, Wheelchairs, seats_wanted
 
 SOLD_TO = "box-office"
 """The `userId` of an order that names none."""
@@ -62,7 +62,7 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     SHOWN_AS: ClassVar = PlacedOrder
 
     concert_id: Id
-    quantity: Annotated[int, Meta(ge=1, le=MOST_AT_OFFICE, description="how many seats, those in `seats`, if any")]
+    quantity: Annotated[int, Meta(ge=1, le=MOST_AT_OFFICE, description=QUANTITY)] | UnsetType = UNSET
     method: Annotated[TillMethod, Meta(description=_METHOD)]
     receipt: Receipt | None = None
     reason: Annotated[Text, Meta(description=_REASON)] | None = None
@@ -104,11 +104,14 @@ class SellAtBoxOffice(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
         self.check()
         tickets = () if self.tickets is UNSET else tuple(self.tickets)
         wish = PriceWish(tickets=tickets, code=self.code, max_total=self.max_total)
+        quantity = seats_wanted(self.quantity, self.seats, self.wheelchairs, self.tickets)
+        if quantity > MOST_AT_OFFICE:
+            raise Invalid(("quantity", f"must be at most {MOST_AT_OFFICE}"))
         has_contact = self.email is not None or self.phone is not None
         return OrderRequest(
             concert_id=self.concert_id,
             user_id=self.user_id,
-            quantity=seats_wanted(self.quantity, self.seats, self.wheelchairs),
+            quantity=quantity,
             section=self.section,
             payment_method=self.method.value,
             email=self.email,

@@ -220,7 +220,7 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
 class OrderMoved(Event, frozen=True, kw_only=True):
     """The concert of this order is moved: its tickets stay valid, and its buyer is told."""
 
-    data_version: ClassVar[str] = "1.1"
+    data_version: ClassVar[str] = "1.2"
 
     order_id: str
     revision: int
@@ -233,12 +233,19 @@ class OrderMoved(Event, frozen=True, kw_only=True):
     cancel_until: datetime
     """Until then the buyer may cancel."""
     reachable: bool
+    asked_before: tuple[PartRefund, ...] | UnsetType = msgspec.field(default=UNSET, name="partRefunds")
+    """As in OrderCancelled; unset in events written before this field existed, too."""
     seats: OrderSeats
 
     @property
     def concert_id(self) -> str:
         """The concert."""
         return self.seats.concert_id
+
+    @property
+    def part_refunds(self) -> tuple[PartRefund, ...]:
+        """Those asked for before it was moved."""
+        return () if self.asked_before is UNSET else self.asked_before
 
 
 class OrderReseated(SeatsEvent, frozen=True, kw_only=True):
@@ -303,7 +310,7 @@ class OrderAmended(Event, frozen=True, kw_only=True):
 class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     """The confirmation of a paid order is to be sent once more, as the order is now."""
 
-    data_version: ClassVar[str] = "1.2"
+    data_version: ClassVar[str] = "1.3"
 
     order_id: str
     number: int
@@ -315,6 +322,9 @@ class ConfirmationRequested(SeatsEvent, frozen=True, kw_only=True):
     """Money that went back, or is on its way."""
     bill: Bill | UnsetType = UNSET
     """As in TicketReserved."""
+    numbers_back: tuple[int, ...] | UnsetType = UNSET
+    """Which tickets were given back, where seats have numbers; unset where none was, as in events written before this
+    field existed."""
     allocation: Allocation
 
 

@@ -163,7 +163,8 @@ class PaymentsApi:
         summary="List payments",
         description=(
             "Those for the organizer's own concerts: a page may have fewer than `limit`, and a `next`. A cart was "
-            "charged once, and is listed line by line, as its orders; with a cart's id as `orderId`, whole."
+            "charged once, and is listed line by line, as its orders, on one page, which may have more than `limit` by "
+            "that; with a cart's id as `orderId`, whole."
         ),
         replies={200: Reply(Page[PaymentView])},
     )

@@ -16,7 +16,7 @@ from cludale.services.tickets.events import Direction
 CLOSES_AFTER = timedelta(hours=24)
 """How long after a concert's end, or its begin where it says no end, its tickets still let people in."""
 _FIRST_PLACE = timedelta(hours=14)
-"""A day begins so much earlier somewhere than in UTC."""
+"""A day begins so much earlier somewhere than in UTC: for a concert whose zone is not known."""
 
 
 class Result(StrEnum):
@@ -48,11 +48,15 @@ class Open(NamedTuple):
 
 
 def open_hours(concert: ConcertDetails, *, before: timedelta) -> Open:
-    """From so long before it begins until a day after its end."""
-    begins = dates.begins(concert.date)
-    over = dates.over(concert.date, concert.ends_at)
-    first = begins - _FIRST_PLACE if dates.is_day(concert.date) else begins
-    return Open(first - before, max(over, begins) + CLOSES_AFTER)
+    """From so long before it begins, or since its doors open where that is earlier, until a day after its end."""
+    begins = dates.begins(concert.date, concert.zone)
+    over = dates.over(concert.date, concert.ends_at, concert.zone)
+    first = begins - before
+    if concert.zone is None and dates.is_day(concert.date):
+        first -= _FIRST_PLACE
+    if concert.doors_at is not None:
+        first = min(first, dates.begins(concert.doors_at, concert.zone))
+    return Open(first, max(over, begins) + CLOSES_AFTER)
 
 
 class Scanned(NamedTuple):
@@ -70,22 +74,31 @@ def judged(
 ) -> Scanned:
     """What is said to this ticket now. VALID: it goes through, and that has yet to be written down.
 
-    The same scan told again gets the same answer.
+    The same scan told again gets the same answer. Who is inside goes out, whatever became of the ticket since: who is
+    inside is counted.
     """
     last = ticket.moves[-1] if ticket.moves else None
     same = ticket.scan(scan_id) if last is not None or ticket.undone else None
     if same is not None and same.direction is direction:
         return Scanned(Result.USED if same in ticket.undone else Result.VALID, same.at, same.door)
-    if ticket.revoked is not None or generation != ticket.generation:
-        return Scanned(Result.REPLACED if ticket.revoked is None else Result.REVOKED)
+    void = _void(ticket, generation)
     if direction is Direction.OUT:
-        return Scanned(Result.VALID if ticket.is_inside else Result.NOT_INSIDE)
+        is_theirs = generation == ticket.generation or ticket.is_of_holder(generation)
+        return Scanned(Result.VALID if is_theirs and ticket.is_inside else void or Result.NOT_INSIDE)
+    if void is not None:
+        return Scanned(void)
     if last is not None and (ticket.is_inside or not reentry):
         entered = next((each for each in reversed(ticket.moves) if each.direction is Direction.IN), last)
         return Scanned(Result.USED, entered.at, entered.door)
     if now < hours.since:
         return Scanned(Result.NOT_YET, hours.since)
     return Scanned(Result.VALID if now < hours.until else Result.OVER)
+
+
+def _void(ticket: Ticket, generation: int) -> Result | None:
+    if ticket.revoked is not None:
+        return Result.REVOKED
+    return None if generation == ticket.generation else Result.REPLACED
 
 
 class Minute(msgspec.Struct, frozen=True, rename="camel"):

@@ -241,7 +241,7 @@ class DoorApi:
         summary="Count who came and left",
         description="Of one concert, by door and minute; what doors without network told later is in it.",
         replies={200: Reply(Counts)},
-        refusals=(NotFound,),
+        refusals=(NotFound, Busy),
     )
     async def count_admissions(self, request: Request, query: OfConcert) -> Response:
         """In and out."""
@@ -258,7 +258,7 @@ class DoorApi:
             "of before their seat was moved, with the seat that is theirs now. Of one concert."
         ),
         replies={200: Reply(ConflictList)},
-        refusals=(NotFound,),
+        refusals=(NotFound, Busy),
     )
     async def list_conflicts(self, request: Request, query: OfConcert) -> Response:
         """All of them."""

@@ -290,7 +290,8 @@ class Doors:
     # -- looking
 
     async def counts(self, concert_id: str) -> Counts:
-        """What went through the doors of a concert. Looks at each of its orders."""
+        """What went through the doors of a concert. Looks at each of its orders. Raises NotFound, Busy."""
+        await self._concert(concert_id)
         return door.counts([each async for each in self._orders(concert_id)])
 
     async def inside(self, concert_id: str) -> list[Inside]:
@@ -299,7 +300,8 @@ class Doors:
         return door.inside([each async for each in self._orders(concert_id)], concert.sections)
 
     async def conflicts(self, concert_id: str) -> list[Conflict]:
-        """Whom doors without network let in that should not have been."""
+        """Whom doors without network let in that should not have been. Raises NotFound, Busy."""
+        await self._concert(concert_id)
         return merging.conflicts([each async for each in self._orders(concert_id)])
 
     async def _orders(self, concert_id: str) -> AsyncIterator[OrderTickets]:

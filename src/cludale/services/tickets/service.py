@@ -289,7 +289,9 @@ def _page(shown: ShownTicket) -> TicketPage:
     return TicketPage(
         shown.id,
         shown.concert.artist,
+        shown.concert.title,
         shown.concert.date,
+        shown.concert.doors_at,
         shown.concert.venue,
         shown.place,
         shown.number,
@@ -309,6 +311,7 @@ def _wallet_ticket(shown: ShownTicket) -> WalletTicket:
         title=concert.title or concert.artist,
         artist=concert.artist,
         begins=dates.begins(concert.date, concert.zone),
+        doors=None if concert.doors_at is None else dates.begins(concert.doors_at, concert.zone),
         valid_until=shown.hours.until,
         venue=concert.venue,
         section=shown.place,

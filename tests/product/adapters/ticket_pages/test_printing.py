@@ -33,7 +33,18 @@ def code(number: int = 1, concert: str = "c" * 20, section: str = "section-12ab"
 
 def page(number: int = 1, holder: str | None = None) -> TicketPage:
     return TicketPage(
-        f"ticket-1.{number}", "The Larks", "2099-06-05", "Olympia", "Stalls", number, 8, holder, code(number), START
+        f"ticket-1.{number}",
+        "The Larks",
+        "Live at Home",
+        "2099-06-05T19:30:00+02:00",
+        "2099-06-05T18:30:00+02:00",
+        "Olympia",
+        "Stalls",
+        number,
+        8,
+        holder,
+        code(number),
+        START,
     )
 
 
@@ -76,7 +87,20 @@ def test_a_document_is_tagged_and_says_that_it_is_pdf_ua_1() -> None:
     assert b"<pdfuaid:part>1</pdfuaid:part>" in document
     pdf = pypdfium2.PdfDocument(document)
     assert pdf.is_tagged()
-    assert pdf.get_metadata_dict()["Title"] == "The Larks, 2099-06-05"
+    assert pdf.get_metadata_dict()["Title"] == "The Larks, Friday, 5 June 2099, 19:30 (UTC+02:00)"
+
+
+def test_a_page_says_what_it_is_for_and_when_as_people_read_it() -> None:
+    def text(shown: TicketPage) -> str:
+        (only,) = pypdfium2.PdfDocument(printing.pdf([shown]))
+        return str(only.get_textpage().get_text_range())
+
+    for part in ("The Larks", "Live at Home", "Friday, 5 June 2099, 19:30 (UTC+02:00)", "Doors", "18:30 (UTC+02:00)"):
+        assert part in text(page())
+    day = text(page()._replace(date="2099-06-05", doors_at=None))
+    assert "Friday, 5 June 2099" in day
+    assert "Doors" not in day
+    assert "00:00" not in day
 
 
 @pytest.mark.parametrize("name", NAMES)

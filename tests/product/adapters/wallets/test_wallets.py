@@ -21,6 +21,7 @@ from tests.fakes import NOON, ManualClock
 from cludale.adapters.wallets.apple import ApplePasses, UnusableCertificate
 from cludale.adapters.wallets.google import SAVE, GoogleLinks, UnusableAccount
 from cludale.adapters.wallets.kept import KeptWallets
+from cludale.kernel.times import rfc3339
 from cludale.ports.wallets import WalletTicket
 
 TICKET = WalletTicket(
@@ -30,6 +31,7 @@ TICKET = WalletTicket(
     title="Larks at the Olympia, a Summer Evening",
     artist="Larks",
     begins=NOON,
+    doors=NOON - timedelta(hours=1),
     valid_until=NOON + timedelta(days=1),
     venue="Olympia",
     section="Stalls",
@@ -89,6 +91,8 @@ def test_a_pass_has_what_the_format_wants_and_its_hashes_are_right(folder: Path)
     assert (said["passTypeIdentifier"], said["teamIdentifier"]) == ("pass.org.example.tickets", "TEAM123456")
     assert said["barcodes"][0]["message"] == TICKET.code
     assert said["serialNumber"] == f"{TICKET.id}.1"
+    shown = {each["key"]: each["value"] for each in said["eventTicket"]["secondaryFields"]}
+    assert (shown["when"], shown["doors"]) == (said["relevantDate"], rfc3339(NOON - timedelta(hours=1)))
     assert files["icon.png"].startswith(b"\x89PNG")
 
 
@@ -137,6 +141,7 @@ def test_a_google_link_is_signed_and_short_enough_for_any_browser(folder: Path) 
     assert said["typ"] == "savetowallet"
     assert saved["classId"] == kind["id"] == "3388000000012345678.larks-2027"
     assert saved["barcode"]["value"] == TICKET.code
+    assert kind["dateTime"]["doorsOpen"] == rfc3339(NOON - timedelta(hours=1))
     assert "ticketHolderName" not in saved  # it would be too long with it
     with pytest.raises(UnusableAccount):
         GoogleLinks(folder / "pass.pem", issuer="1")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from babel.messages.pofile import read_po
@@ -20,7 +21,7 @@ from cludale.ports.messengers import Message
 from cludale.ports.programme import ConcertDetails
 from cludale.services.notifications import words
 from cludale.services.notifications.domain import Notification, receipt, tell
-from cludale.services.notifications.events import TemplateKind
+from cludale.services.notifications.events import NotificationKind, TemplateKind
 from cludale.services.notifications.letters import LOCALE, source, spoken
 from cludale.services.notifications.templates import Part
 from cludale.services.notifications.words import summary, when
@@ -78,6 +79,36 @@ def test_a_confirmation_says_all_that_a_buyer_needs() -> None:
             assert part in text
     assert "  Seats: 2\n" in made.text
     assert made.subject == "Your tickets: Coldplay, Saturday, June 5, 2027, 22:30"
+
+
+@pytest.mark.parametrize(
+    ("doors_at", "said"),
+    [
+        ("2027-06-05T21:00:00-04:00", "Doors: 21:00"),
+        ("2027-06-04T23:00:00-04:00", "Doors: Friday, June 4, 2027, 23:00"),
+        ("2027-06-04", "Doors: Friday, June 4, 2027"),
+        (None, ""),
+    ],
+)
+def test_a_confirmation_says_when_the_doors_open(doors_at: str | None, said: str) -> None:
+    made = mail(told(paid().data), msgspec.structs.replace(CONCERT, doors_at=doors_at))
+    assert [line for line in made.text.splitlines() if "Doors" in line] == ([f"  {said}"] if said else [])
+
+
+def test_of_a_concert_that_is_moved_the_doors_of_its_new_date_are_said() -> None:
+    concert = msgspec.structs.replace(CONCERT, doors_at="2027-06-05T21:00:00-04:00")
+    moved = msgspec.structs.replace(told(paid().data), kind=NotificationKind.MOVED, date=concert.date)
+    assert "Doors: 21:00" in mail(moved, concert).text
+    assert "Doors" not in mail(moved, msgspec.structs.replace(concert, date="2027-07-05T22:30:00-04:00")).text
+    off = msgspec.structs.replace(moved, kind=NotificationKind.CANCELLATION)
+    assert "Doors" not in mail(off, concert).text
+
+
+def test_french_has_a_space_before_a_colon() -> None:
+    made = LETTERS.email(told(paid().data), Contact(email="somebody@example.org"), CONCERT, None, language="fr")
+    labels = [each.strip() for each in made.text.splitlines() if each.startswith("  ")]
+    assert "Concert\N{NO-BREAK SPACE}: Coldplay" in labels
+    assert all("\N{NO-BREAK SPACE}: " in each for each in labels)
 
 
 def test_what_is_free_is_neither_paid_nor_given_back() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -133,6 +134,23 @@ def test_who_went_out_comes_back_only_where_that_is_wanted() -> None:
     assert said(out, 1, way=Direction.OUT).result is Result.NOT_INSIDE
 
 
+def test_who_is_inside_goes_out_though_the_ticket_is_void_or_its_seat_another_one() -> None:
+    inside = entered(issued(1), 1)
+    void = domain.cancel(inside, order_id=ORDER, concert_id="concert-1", now=NOON).state
+    assert said(void, 1).result is Result.REVOKED
+    assert said(void, 1, way=Direction.OUT).result is Result.VALID
+    out = domain.let_out(void, 1, door="south", scan_id="s9", now=NOON).state
+    assert not out.ticket(1).inside
+    assert [said(out, 1, way=way, reentry=True).result for way in Direction] == [Result.REVOKED] * 2
+    given_on = msgspec.structs.replace(inside.ticket(1), generation=2)
+    former = msgspec.structs.replace(inside, changed={1: given_on})
+    assert said(former, 1, way=Direction.OUT).result is Result.REPLACED
+    reseated = msgspec.structs.replace(inside.ticket(1), generation=2, reseated=1, had_since=1)
+    moved = msgspec.structs.replace(inside, changed={1: reseated})
+    assert said(moved, 1).result is Result.REPLACED
+    assert said(moved, 1, way=Direction.OUT).result is Result.VALID
+
+
 def test_an_admission_is_undone_once() -> None:
     undone = domain.undo(entered(issued(), 1), 1, reason=UndoReason.MISTAKE, now=NOON).state
     assert said(undone, 1).result is Result.VALID
@@ -152,6 +170,22 @@ def test_doors_of_a_day_without_a_place_open_where_it_begins_first() -> None:
     hours = door.open_hours(ConcertDetails("A", "2099-06-05"), before=timedelta(hours=1))
     assert hours.since == datetime(2099, 6, 4, 9, tzinfo=UTC)
     assert hours.until >= datetime(2099, 6, 6, 12, tzinfo=UTC)
+
+
+def test_doors_of_a_day_open_and_close_by_the_clocks_of_its_place() -> None:
+    there = ConcertDetails("A", "2099-06-05", zone="Australia/Sydney")
+    hours = door.open_hours(there, before=timedelta(hours=1))
+    assert hours.since == datetime(2099, 6, 4, 13, tzinfo=UTC)
+    assert hours.until == datetime(2099, 6, 6, 14, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("doors_at", "since"), [("2099-06-05T18:00:00+02:00", 16), ("2099-06-05T19:45:00+02:00", 17)], ids=["wide", "close"]
+)
+def test_who_comes_when_the_doors_open_is_let_in(doors_at: str, since: int) -> None:
+    concert = ConcertDetails("A", "2099-06-05T20:00:00+02:00", doors_at=doors_at)
+    hours = door.open_hours(concert, before=timedelta(hours=1))
+    assert hours.since == datetime(2099, 6, 5, since, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("id", ["ticket-1", "ticket-1.0", "ticket-1.x", "order-1.1", "ticket-1.01", "ticket-.²"])

@@ -47,7 +47,8 @@ STATUS: Statuses = {
 
 IF_MATCH = Header(
     "If-Match",
-    "The `ETag` of the concert as it was read; `*`: whatever it is by now. If it was changed since, the answer is 412.",
+    "The `ETag` of the concert as it was read, or several, of which one has to be that of now; `*`: whatever it is by "
+    "now. If it was changed since, the answer is 412.",
     {"maxLength": 1_000},
 )
 
@@ -172,10 +173,10 @@ class ChangesApi:
         """200 the concert, with its new ETag."""
         principal = asking(request)
         before = await self._concerts.directory.own(request.segment, principal)
-        tag = _seen(request)
+        tags = _seen(request)
         if body.seat_plan is None or any(getattr(body, name) is not UNSET for name in _FIXED):
             standing = await self._concerts.directory.standing(request.segment)
-            if tag in (None, standing.tag):  # else it was changed meanwhile, which the change says
+            if tags is None or standing.tag in tags:  # else it was changed meanwhile, which the change says
                 _check_fixed(standing, body)
         said = body.seat_plan
         plan = None if said is UNSET or said is None else await plan_said(self._concerts.seat_plans, said)
@@ -184,7 +185,7 @@ class ChangesApi:
             request.segment,
             lambda concert: _fields(concert, body),
             wishes,
-            tag=tag,
+            tags=tags,
             by=principal.id,
             cause=request.cause,
             plan=plan,
@@ -278,18 +279,17 @@ class ChangesApi:
         return json_response({})
 
 
-def _seen(request: Request) -> str | None:
-    """The tag of what whoever asks has seen; None: whatever it is. Raises TagMissing, ChangedMeanwhile."""
+def _seen(request: Request) -> frozenset[str] | None:
+    """The tags of what whoever asks has seen: one of them has to be that of now (RFC 9110, section 13.1.1). None:
+    whatever it is. Raises TagMissing.
+    """
     said = request.header(b"if-match")
     if said is None or not said.strip():
         raise TagMissing
     tags = [each.strip() for each in said.split(",")]
     if "*" in tags:
         return None
-    strong = [each[1:-1] for each in tags if len(each) > 2 and each[0] == each[-1] == '"']
-    if len(strong) != 1:
-        raise ChangedMeanwhile(request.segment)  # a weak one matches nothing here (RFC 9110, section 13.1.1)
-    return strong[0]
+    return frozenset(each[1:-1] for each in tags if each[:1] == each[-1:] == '"')  # a weak one matches nothing here
 
 
 def _check_fixed(standing: ConcertSnapshot, body: ChangeConcert) -> None:

@@ -18,7 +18,7 @@ from cludale.kernel.refusals import Invalid, Refusal
 from cludale.kernel.times import rfc3339
 from cludale.ports.seats import CalledOff, SeatsNotFree
 from cludale.services.concerts import numbered
-from cludale.services.concerts.concert import Concert
+from cludale.services.concerts.concert import Concert, Postponement
 from cludale.services.concerts.domain import BlockSeats, ChangeSection, as_of, blocks_let_go
 from cludale.services.concerts.events import (
     ConcertCancelled,
@@ -114,16 +114,19 @@ def check_times(concert: Concert) -> None:
         wrong.append(("onSaleAt", f"must be before the concert is over, {rfc3339(over_at)}"))
     if concert.cancel_until is not None and concert.cancel_until > over_at:
         wrong.append(("cancelUntil", f"must not be after the concert is over, {rfc3339(over_at)}"))
-    doors, off = concert.more.doors_at, concert.more.off_sale_at
-    if doors is not None and not dates.is_day(concert.date) and dates.begins(doors) > begins:
+    off = concert.more.off_sale_at
+    doors = None if concert.more.doors_at is None else dates.begins(concert.more.doors_at, concert.zone)
+    if doors is not None and not dates.is_day(concert.date) and doors > begins:
         wrong.append(("doorsAt", "must not be after `date`, when it begins"))
-    if doors is not None and dates.begins(doors) < begins - timedelta(days=1):
+    if doors is not None and doors < begins - timedelta(days=1):
         wrong.append(("doorsAt", "must be at most a day before `date`"))
     if off is not None and concert.on_sale_at is not None and off <= concert.on_sale_at:
         wrong.append(("offSaleAt", "must be after `onSaleAt`"))
     least = concert.more.min_per_order
     if least is not None and least > concert.max_per_order:
         wrong.append(("minPerOrder", f"must be at most `maxPerOrder`, which is {concert.max_per_order}"))
+    elif least is not None and concert.max_per_buyer is not UNSET and least > concert.max_per_buyer:
+        wrong.append(("minPerOrder", f"must be at most `maxPerBuyer`, which is {concert.max_per_buyer}"))
     if wrong:
         raise Invalid(*wrong)
 
@@ -131,9 +134,12 @@ def check_times(concert: Concert) -> None:
 def change(concert: Concert, fields: ConcertFields, *, expected: int | None, by: str) -> Decision[Concert]:
     """Say anew what it is, or how it is sold; `expected`: the revision that whoever asks has seen. None: whatever.
 
-    What is said already changes nothing. Raises ChangedMeanwhile, CalledOff, StatusRefused, Invalid.
+    What is said already changes nothing, nor does a `cancelUntil` that is sent back as it is shown: where none was
+    said, it goes on to follow from the date. Raises ChangedMeanwhile, CalledOff, StatusRefused, Invalid.
     """
     _check_open(concert, expected)
+    if fields.cancel_until == concert.cancellable_until:
+        fields = replace(fields, cancel_until=UNSET)
     new = differing(concert, fields)
     wanted = new.status
     if wanted is not UNSET and (wanted in _BY_COMMAND or wanted not in NEXT[concert.status]):
@@ -156,7 +162,7 @@ def postpone(
     by: str,
 ) -> Decision[Concert]:
     """Move it: to the date in `fields`, or to one that is not known yet. Without `cancel_until`, buyers may cancel
-    until it begins.
+    until it begins. The same again, with nothing in between, changes nothing: buyers are told once.
 
     Raises ChangedMeanwhile, CalledOff, StatusRefused, Invalid.
     """
@@ -165,30 +171,30 @@ def postpone(
         raise StatusRefused(concert.id, concert.status, ConcertStatus.POSTPONED)
     is_dated = fields.date is not UNSET
     if is_dated:
-        status = ConcertStatus.LISTED if concert.listed else ConcertStatus.UNLISTED
-        said = replace(fields, status=status)
-        if fields.ends_at is UNSET and concert.ends_at is not None:
-            said = replace(said, ends_at=None)
-        if fields.doors_at is UNSET and concert.more.doors_at is not None:
-            said = replace(said, doors_at=None)
-        if fields.cancel_until is UNSET and concert.cancel_until is not None:
-            said = replace(said, cancel_until=None)
+        said = replace(
+            fields,
+            status=ConcertStatus.LISTED if concert.listed else ConcertStatus.UNLISTED,
+            ends_at=None if fields.ends_at is UNSET else fields.ends_at,
+            doors_at=None if fields.doors_at is UNSET else fields.doors_at,
+            cancel_until=cancel_until,
+        )
     else:
         if cancel_until is None:
             raise Invalid(("cancelUntil", "is required where no new `date` is said"))
         said = replace(fields, status=ConcertStatus.POSTPONED)
     new = differing(concert, said)
-    if is_dated and cancel_until is not None:
-        new = replace(new, cancel_until=cancel_until)
     moved = replace(concert, date=fields.date) if fields.date is not UNSET else concert
+    told = Postponement(revision=concert.revision, reason=reason, cancel_until=cancel_until or moved.begins)
+    if new == ConcertFields() and told == concert.moved:
+        return Decision(concert)
     postponed = ConcertPostponed(
         concert_id=concert.id,
         revision=concert.revision + 1,
         changed_by=by,
         reason=reason,
         date=moved.date,
-        cancel_until=cancel_until or moved.begins,
-        fields=new,
+        cancel_until=told.cancel_until,
+        fields=replace(new, date=fields.date),  # also where it stays: by it others know that there is one
     )
     after = evolve_concert(concert, postponed)
     check_times(after)
@@ -214,7 +220,8 @@ def evolve_concert(concert: Concert, event: Event) -> Concert:
         case ConcertPostponed():
             after = _with(concert, event.fields)
             why = event.reason if after.status is ConcertStatus.POSTPONED else UNSET
-            return replace(after, changed=event.revision, why=why)
+            told = Postponement(revision=event.revision, reason=event.reason, cancel_until=event.cancel_until)
+            return replace(after, changed=event.revision, why=why, moved=told)
         case ConcertCancelled():
             off = _with(concert, ConcertFields(status=ConcertStatus.CANCELLED))
             return replace(off, changed=event.revision, why=event.reason)

@@ -1,7 +1,7 @@
 """Changes of a concert at work: what it is, its seats and prices, moved, called off. Decided in domain.py."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -66,7 +66,7 @@ class Changes:
         fields: Callable[[Concert], ConcertFields],
         sections: Sequence[SectionWish],
         *,
-        tag: str | None,
+        tags: Collection[str] | None,
         by: str,
         cause: Cause,
         plan: Plan | None = None,
@@ -74,13 +74,13 @@ class Changes:
         """Say anew what a concert is, and how many seats its sections have at what price, and where.
 
         `plan`: the seating plan of its numbered sections from now on. `fields` says it of the concert as it is then.
-        `tag`: the snapshot's that whoever asks has seen; None: whatever. Sections come first, one after the other; a
-        refusal ends it there. Raises ConcertNotFound, ChangedMeanwhile, SectionNotFound, SeatsInUse, SeatsKept,
-        CalledOff, StatusRefused, Invalid, Busy.
+        `tags`: those of the snapshots that whoever asks has seen, of which one has to be that of now; None: whatever it
+        is. Sections come first, one after the other; a refusal ends it there. Raises ConcertNotFound, ChangedMeanwhile,
+        SectionNotFound, SeatsInUse, SeatsKept, CalledOff, StatusRefused, Invalid, Busy.
         """
         concert = await self._directory.fresh(concert_id)
         (seen,) = await self._directory.standings([concert])
-        if tag is not None and seen.tag != tag:
+        if tags is not None and seen.tag not in tags:
             raise changes.ChangedMeanwhile(concert_id)
         by_id = {section.id: section for section in seen.sections}
         missing = [wish.id for wish in sections if wish.id not in by_id]
@@ -90,14 +90,14 @@ class Changes:
         changes.change(concert, fields(concert), expected=None, by=by)
         counts = {id: section.changes for id, section in by_id.items()}
         if plan is not None:
-            expected_of = None if tag is None else counts
+            expected_of = None if tags is None else counts
             for id, change in await prepared(self._seat_plans, seen.sections, plan, by=by, expected=expected_of):
                 counts[id] = (await self._ask_section(SectionKey(concert_id, id), change, cause)).changes
                 self._seat_plans.changed(concert_id)
         for wish in sections:
-            command = ChangeSection(by, None if tag is None else counts[wish.id], wish.total, wish.price)
+            command = ChangeSection(by, None if tags is None else counts[wish.id], wish.total, wish.price)
             await self._ask_section(SectionKey(concert_id, wish.id), command, cause)
-        expected = None if tag is None else concert.revision
+        expected = None if tags is None else concert.revision
 
         def decide(stored: Concert, _: datetime) -> Decision[Concert]:
             return changes.change(stored, fields(stored), expected=expected, by=by)

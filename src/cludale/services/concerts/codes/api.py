@@ -292,7 +292,8 @@ def _terms(concert: Concert, body: CreateCode) -> CodeTerms:
     currency = _currency(concert)
     if body.percent is not None and body.amount is not None:
         wrong.append(("amount", "give either `percent` or `amount`"))
-    if body.percent is None and body.amount is None and body.unlocks is None:
+    is_less = bool(body.percent) or (body.amount is not None and body.amount.amount > 0)
+    if not is_less and body.unlocks is None:
         wrong.append(("percent", "give `percent`, `amount` or `unlocks`: it would change nothing"))
     if body.percent is not None:
         wrong += check_percent("percent", body.percent)

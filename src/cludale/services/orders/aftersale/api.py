@@ -33,17 +33,17 @@ from cludale.services.orders.api import OrdersApi
 from cludale.services.orders.billing_address import BillingAddress
 from cludale.services.orders.carts.domain import PartOfCart
 from cludale.services.orders.events import Party
-from cludale.services.orders.order import Order, TooLateToCancel
+from cludale.services.orders.order import Order, Status, TooLateToCancel
 from cludale.services.orders.service import Orders
 from cludale.services.orders.store import ORDERS
-from cludale.services.orders.views import BILLING, COMMENT, OrderView, RefundView
+from cludale.services.orders.views import BILLING, COMMENT, OrderView, RefundView, shown
 from cludale.web.access import Who
 from cludale.web.fields import Email, Phone, Quantity, Text
 from cludale.web.keyed import Keyed
 from cludale.web.problems import Problems, Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, route
-from cludale.web.seats import SeatIds, seats_wanted
+from cludale.web.seats import SeatIds, SeatView, seats_wanted
 
 STATUS: Statuses = {
     AddressOnInvoice: 409,
@@ -106,6 +106,17 @@ class RefundPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
         )
 
 
+_AS_SHOWN = "may stand here as it is shown, and can't be changed by that"
+_FIXED = {
+    "concert_id": ("concertId", "can't be changed: cancel the order, and place another"),
+    "user_id": ("userId", "stays as it was when the order was placed"),
+    "quantity": ("quantity", "can't be changed: give tickets back with `POST /orders/{id}/refunds`, or place another"),
+    "section": ("section", "can't be changed: with numbered seats, `POST /concerts/{id}/seats/move` does that"),
+    "seats": ("seats", "can't be changed: `POST /concerts/{id}/seats/move` does that"),
+}
+"""What an order is placed with and a change can't say: the field, and what to do instead."""
+
+
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What is to be otherwise about an order. What isn't there stays as it is; null takes it away."""
 
@@ -116,6 +127,26 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     phone: Phone | UnsetType | None = UNSET
     comment: Annotated[Text | UnsetType | None, Meta(description=COMMENT)] = UNSET
     billing_address: Annotated[BillingAddress | UnsetType | None, Meta(description=BILLING)] = UNSET
+
+    concert_id: Annotated[str, Meta(description=_AS_SHOWN)] | UnsetType = UNSET
+    user_id: Annotated[str, Meta(description=_AS_SHOWN)] | UnsetType = UNSET
+    quantity: Annotated[int, Meta(description=_AS_SHOWN)] | UnsetType = UNSET
+    section: Annotated[str, Meta(description=_AS_SHOWN)] | UnsetType | None = UNSET
+    seats: Annotated[list[SeatView], Meta(description=_AS_SHOWN)] | UnsetType = UNSET
+    status: Annotated[Status, Meta(description=_AS_SHOWN)] | UnsetType = UNSET
+
+    def check_fixed(self, order: Order) -> None:
+        """Does what can't be said here stand there as it is shown? Raises Invalid."""
+        is_ = shown(order)
+        wrong = [
+            said
+            for name, said in _FIXED.items()
+            if getattr(self, name) is not UNSET and getattr(self, name) != is_[name]
+        ]
+        if self.status is Status.CANCELLED is not order.status:
+            wrong.append(("status", "can't be changed: cancel with `POST /orders/{id}/cancel`"))
+        if wrong:
+            raise Invalid(*wrong)
 
 
 class AftersaleApi:
@@ -194,6 +225,7 @@ class AftersaleApi:
     async def amend_order(self, request: Request, body: AmendOrder) -> Response:
         """The order as it is now."""
         who = await self._api.who(request, Scope.SELL)
+        body.check_fixed(await self._orders.order(request.segment))
         wanted = Amendment(
             name=body.name, email=body.email, phone=body.phone, comment=body.comment, billing=body.billing_address
         )

@@ -287,6 +287,7 @@ def resend(order: Order, *, now: datetime) -> Decision[Order]:
         tickets_returned=parts.returned(order.refunds),
         refunded=Money(parts.refunded(order.refunds), total.currency),
         bill=order.bill or UNSET,
+        numbers_back=tuple(sorted(parts.numbers_back(order.refunds))) or UNSET,
         allocation=allocation,
     )
     return Decision(evolve(order, requested, at=now), (requested,))

@@ -50,7 +50,7 @@ from cludale.web.ownership import Ownership
 from cludale.web.problems import Problems, Statuses
 from cludale.web.responses import Response, json_response
 from cludale.web.routing import IDEMPOTENCY_KEY, TRACEPARENT, Credential, Owned, Reply, Request, route
-from cludale.web.seats import SeatIds, Wheelchairs, seats_wanted
+from cludale.web.seats import QUANTITY, SeatIds, Wheelchairs, seats_wanted
 
 STATUS: Statuses = {OtherOrganizer: 422, PartOfCart: 409}
 
@@ -65,7 +65,7 @@ class CartLineWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     """Tickets of one concert and section."""
 
     concert_id: Id
-    quantity: Annotated[Quantity | UnsetType, Meta(description="may be left out where `seats` are named")] = UNSET
+    quantity: Annotated[Quantity | UnsetType, Meta(description=QUANTITY)] = UNSET
     section: Id | None = None
     seats: SeatIds | UnsetType = UNSET
     wheelchairs: Wheelchairs | UnsetType = UNSET
@@ -84,7 +84,7 @@ class CartLineWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     def seats_wanted(self, number: int) -> int:
         """How many. `number`: which line it is, from 0. Raises Invalid."""
         try:
-            return seats_wanted(self.quantity, self.seats, self.wheelchairs)
+            return seats_wanted(self.quantity, self.seats, self.wheelchairs, self.tickets)
         except Invalid as wrong:
             raise named(LineRefused(number, wrong)) from wrong
 

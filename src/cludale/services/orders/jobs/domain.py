@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.kernel.backoff import Backoff
@@ -136,6 +137,7 @@ def move(order: Order, job: Job) -> Decision[Order]:
         is_open=job.is_open,
         cancel_until=job.cancel_until,
         reachable=order.reachable,
+        asked_before=tuple(each.part for each in order.refunds) or UNSET,
         seats=order.seats,
     )
     return Decision(domain.after_moved(order, moved), (moved,))

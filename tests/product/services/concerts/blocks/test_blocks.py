@@ -195,13 +195,13 @@ async def test_it_grows_and_its_end_follows_a_concert_that_is_moved(concerts: Se
     more = await concerts.blocks.change(concert, "b", BlockWish(seats=6), by="key-1", cause=Cause())
     assert (more.left, more.entry.hours_before) == (6, 24.0)
     moved = ConcertFields(date="2027-06-06T19:30:00+00:00")
-    await concerts.changes.change("concert-1", lambda _: moved, [], tag=None, by="key-1", cause=Cause())
+    await concerts.changes.change("concert-1", lambda _: moved, [], tags=None, by="key-1", cause=Cause())
     assert (await concerts.the_block()).entry.ends_at == CONCERT.begins
     fixed = BlockWish(ends_at=NOON + HOUR)
     assert (await concerts.blocks.change(concert, "b", fixed, by="k", cause=Cause())).entry.hours_before is None
     wish = SectionWish("stalls", 5)
     with pytest.raises(SeatsInUse):
-        await concerts.changes.change("concert-1", lambda _: ConcertFields(), [wish], tag=None, by="k", cause=Cause())
+        await concerts.changes.change("concert-1", lambda _: ConcertFields(), [wish], tags=None, by="k", cause=Cause())
 
 
 async def test_what_is_told_of_blocks_is_what_is_stored(concerts: Service, store: SqliteStore) -> None:

@@ -1,6 +1,7 @@
 """What becomes of a concert: changed, moved, called off; its seats and prices; local times in its zone."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -53,6 +54,13 @@ def test_what_is_so_already_is_no_change() -> None:
     assert changed(artist="The Larks") is CONCERT
 
 
+def test_no_concert_wants_more_tickets_in_an_order_than_one_buyer_may_have() -> None:
+    few = replace(CONCERT, max_per_buyer=2)
+    with pytest.raises(Invalid, match="maxPerBuyer"):
+        changed(few, min_per_order=3)
+    assert changed(few, min_per_order=2).more.min_per_order == 2
+
+
 def test_a_change_of_what_was_changed_meanwhile_is_refused() -> None:
     with pytest.raises(ChangedMeanwhile):
         changed(changed(title="Live"), expected=0, title="Dead")
@@ -89,6 +97,51 @@ def test_a_concert_without_a_new_time_is_not_sold_and_one_with_it_is() -> None:
     assert (told.revision, told.cancel_until) == (2, datetime(2027, 7, 1, 17, 30, tzinfo=UTC))
     assert (moved.state.status, moved.state.listed) == (ConcertStatus.LISTED, True)
     check_on_sale(moved.state, quantity=1, now=NOON)
+
+
+def postponed(
+    concert: Concert, date: str | None = None, *, reason: str = "storm", until: datetime | None = None
+) -> Any:
+    fields = ConcertFields() if date is None else ConcertFields(date=date)
+    return changes.postpone(concert, fields, reason=reason, cancel_until=until, expected=None, by="key-1")
+
+
+def test_a_concert_that_takes_place_on_its_old_date_after_all_is_told_with_that_date() -> None:
+    paused = postponed(CONCERT, until=NOON + timedelta(days=3)).state
+    (told,) = postponed(paused, CONCERT.date).events
+    assert told.fields.date == CONCERT.date
+
+
+@pytest.mark.parametrize("date", [None, "2027-07-01T19:30:00+02:00"])
+def test_a_concert_that_is_moved_twice_with_the_same_words_is_moved_once(date: str | None) -> None:
+    until = NOON + timedelta(days=3)
+    moved = postponed(CONCERT, date, until=until).state
+    assert postponed(moved, date, until=until).events == ()
+    for again in (
+        postponed(moved, date, until=until, reason="flood"),
+        postponed(moved, date, until=until + timedelta(days=1)),
+        postponed(moved, "2027-08-01T19:30:00+02:00", until=until),
+        postponed(changed(moved, title="Live"), date, until=until),
+    ):
+        assert len(again.events) == 1
+
+
+def test_a_concert_without_a_new_time_shows_until_when_buyers_may_cancel() -> None:
+    until = NOON + timedelta(days=300)
+    paused = postponed(CONCERT, until=until).state
+    assert paused.cancellable_until == until
+    assert postponed(paused, "2027-08-01T19:30:00+02:00").state.cancellable_until == datetime(
+        2027, 8, 1, 17, 30, tzinfo=UTC
+    )
+
+
+def test_until_when_buyers_may_cancel_can_be_sent_back_as_it_is_shown() -> None:
+    later = changed(date="2027-06-06T19:30:00+02:00", cancel_until=CONCERT.cancellable_until)
+    assert (later.cancel_until, later.cancellable_until) == (None, datetime(2027, 6, 6, 17, 30, tzinfo=UTC))
+    paused = postponed(CONCERT, until=NOON + timedelta(days=300)).state
+    assert changed(paused, cancel_until=paused.cancellable_until) is paused
+    until = NOON + timedelta(days=1)
+    assert changed(cancel_until=until).cancellable_until == until
 
 
 def test_a_concert_moved_to_no_time_has_to_say_until_when_buyers_may_cancel() -> None:

@@ -37,7 +37,13 @@ async def changed(
     concerts: Concerts, plan: bytes, *, tag: str | None = None, wishes: tuple[SectionWish, ...] = ()
 ) -> ConcertSnapshot:
     return await concerts.changes.change(
-        "concert-1", lambda _: ConcertFields(), wishes, tag=tag, by="key-1", cause=Cause(), plan=table.read(plan)
+        "concert-1",
+        lambda _: ConcertFields(),
+        wishes,
+        tags=tag and {tag},
+        by="key-1",
+        cause=Cause(),
+        plan=table.read(plan),
     )
 
 
