@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# @openfeature/flagd-core 4.0.1 with openfeature-flagd-core 2.0.0: who is in a percentage is another in Python than in JavaScript.
+# @openfeature/flagd-core 4.0.1 with openfeature-flagd-core 2.0.0: a percentage is made up of other users in Python than in JavaScript.
 #
 # Most would expect: a user who is among the tenth that get the presale in the shop is among them in the service behind it, for both
 # read the same flag and hash the same key. flagd's specification of "fractional" names its hash so that a flag yields the same result
 # "regardless of which implementation of the in-process flagd provider is being used".
 # Seen: 1 in 10 of them, as many as by chance. JavaScript hashes the key as it is, Python its form in CBOR. flagd's design papers
 # announce that change, but the two are the newest of December 2026, and the newest providers (@openfeature/flagd-provider 0.16.1,
-# openfeature-provider-flagd 0.6.1) evaluate with them. Each alone has the right share, and always the same users, so no test of
-# one side shows it.
+# openfeature-provider-flagd 0.6.1) evaluate with them in process. Each alone has the right share, and always the same users, so no
+# test of one side shows it.
 #
 # Wanted: Node.
 set -euo pipefail
