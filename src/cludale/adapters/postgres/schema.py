@@ -82,8 +82,8 @@ class Function:
     New rows are plainly inserted: one that is there already is a unique violation, which the function catches. With
     ON CONFLICT each row would be looked for first, and be written to the log again when it is known to stay.
 
-    Changed rows are one statement a kind. `= ANY(ARRAY[u.id])`, for with `=` PostgreSQL may read the whole table by its
-    index and look through the batch for each row; that pays while the table is small, and a plan is kept while it grows.
+    Changed rows are one statement a kind. `= ANY(ARRAY[u.id])`, for with `=` PostgreSQL may read the whole table by
+    its index and look through the batch for each row: that pays while the table is small, and plans are kept.
     """
 
     def __init__(self, schema: str, tables: Iterable[Table]) -> None:
