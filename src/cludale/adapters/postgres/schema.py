@@ -104,7 +104,7 @@ class Function:
 
 _PARAMETERS: Final = (
     "p_owner int, p_epoch bigint, p_batch bigint, p_lease float8, p_positions bigint[], "
-    "p_topics text[], p_events bytea[], p_since bigint[], p_until bigint[], "
+    "p_topics text[], p_since int[], p_until int[], p_events bytea[], p_gone bigint[], "
     "p_bounds int[], p_ids text[], p_bases bigint[], p_versions bigint[], p_bodies bytea[]"
 )
 
@@ -114,17 +114,18 @@ BEGIN
   -- What follows is undone as one where it meets a difference, without an error in the server's log.
   BEGIN
     UPDATE {{schema}}.replica
-      SET batch = p_batch, events = events + cardinality(p_positions),
+      SET batch = p_batch, events = events + cardinality(p_events),
           expires = clock_timestamp() + p_lease * interval '1 second'
       WHERE id = p_owner AND epoch = p_epoch;
     IF NOT FOUND THEN RETURN {FENCED}; END IF;{{kinds}}
     IF cardinality(p_positions) > 0 THEN
-      INSERT INTO {{schema}}.outbox (owner, position, topic, body)
-      SELECT p_owner, * FROM unnest(p_positions, p_topics, p_events);
+      INSERT INTO {{schema}}.outbox (owner, position, topic, body, earlier)
+      SELECT p_owner, position, topic, p_events[until], p_events[since:until - 1]
+      FROM unnest(p_positions, p_topics, p_since, p_until) AS u(position, topic, since, until);
     END IF;
-    FOR i IN 1..cardinality(p_since) LOOP
-      DELETE FROM {{schema}}.outbox WHERE owner = p_owner AND position BETWEEN p_since[i] AND p_until[i];
-    END LOOP;
+    IF cardinality(p_gone) > 0 THEN
+      DELETE FROM {{schema}}.outbox WHERE owner = p_owner AND position = ANY(p_gone);
+    END IF;
   EXCEPTION WHEN unique_violation OR SQLSTATE '{_DIFFERS}' THEN
     RETURN {CONFLICT};
   END;

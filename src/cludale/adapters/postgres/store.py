@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
-from cludale.adapters.postgres import queries
+from cludale.adapters.postgres import outbox, queries
 from cludale.adapters.postgres.connection import (
     Connection,
     NoAddress,
@@ -34,8 +34,8 @@ from cludale.runtime.planning import Plan
 
 _log = logging.getLogger(__name__)
 
-DELIVERED_LIMIT: Final = 10_000
-"""Delivered positions that wait; more are written at once."""
+DELIVERED_LIMIT: Final = 1_000
+"""Delivered rows of the outbox that wait; more are written at once."""
 LOOKUP_LINES: Final = 2
 QUERY_LINES: Final = 2
 OPENING: Final = Backoff(0.2, 2.0)
@@ -99,10 +99,8 @@ class PostgresStore:
             self._query_lines.put_nowait(line)
         self._queries = 0
         self._queries_limit = QUERY_LINES + queries_waiting
-        self._pending = (
-            f"SELECT position, topic, body FROM {schema}.outbox WHERE owner = $1 AND position > $2 "  # noqa: S608 - checked
-            "ORDER BY position LIMIT $3"
-        )
+        self._pending = outbox.pending(schema)
+        self._waiting = self._writer.waiting
 
     @classmethod
     async def open(cls, url: str, kinds: Iterable[Kind], codec: Codec, *, schema: str) -> Self:
@@ -177,14 +175,21 @@ class PostgresStore:
         line = await self._query_line()
         try:
             owner = self._writer.owner
-            rows = await line.read(lambda connection: connection.fetch(self._pending, owner, after, limit))
+            while True:
+                past = after
+                rows = await line.read(lambda connection: connection.fetch(self._pending, owner, past, limit))  # noqa: B023 - awaited here
+                for last, events in dict.fromkeys((row[0], row[1]) for row in rows):
+                    self._waiting.add(last, events)
+                found = [Outgoing(*row[2:]) for row in rows if self._waiting.waits(row[2])]
+                if found or len(rows) < max(limit, 1):
+                    return found
+                after = rows[-1][2]
         finally:
             self._give_back(line)
-        return [Outgoing(*row) for row in rows]
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._group.delivered.add(positions)
+        self._group.delivered.add(self._waiting.take(positions))
 
     async def close(self) -> None:
         """Write what waits, delivered positions too; others take over what is left at once."""

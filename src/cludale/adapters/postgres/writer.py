@@ -24,6 +24,7 @@ from cludale.adapters.postgres.connection import (
     understood,
 )
 from cludale.adapters.postgres.migrations import BLOCK
+from cludale.adapters.postgres.outbox import ROW_LIMIT, Waiting, rows_of
 from cludale.adapters.postgres.replica import Register, ReplicaPlace
 from cludale.adapters.postgres.schema import Function, Table
 from cludale.adapters.postgres.values import decoded_text, encoded, encoded_text
@@ -39,6 +40,8 @@ CONFLICT_LIMIT = 30
 """How often a batch is decided anew because other replicas got in between."""
 DEADLOCK_LIMIT = 5
 DEADLOCKED = Backoff(0.005, 0.025)
+TAKE_MOST = replica.TAKE_LIMIT + ROW_LIMIT
+"""How many events may come of one step of taking over."""
 _PASSING = (exceptions.DeadlockDetectedError, exceptions.SerializationError)
 
 SESSION = {
@@ -103,6 +106,7 @@ class Writer:
         self._position = 0
         self._block_end = 0
         self._may_take_room = True
+        self.waiting = Waiting()
         self._unsettled: _Batch | None = None
         """Sent, and not answered yet."""
         self._is_awaited = False
@@ -125,7 +129,7 @@ class Writer:
         await self._enter()
 
     async def write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
-        """Write what can be written of `commits`, and take `delivered` from the outbox, in one transaction.
+        """Write what can be written of `commits`, and take the rows `delivered` from the outbox, in one transaction.
 
         Raises StoreUnavailable: then nothing was written, or it is not known yet.
         """
@@ -133,10 +137,9 @@ class Writer:
         needed = sum(len(commit.events) for commit in commits)
         if self._position + needed > self._block_end:
             await self._new_block(needed)
-        gone = _ranges(delivered)
         plan = self._planner.hopeful(commits, self._position)
         for _ in range(CONFLICT_LIMIT):
-            if plan is not None and await self._written(plan, gone):
+            if plan is not None and await self._written(plan, delivered):
                 return plan
             plan = self._planner.exact(commits, self._position, versions=await self._versions(commits))
         raise StoreUnavailable(f"PostgreSQL: other replicas got in between {CONFLICT_LIMIT} times")
@@ -153,12 +156,14 @@ class Writer:
             self._suspects = set(found)
             if not gone:
                 return []
-            if self._position + replica.TAKE_LIMIT > self._block_end:
-                await self._new_block(replica.TAKE_LIMIT)
+            if self._position + TAKE_MOST > self._block_end:
+                await self._new_block(TAKE_MOST)
             entries = await self._register.take_over(connection, place, gone, self._position)
         if entries:
             _log.warning("took over %d events from replicas that are gone", len(entries))
             self._position = max(self._position, entries[-1].position)
+            for entry in entries:
+                self.waiting.add(entry.position, 1)
         return entries
 
     async def tidy(self) -> None:
@@ -197,7 +202,7 @@ class Writer:
 
     # ---- writing
 
-    async def _written(self, plan: Plan, gone: tuple[list[int], list[int]]) -> bool:
+    async def _written(self, plan: Plan, delivered: Sequence[int]) -> bool:
         """Write it; False if what is stored differs. Raises StoreUnavailable, ValueError for what can't be stored."""
         self._batch += 1
         batch = _Batch(self._batch, plan)
@@ -205,9 +210,13 @@ class Writer:
             self._position = max(self._position, plan.entries[-1].position)
         self._is_awaited = True
         try:
-            return await self._sent(batch, self._arguments(plan, gone))
+            is_written = await self._sent(batch, self._arguments(plan, delivered))
         finally:
             self._is_awaited = False
+        if is_written:
+            self._keep(plan.entries)
+            self.waiting.gone(delivered)
+        return is_written
 
     async def _sent(self, batch: _Batch, arguments: Sequence[Any]) -> bool:
         loop = asyncio.get_running_loop()
@@ -250,7 +259,7 @@ class Writer:
                 continue
             return bool(verdict == schema.COMMITTED)
 
-    def _arguments(self, plan: Plan, gone: tuple[list[int], list[int]]) -> list[Any]:
+    def _arguments(self, plan: Plan, delivered: Sequence[int]) -> list[Any]:
         width = self._function.width
         bounds = [0]
         rows: list[Sequence[object]] = []
@@ -266,11 +275,14 @@ class Writer:
             rows += [_row(row, 0, padding) for row in of_kind.fresh.values()]
             rows += [_row(row, bases[id], padding) for id, row in sorted(of_kind.changed.items())]
         columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(4 + width)]
+        outbox = list(rows_of(plan.entries))
         return [
-            [each.position for each in plan.entries],
-            [each.topic for each in plan.entries],
+            [row.last for row in outbox],
+            [row.topic for row in outbox],
+            [row.since for row in outbox],
+            [row.until for row in outbox],
             [each.body for each in plan.entries],
-            *gone,
+            delivered,
             bounds,
             *columns,
         ]
@@ -313,6 +325,10 @@ class Writer:
     async def _take_block(self, connection: Connection) -> None:
         first = await self._register.block(connection)
         self._position, self._block_end = first - 1, first - 1 + BLOCK
+
+    def _keep(self, entries: Sequence[Outgoing]) -> None:
+        for row in rows_of(entries):
+            self.waiting.add(row.last, row.until - row.since + 1)
 
     # ---- being connected
 
@@ -391,6 +407,7 @@ class Writer:
         self._unsettled = None
         if place.batch == batch.number and batch.plan.entries:
             _log.warning("%d events were committed, though the answer was lost", len(batch.plan.entries))
+            self._keep(batch.plan.entries)
             self._settled_late(batch.plan.entries)
 
     def _known(self, error: Exception) -> Exception:
@@ -413,16 +430,3 @@ def _row(row: Row, base: int, padding: Row) -> Row:
     """id, base, version, body and the indexed values, as they are stored."""
     id, version, body, *index = row
     return (encoded_text(id), base, version, body, *map(encoded, index), *padding)
-
-
-def _ranges(positions: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The runs in `positions`, first and last of each: [3, 9], [5, 9] for 3, 4, 5, 9."""
-    since: list[int] = []
-    until: list[int] = []
-    for position in sorted(positions):
-        if until and position <= until[-1] + 1:
-            until[-1] = position
-        else:
-            since.append(position)
-            until.append(position)
-    return since, until
