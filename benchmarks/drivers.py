@@ -27,7 +27,7 @@ import uvloop
 from benchmarks.machine import SCRATCH, facts, provenance
 from benchmarks.records import BODY, CODEC, KINDS, ORDER, PAYMENT, fact
 from cludale.adapters.postgres import PostgresStore
-from cludale.adapters.postgres.writer import SESSION
+from cludale.adapters.postgres.connection import BY_KEY
 from cludale.ports.records import Commit, Put
 from cludale_operations.local.postgres import Postgres
 
@@ -55,7 +55,7 @@ def commits(batch: int, size: int) -> list[Commit]:
 async def through_asyncpg(url: str, write: str, read: str) -> tuple[Call, Look, int]:
     """A call of the function, a lookup, and the server's process."""
     connection = await asyncpg.connect(url, statement_cache_size=100)
-    for name, value in SESSION.items():
+    for name, value in BY_KEY.items():
         await connection.execute(f"SET {name} = {value}")
 
     async def call(arguments: Sequence[Any]) -> Any:
@@ -73,10 +73,10 @@ async def through_psycopg(url: str, write: str, read: str) -> tuple[Call, Look, 
     import psycopg  # type: ignore[import-not-found, unused-ignore] # noqa: PLC0415 - no dependency of the project
 
     connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
-    for name, value in SESSION.items():
+    for name, value in BY_KEY.items():
         await connection.execute(f"SET {name} = {value}")
-    types = ("int", "bigint", "bigint", "float8", "text[]", "text[]", "bigint[]", "text[]", "bytea[]", "bigint[]",
-             "bigint[]", "int[]", "text[]", "bigint[]", "bigint[]", "bytea[]")  # fmt: skip
+    types = ("int", "bigint", "bigint", "float8", "bigint[]", "text[]", "int[]", "int[]", "bytea[]", "bigint[]",
+             "int[]", "text[]", "bigint[]", "bigint[]", "bytea[]")  # fmt: skip
     count = write.count("$")
     placed = ", ".join(f"%b::{types[at] if at < len(types) else 'text[]'}" for at in range(count))
     function = f"{write.partition('(')[0]}({placed})"
@@ -118,7 +118,7 @@ async def measured(url: str, driver: str, size: int, batches: int, schema: str) 
         plan = writer._planner.hopeful(commits(batch, size), position)  # noqa: SLF001
         if plan is None:
             raise AssertionError("the benchmark's own commits conflict")
-        gone = ([position - 9_999], [position - 9_900]) if batch else ([], [])
+        gone = [position] if batch else []  # the row of the batch before
         position = plan.entries[-1].position
         calls.append([place.owner, place.epoch, batch + 1, LEASE, *writer._arguments(plan, gone)])  # noqa: SLF001
     call, look, pid = await DRIVERS[driver](url, writer.function.call, store._tables[ORDER].read)  # noqa: SLF001

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from cludale.adapters.postgres import outbox, queries
 from cludale.adapters.postgres.connection import (
+    BY_KEY,
     Connection,
     NoAddress,
     ReadingConnection,
@@ -24,7 +25,7 @@ from cludale.adapters.postgres.lookups import Lookups
 from cludale.adapters.postgres.migrations import migrate
 from cludale.adapters.postgres.replica import RENEW_SECONDS, STRUCK_OFF_SECONDS
 from cludale.adapters.postgres.schema import checked_schema, tables_of
-from cludale.adapters.postgres.writer import SESSION, Writer
+from cludale.adapters.postgres.writer import Writer
 from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Listener, Outgoing
@@ -84,19 +85,21 @@ class PostgresStore:
             schema,
             self._tables,
             codec,
-            connect=lambda: self._connect("writer", SESSION),
+            connect=lambda: self._connect("writer", BY_KEY),
             prepare=self._prepare,
             patience_seconds=patience_seconds,
             settled_late=self._group.listeners.tell,
         )
-        self._lines = [
-            ReadingConnection(lambda: self._connect("reader"), patience_seconds=patience_seconds)
-            for _ in range(LOOKUP_LINES + QUERY_LINES)
-        ]
-        self._lookups = Lookups(self._lines[:LOOKUP_LINES], self._tables)
+
+        def line(settings: dict[str, str]) -> ReadingConnection:
+            return ReadingConnection(lambda: self._connect("reader", settings), patience_seconds=patience_seconds)
+
+        lookups, finds = [line(BY_KEY) for _ in range(LOOKUP_LINES)], [line({}) for _ in range(QUERY_LINES)]
+        self._lines = [*lookups, *finds]
+        self._lookups = Lookups(lookups, self._tables)
         self._query_lines: asyncio.Queue[ReadingConnection] = asyncio.Queue()
-        for line in self._lines[LOOKUP_LINES:]:
-            self._query_lines.put_nowait(line)
+        for each in finds:
+            self._query_lines.put_nowait(each)
         self._queries = 0
         self._queries_limit = QUERY_LINES + queries_waiting
         self._pending = outbox.pending(schema)
@@ -204,7 +207,7 @@ class PostgresStore:
 
     # ---- inside
 
-    async def _connect(self, what: str, settings: "dict[str, str] | None" = None) -> Connection:
+    async def _connect(self, what: str, settings: dict[str, str]) -> Connection:
         return await connect(self._url, self._limits, name=f"cludale {self._schema} {what}", settings=settings)
 
     async def _prepare(self, connection: Connection) -> None:

@@ -44,16 +44,6 @@ TAKE_MOST = replica.TAKE_LIMIT + ROW_LIMIT
 """How many events may come of one step of taking over."""
 _PASSING = (exceptions.DeadlockDetectedError, exceptions.SerializationError)
 
-SESSION = {
-    "plan_cache_mode": "force_generic_plan",
-    # A table that was small when a statement was planned grows under the plan: always by the index, row by row.
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_material": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-}
-
 ROOM = "cludale_room"
 ROOM_TABLE = f"CREATE TEMPORARY TABLE IF NOT EXISTS {ROOM} (filler text) ON COMMIT DELETE ROWS"
 TAKE_ROOM = f"INSERT INTO pg_temp.{ROOM} SELECT repeat('x', 1900) FROM generate_series(1, 128)"  # noqa: S608 - our own name
