@@ -38,13 +38,16 @@ def rows_of(entries: Sequence[Outgoing]) -> Iterator[OutboxRow]:
 
 
 def pending(schema: str) -> str:
-    """The query for a replica's events ($1) past a position ($2), at most $3: each with its row's last and number."""
+    """The query for a replica's events ($1) past a position ($2), at most $3: each with its row's last and number.
+
+    Rows are taken first, as each has an event that is wanted: so a page of a long outbox reads what it shows.
+    """
     return (
-        "SELECT o.position AS last, cardinality(o.bodies) AS events, o.position - cardinality(o.bodies) + e.at, "
-        f"o.topic, e.body FROM (SELECT position, topic, array_append(earlier, body) AS bodies FROM {schema}.outbox "
-        "WHERE owner = $1 AND position > $2 ORDER BY position OFFSET 0) AS o, "
-        "unnest(o.bodies) WITH ORDINALITY AS e(body, at) "
-        "WHERE o.position - cardinality(o.bodies) + e.at > $2 ORDER BY o.position, e.at LIMIT $3"
+        "SELECT o.position AS last, e.events, o.position - e.events + e.at, o.topic, e.body FROM ("
+        f"SELECT position, topic, body, earlier FROM {schema}.outbox WHERE owner = $1 AND position > $2 "
+        "ORDER BY position LIMIT $3) AS o, LATERAL (SELECT body, at, coalesce(cardinality(o.earlier), 0) + 1 AS events "
+        "FROM unnest(array_append(o.earlier, o.body)) WITH ORDINALITY AS e(body, at)) AS e "
+        "WHERE o.position - e.events + e.at > $2 ORDER BY o.position, e.at LIMIT $3"
     )
 
 
