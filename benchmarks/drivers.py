@@ -27,11 +27,8 @@ import uvloop
 from benchmarks.machine import SCRATCH, facts, provenance
 from benchmarks.records import BODY, CODEC, KINDS, ORDER, PAYMENT, fact
 from cludale.adapters.postgres import PostgresStore
-from cludale.adapters.postgres.replica import Register
-from cludale.adapters.postgres.schema import Function, tables_of
-from cludale.adapters.postgres.writer import SESSION
+from cludale.adapters.postgres.connection import BY_KEY
 from cludale.ports.records import Commit, Put
-from cludale.runtime.planning import Planner
 from cludale_operations.local.postgres import Postgres
 
 LEASE = 3_600.0
@@ -58,7 +55,7 @@ def commits(batch: int, size: int) -> list[Commit]:
 async def through_asyncpg(url: str, write: str, read: str) -> tuple[Call, Look, int]:
     """A call of the function, a lookup, and the server's process."""
     connection = await asyncpg.connect(url, statement_cache_size=100)
-    for name, value in SESSION.items():
+    for name, value in BY_KEY.items():
         await connection.execute(f"SET {name} = {value}")
 
     async def call(arguments: Sequence[Any]) -> Any:
@@ -76,10 +73,10 @@ async def through_psycopg(url: str, write: str, read: str) -> tuple[Call, Look, 
     import psycopg  # type: ignore[import-not-found, unused-ignore] # noqa: PLC0415 - no dependency of the project
 
     connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
-    for name, value in SESSION.items():
+    for name, value in BY_KEY.items():
         await connection.execute(f"SET {name} = {value}")
-    types = ("int", "bigint", "bigint", "float8", "text[]", "text[]", "bigint[]", "text[]", "bytea[]", "bigint[]",
-             "bigint[]", "int[]", "text[]", "bigint[]", "bigint[]", "bytea[]")  # fmt: skip
+    types = ("int", "bigint", "bigint", "float8", "bigint[]", "text[]", "int[]", "int[]", "bytea[]", "bigint[]",
+             "int[]", "text[]", "bigint[]", "bigint[]", "bytea[]")  # fmt: skip
     count = write.count("$")
     placed = ", ".join(f"%b::{types[at] if at < len(types) else 'text[]'}" for at in range(count))
     function = f"{write.partition('(')[0]}({placed})"
@@ -111,22 +108,20 @@ DRIVERS = {"asyncpg": through_asyncpg, "psycopg": through_psycopg}
 
 async def measured(url: str, driver: str, size: int, batches: int, schema: str) -> dict[str, float]:
     """CPU and time of a batch and of a lookup, in microseconds."""
-    store = await PostgresStore.open(url, KINDS, CODEC, schema=schema)  # makes tables and function
-    tables = tables_of(KINDS, schema)
-    function, planner = Function(schema, tables.values()), Planner(KINDS, CODEC)
-    connection = await asyncpg.connect(url)
-    place = await Register(schema).enter(connection)
-    await connection.close()
+    store = await PostgresStore.open(url, KINDS, CODEC, schema=schema)
+    writer = store._writer  # noqa: SLF001 - the very arguments that it makes
+    connection, place = await writer._connected()  # noqa: SLF001
+    await connection.execute(f"UPDATE {schema}.replica SET expires = 'infinity'")
     calls: list[list[Any]] = []
-    position = 0
+    position = writer._position  # noqa: SLF001
     for batch in range(batches):
-        plan = planner.hopeful(commits(batch, size), position)
+        plan = writer._planner.hopeful(commits(batch, size), position)  # noqa: SLF001
         if plan is None:
             raise AssertionError("the benchmark's own commits conflict")
-        gone = ([position - 9_999], [position - 9_900]) if batch else ([], [])
+        gone = [position] if batch else []  # the row of the batch before
         position = plan.entries[-1].position
-        calls.append([place.owner, place.epoch, batch + 1, LEASE, *function.arguments(plan, gone)])
-    call, look, pid = await DRIVERS[driver](url, function.call, tables[ORDER].read)
+        calls.append([place.owner, place.epoch, batch + 1, LEASE, *writer._arguments(plan, gone)])  # noqa: SLF001
+    call, look, pid = await DRIVERS[driver](url, writer.function.call, store._tables[ORDER].read)  # noqa: SLF001
     warm = batches // 5
     for arguments in calls[:warm]:
         if await call(arguments) != 0:

@@ -1,6 +1,10 @@
-"""Both ends of an outbox, for stores: the listeners to commits, and the delivered rows to delete."""
+"""Both ends of an outbox, for stores: the listeners to commits, and the delivered rows to delete.
+
+A row of an outbox may hold several events. It goes when all of them were delivered.
+"""
 
 import asyncio
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -84,3 +88,45 @@ class Delivered:
         finally:
             self._writing = None
             self.add(())  # what came meanwhile: its time may have passed during this write
+
+
+class Undelivered:
+    """The positions in an outbox that nobody has taken, by row. Used from one thread."""
+
+    def __init__(self) -> None:
+        self._lasts: list[int] = []
+        self._left: dict[int, set[int]] = {}
+
+    def add(self, last: int, events: int) -> None:
+        """There is a row with so many events, the last of them at this position. Positions in a row have no gaps.
+
+        Of one that is known already nothing changes.
+        """
+        if last in self._left:
+            return
+        insort(self._lasts, last)
+        self._left[last] = set(range(last - events + 1, last + 1))
+
+    def take(self, positions: Sequence[int]) -> Sequence[int]:
+        """These were delivered; the rows of which nothing is left now, by their last positions."""
+        done = []
+        ordered = sorted(positions)
+        at = 0
+        while at < len(ordered):
+            row = bisect_left(self._lasts, ordered[at])
+            if row == len(self._lasts):
+                break
+            last = self._lasts[row]
+            end = bisect_right(ordered, last, at)
+            left = self._left[last]
+            left.difference_update(ordered[at:end])
+            at = end
+            if not left:
+                done.append(last)
+                del self._lasts[row], self._left[last]
+        return done
+
+    def waits(self, position: int) -> bool:
+        """Has nobody taken it?"""
+        row = bisect_left(self._lasts, position)
+        return row < len(self._lasts) and position in self._left[self._lasts[row]]

@@ -100,8 +100,19 @@ class Database:
     def outbox(self) -> Iterator[Body]:
         """The events that wait in the outboxes."""
         for table in self._places("outbox"):
-            for (body,) in self._select(f"SELECT body FROM {table} ORDER BY owner, position"):  # noqa: S608 - ours
+            sql = (
+                "SELECT e.body FROM (SELECT owner, position, array_append(earlier, body) AS bodies "  # noqa: S608 - ours
+                f"FROM {self._packed(table)}) AS o, unnest(o.bodies) WITH ORDINALITY AS e(body, at) "
+                "ORDER BY o.owner, o.position, e.at"
+            )
+            for (body,) in self._select(sql):
                 yield body
+
+    def _packed(self, table: str) -> str:
+        """An outbox whose rows may hold several events; in a store of earlier releases none does."""
+        sql = f"SELECT FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attname = 'earlier'"
+        is_packed = any(True for _ in self._select(sql))
+        return table if is_packed else f"(SELECT *, NULL::bytea[] AS earlier FROM {table}) AS older"  # noqa: S608 - ours
 
     def ledger(self) -> Iterable[LedgerLine] | None:
         """The simulated provider's ledger, at the same instant."""

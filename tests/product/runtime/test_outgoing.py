@@ -8,7 +8,7 @@ from tests.patience import until
 
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.outgoing import Delivered, Listeners
+from cludale.runtime.outgoing import Delivered, Listeners, Undelivered
 
 COMMITTED = [Outgoing(1, "orders", b"{}")]
 
@@ -110,3 +110,40 @@ async def test_after_the_end_nothing_is_written() -> None:
     store.delivered.end()
     await asyncio.sleep(0.05)
     assert store.tries == 0
+
+
+@pytest.fixture
+def undelivered() -> Undelivered:
+    """Three rows: 1 to 3, 4, and 8 to 9."""
+    found = Undelivered()
+    for last, events in ((3, 3), (9, 2), (4, 1)):
+        found.add(last, events)
+    return found
+
+
+def test_a_row_goes_with_the_last_of_its_events(undelivered: Undelivered) -> None:
+    assert undelivered.take([3, 1]) == []
+    assert undelivered.take([2]) == [3]
+
+
+def test_events_of_several_rows_are_taken_at_once_in_any_order(undelivered: Undelivered) -> None:
+    assert undelivered.take([9, 4, 2, 8]) == [4, 9]
+    assert undelivered.take([3, 1]) == [3]
+
+
+def test_what_is_taken_twice_counts_once(undelivered: Undelivered) -> None:
+    assert undelivered.take([1, 1, 1, 2]) == []
+    assert undelivered.take([2]) == []
+    assert undelivered.take([3]) == [3]
+    assert undelivered.take([3]) == []
+
+
+def test_positions_that_no_row_has_are_passed_over(undelivered: Undelivered) -> None:
+    assert undelivered.take([0, 5, 6, 10, 99]) == []
+
+
+def test_what_nobody_took_waits(undelivered: Undelivered) -> None:
+    undelivered.take([2, 8, 9])
+    assert [position for position in range(12) if undelivered.waits(position)] == [1, 3, 4]
+    undelivered.add(11, 2)
+    assert [position for position in range(12) if undelivered.waits(position)] == [1, 3, 4, 10, 11]

@@ -122,6 +122,19 @@ def test_the_command_checks_a_database(settled: tuple[str, Client], tmp_path: Pa
     assert result.exit_code == 0, result.output
 
 
+def test_every_event_in_a_row_of_the_outbox_is_read_and_rows_of_releases_before(copy: str) -> None:
+    execute(
+        copy,
+        "INSERT INTO cludale.outbox (owner, position, topic, body, earlier) VALUES (0, 9, 't', 'c', '{a,b}')",
+        "INSERT INTO cludale.outbox (owner, position, topic, body) VALUES (0, 10, 't', 'd')",
+    )
+    with Database(copy, quiet=True) as snapshot:
+        assert list(snapshot.outbox()) == [b"a", b"b", b"c", b"d"]
+    execute(copy, "ALTER TABLE cludale.outbox DROP COLUMN earlier")
+    with Database(copy, quiet=True) as snapshot:
+        assert list(snapshot.outbox()) == [b"c", b"d"]
+
+
 def test_services_apart_are_checked_at_rest_only(settled: tuple[str, Client], copy: str) -> None:
     _, client = settled
     execute(

@@ -19,6 +19,20 @@ Result = TypeVar("Result")
 Connection: TypeAlias = asyncpg.Connection
 RECONNECT: Final = Backoff(0.05, 1.0)
 
+BY_KEY: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    # A table that was small when a statement was planned grows under the plan: always by the index, row by row.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_material": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""Settings of a session that reads and writes by key alone: each of its statements is planned once.
+
+Left to itself PostgreSQL would plan `id = ANY($1)` anew each time, for few ids seem cheaper than those of a kept plan.
+"""
+
 _GONE = (
     OSError,
     TimeoutError,

@@ -57,36 +57,6 @@ MIGRATIONS: Final = (
         -- The events of replicas that are gone for good.
         INSERT INTO {{schema}}.replica VALUES (0, 0, 0, 0, 'infinity');
 
-        -- Make events of these replicas, if they are gone, one's own: under positions after p_base or (NULL) their own.
-        CREATE FUNCTION {{schema}}.take_over(p_owner int, p_epoch bigint, p_gone int[], p_base bigint, p_limit int)
-          RETURNS TABLE ("position" bigint, topic text, body bytea) LANGUAGE plpgsql AS $$
-        #variable_conflict use_column
-        DECLARE
-          fenced int[];
-        BEGIN
-          IF NOT EXISTS (SELECT FROM {{schema}}.replica WHERE id = p_owner AND epoch = p_epoch) THEN RETURN; END IF;
-          WITH gone AS (
-            SELECT id FROM {{schema}}.replica
-            WHERE id = ANY(p_gone) AND id <> p_owner AND expires < clock_timestamp()
-            ORDER BY id FOR UPDATE SKIP LOCKED
-          ), anew AS (
-            UPDATE {{schema}}.replica SET epoch = epoch + 1 WHERE id IN (SELECT id FROM gone) RETURNING id
-          )
-          SELECT array_agg(id) INTO fenced FROM anew;
-          RETURN QUERY
-            WITH found AS (
-              SELECT o.owner, o.position FROM {{schema}}.outbox AS o WHERE o.owner = ANY(fenced)
-              ORDER BY o.owner, o.position LIMIT p_limit FOR UPDATE SKIP LOCKED
-            ), numbered AS (
-              SELECT owner, position, coalesce(p_base + row_number() OVER (ORDER BY owner, position), position) AS anew
-              FROM found
-            ), taken AS (
-              UPDATE {{schema}}.outbox AS o SET owner = p_owner, position = n.anew FROM numbered AS n
-              WHERE o.owner = n.owner AND o.position = n.position RETURNING o.position, o.topic, o.body
-            )
-            SELECT taken.position, taken.topic, taken.body FROM taken ORDER BY taken.position;
-        END $$;
-
         -- Strike replicas off that left nothing; what they counted is kept.
         CREATE FUNCTION {{schema}}.strike_off(p_seconds float8) RETURNS void LANGUAGE sql AS $$
           WITH gone AS (
@@ -103,6 +73,57 @@ MIGRATIONS: Final = (
         """,
     ),
 )
+
+
+# What the release before can live with has no number, for it refuses a schema with a number that it does not know.
+#
+# A row of the outbox is what a batch published of one topic: `earlier` are the events before `body`, in order, under
+# the positions before its own. Rows of the release before have none. It takes over by this function, too: so events
+# that are taken over have a row each, as it knows them.
+PACKED_OUTBOX: Final = """
+    ALTER TABLE {schema}.outbox ADD COLUMN earlier bytea[];
+    DO $$ BEGIN ALTER TABLE {schema}.outbox ALTER COLUMN earlier SET COMPRESSION lz4;
+    EXCEPTION WHEN feature_not_supported THEN NULL; END $$;
+
+    -- Make events of these replicas, if they are gone, one's own: under positions after p_base or (NULL) their own.
+    -- So many rows that there are p_limit events, the last row whole.
+    CREATE OR REPLACE FUNCTION {schema}.take_over(p_owner int, p_epoch bigint, p_gone int[], p_base bigint, p_limit int)
+      RETURNS TABLE ("position" bigint, topic text, body bytea) LANGUAGE plpgsql AS $$
+    #variable_conflict use_column
+    DECLARE
+      fenced int[];
+    BEGIN
+      IF NOT EXISTS (SELECT FROM {schema}.replica WHERE id = p_owner AND epoch = p_epoch) THEN RETURN; END IF;
+      WITH gone AS (
+        SELECT id FROM {schema}.replica
+        WHERE id = ANY(p_gone) AND id <> p_owner AND expires < clock_timestamp()
+        ORDER BY id FOR UPDATE SKIP LOCKED
+      ), anew AS (
+        UPDATE {schema}.replica SET epoch = epoch + 1 WHERE id IN (SELECT id FROM gone) RETURNING id
+      )
+      SELECT array_agg(id) INTO fenced FROM anew;
+      RETURN QUERY
+        WITH found AS (
+          SELECT o.owner, o.position, o.topic, array_append(o.earlier, o.body) AS bodies
+          FROM {schema}.outbox AS o WHERE o.owner = ANY(fenced)
+          ORDER BY o.owner, o.position LIMIT p_limit FOR UPDATE SKIP LOCKED
+        ), counted AS (
+          SELECT *, sum(cardinality(bodies)) OVER (ORDER BY owner, position) AS events FROM found
+        ), chosen AS (
+          SELECT * FROM counted WHERE events - cardinality(bodies) < p_limit
+        ), cleared AS (
+          DELETE FROM {schema}.outbox AS o USING chosen AS s WHERE o.owner = s.owner AND o.position = s.position
+        ), taken AS (
+          INSERT INTO {schema}.outbox (owner, position, topic, body)
+          SELECT p_owner, coalesce(
+            p_base + row_number() OVER (ORDER BY s.owner, s.position, e.at), s.position - cardinality(s.bodies) + e.at
+          ), s.topic, e.body
+          FROM chosen AS s, unnest(s.bodies) WITH ORDINALITY AS e(body, at)
+          RETURNING position, topic, body
+        )
+        SELECT taken.position, taken.topic, taken.body FROM taken ORDER BY taken.position;
+    END $$;
+"""
 
 
 async def migrate(connection: Connection, schema: str, tables: Mapping[Kind, Table], function: Function) -> None:
@@ -123,6 +144,8 @@ async def _migrate(connection: Connection, schema: str, tables: Mapping[Kind, Ta
             await connection.execute(f"CREATE SCHEMA {schema}")
         there = {row["relname"] for row in await connection.fetch(_RELATIONS, schema)}
         await _forward(connection, schema, there)
+        if "earlier" not in await _columns(connection, f"{schema}.outbox"):
+            await connection.execute(PACKED_OUTBOX.replace("{schema}", schema))
         await _make_tables(connection, schema, tables.values(), there)
         if not await connection.fetchval(_FUNCTION, schema, function.plain):
             await connection.execute(function.create)
@@ -140,6 +163,10 @@ _COLUMNS: Final = (
     "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped "
     "ORDER BY attnum"
 )
+
+
+async def _columns(connection: Connection, table: str) -> list[str]:
+    return [row["attname"] for row in await connection.fetch(_COLUMNS, table)]
 
 
 async def _forward(connection: Connection, schema: str, there: Collection[str]) -> None:
@@ -175,7 +202,7 @@ async def _make_tables(connection: Connection, schema: str, tables: Collection[T
         if table.plain not in there:
             await connection.execute(table.create())
             continue
-        columns = [row["attname"] for row in await connection.fetch(_COLUMNS, table.name)]
+        columns = await _columns(connection, table.name)
         stored = [column for column in columns if column not in ("n", "id", "version", "body")]
         if set(stored) != set(table.kind.indexed):
             raise SchemaRefused(

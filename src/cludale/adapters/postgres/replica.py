@@ -18,7 +18,7 @@ RENEW_SECONDS = 1.5
 STRUCK_OFF_SECONDS = 3_600.0
 """How long after its lease a replica that left nothing is forgotten."""
 TAKE_LIMIT = 2_000
-"""How many events are taken over in one step."""
+"""How many events are taken over in one step, and those besides that share a row with the last of them."""
 
 
 class ReplicaPlace(NamedTuple):

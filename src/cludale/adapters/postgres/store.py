@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
-from cludale.adapters.postgres import queries
+from cludale.adapters.postgres import outbox, queries
 from cludale.adapters.postgres.connection import (
+    BY_KEY,
     Connection,
     NoAddress,
     ReadingConnection,
@@ -24,7 +25,7 @@ from cludale.adapters.postgres.lookups import Lookups
 from cludale.adapters.postgres.migrations import migrate
 from cludale.adapters.postgres.replica import RENEW_SECONDS, STRUCK_OFF_SECONDS
 from cludale.adapters.postgres.schema import checked_schema, tables_of
-from cludale.adapters.postgres.writer import SESSION, Writer
+from cludale.adapters.postgres.writer import Writer
 from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Listener, Outgoing
@@ -34,8 +35,8 @@ from cludale.runtime.planning import Plan
 
 _log = logging.getLogger(__name__)
 
-DELIVERED_LIMIT: Final = 10_000
-"""Delivered positions that wait; more are written at once."""
+DELIVERED_LIMIT: Final = 1_000
+"""Delivered rows of the outbox that wait; more are written at once."""
 LOOKUP_LINES: Final = 2
 QUERY_LINES: Final = 2
 OPENING: Final = Backoff(0.2, 2.0)
@@ -84,25 +85,25 @@ class PostgresStore:
             schema,
             self._tables,
             codec,
-            connect=lambda: self._connect("writer", SESSION),
+            connect=lambda: self._connect("writer", BY_KEY),
             prepare=self._prepare,
             patience_seconds=patience_seconds,
             settled_late=self._group.listeners.tell,
         )
-        self._lines = [
-            ReadingConnection(lambda: self._connect("reader"), patience_seconds=patience_seconds)
-            for _ in range(LOOKUP_LINES + QUERY_LINES)
-        ]
-        self._lookups = Lookups(self._lines[:LOOKUP_LINES], self._tables)
+
+        def line(settings: dict[str, str]) -> ReadingConnection:
+            return ReadingConnection(lambda: self._connect("reader", settings), patience_seconds=patience_seconds)
+
+        lookups, finds = [line(BY_KEY) for _ in range(LOOKUP_LINES)], [line({}) for _ in range(QUERY_LINES)]
+        self._lines = [*lookups, *finds]
+        self._lookups = Lookups(lookups, self._tables)
         self._query_lines: asyncio.Queue[ReadingConnection] = asyncio.Queue()
-        for line in self._lines[LOOKUP_LINES:]:
-            self._query_lines.put_nowait(line)
+        for each in finds:
+            self._query_lines.put_nowait(each)
         self._queries = 0
         self._queries_limit = QUERY_LINES + queries_waiting
-        self._pending = (
-            f"SELECT position, topic, body FROM {schema}.outbox WHERE owner = $1 AND position > $2 "  # noqa: S608 - checked
-            "ORDER BY position LIMIT $3"
-        )
+        self._pending = outbox.pending(schema)
+        self._waiting = self._writer.waiting
 
     @classmethod
     async def open(cls, url: str, kinds: Iterable[Kind], codec: Codec, *, schema: str) -> Self:
@@ -177,14 +178,21 @@ class PostgresStore:
         line = await self._query_line()
         try:
             owner = self._writer.owner
-            rows = await line.read(lambda connection: connection.fetch(self._pending, owner, after, limit))
+            while True:
+                past = after
+                rows = await line.read(lambda connection: connection.fetch(self._pending, owner, past, limit))  # noqa: B023 - awaited here
+                for last, events in dict.fromkeys((row[0], row[1]) for row in rows):
+                    self._waiting.add(last, events)
+                found = [Outgoing(*row[2:]) for row in rows if self._waiting.waits(row[2])]
+                if found or len(rows) < max(limit, 1):
+                    return found
+                after = rows[-1][2]
         finally:
             self._give_back(line)
-        return [Outgoing(*row) for row in rows]
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""
-        self._group.delivered.add(positions)
+        self._group.delivered.add(self._waiting.take(positions))
 
     async def close(self) -> None:
         """Write what waits, delivered positions too; others take over what is left at once."""
@@ -199,7 +207,7 @@ class PostgresStore:
 
     # ---- inside
 
-    async def _connect(self, what: str, settings: "dict[str, str] | None" = None) -> Connection:
+    async def _connect(self, what: str, settings: dict[str, str]) -> Connection:
         return await connect(self._url, self._limits, name=f"cludale {self._schema} {what}", settings=settings)
 
     async def _prepare(self, connection: Connection) -> None:

@@ -24,14 +24,15 @@ from cludale.adapters.postgres.connection import (
     understood,
 )
 from cludale.adapters.postgres.migrations import BLOCK
+from cludale.adapters.postgres.outbox import ROW_LIMIT, Waiting, rows_of
 from cludale.adapters.postgres.replica import Register, ReplicaPlace
 from cludale.adapters.postgres.schema import Function, Table
-from cludale.adapters.postgres.values import decoded_text, encoded_text
+from cludale.adapters.postgres.values import decoded_text, encoded, encoded_text
 from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, Kind, SchemaRefused, StoreUnavailable
-from cludale.runtime.planning import Plan, Planner
+from cludale.runtime.planning import Plan, Planner, Row
 
 _log = logging.getLogger(__name__)
 
@@ -39,17 +40,9 @@ CONFLICT_LIMIT = 30
 """How often a batch is decided anew because other replicas got in between."""
 DEADLOCK_LIMIT = 5
 DEADLOCKED = Backoff(0.005, 0.025)
+TAKE_MOST = replica.TAKE_LIMIT + ROW_LIMIT
+"""How many events may come of one step of taking over."""
 _PASSING = (exceptions.DeadlockDetectedError, exceptions.SerializationError)
-
-SESSION = {
-    "plan_cache_mode": "force_generic_plan",
-    # A table that was small when a statement was planned grows under the plan: always by the index, row by row.
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_material": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-}
 
 ROOM = "cludale_room"
 ROOM_TABLE = f"CREATE TEMPORARY TABLE IF NOT EXISTS {ROOM} (filler text) ON COMMIT DELETE ROWS"
@@ -86,6 +79,7 @@ class Writer:
         For `patience_seconds` a batch waits for a server that has gone.
         """
         self._tables = tables
+        self._kinds = {kind: at for at, kind in enumerate(tables)}
         self._function = Function(name, tables.values())
         self._register = Register(name)
         self._planner = Planner(tables.keys(), codec)
@@ -102,6 +96,7 @@ class Writer:
         self._position = 0
         self._block_end = 0
         self._may_take_room = True
+        self.waiting = Waiting()
         self._unsettled: _Batch | None = None
         """Sent, and not answered yet."""
         self._is_awaited = False
@@ -124,7 +119,7 @@ class Writer:
         await self._enter()
 
     async def write(self, commits: Sequence[Commit], delivered: Sequence[int]) -> Plan:
-        """Write what can be written of `commits`, and take `delivered` from the outbox, in one transaction.
+        """Write what can be written of `commits`, and take the rows `delivered` from the outbox, in one transaction.
 
         Raises StoreUnavailable: then nothing was written, or it is not known yet.
         """
@@ -132,10 +127,9 @@ class Writer:
         needed = sum(len(commit.events) for commit in commits)
         if self._position + needed > self._block_end:
             await self._new_block(needed)
-        gone = _ranges(delivered)
         plan = self._planner.hopeful(commits, self._position)
         for _ in range(CONFLICT_LIMIT):
-            if plan is not None and await self._written(plan, gone):
+            if plan is not None and await self._written(plan, delivered):
                 return plan
             plan = self._planner.exact(commits, self._position, versions=await self._versions(commits))
         raise StoreUnavailable(f"PostgreSQL: other replicas got in between {CONFLICT_LIMIT} times")
@@ -152,12 +146,14 @@ class Writer:
             self._suspects = set(found)
             if not gone:
                 return []
-            if self._position + replica.TAKE_LIMIT > self._block_end:
-                await self._new_block(replica.TAKE_LIMIT)
+            if self._position + TAKE_MOST > self._block_end:
+                await self._new_block(TAKE_MOST)
             entries = await self._register.take_over(connection, place, gone, self._position)
         if entries:
             _log.warning("took over %d events from replicas that are gone", len(entries))
             self._position = max(self._position, entries[-1].position)
+            for entry in entries:
+                self.waiting.add(entry.position, 1)
         return entries
 
     async def tidy(self) -> None:
@@ -196,7 +192,7 @@ class Writer:
 
     # ---- writing
 
-    async def _written(self, plan: Plan, gone: tuple[list[int], list[int]]) -> bool:
+    async def _written(self, plan: Plan, delivered: Sequence[int]) -> bool:
         """Write it; False if what is stored differs. Raises StoreUnavailable, ValueError for what can't be stored."""
         self._batch += 1
         batch = _Batch(self._batch, plan)
@@ -204,9 +200,13 @@ class Writer:
             self._position = max(self._position, plan.entries[-1].position)
         self._is_awaited = True
         try:
-            return await self._sent(batch, self._function.arguments(plan, gone))
+            is_written = await self._sent(batch, self._arguments(plan, delivered))
         finally:
             self._is_awaited = False
+        if is_written:
+            self._keep(plan.entries)
+            self.waiting.gone(delivered)
+        return is_written
 
     async def _sent(self, batch: _Batch, arguments: Sequence[Any]) -> bool:
         loop = asyncio.get_running_loop()
@@ -249,6 +249,34 @@ class Writer:
                 continue
             return bool(verdict == schema.COMMITTED)
 
+    def _arguments(self, plan: Plan, delivered: Sequence[int]) -> list[Any]:
+        width = self._function.width
+        bounds = [0]
+        rows: list[Sequence[object]] = []
+        for kind in self._kinds:
+            of_kind = plan.rows.get(kind)
+            if of_kind is None:
+                bounds += (bounds[-1], bounds[-1])
+                continue
+            bounds.append(bounds[-1] + len(of_kind.fresh))
+            bounds.append(bounds[-1] + len(of_kind.changed))
+            padding = (None,) * (width - len(kind.indexed))
+            bases = dict(zip(*[iter(of_kind.bases)] * 2, strict=True))
+            rows += [_row(row, 0, padding) for row in of_kind.fresh.values()]
+            rows += [_row(row, bases[id], padding) for id, row in sorted(of_kind.changed.items())]
+        columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(4 + width)]
+        outbox = list(rows_of(plan.entries))
+        return [
+            [row.last for row in outbox],
+            [row.topic for row in outbox],
+            [row.since for row in outbox],
+            [row.until for row in outbox],
+            [each.body for each in plan.entries],
+            delivered,
+            bounds,
+            *columns,
+        ]
+
     async def _versions(self, commits: Iterable[Commit]) -> dict[tuple[Kind, str], int]:
         """The versions of the records that exist. Raises StoreUnavailable."""
         wanted: dict[Kind, dict[str, None]] = {}
@@ -287,6 +315,10 @@ class Writer:
     async def _take_block(self, connection: Connection) -> None:
         first = await self._register.block(connection)
         self._position, self._block_end = first - 1, first - 1 + BLOCK
+
+    def _keep(self, entries: Sequence[Outgoing]) -> None:
+        for row in rows_of(entries):
+            self.waiting.add(row.last, row.until - row.since + 1)
 
     # ---- being connected
 
@@ -365,6 +397,7 @@ class Writer:
         self._unsettled = None
         if place.batch == batch.number and batch.plan.entries:
             _log.warning("%d events were committed, though the answer was lost", len(batch.plan.entries))
+            self._keep(batch.plan.entries)
             self._settled_late(batch.plan.entries)
 
     def _known(self, error: Exception) -> Exception:
@@ -383,14 +416,7 @@ class Writer:
             connection.terminate()
 
 
-def _ranges(positions: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The runs in `positions`, first and last of each: [3, 9], [5, 9] for 3, 4, 5, 9."""
-    since: list[int] = []
-    until: list[int] = []
-    for position in sorted(positions):
-        if until and position <= until[-1] + 1:
-            until[-1] = position
-        else:
-            since.append(position)
-            until.append(position)
-    return since, until
+def _row(row: Row, base: int, padding: Row) -> Row:
+    """id, base, version, body and the indexed values, as they are stored."""
+    id, version, body, *index = row
+    return (encoded_text(id), base, version, body, *map(encoded, index), *padding)

@@ -5,7 +5,6 @@ they come and once when they go. A row goes when all of its events were delivere
 memory only, so after a server that ended between two events of a row both are published again.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 
@@ -13,6 +12,7 @@ import msgspec
 
 from cludale.adapters.sqlite.connection import StoreFailed
 from cludale.ports.outbox import Outgoing
+from cludale.runtime.outgoing import Undelivered
 
 _KEPT = attrgetter("topic", "body")
 _decode = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
@@ -34,46 +34,14 @@ def unpacked(last: int, body: bytes) -> Iterator[Outgoing]:
         yield Outgoing(position, topic, event)
 
 
-class Undelivered:
-    """The positions in the outbox that nobody has taken, by row. Used from one thread."""
+def undelivered(rows: Iterable[tuple[int, int]]) -> Undelivered:
+    """What waits in these rows: the position of each one's last event, and how many it has.
 
-    def __init__(self, rows: Iterable[tuple[int, int]]) -> None:
-        """`rows` of the store: the position of each one's last event, and how many it has, in order.
-
-        Raises StoreFailed for a row that is damaged.
-        """
-        self._lasts: list[int] = []
-        self._left: dict[int, set[int]] = {}
-        for last, events in rows:
-            if not isinstance(events, int):
-                raise StoreFailed(f"the outbox is damaged at {last}: {events!r} events")
-            self.add(last, events)
-
-    def add(self, last: int, events: int) -> None:
-        """A row was written, after all others."""
-        self._lasts.append(last)
-        self._left[last] = set(range(last - events + 1, last + 1))
-
-    def take(self, positions: Sequence[int]) -> Sequence[int]:
-        """These were delivered; the rows of which nothing is left now, by their last positions."""
-        done = []
-        ordered = sorted(positions)
-        at = 0
-        while at < len(ordered):
-            row = bisect_left(self._lasts, ordered[at])
-            if row == len(self._lasts):
-                break
-            last = self._lasts[row]
-            end = bisect_right(ordered, last, at)
-            left = self._left[last]
-            left.difference_update(ordered[at:end])
-            at = end
-            if not left:
-                done.append(last)
-                del self._lasts[row], self._left[last]
-        return done
-
-    def waits(self, position: int) -> bool:
-        """Has nobody taken it?"""
-        row = bisect_left(self._lasts, position)
-        return row < len(self._lasts) and position in self._left[self._lasts[row]]
+    Raises StoreFailed for a row that is damaged.
+    """
+    found = Undelivered()
+    for last, events in rows:
+        if not isinstance(events, int):
+            raise StoreFailed(f"the outbox is damaged at {last}: {events!r} events")
+        found.add(last, events)
+    return found

@@ -49,7 +49,7 @@ class Writer:
             # What a killed process wrote may be in the log without having been synced. From here on it is on the disk.
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             self.position: int = self._connection.execute(schema.OUTBOX_LAST).get or 0
-            self.undelivered = outbox.Undelivered(self._connection.execute(schema.OUTBOX_ROWS))
+            self.undelivered = outbox.undelivered(self._connection.execute(schema.OUTBOX_ROWS))
             self._checkpoints = Checkpoints(
                 path,
                 self._connection,

@@ -197,6 +197,26 @@ class TestReplicas:
         assert (row["events"], row["replicas"]) == (3, 2)
 
 
+async def test_a_batch_reads_the_rows_that_it_changes_alone_though_its_table_was_small_when_it_was_planned(
+    open_store: Open, database_url: str
+) -> None:
+    store = await open_store()
+    await store.commit([of(order("first"))])
+    await query(database_url, "ANALYZE orders.orders_order")  # PostgreSQL knows of one row, and plans for it
+    assert list(await store.commit([of(order("first", 1))])) == [COMMITTED]
+    await store.commit([of(order(f"r{n}")) for n in range(900)])
+    read = "SELECT idx_tup_fetch + seq_tup_read AS rows FROM pg_stat_user_tables WHERE relname = 'orders_order'"
+
+    async def rows_read() -> int:
+        await asyncio.sleep(1.1)  # a session tells its numbers once a second, when it has done something
+        await store.commit([of(Put(NOTE, "told", b"", 0))])
+        return int((await query(database_url, read))[0]["rows"])
+
+    before = await rows_read()
+    assert list(await store.commit([of(order(f"r{n}", 1)) for n in range(100)])) == [COMMITTED] * 100
+    assert await rows_read() - before < 300
+
+
 def test_an_error_that_nobody_knows_better_is_not_its_own_cause() -> None:
     stranger = asyncpg.InsufficientPrivilegeError("not yours")
     with pytest.raises(asyncpg.InsufficientPrivilegeError) as raised, understanding():
