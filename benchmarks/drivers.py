@@ -28,7 +28,10 @@ from benchmarks.machine import SCRATCH, facts, provenance
 from benchmarks.records import BODY, CODEC, KINDS, ORDER, PAYMENT, fact
 from cludale.adapters.postgres import PostgresStore
 from cludale.adapters.postgres.connection import BY_KEY
+from cludale.adapters.postgres.replica import Register
+from cludale.adapters.postgres.schema import Function, tables_of
 from cludale.ports.records import Commit, Put
+from cludale.runtime.planning import Planner
 from cludale_operations.local.postgres import Postgres
 
 LEASE = 3_600.0
@@ -108,20 +111,22 @@ DRIVERS = {"asyncpg": through_asyncpg, "psycopg": through_psycopg}
 
 async def measured(url: str, driver: str, size: int, batches: int, schema: str) -> dict[str, float]:
     """CPU and time of a batch and of a lookup, in microseconds."""
-    store = await PostgresStore.open(url, KINDS, CODEC, schema=schema)
-    writer = store._writer  # noqa: SLF001 - the very arguments that it makes
-    connection, place = await writer._connected()  # noqa: SLF001
-    await connection.execute(f"UPDATE {schema}.replica SET expires = 'infinity'")
+    store = await PostgresStore.open(url, KINDS, CODEC, schema=schema)  # makes tables and function
+    tables = tables_of(KINDS, schema)
+    function, planner = Function(schema, tables.values()), Planner(KINDS, CODEC)
+    connection = await asyncpg.connect(url)
+    place = await Register(schema).enter(connection)
+    await connection.close()
     calls: list[list[Any]] = []
-    position = writer._position  # noqa: SLF001
+    position = 0
     for batch in range(batches):
-        plan = writer._planner.hopeful(commits(batch, size), position)  # noqa: SLF001
+        plan = planner.hopeful(commits(batch, size), position)
         if plan is None:
             raise AssertionError("the benchmark's own commits conflict")
         gone = [position] if batch else []  # the row of the batch before
         position = plan.entries[-1].position
-        calls.append([place.owner, place.epoch, batch + 1, LEASE, *writer._arguments(plan, gone)])  # noqa: SLF001
-    call, look, pid = await DRIVERS[driver](url, writer.function.call, store._tables[ORDER].read)  # noqa: SLF001
+        calls.append([place.owner, place.epoch, batch + 1, LEASE, *function.arguments(plan, gone)])
+    call, look, pid = await DRIVERS[driver](url, function.call, tables[ORDER].read)
     warm = batches // 5
     for arguments in calls[:warm]:
         if await call(arguments) != 0:

@@ -24,6 +24,11 @@ _Call = tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]
 """Items and the future of their results. A plain tuple, because there is one for each call there is."""
 
 
+async def a_round(_: object) -> None:
+    """Gather for a round of the event loop."""
+    await asyncio.sleep(0)
+
+
 class BatchingQueue(Generic[Key, Item, Result]):
     """One queue a key, in the order of the calls; keys never wait for each other. Used from one event loop."""
 
@@ -37,11 +42,11 @@ class BatchingQueue(Generic[Key, Item, Result]):
         batch_limit: int = 512,
         waiting_limit: int = 20_000,
         at_once: int = 1,
-        gathers: bool = False,
+        gather: Callable[[Key], Awaitable[None]] | None = None,
     ) -> None:
         """`of` names the items in what is said when more than `waiting_limit` would wait: `refuse` makes an exception
-        of it. `do` raises `away` when it can do nothing for anybody. `at_once` batches of a key may be under way. With
-        `gathers` each batch begins a round of the event loop later, and who asks in that round joins it.
+        of it. `do` raises `away` when it can do nothing for anybody. `at_once` batches of a key may be under way.
+        `gather` is waited for before each batch, and who asks meanwhile joins it.
         """
         self._do = do
         self._of = of
@@ -50,7 +55,7 @@ class BatchingQueue(Generic[Key, Item, Result]):
         self._batch_limit = batch_limit
         self._waiting_limit = waiting_limit
         self._at_once = at_once
-        self._gathers = gathers
+        self._gather = gather
         self._lines: dict[Key, deque[_Call[Item, Result]]] = {}
         self._busy: dict[Key, int] = {}
         """Workers of each key that has any."""
@@ -128,8 +133,10 @@ class BatchingQueue(Generic[Key, Item, Result]):
         """Calls of a batch that failed: each is tried by itself."""
         try:
             while alone or waiting:
-                if self._gathers and not alone:
-                    await asyncio.sleep(0)
+                if self._gather is not None and not alone:
+                    await self._gather(key)
+                    if not waiting:  # another worker was faster
+                        break
                 calls, batch = self._next_batch(alone, waiting)
                 try:
                     results = await self._do(key, batch)

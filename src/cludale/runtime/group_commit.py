@@ -7,7 +7,7 @@ delivered ride along with a batch, and whoever listens is told of its events as 
 from collections.abc import Awaitable, Callable, Sequence
 
 from cludale.ports.records import Commit, Outcome, StoreUnavailable
-from cludale.runtime.batching import BatchingQueue
+from cludale.runtime.batching import BatchingQueue, a_round
 from cludale.runtime.outgoing import Delivered, Listeners
 from cludale.runtime.planning import Plan
 from cludale.runtime.readiness import Pulse
@@ -34,7 +34,7 @@ class GroupCommit(BatchingQueue[None, Commit, Outcome]):
             of="commits",
             batch_limit=batch_limit,
             waiting_limit=waiting_limit,
-            gathers=True,
+            gather=a_round,
         )
         self._write = write
         self.listeners = Listeners()

@@ -4,12 +4,13 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from cludale.kernel.refusals import Busy
 from cludale.ports.records import StoreUnavailable
-from cludale.runtime.batching import BatchingQueue
+from cludale.runtime.batching import BatchingQueue, a_round
 
 """Longer than a few rounds of the loop take on a machine that is busy with other work."""
 
@@ -57,8 +58,8 @@ def work() -> Work:
     return Work()
 
 
-def queue_of(work: Work, **limits: float) -> Queue:
-    return BatchingQueue(work.do, of="commands", **limits)  # type: ignore[arg-type] # the tests' own numbers
+def queue_of(work: Work, **limits: Any) -> Queue:
+    return BatchingQueue(work.do, of="commands", **limits)
 
 
 async def rounds(count: int = 3) -> None:
@@ -286,17 +287,23 @@ class TestTheEnd:
 
 class TestGathering:
     async def test_who_asks_in_the_round_after_joins_the_batch_of_a_queue_that_gathers(self, work: Work) -> None:
-        for gathers, batches in ((True, [("a", [1, 2])]), (False, [("a", [1]), ("a", [2])])):
+        for gather, batches in ((a_round, [("a", [1, 2])]), (None, [("a", [1]), ("a", [2])])):
             work.batches.clear()
-            queue = queue_of(work, gathers=gathers)
+            queue = queue_of(work, gather=gather)
             first = queue.submit("a", [1])
             await rounds(1)
             await asyncio.gather(first, queue.submit("a", [2]))
             assert work.batches == batches
 
+    async def test_of_several_that_gather_for_one_key_the_last_may_find_nothing_to_do(self, work: Work) -> None:
+        queue = queue_of(work, gather=a_round, at_once=3)
+        assert await asyncio.gather(*(queue.submit("a", [each]) for each in (1, 2, 3))) == [[2], [4], [6]]
+        await queue.close()
+        assert work.batches == [("a", [1, 2, 3])]
+
     async def test_what_is_tried_alone_waits_for_nobody(self, work: Work) -> None:
         work.poison = {1}
-        queue = queue_of(work, gathers=True)
+        queue = queue_of(work, gather=a_round)
         calls = [queue.submit("a", [each]) for each in (1, 2)]
         while work.tries < 1:  # noqa: ASYNC110 - both came to nothing
             await asyncio.sleep(0)

@@ -20,9 +20,9 @@ const (
 	// `812 OrderPaid,790 SeatsSold`; of an earlier sidecar, only how many there are.
 	eventsHeader = "Cludale-Events"
 	// A batch is no larger than this, well below what a NATS server takes by default (1 MiB), and has no more events
-	// than an app is asked to take at once.
+	// than our publisher sends at once.
 	batchBytes = 256 << 10
-	batchSize  = 100
+	batchSize  = 250
 )
 
 // batch is a message, and the entries that travel in it.

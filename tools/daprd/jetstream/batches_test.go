@@ -68,3 +68,17 @@ func TestAnEarlierSidecarsBatchIsCountedAsItSays(t *testing.T) {
 		t.Error(count(m))
 	}
 }
+
+func TestABatchHasABoundOfEventsAndOneOfBytes(t *testing.T) {
+	many := make([]string, batchSize+1)
+	for i := range many {
+		many[i] = "{}"
+	}
+	large := `{"a":"` + strings.Repeat("x", batchBytes/2) + `"}`
+	for want, bodies := range map[int][]string{2: many, 3: {large, large, large}} {
+		batches := batched("order-events", entriesOf(bodies...))
+		if found, _ := carried(t, batches); len(batches) != want || len(found) != len(bodies) {
+			t.Errorf("%d events in %d messages, not %d", len(found), len(batches), want)
+		}
+	}
+}

@@ -31,7 +31,7 @@ from cludale.runtime.outcomes import HandlerOutcomes
 from cludale.runtime.recent import Recent
 
 HOLD_SECONDS = 0.15
-"""How long a bulk waits for those of its events that came too early."""
+"""How long a bulk waits for those of its events that came too early, once its handlers have said so."""
 LETTER_SECONDS = 6.0
 """How long a dead letter is tried in one delivery; below the time after which a broker delivers again."""
 REMEMBERED = 20_000
@@ -204,6 +204,8 @@ class Inbound:
         while True:
             tries += 1
             got = await self._hand_over(cases)
+            if tries == 1 and None not in got:  # under load the handlers alone may take longer than that
+                until = loop.time() + HOLD_SECONDS
             if got.count(_SUCCESS) == len(got):  # nearly always
                 settled += [(case, _SUCCESS) for case in cases]
                 break

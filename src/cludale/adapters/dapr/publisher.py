@@ -1,4 +1,4 @@
-"""Events to topics. What waits while the sidecar works on a request goes with the next one, so bulks grow with load.
+"""Events to topics, in bulks. While many come, a topic's bulks lie a moment apart (ADR 100); a few go at once.
 
 Events are published as they are (`rawPayload`): byte for byte what was committed, a CloudEvent of ours with its own
 id and trace. Dapr would otherwise take it apart, put it together in another order and add fields of its own.
@@ -17,13 +17,17 @@ from cludale.runtime.batching import BatchingQueue
 from cludale.runtime.readiness import Pulse
 from cludale.web.http1 import ClientResponse
 
-BULK_EVENTS = 100
+BULK_EVENTS = 250
 BULK_BYTES = 512 * 1024
 """Far below the sidecar's 4 MiB. Brokers that want less take their own bulks apart."""
 SERVICE_BUS_BYTES = 96 * 1024
 """A bulk is one message batch there, at 128 KiB with what Azure adds to it, and goes or fails as one."""
 BULKS_AT_ONCE = 4
 """A topic's requests at once; more of them only makes the bulks smaller."""
+APART_SECONDS = 0.1
+"""How long after a topic's bulk of `MANY` events or more its next one begins at the soonest. What comes meanwhile goes
+together, and is one piece of work for sidecars, broker, those who hear it and the database."""
+MANY = 10
 WAITING_LIMIT = 40_000
 """Events that wait, of all topics; the relay has half as many under way."""
 SINGLES_AT_ONCE = 16
@@ -75,16 +79,20 @@ _read_head = msgspec.json.Decoder(_Head).decode
 class Publisher:
     """Publishes through the sidecar to the topics of one pub/sub component."""
 
-    def __init__(self, sidecar: Sidecar, pubsub: str) -> None:
+    def __init__(self, sidecar: Sidecar, pubsub: str, *, apart_seconds: float = APART_SECONDS) -> None:
         self._sidecar = sidecar
         self._pubsub = pubsub
+        self._apart_seconds = apart_seconds
         self._queue: BatchingQueue[str, Outgoing, bool] = BatchingQueue(
             self._send_all,
             of="events",
             batch_limit=BULK_EVENTS,
             waiting_limit=WAITING_LIMIT,
             at_once=BULKS_AT_ONCE,
+            gather=self._gather,
         )
+        self._not_before: dict[str, float] = {}
+        """By topic: when, by the event loop's clock, its next bulk may begin."""
         self._way: int | None = None
         """Which of the ways works: an index of `_BULKS`, or one past it for single events. None until one has."""
         self._is_service_bus: bool | None = None
@@ -131,8 +139,16 @@ class Publisher:
                 taken[at] = is_taken
         return taken
 
+    async def _gather(self, topic: str) -> None:
+        """Wait for more events of this topic, while many come and no whole bulk waits."""
+        wait = self._not_before.get(topic, 0.0) - asyncio.get_running_loop().time()
+        if wait > 0 and self._queue.waiting_for(topic) < BULK_EVENTS:
+            await asyncio.sleep(wait)
+
     async def _send_all(self, topic: str, entries: Sequence[Outgoing]) -> Sequence[bool]:
         """In as few bulks as their size allows."""
+        if len(entries) >= MANY:
+            self._not_before[topic] = asyncio.get_running_loop().time() + self._apart_seconds
         taken: list[bool] = []
         for bulk in _bulks(entries, self.bulk_bytes):
             taken += await self.send(topic, bulk)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
+from cludale.adapters.postgres.outbox import rows_of
 from cludale.adapters.postgres.values import encoded, encoded_text
 from cludale.ports.records import Kind
 from cludale.runtime.planning import Plan, Row
@@ -106,10 +107,9 @@ class Function:
             f"CREATE OR REPLACE FUNCTION {name}({parameters}) RETURNS int LANGUAGE plpgsql AS $body$\n{body}$body$;\n"
         )
 
-    def arguments(self, plan: Plan, gone: tuple[list[int], list[int]]) -> list[Any]:
-        """What `call` gets after the owner, the epoch, the batch and the lease: the batch that was planned.
-
-        `gone` are the runs of delivered events, the first position of each and the last.
+    def arguments(self, plan: Plan, delivered: Sequence[int]) -> list[Any]:
+        """What `call` gets after owner, epoch, batch and lease: the batch that was planned, and the rows of the outbox
+        that can go.
         """
         bounds = [0]
         rows: list[Sequence[object]] = []
@@ -125,11 +125,14 @@ class Function:
             rows += [_row(row, 0, padding) for row in of_kind.fresh.values()]
             rows += [_row(row, bases[id], padding) for id, row in sorted(of_kind.changed.items())]
         columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(4 + self._width)]
+        outbox = list(rows_of(plan.entries))
         return [
-            [each.position for each in plan.entries],
-            [each.topic for each in plan.entries],
+            [row.last for row in outbox],
+            [row.topic for row in outbox],
+            [row.since for row in outbox],
+            [row.until for row in outbox],
             [each.body for each in plan.entries],
-            *gone,
+            delivered,
             bounds,
             *columns,
         ]

@@ -27,12 +27,12 @@ from cludale.adapters.postgres.migrations import BLOCK
 from cludale.adapters.postgres.outbox import ROW_LIMIT, Waiting, rows_of
 from cludale.adapters.postgres.replica import Register, ReplicaPlace
 from cludale.adapters.postgres.schema import Function, Table
-from cludale.adapters.postgres.values import decoded_text, encoded, encoded_text
+from cludale.adapters.postgres.values import decoded_text, encoded_text
 from cludale.kernel.backoff import Backoff
 from cludale.kernel.wire import Codec
 from cludale.ports.outbox import Outgoing
 from cludale.ports.records import Commit, Kind, SchemaRefused, StoreUnavailable
-from cludale.runtime.planning import Plan, Planner, Row
+from cludale.runtime.planning import Plan, Planner
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,6 @@ class Writer:
         For `patience_seconds` a batch waits for a server that has gone.
         """
         self._tables = tables
-        self._kinds = {kind: at for at, kind in enumerate(tables)}
         self._function = Function(name, tables.values())
         self._register = Register(name)
         self._planner = Planner(tables.keys(), codec)
@@ -200,7 +199,7 @@ class Writer:
             self._position = max(self._position, plan.entries[-1].position)
         self._is_awaited = True
         try:
-            is_written = await self._sent(batch, self._arguments(plan, delivered))
+            is_written = await self._sent(batch, self._function.arguments(plan, delivered))
         finally:
             self._is_awaited = False
         if is_written:
@@ -248,34 +247,6 @@ class Writer:
                 self._drop()
                 continue
             return bool(verdict == schema.COMMITTED)
-
-    def _arguments(self, plan: Plan, delivered: Sequence[int]) -> list[Any]:
-        width = self._function.width
-        bounds = [0]
-        rows: list[Sequence[object]] = []
-        for kind in self._kinds:
-            of_kind = plan.rows.get(kind)
-            if of_kind is None:
-                bounds += (bounds[-1], bounds[-1])
-                continue
-            bounds.append(bounds[-1] + len(of_kind.fresh))
-            bounds.append(bounds[-1] + len(of_kind.changed))
-            padding = (None,) * (width - len(kind.indexed))
-            bases = dict(zip(*[iter(of_kind.bases)] * 2, strict=True))
-            rows += [_row(row, 0, padding) for row in of_kind.fresh.values()]
-            rows += [_row(row, bases[id], padding) for id, row in sorted(of_kind.changed.items())]
-        columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(4 + width)]
-        outbox = list(rows_of(plan.entries))
-        return [
-            [row.last for row in outbox],
-            [row.topic for row in outbox],
-            [row.since for row in outbox],
-            [row.until for row in outbox],
-            [each.body for each in plan.entries],
-            delivered,
-            bounds,
-            *columns,
-        ]
 
     async def _versions(self, commits: Iterable[Commit]) -> dict[tuple[Kind, str], int]:
         """The versions of the records that exist. Raises StoreUnavailable."""
@@ -414,9 +385,3 @@ class Writer:
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             connection.terminate()
-
-
-def _row(row: Row, base: int, padding: Row) -> Row:
-    """id, base, version, body and the indexed values, as they are stored."""
-    id, version, body, *index = row
-    return (encoded_text(id), base, version, body, *map(encoded, index), *padding)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from cludale.kernel.allocation import seats_line
 from cludale.pages.api import Problem, path
 from cludale.pages.shop import memory
 from cludale.pages.shop.bought import BoughtPages, attempt_of
 from cludale.pages.shop.buying import METHODS
 from cludale.pages.shop.orders import WAIT_SECONDS, is_settled, standing
-from cludale.pages.shop.views import Concert, Order, PlacedCart, seats_line
+from cludale.pages.shop.views import Concert, Order, PlacedCart
 from cludale.pages.site import Missing, Visit, checked
 from cludale.web.responses import Response
 from cludale.web.routing import Route

@@ -1,13 +1,12 @@
 """What the shop reads of the API's answers: as much as its pages show. A reader passes over other fields."""
 
-from collections.abc import Iterable
 from datetime import datetime, tzinfo
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from cludale.kernel import dates
+from cludale.kernel.allocation import seats_line
 from cludale.kernel.money import Money
 from cludale.kernel.times import parse_time
 from cludale.pages.billing import BillingAddress
@@ -214,28 +213,6 @@ class Seat(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     row: str
     number: str
-
-
-class Place(Protocol):
-    """Where somebody sits."""
-
-    @property
-    def row(self) -> str:
-        """Its row."""
-        ...
-
-    @property
-    def number(self) -> str:
-        """Its number there."""
-        ...
-
-
-def seats_line(seats: Iterable[Place]) -> str:
-    """Seats by their rows, in no language: `C 12, 13; D 4`."""
-    rows: dict[str, list[str]] = {}
-    for seat in seats:
-        rows.setdefault(seat.row, []).append(seat.number)
-    return "; ".join(f"{row} {', '.join(numbers)}" for row, numbers in rows.items())
 
 
 class Till(msgspec.Struct, frozen=True):

@@ -98,7 +98,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """Its numbered seats by their rows, `C 12, 13`; None, as in those written before this field existed: they have no
     numbers."""
     seats_were: str | None = None
-    """Of a move to other seats: those of before, as `seats_said`. None in those written before this field existed."""
+    """The seats before a move to others, written as `seats_said`. None where nothing was moved, and in records written
+    before this field existed."""
     seats_back: str | None = None
     """Of a refund: those that it gives back, as `seats_said`. None in those written before this field existed."""
     total: Money | None = None
@@ -122,9 +123,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     refunded: Money | None = None
     """What had gone back in part, or was on its way; None: nothing had."""
     until: datetime | None = None
-    """Of an offer: until when its seats are held."""
+    """Until when the seats of an offer are held."""
     part: PartRefund | None = None
-    """Of a refund: what it gives back, and what is left."""
+    """What a refund gives back, and what is left."""
     bill: Bill | None = None
     """What the order costs, line by line; None, as in those written before this field existed: each ticket costs the
     same.

@@ -9,17 +9,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cludale.kernel.backoff import Backoff
 from cludale.kernel.buyers import BuyerHash, BuyerKeys
 from cludale.kernel.decision import Decision
 from cludale.kernel.events import Cause, Envelope, Event
 from cludale.kernel.refusals import Refusal
 from cludale.ports.bus import Acknowledgement, Delivery
-from cludale.ports.calling_off import Progress, SaleClosing
+from cludale.ports.calling_off import Progress
 from cludale.ports.charges import COMPARED_AT_ONCE
 from cludale.ports.clock import Clock, IdSource
 from cludale.ports.entrance import Entrance
-from cludale.ports.programme import Programme
 from cludale.ports.records import Put, Records, Rewritable
 from cludale.ports.seals import Seals
 from cludale.ports.seats import InLine, Seats, SeatsHeld, SeatsUnreachable
@@ -41,18 +39,18 @@ from cludale.services.orders.aftersale import domain as aftersale
 from cludale.services.orders.aftersale.domain import Amended, Amendment, KeptParticulars, NoAddress, RefundWish
 from cludale.services.orders.carts.service import Carts
 from cludale.services.orders.comparison import Comparison
-from cludale.services.orders.due import DueOrders
+from cludale.services.orders.due import DueOrders, PendingLimits
 from cludale.services.orders.events import CancelReason, Party
 from cludale.services.orders.finding import Finder
 from cludale.services.orders.invoices.service import Invoicing
 from cludale.services.orders.jobs import domain as jobs
 from cludale.services.orders.jobs.domain import Job
-from cludale.services.orders.jobs.due import ATTEMPT_SECONDS, Jobs
+from cludale.services.orders.jobs.due import ATTEMPT_SECONDS, CallingOff, Jobs
 from cludale.services.orders.let_in import LetIn, check_last_refund
 from cludale.services.orders.news import News
 from cludale.services.orders.order import Order, OrderPayment, OrderRequest, PaymentStatus, Status
 from cludale.services.orders.privacy.domain import NOTHING, Particulars, Personal
-from cludale.services.orders.privacy.retention import ASK_SECONDS, Behind, Retention
+from cludale.services.orders.privacy.retention import ASK_SECONDS, Behind, Retention, RetentionPeriod
 from cludale.services.orders.privacy.service import Privacy
 from cludale.services.orders.privacy.upkeep import ErasuresOwed, Walks, erasures_owed
 from cludale.services.orders.reports.desk import Schedules
@@ -96,32 +94,25 @@ class Orders:
         clock: Clock,
         ids: IdSource,
         seats: Seats,
-        pending_backoff: Backoff,
-        pending_seconds: float,
-        call_seconds: float = 2.0,
+        pending: PendingLimits,
         look_again_seconds: float = 0.25,
         admission: AdmissionControl | None = None,
         comparison: Comparison | None = None,
         seals: Seals,
-        programme: Programme | None = None,
-        retention_days: float | None = None,
+        retention: RetentionPeriod | None = None,
         walks: bool = False,
         file: Rewritable | None = None,
         takes_work: Callable[[], bool] = lambda: True,
-        closing: SaleClosing | None = None,
-        call_off_rate: float = 1_000.0,
-        watch_seconds: float = 30.0,
+        calling_off: CallingOff | None = None,
         buyers: BuyerHash | None = None,
         cart_look_seconds: float = 60.0,
         entrance: Entrance | None = None,
     ) -> None:
-        """`call_seconds`: how long concerts or payments may take to answer. `retention_days`: how long after a concert
-        its buyers' addresses are kept; None, or no `programme`: until somebody has them erased. `walks`: does it bring
-        up to date what earlier versions, or another master key, left? `file`: the store, where that is one of this
-        process's. `closing`, `call_off_rate`, `watch_seconds`: for the orders of a concert that is called off.
-        `buyers`: what buyers are known by to those who count their tickets; None: nobody does. `cart_look_seconds`:
-        how long nothing is heard of a cart before its lines are looked at. `entrance`: who knows whom the door let in;
-        None: nobody does.
+        """`retention`: None keeps buyers' addresses until somebody has them erased. `walks`: does it bring up to date
+        what earlier versions, or another master key, left? `file`: the store, where that is one of this process's.
+        `calling_off`: None where no concert is called off. `buyers`: what buyers are known by to those who count their
+        tickets; None: nobody does. `cart_look_seconds`: how long nothing is heard of a cart before its lines are
+        looked at. `entrance`: who knows whom the door let in; None: nobody does.
         """
         self._buyers = buyers
         updates = self._updates = Updates("orders", records, clock=clock, ids=ids)
@@ -140,14 +131,12 @@ class Orders:
         )
         self.carts = self._carts(cart_look_seconds)
         """Orders that are placed and paid together."""
-        self._put_off = PutOff(pending_backoff, ids)
-        self.due = self._due_orders(pending_seconds=pending_seconds, call_seconds=call_seconds)
+        self._put_off = PutOff(pending.backoff, ids)
+        self.due = self._due_orders(pending)
         """Seats for Pending orders, and what else comes due."""
-        self.jobs = None if closing is None else self._jobs(closing, call_off_rate, watch_seconds)
+        self.jobs = None if calling_off is None else self._jobs(calling_off)
         """The orders of concerts that are called off or moved."""
-        self._retention: DueWork[Personal] | None = None
-        if retention_days is not None and programme is not None:
-            self._retention = self._retain(programme, retention_days)
+        self._retention = None if retention is None else self._retain(retention)
         self._walks = Walks(updates, self.privacy, has_two_masters=seals.has_two_masters, file=file) if walks else None
         self._reporting: Schedules | None = None
         self.invoicing: Invoicing | None = None
@@ -172,38 +161,31 @@ class Orders:
             takes_work=self._takes_work,
         )
 
-    def _due_orders(self, *, pending_seconds: float, call_seconds: float) -> DueWork[Order]:
+    def _due_orders(self, limits: PendingLimits) -> DueWork[Order]:
         policy = DueOrders(
             self._seats,
             self._comparison,
-            pending_seconds=pending_seconds,
-            lease_seconds=call_seconds + 1,
+            limits=limits,
             put_off=self._put_off,
             tell=self.news.tell,
             buyers=self._buyers_later,
         )
-        a_comparison = 2 * call_seconds + 1  # asks payments, then concerts
+        a_comparison = 2 * limits.call_seconds + 1  # asks payments, then concerts
         return DueWork(
             self._updates, ORDERS, policy, at_once=AT_ONCE, attempt_seconds=a_comparison, takes_work=self._takes_work
         )
 
-    def _retain(self, programme: Programme, days: float) -> DueWork[Personal]:
+    def _retain(self, period: RetentionPeriod) -> DueWork[Personal]:
         updates = self._updates
-        self.retention = Retention(programme, updates.clock)
-        later = Updates("orders", updates.records, clock=Behind(updates.clock, days), ids=updates.ids)
+        self.retention = Retention(period.programme, updates.clock)
+        later = Updates("orders", updates.records, clock=Behind(updates.clock, period.days), ids=updates.ids)
         return DueWork(
             later, PERSONAL, self.retention, at_once=AT_ONCE, attempt_seconds=ASK_SECONDS, takes_work=self._takes_work
         )
 
-    def _jobs(self, closing: SaleClosing, rate: float, watch_seconds: float) -> DueWork[Job]:
+    def _jobs(self, calling_off: CallingOff) -> DueWork[Job]:
         policy = Jobs(
-            self._updates,
-            closing=closing,
-            rate=rate,
-            watch_seconds=watch_seconds,
-            watched=self._watch,
-            tell=self.news.tell,
-            see_to_carts=self.carts.look,
+            self._updates, calling_off, watched=self._watch, tell=self.news.tell, see_to_carts=self.carts.look
         )
         return DueWork(
             self._updates,
@@ -280,7 +262,7 @@ class Orders:
         return keys if address is None else (*keys, *self._buyers.address(address))
 
     async def _buyers_later(self, order: Order) -> BuyerKeys:
-        """Of an order that waits for its seats; the network address is not known any more. Raises ContactsLocked."""
+        """The buyer of an order that waits, as their tickets are counted; without an address. Raises ContactsLocked."""
         if self._buyers is None or order.till is not None:
             return ()
         left = await self.privacy.of((order,))

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.product.contracts.samples import CODEC, NOON, PaymentNoted, noted
 from tests.product.contracts.test_event_bus import Service
 
 from cludale.adapters.dapr.consumption import Consumption
-from cludale.adapters.dapr.inbound import Inbound
+from cludale.adapters.dapr.inbound import HOLD_SECONDS, Inbound
 from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.backoff import Backoff
 from cludale.kernel.events import Cause, envelop
@@ -110,6 +110,15 @@ async def test_a_moment_too_early_is_tried_again_before_the_answer(desk: Desk) -
     desk.inbound.start([service.subscription])
     assert await desk.bulk(event("a"), event("b")) == ["SUCCESS", "SUCCESS"]
     assert service.attempts("a") == [1, 2]
+
+
+async def test_what_a_slow_handler_found_too_early_is_tried_again_before_the_answer_too(desk: Desk) -> None:
+    async def handle(deliveries: Sequence[Delivery]) -> list[Acknowledgement]:
+        await asyncio.sleep(HOLD_SECONDS)
+        return [Acknowledgement.SUCCESS if each.attempt == 2 else Acknowledgement.RETRY for each in deliveries]
+
+    desk.inbound.start([Subscription("one", frozenset({"OrderNoted"}), handle)])
+    assert await desk.bulk(event("a"), event("b")) == ["SUCCESS", "SUCCESS"]
 
 
 async def test_a_store_that_is_away_costs_no_event_a_delivery_and_none_is_lost(desk: Desk) -> None:

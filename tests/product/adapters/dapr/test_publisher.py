@@ -5,11 +5,20 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import perf_counter
 
 from tests.product.adapters.dapr.double import Reply, SidecarDouble
 from tests.product.contracts.samples import CODEC, noted
 
-from cludale.adapters.dapr.publisher import BULK_BYTES, BULK_EVENTS, BULKS_AT_ONCE, SERVICE_BUS_BYTES, Publisher
+from cludale.adapters.dapr.publisher import (
+    APART_SECONDS,
+    BULK_BYTES,
+    BULK_EVENTS,
+    BULKS_AT_ONCE,
+    MANY,
+    SERVICE_BUS_BYTES,
+    Publisher,
+)
 from cludale.adapters.dapr.sidecar import Sidecar
 from cludale.ports.outbox import Outgoing
 
@@ -18,15 +27,21 @@ NOT_FOUND: Reply = (404, b'{"errorCode":"ERR_PUBSUB_NOT_FOUND"}')
 DONE: Reply = (204, b"")
 
 
-def entries(count: int, note: str = "") -> list[Outgoing]:
-    return [Outgoing(i, "order-events", CODEC.encode(noted(f"event-{i}", note))) for i in range(count)]
+def entries(count: int, note: str = "", topic: str = "order-events") -> list[Outgoing]:
+    return [Outgoing(i, topic, CODEC.encode(noted(f"event-{i}", note))) for i in range(count)]
+
+
+def sizes(double: SidecarDouble) -> list[int]:
+    return [len(json.loads(body)) for path, body in double.requests if path.startswith(V1)]
 
 
 @asynccontextmanager
-async def publishing(answer: Callable[[str, bytes], Reply]) -> AsyncIterator[tuple[Publisher, SidecarDouble]]:
+async def publishing(
+    answer: Callable[[str, bytes], Reply], *, apart_seconds: float = APART_SECONDS
+) -> AsyncIterator[tuple[Publisher, SidecarDouble]]:
     async with SidecarDouble(answer).listening() as double:
         sidecar = Sidecar(double.port, "the-token")
-        yield Publisher(sidecar, "events"), double
+        yield Publisher(sidecar, "events", apart_seconds=apart_seconds), double
         await sidecar.close()
 
 
@@ -97,13 +112,31 @@ async def test_bulks_are_bounded_and_grow_with_what_waits() -> None:
         batches = [entries(30) for _ in range(20)]
         answers = await asyncio.gather(*(publisher.publish(batch) for batch in batches))
         assert all(all(answer) for answer in answers)
-        sizes = [len(json.loads(body)) for path, body in double.requests if path.startswith(V1)]
-        assert sum(sizes) == 600
-        assert max(sizes) == BULK_EVENTS // 30 * 30  # what was published together goes together
-        assert len(sizes) <= BULKS_AT_ONCE + 7
+        assert sum(sizes(double)) == 600
+        assert max(sizes(double)) == BULK_EVENTS // 30 * 30  # what was published together goes together
+        assert len(sizes(double)) <= BULKS_AT_ONCE + 7
         large = entries(5, "x" * (BULK_BYTES // 2))
         assert all(await publisher.publish(large))
         assert {len(json.loads(body)) for path, body in double.requests[-5:]} <= {1, 2}
+
+
+async def test_while_many_come_what_comes_within_a_moment_goes_together() -> None:
+    async with publishing(lambda *_: DONE, apart_seconds=0.3) as (publisher, double):
+        began = perf_counter()
+        await publisher.publish(entries(MANY))
+        await asyncio.gather(*(publisher.publish(entries(count)) for count in (3, 2)), publisher.publish(entries(1)))
+        assert sizes(double) == [MANY, 6]
+        assert perf_counter() - began > 0.3
+
+
+async def test_few_events_another_topics_and_a_whole_bulk_wait_for_nobody() -> None:
+    async with publishing(lambda *_: DONE, apart_seconds=3600) as (publisher, double), asyncio.timeout(60):
+        for _ in range(3):
+            await publisher.publish(entries(MANY - 1))
+        await publisher.publish(entries(MANY))
+        await publisher.publish(entries(1, topic="payment-events"))
+        await publisher.publish(entries(BULK_EVENTS))
+        assert sizes(double) == [MANY - 1] * 3 + [MANY, 1, BULK_EVENTS]
 
 
 async def test_what_no_sidecar_takes_stays_in_the_outbox(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from cludale.ports.records import (
     Stored,
     StoreUnavailable,
 )
-from cludale.runtime.batching import BatchingQueue
+from cludale.runtime.batching import BatchingQueue, a_round
 from cludale.runtime.planning import Planner, Row
 from cludale.runtime.readiness import Pulse
 
@@ -89,7 +89,7 @@ class StateStore:
         self._ranged = frozenset(ranged)
         self._by_id = frozenset(by_id)
         self._commits: BatchingQueue[None, Commit, Outcome] = BatchingQueue(
-            self._write, of="commits", batch_limit=self._dialect.commit_operations, gathers=True
+            self._write, of="commits", batch_limit=self._dialect.commit_operations, gather=a_round
         )
 
     async def start(self) -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -29,28 +30,34 @@ ATTEMPT_SECONDS = 20.0
 _log = logging.getLogger(__name__)
 
 
+class CallingOff(NamedTuple):
+    """How the orders of a concert that is called off or moved are gone over."""
+
+    closing: SaleClosing
+    rate: float = 1_000.0
+    """The most orders a second that are decided in this process."""
+    watch_seconds: float = 30.0
+    """How long after the start an order may still come that was on its way."""
+
+
 class Jobs(DuePolicy[Job]):
-    """The due policy of jobs. `rate`: the most orders a second that are decided here."""
+    """The due policy of jobs."""
 
     def __init__(
         self,
         updates: Updates,
+        calling_off: CallingOff,
         *,
-        closing: SaleClosing,
-        rate: float,
-        watch_seconds: float,
         watched: Callable[[Order, Decision[Order], datetime], Decision[Order]],
         tell: Callable[[Order], None],
         see_to_carts: Callable[[Iterable[Versioned[Order]]], Awaitable[None]],
     ) -> None:
-        """`watch_seconds`: how long after the start an order may still come that was on its way. `watched` has a
-        cancelled order compared later. `tell(order)` is called with each that changed, and `see_to_carts` with all of
-        them: what becomes of one line of a cart becomes of all.
+        """`watched` has a cancelled order compared later. `tell(order)` is called with each that changed, and
+        `see_to_carts` with all of them: what becomes of one line of a cart becomes of all.
         """
         self._updates = updates
-        self._closing = closing
-        self._rate = rate
-        self._watch = timedelta(seconds=watch_seconds)
+        self._closing, self._rate = calling_off.closing, calling_off.rate
+        self._watch = timedelta(seconds=calling_off.watch_seconds)
         self._watched = watched
         self._tell = tell
         self._see_to_carts = see_to_carts
