@@ -7,6 +7,7 @@ memory only, so after a crash between two events of a row both are published aga
 # ruff: noqa: S608 - the schema's name was checked, values are always bound
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from cludale.ports.outbox import Outgoing
@@ -60,7 +61,10 @@ class Waiting:
     def __init__(self) -> None:
         self._undelivered = Undelivered()
         self._finished: set[int] = set()
-        """Rows that nothing is left of, until they are gone from the store."""
+        """Rows that nothing is left of, until they are gone from the store and from what is read of it."""
+        self._readers = 0
+        self._gone: set[int] = set()
+        """Rows that went while somebody read, who may have seen them yet."""
 
     def add(self, last: int, events: int) -> None:
         """There is this row; one that is known is what it was."""
@@ -75,7 +79,22 @@ class Waiting:
 
     def gone(self, rows: Sequence[int]) -> None:
         """These are not in the store any more."""
-        self._finished.difference_update(rows)
+        if self._readers:
+            self._gone.update(rows)
+        else:
+            self._finished.difference_update(rows)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Rows that were in the store when this began may be told of, though they are gone by now."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                self._finished -= self._gone
+                self._gone.clear()
 
     def waits(self, position: int) -> bool:
         """Has nobody taken it?"""

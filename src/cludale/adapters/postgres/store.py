@@ -177,18 +177,22 @@ class PostgresStore:
         """Up to `limit` entries of ours past position `after`, in order."""
         line = await self._query_line()
         try:
-            owner = self._writer.owner
-            while True:
-                past = after
-                rows = await line.read(lambda connection: connection.fetch(self._pending, owner, past, limit))  # noqa: B023 - awaited here
-                for last, events in dict.fromkeys((row[0], row[1]) for row in rows):
-                    self._waiting.add(last, events)
-                found = [Outgoing(*row[2:]) for row in rows if self._waiting.waits(row[2])]
-                if found or len(rows) < max(limit, 1):
-                    return found
-                after = rows[-1][2]
+            with self._waiting.reading():
+                return await self._read_pending(line, after, limit)
         finally:
             self._give_back(line)
+
+    async def _read_pending(self, line: ReadingConnection, after: int, limit: int) -> Sequence[Outgoing]:
+        owner = self._writer.owner
+        while True:
+            past = after
+            rows = await line.read(lambda connection: connection.fetch(self._pending, owner, past, limit))  # noqa: B023 - awaited here
+            for last, events in dict.fromkeys((row[0], row[1]) for row in rows):
+                self._waiting.add(last, events)
+            found = [Outgoing(*row[2:]) for row in rows if self._waiting.waits(row[2])]
+            if found or len(rows) < max(limit, 1):
+                return found
+            after = rows[-1][2]
 
     def delivered(self, positions: Sequence[int]) -> None:
         """Forget these with one of the next commits; a crash before that publishes them again."""

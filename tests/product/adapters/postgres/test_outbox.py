@@ -56,6 +56,16 @@ def test_a_row_that_can_go_waits_no_more_though_the_store_shows_it_still() -> No
     assert waiting.take([2, 3]) == []
 
 
+def test_a_row_that_went_while_somebody_read_waits_no_more_though_they_have_seen_it_yet() -> None:
+    waiting = Waiting()
+    waiting.add(3, 2)
+    with waiting.reading():
+        assert waiting.take([2, 3]) == [3]
+        waiting.gone([3])
+        waiting.add(3, 2)  # what was read before it went
+        assert not waiting.waits(2)
+
+
 @pytest.fixture
 async def stack() -> AsyncIterator[AsyncExitStack]:
     """Closes what a test opened."""
