@@ -82,13 +82,3 @@ def _(stack: ExitStack) -> None:
 @bug("carts: its buyer is told of each line", theme="carts")
 def _(stack: ExitStack) -> None:
     swap(stack, notifications_domain, "is_told_with_cart", lambda _: False)
-
-
-@bug("carts: after a line's money went back, the end of the round is not told again", theme="lost for good + carts")
-def _(stack: ExitStack) -> None:
-    right = payment_carts.with_line
-
-    def wrong(payment: Payment, line: Payment) -> Payment:
-        return right(replace(payment, retells=0), line)
-
-    swap(stack, payment_carts, "with_line", wrong)

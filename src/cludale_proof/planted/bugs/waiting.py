@@ -72,7 +72,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, WaitingClaims, "grant", wrong)
 
 
-@bug("waiting list: who left before it joined joins after all", theme="clocks + slow payments")
+@bug("waiting list: who left before it joined joins after all", theme="slow payments + waiting list")
 def _(stack: ExitStack) -> None:
     right = waiting.decide
 
