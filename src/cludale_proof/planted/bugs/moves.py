@@ -74,7 +74,7 @@ def _(stack: ExitStack) -> None:
     swap(stack, door, "judged", wrong)
 
 
-@bug("moves: what is offered to who waited stays what it was when it was offered", theme=_NUMBERED)
+@bug("moves: what is offered to who waited stays what it was when it was offered", theme=f"{_NUMBERED} + waiting list")
 def _(stack: ExitStack) -> None:
     def wrong(order: Any, told: Allocation) -> Any:
         is_of_it = order.waits and order.waits.offer and order.waits.offer.reservation_id == told.reservation_id
