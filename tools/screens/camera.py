@@ -7,7 +7,7 @@ from tools.screens.small import shrink
 
 WIDE = {"width": 1200, "height": 800}
 PHONE = {"width": 390, "height": 780}
-MAX_BYTES = 90_000
+MAX_BYTES = 200_000
 PATIENCE_MS = 60_000
 """A machine may be busy."""
 
