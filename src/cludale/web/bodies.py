@@ -163,43 +163,34 @@ def check_no_body(body: bytes) -> None:
     )
 
 
-def _forms(type_: inspect.Type) -> Iterator[tuple[str, str]]:
-    """Each pattern within a type, as msgspec's complaints write it, with what to say in its place."""
+def _within(type_: inspect.Type) -> Iterator[inspect.Type]:
+    """A type, and all that it is made of."""
+    yield type_
     match type_:
-        case inspect.Metadata(type=inspect.StrType(pattern=str(pattern)), extra_json_schema={"description": words}):
-            yield repr(pattern), f"must be {words}"
         case inspect.Metadata(type=within) | inspect.ListType(item_type=within):
-            yield from _forms(within)
+            yield from _within(within)
         case inspect.VarTupleType(item_type=within) | inspect.DictType(value_type=within):
-            yield from _forms(within)
+            yield from _within(within)
         case inspect.UnionType(types=types):
             for each in types:
-                yield from _forms(each)
+                yield from _within(each)
         case inspect.StructType(fields=fields):
             for field in fields:
-                yield from _forms(field.type)
+                yield from _within(field.type)
+
+
+def _forms(type_: inspect.Type) -> Iterator[tuple[str, str]]:
+    """Each pattern within a type, as msgspec's complaints write it, with what to say in its place."""
+    for each in _within(type_):
+        match each:
+            case inspect.Metadata(type=inspect.StrType(pattern=str(pattern)), extra_json_schema={"description": words}):
+                yield repr(pattern), f"must be {words}"
 
 
 def _one_of(type_: inspect.Type) -> str | None:
     """The choices, where a type has one list of them somewhere within."""
-    found = {each.cls: None for each in _choices(type_)}
-    return f"must be one of {', '.join(str(each.value) for each in next(iter(found)))}" if len(found) == 1 else None
-
-
-def _choices(type_: inspect.Type) -> Iterator[inspect.EnumType]:
-    match type_:
-        case inspect.EnumType():
-            yield type_
-        case inspect.Metadata(type=within) | inspect.ListType(item_type=within):
-            yield from _choices(within)
-        case inspect.VarTupleType(item_type=within) | inspect.DictType(value_type=within):
-            yield from _choices(within)
-        case inspect.UnionType(types=types):
-            for each in types:
-                yield from _choices(each)
-        case inspect.StructType(fields=fields):
-            for field in fields:
-                yield from _choices(field.type)
+    found = {each.cls for each in _within(type_) if isinstance(each, inspect.EnumType)}
+    return f"must be one of {', '.join(str(each.value) for each in found.pop())}" if len(found) == 1 else None
 
 
 def _check_of(type_: inspect.Type) -> _Check | None:

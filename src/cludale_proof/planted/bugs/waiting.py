@@ -77,9 +77,10 @@ def _(stack: ExitStack) -> None:
     right = waiting.decide
 
     def wrong(line: ListedSection, command: ListCommand, now: datetime) -> Any:
-        after, told = right(ListedSection(line.seating, replace(line.waiting, left=())), command, now)
-        if not isinstance(command, Join) or not told:
+        if not isinstance(command, Join):
             return right(line, command, now)
-        return ListedSection(after.seating, replace(after.waiting, left=line.waiting.left)), told
+        after, told = right(ListedSection(line.seating, replace(line.waiting, left=())), command, now)
+        kept = replace(after.waiting, left=line.waiting.left)
+        return (ListedSection(after.seating, kept), told) if told else (line, ())
 
     swap(stack, waiting, "decide", wrong)
