@@ -144,7 +144,8 @@ def _with_mend(payment: Payment, event: PaymentMended, *, at: datetime) -> Payme
     after = msgspec.structs.replace(payment, mends=mends, part_tries=0)
     if before is None or after.status is Status.PENDING:
         return after  # the log says nothing of what is due, and a round that is open has a time of its own
-    return msgspec.structs.replace(after, due_at=at if owes_money(after) else None)
+    # a round's end that is still to be told again was put off by the mend
+    return msgspec.structs.replace(after, due_at=at if owes_money(after) or after.retells else None)
 
 
 def ended(payment: Payment, event: Moved, *, now: datetime, limits: AttemptLimits) -> Decision[Payment]:

@@ -33,6 +33,7 @@ from cludale.runtime.aggregates import Change, Updates
 from cludale.services.catalogue import CATALOGUE, KINDS
 from cludale.services.orders.events import PartRefund
 from cludale.services.payments import differences
+from cludale.services.payments.comparison import retold
 from cludale.services.payments.differences import FoundDifference, NotToSettle, Settlement, State, found_in, no_money
 from cludale.services.payments.mends import Difference
 from cludale.services.payments.payment import Attempt, AttemptLimits, AttemptOutcome, Part, Payment, Status
@@ -174,6 +175,16 @@ def test_a_mend_is_begun_once_and_done_once() -> None:
     assert [type(each).__name__ for each in done.events] == ["PaymentMended"]
     assert (done.state.open_mend, done.state.due_at) == (None, None)
     assert differences.mended(done.state, begun.open_mend, now=READ_AT).events == ()
+
+
+def test_the_end_of_an_organizers_round_is_told_again_after_a_mend() -> None:
+    told_again_soon = payment(round=2, retells=2, due_at=READ_AT + MINUTES)
+    begun = mend(told_again_soon, lost(told_again_soon))
+    assert begun.open_mend is not None
+    done = differences.mended(begun, begun.open_mend, now=READ_AT).state
+    assert (done.open_mend, done.due_at) == (None, READ_AT)
+    again = retold(done, now=READ_AT, limits=AttemptLimits(3, attempt_seconds=1))
+    assert ([type(each).__name__ for each in again.events], again.state.retells) == (["PaymentCompleted"], 1)
 
 
 def test_books_that_were_read_before_a_mend_was_done_begin_no_other() -> None:
