@@ -260,11 +260,16 @@ class Webhooks:
         return await self._changed(principal, id, decide)
 
     async def rotate(self, principal: Principal, id: str, *, overlap: timedelta) -> Made:
-        """New secrets; those of now are good for `overlap` beside them. Raises NotFound, Busy."""
+        """New secrets; those of now are good for `overlap` beside them. Raises NotFound, Busy.
+
+        Of two requests at once only one gives secrets: who asked again after no answer has those that are in force.
+        """
         found = await self.one(principal, id)
         secrets = secrets_of(found.schemes, self._random(64))
 
         def decide(kept: Endpoint, now: datetime) -> Decision[Endpoint]:
+            if kept.sealed != found.sealed:
+                raise Busy(f"The secrets of the webhook {id!r} were changed by another request meanwhile; ask again.")
             email = None if kept.sealed is None else unpack(self._seals, kept.sealed, id).email
             sealed = self._seals.seal(pack(Private(secrets, email)), id)
             return endpoints.rotate(kept, sealed, secrets.public, overlap=overlap, by=principal.id, now=now)

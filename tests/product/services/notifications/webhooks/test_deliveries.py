@@ -14,7 +14,7 @@ from tests.seats import allocation
 
 from cludale.kernel.money import Money
 from cludale.kernel.principals import PrincipalKind
-from cludale.kernel.refusals import Invalid, NotFound
+from cludale.kernel.refusals import Busy, Invalid, NotFound
 from cludale.ports.bus import Acknowledgement
 from cludale.ports.records import Commit, Outcome, StoreUnavailable
 from cludale.services.concerts.events import ConcertScheduled
@@ -301,6 +301,17 @@ async def test_new_secrets_sign_at_once_and_old_ones_until_the_overlap_is_over(h
     await hooks.tell(paid("order-3"))
     verified(last, hooks)
     assert " " not in hooks.servers.got[-1].headers["webhook-signature"]
+
+
+async def test_of_two_requests_for_new_secrets_at_once_only_one_gives_some_and_they_are_in_force(hooks: Hooks) -> None:
+    id = (await hooks.endpoint()).endpoint.id
+    asked = (hooks.service.rotate(ACME, id, overlap=timedelta()) for _ in range(2))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    (made,) = (each for each in answers if isinstance(each, Made))
+    (refused,) = (each for each in answers if not isinstance(each, Made))
+    assert isinstance(refused, Busy), refused
+    await hooks.tell(paid())
+    verified(made, hooks)
 
 
 async def test_deliveries_are_forgotten_and_an_event_that_comes_again_then_is_not_posted_again(hooks: Hooks) -> None:
