@@ -58,15 +58,15 @@ class Ending:
         """Whatever it has been through, each process of orders sells a ticket."""
         world = self._world
         for machine in world.machines:
-            process = machine.running
-            if process is not None and "orders" in machine.services:
-                client = world.client.of(process)
-                for number in range(LATE_ORDERS):
-                    if (why_not := await self._buys(client, f"late-{number}")) is None:
-                        break
-                else:
-                    world.fail([f"{process.name} sells no ticket any more: {why_not}"])
-                    await asyncio.sleep(0)
+            if "orders" not in machine.services:
+                continue
+            for number in range(LATE_ORDERS):
+                process = machine.running  # looked up each time: one that was asked to stop may have ended meanwhile
+                if process is None or (why_not := await self._buys(world.client.of(process), f"late-{number}")) is None:
+                    break
+            else:
+                world.fail([f"{machine.name} sells no ticket any more: {why_not}"])
+                await asyncio.sleep(0)
 
     async def _buys(self, client: SimulatedClient, user_id: str) -> str | None:
         """Why one who orders now gets no ticket; None if they get one."""
