@@ -27,6 +27,8 @@ class ConcertDetails(msgspec.Struct, frozen=True, gc=False):
     """The IANA name of its time zone, if it is known."""
     doors_at: str | None = None
     """When its doors open, if that is said: a day or a time."""
+    is_postponed: bool = False
+    """Its new date is not known yet; `date` and `doors_at` are those of before."""
 
 
 class ProgrammeUnreachable(Exception):

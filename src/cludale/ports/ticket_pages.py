@@ -12,8 +12,8 @@ class TicketPage(NamedTuple):
     artist: str
     title: str | None
     """What the concert is called, if not by its artist."""
-    date: str
-    """A day, or a time with its offset, as the organizer wrote it."""
+    date: str | None
+    """A day, or a time with its offset, as the organizer wrote it. None: it is postponed, and its new date not known yet."""
     doors_at: str | None
     """The same of its doors."""
     venue: str | None

@@ -12,9 +12,12 @@ class WalletTicket(NamedTuple):
     concert_id: str
     title: str
     artist: str
-    begins: datetime
+    begins: datetime | None
+    """None where only the day is known, or not even that; then `day` says it."""
+    day: str
+    """For people: `5 June 2027`, or that the new date is not known yet."""
     doors: datetime | None
-    """When its doors open, if that is said."""
+    """When its doors open, if that is said and a time."""
     valid_until: datetime
     venue: str | None
     section: str | None

@@ -547,6 +547,7 @@ class _Concert(msgspec.Struct):
     place: str | None = None
     zone: str | None = None
     doors_at: str | None = msgspec.field(default=None, name="doorsAt")
+    status: str = ""
 
 
 class HttpProgramme(_Service):
@@ -591,6 +592,7 @@ class HttpProgramme(_Service):
             concert.place,
             concert.zone,
             concert.doors_at,
+            is_postponed=concert.status == "postponed",
         )
         self._remembered.remember({concert_id: (now + REMEMBERED_SECONDS, details)})
         return details

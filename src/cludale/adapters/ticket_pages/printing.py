@@ -71,7 +71,7 @@ def qr(code: str) -> segno.QRCode:
 def _compiled(made_by: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
     issued = min(page.issued_at for page in pages).replace(microsecond=0)
     given: dict[str, Any] = {
-        "title": f"{pages[0].artist}, {_when(pages[0].date)}",
+        "title": ", ".join(filter(None, (pages[0].artist, pages[0].date and _when(pages[0].date)))),
         "issued": list(issued.timetuple()[:6]),
         "fonts": FAMILIES,
         "tickets": [_ticket(page) for page in pages],
@@ -89,7 +89,8 @@ def _compiled(made_by: typst.Compiler, pages: Sequence[TicketPage]) -> bytes:
 
 
 def _ticket(page: TicketPage) -> dict[str, Any]:
-    times = {"date": _when(page.date), "doors": None if page.doors_at is None else _when(page.doors_at)}
+    date = "Postponed; its new date is not known yet" if page.date is None else _when(page.date)
+    times = {"date": date, "doors": None if page.doors_at is None else _when(page.doors_at)}
     return {**{name: getattr(page, name) for name in _SHOWN}, **times, "svg": svg(page.code).decode()}
 
 

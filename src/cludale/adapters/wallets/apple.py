@@ -74,8 +74,12 @@ class ApplePasses:
 
     def _content(self, ticket: WalletTicket) -> Mapping[str, Any]:
         barcode = {"format": "PKBarcodeFormatQR", "message": ticket.code, "messageEncoding": "iso-8859-1"}
-        begins = _moment(ticket.begins)
-        secondary = [_field("when", "Begins", begins, dateStyle="PKDateStyleMedium", timeStyle="PKDateStyleShort")]
+        begins = None if ticket.begins is None else _moment(ticket.begins)
+        secondary = [
+            _field("when", "Date", ticket.day)
+            if begins is None
+            else _field("when", "Begins", begins, dateStyle="PKDateStyleMedium", timeStyle="PKDateStyleShort")
+        ]
         if ticket.doors is not None:
             doors = _moment(ticket.doors)
             secondary.append(_field("doors", "Doors", doors, dateStyle="PKDateStyleNone", timeStyle="PKDateStyleShort"))
@@ -93,7 +97,7 @@ class ApplePasses:
             "serialNumber": f"{ticket.id}.{ticket.generation}",
             "organizationName": ticket.organizer,
             "description": f"Ticket: {ticket.title}",
-            "relevantDate": begins,
+            **({} if begins is None else {"relevantDate": begins}),
             "expirationDate": _moment(ticket.valid_until),
             "foregroundColor": "rgb(255,255,255)",
             "labelColor": "rgb(200,205,230)",

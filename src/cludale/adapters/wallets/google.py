@@ -79,10 +79,13 @@ class GoogleLinks:
             "issuerName": ticket.organizer,
             "reviewStatus": "UNDER_REVIEW",
             "eventName": _words(ticket.title),
-            "dateTime": {"start": rfc3339(ticket.begins.replace(microsecond=0))},
         }
-        if ticket.doors is not None:
-            kind["dateTime"]["doorsOpen"] = rfc3339(ticket.doors.replace(microsecond=0))
+        times = {"start": ticket.begins, "doorsOpen": ticket.doors}
+        said = {name: rfc3339(at.replace(microsecond=0)) for name, at in times.items() if at is not None}
+        if said:
+            kind["dateTime"] = said
+        if ticket.begins is None:
+            kind["textModulesData"] = [{"id": "date", "header": "Date", "body": ticket.day}]
         if ticket.venue:
             kind["venue"] = {"name": _words(ticket.venue), "address": _words(ticket.venue)}
         saved: dict[str, Any] = {

@@ -15,6 +15,7 @@ from cludale.ports.seats import ConcertNotFound
 from cludale.runtime.aggregates import NEW, Change, ChangeResult, Updates
 from cludale.runtime.recent import Recent
 from cludale.services.concerts.concert import Concert, ConcertExists, schedule
+from cludale.services.concerts.events import ConcertStatus
 from cludale.services.concerts.stock import Section, untouched
 from cludale.services.concerts.store import CONCERTS, SECTIONS, SectionKey, folded, searched
 
@@ -167,6 +168,7 @@ class Directory:
                 place,
                 concert.zone,
                 concert.more.doors_at,
+                is_postponed=concert.status is ConcertStatus.POSTPONED,
             )
         return found
 

@@ -36,6 +36,8 @@ def calendar(
         n.kind is NotificationKind.CANCELLATION and not n.was_paid
     ):
         return None  # who was never confirmed has no entry to take away
+    if concert.is_postponed and not is_off:
+        return None  # the entry of before was taken away when it was postponed
     try:
         begins = _begin(n.date if n.kind is NotificationKind.MOVED and n.date else concert.date)
         ends = _end(begins, concert, n)

@@ -146,8 +146,12 @@ def summary(n: Notification, speech: Speech = PLAIN, concert: ConcertDetails | N
 
 def text_message(n: Notification, concert: ConcertDetails | None, speech: Speech) -> str:
     """The words for a phone."""
-    known = f" {title(concert)}, {when(concert.date, speech, concert)}." if concert is not None else ""
-    return f"{summary(n, speech, concert)}{known}"
+    said = summary(n, speech, concert)
+    if concert is None:
+        return said
+    if _is_date_open(n, concert):
+        return f"{said} {title(concert)}." if n.kind is NotificationKind.MOVED else f"{said} {_postponed(speech)}"
+    return f"{said} {title(concert)}, {when(concert.date, speech, concert)}."
 
 
 def values(
@@ -172,6 +176,7 @@ def values(
         "kind": (NotificationKind.CONFIRMATION if n.kind is NotificationKind.COPY else n.kind).value,
         "is_copy": n.kind is NotificationKind.COPY,
         "is_moved_open": n.kind is NotificationKind.MOVED and n.date is None,
+        "is_date_open": _is_date_open(n, concert),
         "language": language,
         "sender": line(sender),
         "name": name,
@@ -214,10 +219,10 @@ def values(
 
 NAMES = frozenset(
     {
-        "kind", "is_copy", "is_moved_open", "language", "sender", "name", "colon", "greeting", "headline", "order",
-        "order_url", "link_text", "footer", "concert", "artist", "when", "day", "time", "doors", "zone", "venue",
-        "place", "section", "seats", "tickets", "price", "total", "is_free", "paid", "payment", "refunded", "left",
-        "reason", "note", "can_cancel_until", "subject", "rows", "lines",
+        "kind", "is_copy", "is_moved_open", "is_date_open", "language", "sender", "name", "colon", "greeting",
+        "headline", "order", "order_url", "link_text", "footer", "concert", "artist", "when", "day", "time", "doors",
+        "zone", "venue", "place", "section", "seats", "tickets", "price", "total", "is_free", "paid", "payment",
+        "refunded", "left", "reason", "note", "can_cancel_until", "subject", "rows", "lines",
     }
 )  # fmt: skip
 """What `values` has."""
@@ -234,7 +239,7 @@ def headline(n: Notification, speech: Speech) -> str:
         return say("Your order is confirmed.")
     if n.kind is NotificationKind.MOVED:
         if n.date is None:
-            return say("The concert of your order is postponed; its new date is not known yet.")
+            return _postponed(speech)
         return say("The concert of your order is moved to %(when)s.") % {"when": when(n.date, speech, None)}
     if n.kind is NotificationKind.CANCELLATION:
         return say("Your order is cancelled, %(why)s.") % {"why": _why(n, speech)}
@@ -307,7 +312,18 @@ def _date(n: Notification, concert: ConcertDetails | None) -> str | None:
     """What a message says of a move was true when it was decided, whatever the concert has become since."""
     if n.kind is NotificationKind.MOVED:
         return n.date
-    return None if concert is None else concert.date
+    return None if concert is None or _is_date_open(n, concert) else concert.date
+
+
+def _is_date_open(n: Notification, concert: ConcertDetails | None) -> bool:
+    """Is the new date not known yet? What is cancelled is told with the date that it had."""
+    if n.kind is NotificationKind.MOVED:
+        return n.date is None
+    return concert is not None and concert.is_postponed and n.kind is not NotificationKind.CANCELLATION
+
+
+def _postponed(speech: Speech) -> str:
+    return speech.gettext("The concert of your order is postponed; its new date is not known yet.")
 
 
 def _doors(n: Notification, concert: ConcertDetails | None, speech: Speech) -> str:
@@ -354,7 +370,7 @@ def _rows(made: Values, n: Notification, speech: Speech) -> list[Mapping[str, st
     say = speech.gettext
     place = made["place"]
     rows = [(say("Concert"), made["concert"])]
-    if made["when"] or made["is_moved_open"]:
+    if made["when"] or made["is_date_open"]:
         rows.append((say("When"), made["when"] or say("not known yet")))
     if made["doors"]:
         rows.append((say("Doors"), made["doors"]))
@@ -385,7 +401,8 @@ def _rows_of_cart(
         concert = concerts.get(each.concert_id)
         rows.append((say("Concert"), each.concert_id if concert is None else title(concert)))
         if concert is not None:
-            rows.append((say("When"), when(concert.date, speech, concert)))
+            is_open = _is_date_open(each, concert)
+            rows.append((say("When"), say("not known yet") if is_open else when(concert.date, speech, concert)))
             rows += [(say("Doors"), doors)] if (doors := _doors(each, concert, speech)) else []
             where = ", ".join(line(text) for text in (concert.venue, concert.place) if text)
             rows += [(say("Where"), where)] if where else []
@@ -436,6 +453,8 @@ def _lines(n: Notification, concert: ConcertDetails | None, speech: Speech) -> l
         lines = [_given_back(n.part, speech), _what_is_left(n.part, speech)]
     elif n.kind in _CONFIRMING:
         lines = [_receipt(n, concert, speech), say("Please keep this message; the code on each ticket opens the door.")]
+        if _is_date_open(n, concert):
+            lines.insert(0, _postponed(speech))
     elif n.kind is NotificationKind.MOVED:
         lines = [*noted, say("Your tickets stay valid."), _way_out(n, speech, concert)]
     elif n.kind is NotificationKind.RESEATED:

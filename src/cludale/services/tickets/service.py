@@ -5,7 +5,7 @@ A code is stored nowhere: it is signed anew when it is shown, and is the same ea
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
@@ -290,8 +290,8 @@ def _page(shown: ShownTicket) -> TicketPage:
         shown.id,
         shown.concert.artist,
         shown.concert.title,
-        shown.concert.date,
-        shown.concert.doors_at,
+        None if shown.concert.is_postponed else shown.concert.date,
+        None if shown.concert.is_postponed else shown.concert.doors_at,
         shown.concert.venue,
         shown.place,
         shown.number,
@@ -310,8 +310,9 @@ def _wallet_ticket(shown: ShownTicket) -> WalletTicket:
         concert_id=shown.of.concert_id,
         title=concert.title or concert.artist,
         artist=concert.artist,
-        begins=dates.begins(concert.date, concert.zone),
-        doors=None if concert.doors_at is None else dates.begins(concert.doors_at, concert.zone),
+        begins=None if concert.is_postponed else _time(concert.date),
+        day=_day(concert),
+        doors=None if concert.is_postponed or concert.doors_at is None else _time(concert.doors_at),
         valid_until=shown.hours.until,
         venue=concert.venue,
         section=shown.place,
@@ -321,6 +322,18 @@ def _wallet_ticket(shown: ShownTicket) -> WalletTicket:
         code=shown.code,
         organizer=concert.artist if concert.organizer == DEFAULT_ORGANIZER else concert.organizer,
     )
+
+
+def _time(written: str) -> datetime | None:
+    """None where it is a day."""
+    return None if dates.is_day(written) else dates.begins(written)
+
+
+def _day(concert: ConcertDetails) -> str:
+    if concert.is_postponed:
+        return "Postponed; its new date is not known yet"
+    day = date.fromisoformat(dates.local_day(concert.date))
+    return f"{day.day} {day:%B} {day.year}"
 
 
 def _issue(key_id: str, event: Envelope, state: OrderTickets | None, now: datetime) -> Decision[OrderTickets]:

@@ -543,6 +543,11 @@ class TestProgramme:
             }
         assert asked.count("concert-1") == 1
 
+    async def test_it_is_known_that_a_concert_has_no_date_yet(self, other: Other, programme: HttpProgramme) -> None:
+        other.play = other.sends(answer(200, {"artist": "Zoë", "date": "2027-06-05", "status": "postponed"}))
+        found = await programme.of(["concert-1"])
+        assert found["concert-1"].is_postponed
+
     @pytest.mark.parametrize(
         ("status", "body"), [(500, b""), (401, {"type": "/problems/unauthorized"}), (200, b"{"), (200, {"artist": 1})]
     )

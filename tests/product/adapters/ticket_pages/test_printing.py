@@ -101,6 +101,9 @@ def test_a_page_says_what_it_is_for_and_when_as_people_read_it() -> None:
     assert "Friday, 5 June 2099" in day
     assert "Doors" not in day
     assert "00:00" not in day
+    postponed = page()._replace(date=None, doors_at=None)
+    assert "Postponed; its new date is not known yet" in text(postponed)
+    assert pypdfium2.PdfDocument(printing.pdf([postponed])).get_metadata_dict()["Title"] == "The Larks"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import subprocess
 import zipfile
+from base64 import urlsafe_b64decode
 from datetime import timedelta
 from pathlib import Path
 from shutil import which
@@ -31,6 +32,7 @@ TICKET = WalletTicket(
     title="Larks at the Olympia, a Summer Evening",
     artist="Larks",
     begins=NOON,
+    day="1 June 2027",
     doors=NOON - timedelta(hours=1),
     valid_until=NOON + timedelta(days=1),
     venue="Olympia",
@@ -96,6 +98,15 @@ def test_a_pass_has_what_the_format_wants_and_its_hashes_are_right(folder: Path)
     assert files["icon.png"].startswith(b"\x89PNG")
 
 
+def test_a_pass_of_a_concert_whose_time_is_not_known_says_its_day_and_is_relevant_at_no_time(folder: Path) -> None:
+    made = ApplePasses(folder / "pass.pem", now=NOON).made(TICKET._replace(begins=None, doors=None))
+    with zipfile.ZipFile(io.BytesIO(made)) as pack:
+        said = msgspec.json.decode(pack.read("pass.json"))
+    assert "relevantDate" not in said
+    when, *_ = said["eventTicket"]["secondaryFields"]
+    assert (when["label"], when["value"], "timeStyle" in when) == ("Date", TICKET.day, False)
+
+
 @pytest.mark.skipif(which("openssl") is None, reason="openssl looks at the signature")
 @pytest.mark.parametrize("is_changed", [False, True])
 def test_openssl_verifies_the_signature_and_no_other_manifest(folder: Path, tmp_path: Path, is_changed: bool) -> None:
@@ -145,6 +156,15 @@ def test_a_google_link_is_signed_and_short_enough_for_any_browser(folder: Path) 
     assert "ticketHolderName" not in saved  # it would be too long with it
     with pytest.raises(UnusableAccount):
         GoogleLinks(folder / "pass.pem", issuer="1")
+
+
+def test_a_google_link_of_a_concert_whose_time_is_not_known_says_its_day(folder: Path) -> None:
+    day_only = TICKET._replace(begins=None, doors=None)
+    link = GoogleLinks(folder / "google.json", issuer="1").link(day_only, now=NOON)
+    claims = link.removeprefix(SAVE).split(".")[1]
+    (kind,) = msgspec.json.decode(urlsafe_b64decode(claims + "=="))["payload"]["eventTicketClasses"]
+    assert "dateTime" not in kind
+    assert [each["body"] for each in kind["textModulesData"]] == [TICKET.day]
 
 
 async def test_only_what_is_set_up_is_there(folder: Path) -> None:

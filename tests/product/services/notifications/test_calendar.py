@@ -139,6 +139,13 @@ def test_who_has_no_entry_to_change_gets_none(n: Notification) -> None:
     assert calendar(n, CONCERT, organizer="tickets@example.com") is None
 
 
+def test_a_concert_whose_new_date_is_not_known_has_no_entry_but_one_to_take_away() -> None:
+    postponed = replace(CONCERT, is_postponed=True)
+    assert calendar(CONFIRMED, postponed, organizer="tickets@example.com") is None
+    assert entry(replace(MOVED, date=None), postponed).method == "CANCEL"
+    assert entry(CALLED_OFF, postponed).method == "CANCEL"
+
+
 @pytest.mark.parametrize(
     ("ends_at", "ends"),
     [

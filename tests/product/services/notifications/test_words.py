@@ -104,6 +104,22 @@ def test_of_a_concert_that_is_moved_the_doors_of_its_new_date_are_said() -> None
     assert "Doors" not in mail(off, concert).text
 
 
+def test_of_a_concert_without_a_new_date_the_old_one_is_not_said() -> None:
+    postponed = msgspec.structs.replace(CONCERT, is_postponed=True, doors_at="2027-06-05T21:00:00-04:00")
+    confirmed = told(paid().data, money=True)
+    for text in shown(mail(confirmed, postponed)):
+        assert "The concert of your order is postponed; its new date is not known yet." in text
+        assert "not known yet" in text
+        assert "June" not in text
+        assert "Doors" not in text
+    assert "June" not in mail(confirmed, postponed).subject
+    assert mail(confirmed, postponed).attachments == ()
+    phone = LETTERS.text(confirmed, Contact(phone="+3161234567"), postponed, language="en").text
+    assert phone.endswith("€90.00. The concert of your order is postponed; its new date is not known yet.")
+    off = told(cancelled().data)
+    assert "Saturday, June 5, 2027" in mail(off, postponed).text  # it says which one it is
+
+
 def test_french_has_a_space_before_a_colon() -> None:
     made = LETTERS.email(told(paid().data), Contact(email="somebody@example.org"), CONCERT, None, language="fr")
     labels = [each.strip() for each in made.text.splitlines() if each.startswith("  ")]
