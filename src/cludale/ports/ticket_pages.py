@@ -13,7 +13,7 @@ class TicketPage(NamedTuple):
     title: str | None
     """What the concert is called, if not by its artist."""
     date: str | None
-    """A day, or a time with its offset, as the organizer wrote it. None: it is postponed, and its new date not known yet."""
+    """A day, or a time with its offset, as the organizer wrote it. None: postponed, with no new date yet."""
     doors_at: str | None
     """The same of its doors."""
     venue: str | None
