@@ -12,7 +12,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from cludale.kernel.decision import Decision
-from cludale.kernel.refusals import Refusal
+from cludale.kernel.refusals import Invalid, Refusal
+from cludale.kernel.times import rfc3339
 from cludale.ports.prices import CodeOver, CodeUsedUp
 from cludale.services.concerts.buyers import domain as allowances
 from cludale.services.concerts.buyers.domain import FORGOTTEN_SECONDS, Allowance, Claim
@@ -80,9 +81,11 @@ def code_id(concert_id: str, code: str) -> str:
 def create(
     concert_id: str, terms: CodeTerms, limits: CodeLimits, before: Code | None, *, by: str, now: datetime
 ) -> Decision[Code]:
-    """Make a code. Raises CodeExists."""
+    """Make a code. Raises CodeExists, Invalid for one that is over already."""
     if before is not None:
         raise CodeExists(concert_id, terms.code)
+    if limits.ends_at is not None and limits.ends_at <= now:
+        raise Invalid(("endsAt", f"must be in the future, and {rfc3339(limits.ends_at)} is not"))
     created = CodeCreated(
         concert_id=concert_id,
         code=terms.code,

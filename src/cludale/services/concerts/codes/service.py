@@ -56,7 +56,7 @@ class CodeService:
     # -- what the organizer does
 
     async def create(self, concert_id: str, terms: CodeTerms, limits: CodeLimits, *, by: str, cause: Cause) -> Code:
-        """Make a code. Raises CodeExists, Busy."""
+        """Make a code. Raises CodeExists, Invalid for one that is over already, Busy."""
 
         def decide(before: Code | None, now: datetime) -> Decision[Code]:
             return domain.create(concert_id, terms, limits, before, by=by, now=now)

@@ -14,6 +14,7 @@ from cludale.adapters.sqlite import SqliteStore
 from cludale.kernel.bills import PriceWish, TicketCount
 from cludale.kernel.events import Cause
 from cludale.kernel.money import Money
+from cludale.kernel.refusals import Invalid, NotFound
 from cludale.ports.bus import Acknowledgement, Delivery
 from cludale.ports.prices import CodeOver, CodeUnknown, CodeUsedUp, UnderTheMinimum
 from cludale.ports.sales import Outlook
@@ -107,6 +108,14 @@ async def test_however_many_ask_at_once_a_code_is_used_as_often_as_it_may_be(
     assert (len(held), len(refused)) == (5, 35)
     assert refused[0].values == {"code": "TEN", "limit": 5, "left": 0, "counts": "uses"}
     assert await concerts.uses() == (5, 5)
+
+
+async def test_a_code_that_is_over_already_is_not_made(concerts: Service) -> None:
+    over = CodeLimits(ends_at=NOON)
+    with pytest.raises(Invalid, match="endsAt: must be in the future"):
+        await concerts.codes.create("concert-1", CodeTerms(code="TEN", percent=10.0), over, by="key-1", cause=Cause())
+    with pytest.raises(NotFound):
+        await concerts.codes.show("concert-1", "TEN")
 
 
 async def test_a_limit_of_tickets_says_how_many_are_left(concerts: Service) -> None:
