@@ -405,10 +405,15 @@ class SeatsOffered(SeatsEvent, frozen=True, kw_only=True):
     """It is the turn of an order that waited: these seats are held for it until `expires_at`."""
 
     subject_field: ClassVar[str] = "reservation_id"
+    data_version: ClassVar[str] = "1.1"
 
     order_id: str
     place: int
     expires_at: datetime
+    total: Money | None = None
+    """What they cost in all; None in events written before this field existed."""
+    bill: Bill | UnsetType = UNSET
+    """What they cost by the price list or with a code, as in `SeatsReserved`."""
     allocation: Allocation
 
 

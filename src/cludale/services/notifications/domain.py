@@ -428,7 +428,8 @@ def tell_of_part(fact: PartRefunded, *, cause: Cause, now: datetime) -> Decision
 
 def tell_of_offer(fact: SeatsOffered, *, cause: Cause, now: datetime) -> Decision[Notification]:
     """It is the turn of somebody who waited; who left no address is told in the log, as soon as that is known."""
-    own: dict[str, Any] = {"seats_said": None, "until": fact.expires_at}
+    bill = None if fact.bill is msgspec.UNSET else fact.bill
+    own: dict[str, Any] = {"seats_said": None, "until": fact.expires_at, "total": fact.total, "bill": bill}
     return Decision(_pending(fact, NotificationKind.OFFER, fact.allocation, cause=cause, now=now, **own))
 
 

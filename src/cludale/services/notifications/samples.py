@@ -103,7 +103,6 @@ _OFFER = replace(
     _BASE,
     kind=NotificationKind.OFFER,
     until=datetime(2027, 5, 2, 17, 30, tzinfo=UTC),
-    total=None,
     payment_id=None,
     paid=None,
     paid_at=None,

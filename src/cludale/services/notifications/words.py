@@ -115,6 +115,7 @@ _NEW_CODES = N_(
     "These tickets have new codes; those of before open the door no more. The new ones are on your order's page."
 )
 _CONFIRMING = (NotificationKind.CONFIRMATION, NotificationKind.COPY)
+_WITH_PRICE = (*_CONFIRMING, NotificationKind.OFFER)
 _KEPT_FORMATS = "\u200c\u200d"
 """Letters of some scripts, and some emoji, are joined by these."""
 _LONGEST_LINE = 200
@@ -382,7 +383,7 @@ def _rows(made: Values, n: Notification, speech: Speech) -> list[Mapping[str, st
     if n.returned:
         seats = say("%(left)s of %(all)s; the others were given back") % {"left": seats, "all": n.quantity}
     rows.append((say("Seats"), seats))
-    if n.kind in _CONFIRMING and n.total is not None:
+    if n.kind in _WITH_PRICE and n.total is not None:
         rows += _price(made, n, speech)
     if n.part is not None:
         back = f"{made['refunded']} ({line(n.seats_back)})" if n.seats_back else made["refunded"]
@@ -580,7 +581,7 @@ def _have(n: Notification, speech: Speech, concert: ConcertDetails | None) -> Se
     told = [_tickets(n.quantity - n.returned, speech) + (f" ({section})" if section else "")]
     if concert is None:
         told[0] += f", {n.concert_id}"
-    if n.kind in _CONFIRMING:
+    if n.kind in _CONFIRMING or (n.kind in _WITH_PRICE and n.total is not None):
         free = speech.gettext("free of charge")
         told.append(free if _is_free(n) or n.total is None else speech.money(n.total))
     return [f"{': '.join(told)}.", _refunded(n, speech) if n.kind in _CONFIRMING else ""]

@@ -1,7 +1,7 @@
 """What a buyer reads: all that is known of the concert, the money as it is, and never markup that somebody typed."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from tests.product.services.notifications.test_notifications import cancelled, p
 from cludale.kernel.events import Cause
 from cludale.kernel.languages import DEFAULT
 from cludale.kernel.languages import NAMES as LANGUAGES
+from cludale.kernel.money import Money
 from cludale.ports.contacts import Contact
 from cludale.ports.messengers import Message
 from cludale.ports.programme import ConcertDetails
+from cludale.services.concerts.events import SeatsOffered
 from cludale.services.notifications import words
-from cludale.services.notifications.domain import Notification, receipt, tell
+from cludale.services.notifications.domain import Notification, receipt, tell, tell_of_offer
 from cludale.services.notifications.events import NotificationKind, TemplateKind
 from cludale.services.notifications.letters import LOCALE, source, spoken
 from cludale.services.notifications.templates import Part
@@ -102,6 +104,25 @@ def test_of_a_concert_that_is_moved_the_doors_of_its_new_date_are_said() -> None
     assert "Doors" not in mail(moved, msgspec.structs.replace(concert, date="2027-07-05T22:30:00-04:00")).text
     off = msgspec.structs.replace(moved, kind=NotificationKind.CANCELLATION)
     assert "Doors" not in mail(off, concert).text
+
+
+def test_an_offer_from_the_waiting_list_says_what_the_seats_cost() -> None:
+    offer = SeatsOffered(
+        allocation=paid().data.allocation,
+        order_id="order-1",
+        place=1,
+        expires_at=NOON + timedelta(minutes=30),
+        total=Money(9_000, "EUR"),
+    )
+    n = tell_of_offer(offer, cause=Cause(), now=NOON).state
+    for text in shown(mail(n)):
+        assert "€45.00 each" in text
+        assert "€90.00" in text
+    assert (
+        "2 tickets (Main floor): €90.00." in LETTERS.text(n, Contact(phone="+3161234567"), CONCERT, language="en").text
+    )
+    before = msgspec.structs.replace(offer, total=None)  # of an earlier release
+    assert "€" not in mail(tell_of_offer(before, cause=Cause(), now=NOON).state).text
 
 
 def test_of_a_concert_without_a_new_date_the_old_one_is_not_said() -> None:

@@ -28,6 +28,7 @@ from cludale.services.concerts.events import (
     ReleaseReason,
     SeatsOffered,
     SeatsReleased,
+    SeatsReserved,
     WaitingListJoined,
     WaitingListLeft,
     WhyLeft,
@@ -297,11 +298,14 @@ def _offer(line: ListedSection, command: MakeOffers, now: datetime) -> tuple[Lis
             line = _after(line, [_left(line.waiting, entry, WhyLeft.NOT_SOLD)], now)
             events.append(_left(line.waiting, entry, WhyLeft.NOT_SOLD))
             continue
+        (held,) = (each for each in made.events if isinstance(each, SeatsReserved))
         offered = SeatsOffered(
-            allocation=made.state.reservations[reservation_of(entry.order_id)].allocation,
+            allocation=held.allocation,
             order_id=entry.order_id,
             place=entry.place,
-            expires_at=made.state.reservations[reservation_of(entry.order_id)].expires_at,
+            expires_at=held.expires_at,
+            total=section.price.times(entry.quantity) if held.bill is UNSET else held.bill.money,
+            bill=held.bill,
         )
         line = _after(ListedSection(_marked(made.state, offered.reservation_id), line.waiting), [offered], now)
         events += [*made.events, offered]

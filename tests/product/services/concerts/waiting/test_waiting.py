@@ -104,6 +104,12 @@ def test_an_offer_is_a_hold_and_not_taken_the_next_has_it() -> None:
         join(ListedSection(expired, line.waiting), "first", at=later)
 
 
+def test_an_offer_says_what_the_seats_cost() -> None:
+    _, events = did(freed(join(sold_out(("a", 2)), "first", 2), "a"), OFFERS)
+    (offer,) = (each for each in events if isinstance(each, SeatsOffered))
+    assert offer.total == Money(9_000, "EUR")
+
+
 def test_joined_again_it_keeps_its_place_and_left_it_is_gone() -> None:
     line = join(join(sold_out(("a", 1)), "first"), "second")
     assert join(line, "first") == line
