@@ -141,6 +141,20 @@ def test_a_code_unlocks_what_is_hidden_and_is_used_once(server: Served, concert:
     assert (listed["uses"], listed["maxUses"]) == (1, 1)
 
 
+def test_who_waits_with_a_code_that_ends_meanwhile_is_told_that_it_is_the_code(server: Served) -> None:
+    server.concert("code-ends", totalSeats=None, price=None, sections=[{**FLOOR, "totalSeats": 2}])
+    codes = "/concerts/code-ends/codes"
+    made = server.http.post(codes, json={"code": "CLUB", "percent": 10}, headers=server.organizer)
+    assert made.status_code == 201, made.text
+    first = settled(server, order(server, "code-ends", 2))
+    waits = order(server, "code-ends", 1, code="CLUB", waitingList=True, status=202)
+    ended = server.http.patch(codes, json={"code": "CLUB", "endsAt": "2026-01-01T00:00:00Z"}, headers=server.organizer)
+    assert ended.status_code == 200, ended.text
+    assert server.http.post(f"/orders/{first['id']}/cancel", headers=server.organizer).status_code == 200
+    told = settled(server, waits)
+    assert (told["status"], told["reason"]) == ("Cancelled", "code-used-up")
+
+
 def test_a_code_that_makes_it_free_asks_no_provider(server: Served, concert: str) -> None:
     body = {"code": "GIFT", "percent": 100}
     server.http.post(f"/concerts/{concert}/codes", json=body, headers=server.organizer)

@@ -374,6 +374,13 @@ class WhyLeft(StrEnum):
     """What they want is not sold any more."""
 
 
+class ClaimRefused(StrEnum):
+    """What an offer has to claim before its seats, and could not."""
+
+    CODE = "code-used-up"
+    BUYER = "over-the-limit"
+
+
 class WaitingListJoined(Event, frozen=True, kw_only=True):
     """An order waits for seats of a section."""
 
@@ -393,12 +400,16 @@ class WaitingListLeft(Event, frozen=True, kw_only=True):
     """An order waits no more, and was offered nothing."""
 
     subject_field: ClassVar[str] = "order_id"
+    data_version: ClassVar[str] = "1.1"
 
     concert_id: str
     section: str
     order_id: str
     place: int
     reason: WhyLeft
+    claim: ClaimRefused | UnsetType = UNSET
+    """Of `no-such-tickets`: the code or the buyer's limit is why; unset, as in events written before this field existed:
+    they are not sold any more."""
 
 
 class SeatsOffered(SeatsEvent, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ is served next, is concerts' affair.
 
 from datetime import datetime, timedelta
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from cludale.kernel.allocation import Allocation
@@ -14,7 +15,7 @@ from cludale.kernel.decision import Decision
 from cludale.kernel.money import Money
 from cludale.kernel.refusals import Refusal
 from cludale.ports.seats import HoldEnded, SeatsHeld
-from cludale.services.concerts.events import WhyLeft
+from cludale.services.concerts.events import ClaimRefused, WaitingListLeft, WhyLeft
 from cludale.services.orders import domain
 from cludale.services.orders.events import CancelReason
 from cludale.services.orders.order import NotReserved, Offer, Order, Status, Waits
@@ -28,6 +29,7 @@ ENDED = {
     WhyLeft.CALLED_OFF: CancelReason.CALLED_OFF,
     WhyLeft.NOT_SOLD: CancelReason.NO_SUCH_TICKETS,
 }
+REFUSED = {ClaimRefused.CODE: CancelReason.CODE_USED_UP, ClaimRefused.BUYER: CancelReason.OVER_THE_LIMIT}
 
 
 class NothingOffered(Refusal):
@@ -131,8 +133,8 @@ def lapsed(order: Order, *, now: datetime) -> Decision[Order] | None:
     return domain.fail(order, CancelReason.EXPIRED)
 
 
-def left(order: Order, reason: WhyLeft) -> Decision[Order]:
-    """Its list ended, so it gets nothing; where it was cancelled itself, it knows."""
-    if order.status is not Status.PENDING or reason not in ENDED:
+def left(order: Order, told: WaitingListLeft) -> Decision[Order]:
+    """It is on the list no more, so it gets nothing; where it was cancelled itself, it knows."""
+    if order.status is not Status.PENDING or told.reason not in ENDED:
         return Decision(order)
-    return domain.fail(order, ENDED[reason])
+    return domain.fail(order, ENDED[told.reason] if told.claim is UNSET else REFUSED[told.claim])

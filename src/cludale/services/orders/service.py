@@ -545,7 +545,7 @@ def _on_offered(_: Envelope, order: Order | None, now: datetime) -> Decision[Ord
 
 
 def _on_left_the_list(event: Envelope, order: Order | None, _: datetime) -> Decision[Order] | None:
-    return None if order is None else queueing.left(order, event.data.reason)
+    return None if order is None else queueing.left(order, event.data)
 
 
 def _existing(order: Order | None) -> Order:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from cludale.kernel.bills import PriceWish
@@ -25,6 +25,7 @@ from cludale.ports.seats import CalledOff, ConcertOver, HoldEnded, OverTheLimit,
 from cludale.services.concerts import domain, evolution
 from cludale.services.concerts.domain import Hold
 from cludale.services.concerts.events import (
+    ClaimRefused,
     ReleaseReason,
     SeatsOffered,
     SeatsReleased,
@@ -75,8 +76,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was claimed for an entry, so that it can be offered seats."""
 
     is_refused: bool = False
-    """It can't be: its buyer has as many tickets as one may have, its code is over or used up, or the section has
-    fewer seats by now."""
+    """It can't be: the section has fewer seats by now, or `claim` says why."""
+    claim: ClaimRefused | UnsetType = UNSET
+    """Its code is over or used up, or its buyer has as many tickets as one may have."""
     buyers: BuyerKeys = ()
     code: CodeTerms | None = None
     ends: datetime | None = None
@@ -268,13 +270,16 @@ def _without(line: ListedSection, order_id: str) -> ListedSection:
     return ListedSection(line.seating, replace(line.waiting, left=left))
 
 
-def _left(waiting: WaitingList, entry: WaitingEntry, reason: WhyLeft) -> WaitingListLeft:
+def _left(
+    waiting: WaitingList, entry: WaitingEntry, reason: WhyLeft, *, claim: ClaimRefused | UnsetType = UNSET
+) -> WaitingListLeft:
     return WaitingListLeft(
         concert_id=waiting.concert_id,
         section=waiting.section,
         order_id=entry.order_id,
         place=entry.place,
         reason=reason,
+        claim=claim,
     )
 
 
@@ -295,8 +300,9 @@ def _offer(line: ListedSection, command: MakeOffers, now: datetime) -> tuple[Lis
             break  # nobody is passed over: it is claimed first
         made = None if grant.is_refused else _held_for(line.seating, entry, command, grant, now)
         if made is None:
-            line = _after(line, [_left(line.waiting, entry, WhyLeft.NOT_SOLD)], now)
-            events.append(_left(line.waiting, entry, WhyLeft.NOT_SOLD))
+            left = _left(line.waiting, entry, WhyLeft.NOT_SOLD, claim=grant.claim)
+            line = _after(line, [left], now)
+            events.append(left)
             continue
         (held,) = (each for each in made.events if isinstance(each, SeatsReserved))
         offered = SeatsOffered(

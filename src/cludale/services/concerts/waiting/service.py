@@ -17,7 +17,7 @@ from cludale.services.concerts.buyers.service import BuyerLimits, WantedSeats
 from cludale.services.concerts.codes.service import CodeService, WantedUse
 from cludale.services.concerts.commands import ListDone, QueuedCommand, Result
 from cludale.services.concerts.concert import Concert, check_on_sale
-from cludale.services.concerts.events import ConcertStatus, WhyLeft
+from cludale.services.concerts.events import ClaimRefused, ConcertStatus, WhyLeft
 from cludale.services.concerts.prices.domain import CodeTerms, counted
 from cludale.services.concerts.prices.price_list import NO_PRICING
 from cludale.services.concerts.stock import Reservation, Section
@@ -69,9 +69,10 @@ class WaitingClaims:
         except Busy:
             raise
         except Refusal:
-            if wanted is not None and ends:
+            is_code = wanted is None or bool(ends)  # the buyer's tickets are claimed first
+            if wanted is not None and is_code:
                 await self.buyers.give_up(wanted)
-            return Grant(is_refused=True)
+            return Grant(is_refused=True, claim=ClaimRefused.CODE if is_code else ClaimRefused.BUYER)
         buyers = () if wanted is None else wanted.buyers
         return Grant(buyers=buyers, code=terms, ends=min(ends, default=None))
 
