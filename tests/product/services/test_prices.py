@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.patience import eventually
 from tests.served import KEY, Served, serve
 
 PRICING = {
@@ -151,8 +152,8 @@ def test_who_waits_with_a_code_that_ends_meanwhile_is_told_that_it_is_the_code(s
     ended = server.http.patch(codes, json={"code": "CLUB", "endsAt": "2026-01-01T00:00:00Z"}, headers=server.organizer)
     assert ended.status_code == 200, ended.text
     assert server.http.post(f"/orders/{first['id']}/cancel", headers=server.organizer).status_code == 200
-    told = settled(server, waits)
-    assert (told["status"], told["reason"]) == ("Cancelled", "code-used-up")
+    assert eventually(lambda: settled(server, waits)["status"] == "Cancelled")
+    assert settled(server, waits)["reason"] == "code-used-up"
 
 
 def test_a_code_that_makes_it_free_asks_no_provider(server: Served, concert: str) -> None:

@@ -408,8 +408,8 @@ class WaitingListLeft(Event, frozen=True, kw_only=True):
     place: int
     reason: WhyLeft
     claim: ClaimRefused | UnsetType = UNSET
-    """Of `no-such-tickets`: the code or the buyer's limit is why; unset, as in events written before this field existed:
-    they are not sold any more."""
+    """Of `no-such-tickets`: the code or the buyer's limit is why; unset, as in events written before this field
+    existed: they are not sold any more."""
 
 
 class SeatsOffered(SeatsEvent, frozen=True, kw_only=True):
