@@ -29,7 +29,6 @@ from cludale.services.concerts.events import (
     ReleaseReason,
     SeatsOffered,
     SeatsReleased,
-    SeatsReserved,
     WaitingListJoined,
     WaitingListLeft,
     WhyLeft,
@@ -304,7 +303,7 @@ def _offer(line: ListedSection, command: MakeOffers, now: datetime) -> tuple[Lis
             line = _after(line, [left], now)
             events.append(left)
             continue
-        (held,) = (each for each in made.events if isinstance(each, SeatsReserved))
+        held = made.state.reservations[reservation_of(entry.order_id)]
         offered = SeatsOffered(
             allocation=held.allocation,
             order_id=entry.order_id,
