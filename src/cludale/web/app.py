@@ -303,7 +303,7 @@ def _read(route: Route) -> Callable[[Request], Sequence[Any]]:
             check_no_body(request.body)
         parameters = query.read(request.query) if query is not None and (request.query or is_given_query) else None
         if body is not None:
-            check_media_type(request.header(b"content-type"))
+            check_media_type(request.headers.get(b"content-type"))
             return (request, body.decode(request.body))
         return (request, parameters) if is_given_query else (request,)
 

@@ -69,8 +69,8 @@ class Connections:
         """Patrols so far: the clock of connections. Reading it costs nothing."""
         self.request_ticks = max(1, round(limits.request_seconds / PATROL_SECONDS))
         self.idle_ticks = max(1, round(limits.idle_seconds / PATROL_SECONDS))
-        self.tasks: set[asyncio.Task[None]] = set()
-        """The requests that are being answered, also those whose client is gone."""
+        self.tasks: dict[object, asyncio.Task[None]] = {}
+        """By request: what answers it, also where its client is gone."""
         self.streams = 0
         self.followers = 0
         self.kept = KeptAnswers((requests or RequestCounts()).again, clock=time.monotonic)
@@ -119,7 +119,7 @@ class Connections:
         ends = self.loop.time() + seconds
         while (self._open or self.tasks) and self.loop.time() < ends and not at_once.is_set():  # noqa: ASYNC110 - rare
             await asyncio.sleep(STOP_LOOK_SECONDS)
-        for task in list(self.tasks):
+        for task in list(self.tasks.values()):
             task.cancel()
         for connection in list(self._open):
             connection.abort()

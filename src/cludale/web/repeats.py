@@ -14,19 +14,19 @@ class _Object(list[tuple[str, Any]]):
 
 
 def repeated_names(body: bytes) -> list[str]:
-    """Each name that is there twice, as `price.amount` or `sections[0].name`; `body` is valid JSON.
-
-    Most bodies are cleared by a look at their strings, which takes a microsecond or two. Raises RecursionError.
+    """Each name that is there twice, as `price.amount` or `sections[0].name`; `body` is valid JSON. Raises
+    RecursionError. To be asked where `may_repeat` says so.
     """
-    if not _may_repeat(body):
-        return []
     # The values don't matter, and a number may be too long for Python's int.
     written = json.loads(body, object_pairs_hook=_Object, parse_int=str, parse_float=str)
     return list(dict.fromkeys(_repeated(written, "")))[:MOST]
 
 
-def _may_repeat(body: bytes) -> bool:
-    """Is a name there twice anywhere, or one with an escape in it? Without these none is there twice in one object."""
+def may_repeat(body: bytes) -> bool:
+    """Is a name there twice anywhere, or one with an escape in it? Without these none is there twice in one object.
+
+    Most bodies are cleared by this look at their strings, which takes a microsecond or two.
+    """
     is_escaped = body.find(b"\\") >= 0  # `in` takes longer: it asks first whether it is given a number
     if is_escaped and (b'\\"' in body or b"\\\\" in body):
         return True  # quotes don't tell where strings end

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -47,7 +48,7 @@ class Postponement(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc
     cancel_until: datetime
 
 
-class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=True):
     """A scheduled concert. Its seats are elsewhere, one aggregate a section.
 
     What it becomes is in changes/domain.py. `sections` stay as they were scheduled: how many seats a section has now,
@@ -113,12 +114,12 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         """Whose it is."""
         return DEFAULT_ORGANIZER if self.organizer_id is UNSET else self.organizer_id
 
-    @property
+    @cached_property
     def over_at(self) -> datetime:
         """From when on nothing is sold."""
         return dates.over(self.date, self.ends_at, self.zone)
 
-    @property
+    @cached_property
     def begins(self) -> datetime:
         """When it begins: the time, or the day there."""
         return dates.begins(self.date, self.zone)
@@ -141,7 +142,7 @@ class Concert(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
             return dates.local_day(self.date) <= until
         return self.begins <= dates.begins(until)
 
-    @property
+    @cached_property
     def cancellable_until(self) -> datetime:
         """From when on only the organizer can cancel an order."""
         if self.status is ConcertStatus.POSTPONED and self.moved is not UNSET:

@@ -176,11 +176,10 @@ class Holding:
             raise
         return done
 
-    async def _hold_counted(self, asked: _Asked) -> Done:
+    def _hold_counted(self, asked: _Asked) -> Awaitable[Done]:
         """Hold seats, which count as somebody's where there are limits of buyers."""
-        if self._buyers.concern(asked.concert, asked.request.buyers):
-            return await self._hold_for_buyers(asked)
-        return await self._hold_in(asked)
+        is_counted = self._buyers.concern(asked.concert, asked.request.buyers)
+        return self._hold_for_buyers(asked) if is_counted else self._hold_in(asked)
 
     async def _hold_for_buyers(self, asked: _Asked) -> Done:
         """Hold seats that count as somebody's: claimed before, and the claim is taken back where there are none.
