@@ -95,6 +95,6 @@ def test_who_waits_with_a_code_pays_what_it_gives_as_long_as_it_is_left(office: 
     )
     office.cancel(gone)
     assert says(office, first, "total") == {"amount": 2250, "currency": "EUR"}
-    assert office.end(second, "Cancelled")["reason"] == "no-such-tickets"
+    assert office.end(second, "Cancelled")["reason"] == "code-used-up"
     assert office.pay_again(first, "card-ok").status_code == 202
     assert office.end(first, "Paid")["bill"]["code"] == "HALF"
